@@ -1,0 +1,1 @@
+"""Commands: thin tyro front ends."""

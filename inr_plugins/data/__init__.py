@@ -1,0 +1,1 @@
+"""Scenes made from meshes, and data managers that check what they load."""

@@ -1,0 +1,1 @@
+"""What every method shares: trainer, device choice, schedulers, checkpoints, runs."""

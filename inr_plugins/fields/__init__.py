@@ -1,0 +1,1 @@
+"""Functions of a point: density, signed distance, occupancy, colour."""

@@ -1,0 +1,1 @@
+"""Meshes, isosurfaces and frames; numpy, open3d, PyMCubes and trimesh only."""

@@ -1,0 +1,1 @@
+"""Image and surface metrics."""

@@ -1,0 +1,1 @@
+"""nerfstudio Models: they wire fields, rendering, losses and metrics together."""

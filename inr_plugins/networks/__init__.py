@@ -1,0 +1,1 @@
+"""Networks in plain torch: key tables, activations, coordinate networks."""

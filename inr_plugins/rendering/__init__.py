@@ -1,0 +1,1 @@
+"""Ray marching, empty-space skipping and samplers that nerfstudio lacks."""

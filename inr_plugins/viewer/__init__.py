@@ -1,0 +1,1 @@
+"""Controls and scene nodes for the live viewer."""

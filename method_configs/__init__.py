@@ -1,0 +1,1 @@
+"""Presets: nerfstudio MethodSpecification objects, one module a family."""
