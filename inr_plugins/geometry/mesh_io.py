@@ -1,0 +1,127 @@
+"""Writing meshes as PLY, OBJ or GLB with a JSON sidecar, so that a file is either complete or not there.
+
+Positions are written as they are: no axis is swapped, in any format. Positions keep float64 in PLY and ten digits in
+OBJ; GLB has float32 only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from inr_plugins.errors import InputError
+from inr_plugins.geometry.glb import encode_glb
+from inr_plugins.geometry.mesh import Mesh
+
+
+def sidecar_path(path: Path) -> Path:
+    """Where the sidecar of a mesh file goes: mesh.ply -> mesh.ply.json."""
+    return path.with_name(path.name + ".json")
+
+
+def check_output(path: Path, *, overwrite: bool) -> None:
+    """Refuse an output that could not be written at the end, before any work is done.
+
+    Raises:
+        InputError: unknown extension, a folder of that name, or an existing file without `overwrite`.
+    """
+    if path.suffix.lower() not in WRITERS:
+        known = ", ".join(sorted(WRITERS))
+        raise InputError(f"--output {path}: the extension must be one of {known}.")
+    if path.is_dir():
+        raise InputError(f"--output {path} is a folder; name a file in it, such as {path.name}/mesh.ply.")
+    if not overwrite:
+        for existing in (path, sidecar_path(path)):
+            if existing.exists():
+                raise InputError(f"{existing} exists already; pass --overwrite or another --output.")
+
+
+def write_mesh(mesh: Mesh, path: Path, *, sidecar: Mapping[str, Any], overwrite: bool = False) -> None:
+    """Write the mesh in the format of the path's extension, and `sidecar` as JSON beside it.
+
+    Both files are complete before either gets its name; on any error, and on Ctrl-C, what was there before stays.
+
+    Raises:
+        InputError: as `check_output`.
+        OSError: the folder cannot be written, or the disk is full.
+    """
+    check_output(path, overwrite=overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    description = json.dumps(dict(sidecar), indent=2, allow_nan=False) + "\n"
+    contents = {path: WRITERS[path.suffix.lower()](mesh), sidecar_path(path): description.encode()}
+    partial = {target: target.with_name(f".{target.name}.{os.getpid()}.partial") for target in contents}
+    try:
+        for target, data in contents.items():
+            partial[target].write_bytes(data)
+        for target in contents:
+            os.replace(partial[target], target)
+    finally:
+        for leftover in partial.values():
+            with suppress(FileNotFoundError):
+                leftover.unlink()
+
+
+def colours_to_bytes(mesh: Mesh) -> np.ndarray:
+    """The vertex colours as uint8 (v, 3), sRGB; the mesh must have colours."""
+    if mesh.colours is None:
+        raise ValueError("the mesh has no colours")
+    return np.rint(np.clip(mesh.colours, 0.0, 1.0) * 255).astype(np.uint8)
+
+
+def encode_ply(mesh: Mesh) -> bytes:
+    """Binary little-endian PLY: double x y z, float nx ny nz and uchar red green blue where the mesh has them."""
+    fields: list[tuple[str, str, np.ndarray]] = [
+        (name, "<f8", mesh.vertices[:, k]) for k, name in enumerate(("x", "y", "z"))
+    ]
+    if mesh.normals is not None:
+        fields += [(name, "<f4", mesh.normals[:, k]) for k, name in enumerate(("nx", "ny", "nz"))]
+    if mesh.colours is not None:
+        colours = colours_to_bytes(mesh)
+        fields += [(name, "u1", colours[:, k]) for k, name in enumerate(("red", "green", "blue"))]
+    vertices = np.empty(len(mesh.vertices), dtype=[(name, kind) for name, kind, _ in fields])
+    for name, _, column in fields:
+        vertices[name] = column
+    faces = np.empty(len(mesh.faces), dtype=[("count", "u1"), ("corners", "<i4", 3)])
+    faces["count"] = 3
+    faces["corners"] = mesh.faces
+    types = {"<f8": "double", "<f4": "float", "u1": "uchar"}
+    header = [
+        "ply",
+        "format binary_little_endian 1.0",
+        f"element vertex {len(vertices)}",
+        *(f"property {types[kind]} {name}" for name, kind, _ in fields),
+        f"element face {len(faces)}",
+        "property list uchar int vertex_indices",
+        "end_header",
+    ]
+    return ("\n".join(header) + "\n").encode() + vertices.tobytes() + faces.tobytes()
+
+
+def encode_obj(mesh: Mesh) -> bytes:
+    """Wavefront OBJ text; sRGB colours in [0, 1] follow the position on each v line, as MeshLab and Blender read."""
+    columns, form = mesh.vertices, "v %.10g %.10g %.10g"
+    if mesh.colours is not None:
+        columns = np.hstack([columns, np.clip(mesh.colours, 0.0, 1.0)])
+        form += " %.5f %.5f %.5f"
+    parts = [_lines(form, columns)]
+    corners = mesh.faces + 1
+    if mesh.normals is None:
+        parts.append(_lines("f %d %d %d", corners))
+    else:
+        parts.append(_lines("vn %.5f %.5f %.5f", mesh.normals))
+        parts.append(_lines("f %d//%d %d//%d %d//%d", np.repeat(corners, 2, axis=1)))
+    return "".join(parts).encode()
+
+
+def _lines(form: str, rows: np.ndarray) -> str:
+    return "".join(f"{form % tuple(row)}\n" for row in rows.tolist())
+
+
+WRITERS: dict[str, Callable[[Mesh], bytes]] = {".ply": encode_ply, ".obj": encode_obj, ".glb": encode_glb}
+"""Encoder of each file extension."""
