@@ -1,0 +1,176 @@
+"""Checkpoint files: written whole or not at all, checked before they are believed.
+
+nerfstudio parses the name of *every* file in the checkpoint folder, so nothing but finished checkpoints may ever lie
+there. A checkpoint is therefore written beside that folder, in the run folder (same file system), flushed to the disk,
+moved into place in one step, and only then are older ones removed. A process killed at any moment leaves the newest
+finished checkpoint and at most one partial file, which the next run in that folder clears away.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import zipfile
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from nerfstudio.utils.rich_utils import CONSOLE
+
+from inr_plugins.errors import InputError
+
+_NAME = re.compile(r"step-(\d+)\.ckpt")
+_PARTIAL = re.compile(r"\.step-\d+\.ckpt\.(\d+)\.partial")
+
+
+class BrokenCheckpointError(InputError):
+    """A checkpoint file is cut short, damaged or of another kind."""
+
+
+def checkpoint_path(folder: Path, step: int) -> Path:
+    """Path of the checkpoint of `step` in `folder`, as nerfstudio names it."""
+    return folder / f"step-{step:09d}.ckpt"
+
+
+def checkpoint_steps(folder: Path) -> list[int]:
+    """Steps of the checkpoints in `folder`, newest first; empty if there is no such folder."""
+    if not folder.is_dir():
+        return []
+    return sorted((int(m[1]) for m in map(_NAME.fullmatch, os.listdir(folder)) if m), reverse=True)
+
+
+def write_checkpoint(state: dict[str, Any], path: Path) -> None:
+    """Write `state` to `path` so that at every moment `path` is absent, as it was before, or complete.
+
+    Raises:
+        OSError, RuntimeError: the disk is full or not writable. `path` is then as it was and nothing is left behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.parent.parent / f".{path.name}.{os.getpid()}.partial"
+    try:
+        with partial.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename inside `folder` survive a power cut, where the system can."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove_other_checkpoints(folder: Path, keep: Path) -> None:
+    """Remove every checkpoint in `folder` but `keep`."""
+    for step in checkpoint_steps(folder):
+        path = checkpoint_path(folder, step)
+        if path != keep:
+            path.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    if os.name != "posix":
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def clear_partial_files(run_folder: Path) -> None:
+    """Remove the partial checkpoints in `run_folder` whose writers are no longer alive."""
+    if not run_folder.is_dir():
+        return
+    for name in os.listdir(run_folder):
+        match = _PARTIAL.fullmatch(name)
+        if match and not _is_running(int(match[1])):
+            (run_folder / name).unlink(missing_ok=True)
+
+
+def check_checkpoint(path: Path) -> None:
+    """Check that `path` is a whole checkpoint: torch reads a damaged tensor without a word, so the sums are compared.
+
+    Raises:
+        BrokenCheckpointError: it is not.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, EOFError, OSError) as error:
+        raise BrokenCheckpointError(f"Checkpoint {path} is cut short or damaged ({error}).") from error
+    if damaged is not None:
+        raise BrokenCheckpointError(f"Checkpoint {path} is damaged: its part {damaged} does not match its checksum.")
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read one checkpoint onto the CPU, as plain data only (weights_only).
+
+    Raises:
+        InputError: there is no such file.
+        BrokenCheckpointError: it is cut short, damaged, or no checkpoint of nerfstudio.
+    """
+    if not path.is_file():
+        raise InputError(f"There is no checkpoint {path}: give an existing one.")
+    check_checkpoint(path)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, UnpicklingError, KeyError) as error:
+        first_line = next(iter(str(error).splitlines()), type(error).__name__)
+        raise BrokenCheckpointError(f"Checkpoint {path} cannot be read ({first_line}).") from error
+    if not isinstance(state, dict) or not {"step", "pipeline"} <= state.keys():
+        raise BrokenCheckpointError(f"{path} is not a nerfstudio checkpoint.")
+    return state
+
+
+def newest_sound_step(folder: Path) -> int:
+    """Step of the newest checkpoint in `folder` that passes :func:`check_checkpoint`; says so when it is not the last.
+
+    Raises:
+        InputError: there is none.
+    """
+    for step in checkpoint_steps(folder):
+        try:
+            check_checkpoint(checkpoint_path(folder, step))
+        except BrokenCheckpointError as error:
+            CONSOLE.print(f"[bold yellow]{error} Trying the one before it.")
+            continue
+        return step
+    raise InputError(f"No usable checkpoint in {folder}: train first, or give the folder of another run.")
+
+
+def read_newest_checkpoint(folder: Path, *, step: int | None = None) -> tuple[dict[str, Any], Path]:
+    """Read the checkpoint of `step`, or without it the newest one in `folder` that opens.
+
+    Returns:
+        The state and the file it came from.
+
+    Raises:
+        InputError: there is no such folder, no such step, or no checkpoint that opens.
+        BrokenCheckpointError: `step` was asked for and its file is damaged.
+    """
+    if not folder.is_dir():
+        raise InputError(f"There is no checkpoint folder {folder}: --load-dir wants a run's nerfstudio_models folder.")
+    if step is not None:
+        path = checkpoint_path(folder, step)
+        return read_checkpoint(path), path
+    for candidate in checkpoint_steps(folder):
+        path = checkpoint_path(folder, candidate)
+        try:
+            return read_checkpoint(path), path
+        except BrokenCheckpointError as error:
+            CONSOLE.print(f"[bold yellow]{error} Trying the one before it.")
+    raise InputError(f"No usable checkpoint in {folder}: train first, or give the folder of another run.")

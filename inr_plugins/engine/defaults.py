@@ -1,0 +1,86 @@
+"""Defaults that suit this project where nerfstudio's do not: any device, a private viewer, quiet logs.
+
+Their class paths are written into every config.yml: never move or rename these classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from nerfstudio.configs.base_config import LocalWriterConfig, LoggingConfig, MachineConfig, ViewerConfig
+from nerfstudio.utils import writer
+
+from inr_plugins.errors import InputError
+
+DeviceType = Literal["cpu", "cuda", "mps"]
+
+
+def choose_device_type(wanted: str = "auto") -> DeviceType:
+    """Return the device type to run on: `wanted`, or for "auto" CUDA when there is one, else the CPU.
+
+    Raises:
+        InputError: `wanted` is a device that this machine does not have, or no device type at all.
+    """
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted == "cpu":
+        return "cpu"
+    if wanted == "cuda":
+        if not torch.cuda.is_available():
+            raise InputError("No CUDA device was found: leave out --machine.device-type, or give it the value cpu.")
+        return "cuda"
+    if wanted == "mps":
+        if not torch.backends.mps.is_available():
+            raise InputError("No MPS device was found: leave out --machine.device-type, or give it the value cpu.")
+        return "mps"
+    raise InputError(f"Unknown device type {wanted!r}: give --machine.device-type auto, cpu, cuda or mps.")
+
+
+@dataclass
+class InrMachineConfig(MachineConfig):
+    """Machine settings that take CUDA when there is one."""
+
+    # Wider than nerfstudio's type on purpose: the choice is made when training starts, so that importing a preset
+    # neither starts CUDA nor ties a saved configuration to the machine it was made on.
+    device_type: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # type: ignore[assignment]
+    """Device to train on; auto takes CUDA when there is one, else the CPU."""
+
+    def resolve(self) -> DeviceType:
+        """Settle "auto" for good and return the device type; InputError if this machine has no such device."""
+        device_type = choose_device_type(self.device_type)
+        self.device_type = device_type
+        return device_type
+
+
+@dataclass
+class InrViewerConfig(ViewerConfig):
+    """Viewer settings: reachable from this machine only, unless asked otherwise."""
+
+    websocket_host: str = "127.0.0.1"
+    """Address that the viewer listens on; 0.0.0.0 opens it to the network."""
+    num_rays_per_chunk: int = 8192
+    """Rays that the viewer renders at once."""
+
+
+def _local_writer() -> LocalWriterConfig:
+    events = (
+        writer.EventName.ITER_TRAIN_TIME,
+        writer.EventName.TRAIN_RAYS_PER_SEC,
+        writer.EventName.CURR_TEST_PSNR,
+        writer.EventName.ETA,
+    )
+    return LocalWriterConfig(enable=True, stats_to_track=events)
+
+
+@dataclass
+class InrLoggingConfig(LoggingConfig):
+    """Logging settings: a line now and then, and no table of function timings at the end."""
+
+    steps_per_log: int = 50
+    """Steps between two lines of progress."""
+    local_writer: LocalWriterConfig = field(default_factory=_local_writer)
+    """What is printed to the terminal."""
+    profiler: Literal["none", "basic", "pytorch"] = "none"
+    """Profiler: none, basic (time spent in nerfstudio's functions) or pytorch (a trace of a few steps)."""

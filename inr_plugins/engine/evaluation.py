@@ -1,0 +1,56 @@
+"""When to evaluate during training, and on what: by a share of the time, since a view may cost 20 ms or 2 minutes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass
+class EvalBudget:
+    """Keeps evaluation within a share of the time spent training.
+
+    Attributes:
+        fraction: Largest part of the time so far that may go to evaluation, from 0 (never) to 1 (always).
+    """
+
+    fraction: float
+    _begin: float | None = None
+    _spent: float = 0.0
+    _last_cost: float | None = None
+
+    def start(self) -> None:
+        """Begin to count the time."""
+        self._begin = time.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since :meth:`start`."""
+        return 0.0 if self._begin is None else time.monotonic() - self._begin
+
+    def allows(self, *, estimate: float) -> bool:
+        """Whether one more evaluation fits; `estimate` is its cost in seconds for as long as none was timed."""
+        cost = estimate if self._last_cost is None else self._last_cost
+        return self._spent + cost <= self.fraction * (self.elapsed + cost)
+
+    def record(self, seconds: float) -> None:
+        """Count an evaluation that took `seconds`."""
+        self._spent += seconds
+        self._last_cost = seconds
+
+
+def spread_indices(count: int, wanted: int) -> list[int]:
+    """`wanted` indices spread evenly over ``range(count)``, first and last included; all of them if wanted is -1."""
+    if wanted < 0 or wanted >= count:
+        return list(range(count))
+    if wanted <= 1:
+        return list(range(count))[:wanted]
+    return [round(i * (count - 1) / (wanted - 1)) for i in range(wanted)]
+
+
+def metrics_line(metrics: Mapping[str, Any], *, indices: Sequence[int], count: int) -> str:
+    """One line for people: the metrics that speak of quality, and on how many of the images."""
+    numbers = ", ".join(f"{name} {float(metrics[name]):.4g}" for name in ("psnr", "ssim", "lpips") if name in metrics)
+    return f"Evaluated {len(indices)} of {count} held-out images: {numbers or 'no metrics'}"

@@ -1,0 +1,69 @@
+"""nerfstudio's pipeline with a clear word on missing data, and metrics that are always valid JSON."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineConfig
+
+from inr_plugins.errors import InputError
+
+DATA_VARIABLE = "INR_DATA"
+"""Environment variable that says where the data of a saved run is now."""
+
+
+@dataclass
+class InrPipelineConfig(VanillaPipelineConfig):
+    """Pipeline settings shared by all methods of this package."""
+
+    _target: type = field(default_factory=lambda: InrPipeline)
+    """Class to instantiate."""
+
+    def setup(self, **kwargs: Any) -> Any:
+        """Make the pipeline; InputError if its data is not where it should be."""
+        settle_data_path(self)
+        return super().setup(**kwargs)
+
+
+def data_path(config: VanillaPipelineConfig) -> Path | None:
+    """The data file or folder that `config` names, or None; the datamanager's own goes before its dataparser's."""
+    own = config.datamanager.data
+    return own if own is not None else getattr(getattr(config.datamanager, "dataparser", None), "data", None)
+
+
+def settle_data_path(config: VanillaPipelineConfig, *, data: Path | None = None) -> None:
+    """Point `config` at `data`, or else at what the environment variable INR_DATA names, and see that it is there.
+
+    Raises:
+        InputError: nothing is at the path, new or old.
+    """
+    from_environment = os.environ.get(DATA_VARIABLE)
+    if data is None and from_environment:
+        data = Path(from_environment)
+    if data is not None:
+        config.datamanager.data = data
+    path = data_path(config)
+    if path is not None and not Path(path).exists():
+        raise InputError(
+            f"There is no data at {path}: give ns-train the right --data; for a saved run whose data has moved, set "
+            f"the environment variable {DATA_VARIABLE} to where it is now."
+        )
+
+
+class InrPipeline(VanillaPipeline):
+    """nerfstudio's pipeline, one process or several."""
+
+    config: InrPipelineConfig
+
+    def get_average_image_metrics(self, data_loader: Iterable[Any], *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Average the metrics over all views of `data_loader`.
+
+        A spread (`..._std`) that does not exist, because there is one view only, is left out: NaN is not valid JSON.
+        """
+        metrics = super().get_average_image_metrics(data_loader, *args, **kwargs)
+        return {name: value for name, value in metrics.items() if not (name.endswith("_std") and math.isnan(value))}

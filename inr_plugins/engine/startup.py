@@ -1,0 +1,56 @@
+"""What has to happen in a process before one of nerfstudio's commands runs a method of ours.
+
+Those commands know nothing of this package beyond importing it, so importing the trainer calls :func:`prepare_process`.
+Nothing here is slow and nothing here can fail.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from types import TracebackType
+
+import numpy as np
+import torch
+
+from inr_plugins.engine.noise import silence_startup_noise
+from inr_plugins.errors import InputError
+
+
+@cache
+def prepare_process() -> None:
+    """Report InputErrors in a sentence, silence known noise, make stock checkpoints readable; once a process."""
+    silence_startup_noise()
+    allow_numpy_scalars()
+    report_input_errors()
+
+
+def report_input_errors() -> None:
+    """Make an InputError that nothing catches end the process with its sentence on stderr instead of a traceback.
+
+    The exit status is 1, as for every uncaught exception. Code that catches the error never gets here, so this reaches
+    every way in (ns-train, ns-eval, ns-render, ns-export, ns-viewer) and changes nothing for Python callers. All other
+    exceptions go on to the hook that was there before.
+    """
+    previous = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if isinstance(error, InputError):
+            print(f"Error: {error}", file=sys.stderr)
+        else:
+            previous(kind, error, trace)
+
+    sys.excepthook = hook
+
+
+def allow_numpy_scalars() -> None:
+    """Let torch.load read the numpy floats that nerfstudio's own schedules put into checkpoints.
+
+    Three constructors that can only build numbers: the scalar, the dtype and the class of the float64 dtype. Torch
+    before 2.5 has no such list, and loads such checkpoints anyway.
+    """
+    register = getattr(torch.serialization, "add_safe_globals", None)
+    if register is None:
+        return
+    scalar = type(np.float64(0.0)).__reduce__(np.float64(0.0))[0]
+    register([scalar, np.dtype, type(np.dtype(np.float64))])

@@ -1,0 +1,320 @@
+"""The trainer that every method of ours uses: any device, sound checkpoints, exact resume, evaluation that fits in."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import tyro
+from nerfstudio.engine.trainer import TRAIN_INTERATION_OUTPUT, Trainer, TrainerConfig
+from nerfstudio.utils import comms, writer
+from nerfstudio.utils.misc import step_check
+from nerfstudio.utils.rich_utils import CONSOLE
+
+from inr_plugins.engine import checkpoints, resume
+from inr_plugins.engine.defaults import InrLoggingConfig, InrMachineConfig, InrViewerConfig
+from inr_plugins.engine.divergence import LossWatch, TrainingDivergedError, require_finite
+from inr_plugins.engine.evaluation import EvalBudget, metrics_line, spread_indices
+from inr_plugins.engine.memory import tune_allocator
+from inr_plugins.engine.rng import rng_state, separate_rng
+from inr_plugins.engine.run_folder import describes_run, load_config_argument
+from inr_plugins.engine.startup import prepare_process
+from inr_plugins.errors import InputError
+
+# nerfstudio's commands import nothing else of ours before they run a method.
+prepare_process()
+
+
+@dataclass
+class InrTrainerConfig(TrainerConfig):
+    """Training settings shared by all methods of this package."""
+
+    _target: type = field(default_factory=lambda: InrTrainer)
+    """Class to instantiate."""
+    machine: InrMachineConfig = field(default_factory=InrMachineConfig)
+    """Machine settings."""
+    viewer: InrViewerConfig = field(default_factory=InrViewerConfig)
+    """Viewer settings."""
+    logging: InrLoggingConfig = field(default_factory=InrLoggingConfig)
+    """Logging settings."""
+    # "viewer" alone would switch all evaluation off, wandb and comet want an account and a network.
+    vis: Literal[
+        "viewer", "wandb", "tensorboard", "comet", "viewer+wandb", "viewer+tensorboard", "viewer+comet", "viewer_legacy"
+    ] = "viewer+tensorboard"
+    """Which visualizers to use."""
+    steps_per_eval_all_images: int = 0
+    """Steps between evaluations of all images; 0: never (ns-eval does it)."""
+    eval_time_fraction: float = 0.1
+    """Evaluations that would take more than this part of the time so far are left out."""
+    final_eval_images: int = 4
+    """Held-out images evaluated when training ends; 0: none, -1: all."""
+    cpu_bfloat16: bool = False
+    """On a CPU, run the forward pass of training under bfloat16 autocast (mixed_precision is for CUDA only)."""
+    run_dir: tyro.conf.Suppress[Path | None] = None
+    """Where the run folder is, if not where this configuration says. Set when a saved run is read."""
+
+    def set_timestamp(self) -> None:
+        """Settle the name of the run's folder, never one that already holds checkpoints of another training.
+
+        Raises:
+            InputError: the name was chosen by hand, and the run does not go on from the checkpoints that are there.
+        """
+        super().set_timestamp()
+        if self.load_dir is not None or self.load_checkpoint is not None:
+            return
+        if not checkpoints.checkpoint_steps(super().get_base_dir() / self.relative_model_dir):
+            return
+        if load_config_argument() is None:
+            raise InputError(
+                f"{super().get_base_dir()} already holds checkpoints: give another --timestamp, or go on from them "
+                f"with --load-dir {super().get_base_dir() / self.relative_model_dir}."
+            )
+        # ns-train --load-config trains anew from a saved configuration, whose run must not be written over.
+        self.timestamp = datetime.now().strftime("%Y-%m-%d_%H%M%S")
+        CONSOLE.print(f"Training anew in {super().get_base_dir()}; --load-dir goes on from a checkpoint instead.")
+
+    def save_config(self) -> None:
+        """Write config.yml, then settle the device: the file keeps "auto", so that the run can go on elsewhere.
+
+        Raises:
+            InputError: the folder cannot be written, or the device asked for is not there.
+        """
+        try:
+            super().save_config()
+        except OSError as error:
+            raise InputError(
+                f"Cannot write the run folder {self.get_base_dir()} ({error.strerror}): give an --output-dir with room "
+                "that you may write to."
+            ) from error
+        self.machine.resolve()
+
+    def get_base_dir(self) -> Path:
+        """Return the run folder, found again if it was moved.
+
+        In order: `run_dir`; the folder of the file given as --load-config on this process's command line, if that is
+        this run's config.yml; the folder that the configuration names.
+        """
+        self._locate()
+        return super().get_base_dir() if self.run_dir is None else self.run_dir
+
+    def _locate(self) -> None:
+        """Take over the folder of the --load-config file, and its newest checkpoint that is sound.
+
+        The step is settled here too because nerfstudio asks for the folder, then opens the highest step in it in
+        whatever state that file is.
+        """
+        argument = load_config_argument()
+        if self.run_dir is not None or argument is None:
+            return
+        identity = {name: getattr(self, name) for name in ("method_name", "experiment_name", "timestamp")}
+        if describes_run(argument, **identity):
+            self.run_dir = argument.resolve().parent
+            if self.load_step is None:
+                self.load_step = checkpoints.newest_sound_step(self.run_dir / self.relative_model_dir)
+
+
+class InrTrainer(Trainer):
+    """nerfstudio's trainer with sound checkpoints, exact resume and evaluation that does not change training.
+
+    Training is a function of the configuration, the seed and the number of steps: evaluation and the viewer's start
+    draw their random numbers apart. On a CPU a run that was stopped anywhere and resumed from its checkpoint ends with
+    the same bits as one that was not (given the same number of threads, and a model whose state is in its state_dict).
+
+    Raises (from setup and train):
+        InputError: the user can mend it: no such device, no usable checkpoint, a full disk, a loss that is not finite.
+    """
+
+    config: InrTrainerConfig
+
+    def __init__(self, config: InrTrainerConfig, local_rank: int = 0, world_size: int = 1) -> None:
+        on_cpu = config.machine.resolve() == "cpu"
+        if on_cpu:
+            tune_allocator()
+            # Loss scaling is for float16 on CUDA; asking for it here only brings a warning.
+            config = dataclasses.replace(config, mixed_precision=False, use_grad_scaler=False)
+        super().__init__(config, local_rank=local_rank, world_size=world_size)
+        if on_cpu:
+            # nerfstudio's CPU autocast is in bfloat16, which needs no scaling.
+            self.mixed_precision = config.cpu_bfloat16
+        self._loss_watch = LossWatch(every=1 if on_cpu else 16, patience=0 if not self.use_grad_scaler else 20)
+        self._budget = EvalBudget(config.eval_time_fraction)
+        self._resume: dict[str, Any] | None = None
+        self._trained_step: int | None = None
+        self._saved_step: int | None = None
+        checkpoints.clear_partial_files(self.base_dir)
+
+    # -- checkpoints ---------------------------------------------------------------------------------------------------
+
+    def _load_checkpoint(self) -> None:
+        """Load the checkpoint that the configuration asks for, if any; optimizers are made for the model as loaded."""
+        state, path = self._read_wanted_checkpoint()
+        if state is None:
+            CONSOLE.print("Training from scratch.")
+            return
+        self._start_step = state["step"] + 1
+        self.pipeline.load_pipeline(state["pipeline"], state["step"])
+        # A model may have taken on other shapes, even other groups, while it loaded.
+        self.optimizers = self.setup_optimizers()
+        saved, present = set(state["optimizers"]), set(self.optimizers.optimizers)
+        if saved != present:
+            raise InputError(
+                f"Checkpoint {path} optimizes {sorted(saved)}, the model {sorted(present)}: resume with the method and "
+                "options that the run was started with."
+            )
+        self.optimizers.load_optimizers(state["optimizers"])
+        if self.config.load_scheduler:
+            self.optimizers.load_schedulers(state.get("schedulers", {}))
+        self.grad_scaler.load_state_dict(state["scalers"])
+        self._resume = state.get("resume")
+        self._saved_step = state["step"] if path.parent == self.checkpoint_dir else None
+        CONSOLE.print(f"Going on from step {state['step']} of {path}")
+
+    def _read_wanted_checkpoint(self) -> tuple[dict[str, Any] | None, Path]:
+        config = self.config
+        if config.load_dir is not None:
+            checkpoints.clear_partial_files(config.load_dir.parent)
+            return checkpoints.read_newest_checkpoint(config.load_dir, step=config.load_step)
+        if config.load_checkpoint is not None:
+            return checkpoints.read_checkpoint(config.load_checkpoint), config.load_checkpoint
+        return None, Path()
+
+    def save_checkpoint(self, step: int) -> None:
+        """Write the checkpoint of `step`, then remove the others if only the latest is wanted.
+
+        Raises:
+            InputError: the disk is full or not writable, or a weight is NaN; earlier checkpoints are left as they were.
+        """
+        if not comms.is_main_process() or step == self._saved_step:
+            return
+        path = checkpoints.checkpoint_path(self.checkpoint_dir, step)
+        state = self._checkpoint_state(step)
+        require_finite(state["pipeline"])
+        try:
+            checkpoints.write_checkpoint(state, path)
+        except (OSError, RuntimeError) as error:
+            reason = getattr(error, "strerror", None) or next(iter(str(error).splitlines()), "unknown reason")
+            raise InputError(
+                f"Cannot save the checkpoint of step {step} in {self.checkpoint_dir} ({reason}): make room, then "
+                f"{self._how_to_go_on()}."
+            ) from error
+        self._saved_step = step
+        if self.config.save_only_latest_checkpoint:
+            checkpoints.remove_other_checkpoints(self.checkpoint_dir, keep=path)
+
+    def _checkpoint_state(self, step: int) -> dict[str, Any]:
+        pipeline = getattr(self.pipeline, "module", self.pipeline)
+        accumulating = {
+            name: params
+            for name, params in self.optimizers.parameters.items()
+            if (step + 1) % self.gradient_accumulation_steps[name] != 0
+        }
+        return {
+            "step": step,
+            "pipeline": pipeline.state_dict(),
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.optimizers.items()},
+            "schedulers": {name: scheduler.state_dict() for name, scheduler in self.optimizers.schedulers.items()},
+            "scalers": self.grad_scaler.state_dict(),
+            "resume": {
+                "generators": rng_state(),
+                "data": resume.data_state(pipeline.datamanager),
+                "gradients": resume.gradient_state(accumulating),
+            },
+        }
+
+    def _how_to_go_on(self) -> str:
+        """What the user can do with what is on the disk."""
+        steps = checkpoints.checkpoint_steps(self.checkpoint_dir)
+        if not steps:
+            return "train again (there is no checkpoint yet)"
+        return f"go on from the last good checkpoint, step {steps[0]}, with --load-dir {self.checkpoint_dir}"
+
+    # -- training ------------------------------------------------------------------------------------------------------
+
+    def _init_viewer_state(self) -> None:
+        # The last thing before the first step: what happened up to here must not matter to a resumed run, and whether
+        # there is a viewer must not matter to any.
+        with separate_rng():
+            super()._init_viewer_state()
+        if self._resume is not None:
+            resume.load_data_state(self.pipeline.datamanager, self._resume["data"])
+            resume.load_gradient_state(self.optimizers.parameters, self._resume["gradients"])
+            resume.restore_generators(
+                self._resume["generators"], rank=comms.get_rank(), step=self._start_step, seed=self.config.machine.seed
+            )
+        self._budget.start()
+
+    def train(self) -> None:
+        """Train; on divergence stop with the step, the losses and the checkpoint to go back to."""
+        try:
+            super().train()
+        except TrainingDivergedError as error:
+            raise TrainingDivergedError(
+                f"{error} Training has stopped: lower the learning rate, then {self._how_to_go_on()}."
+            ) from error
+
+    def train_iteration(self, step: int) -> TRAIN_INTERATION_OUTPUT:
+        """Run one step, and see that its losses are finite."""
+        loss, losses, metrics = super().train_iteration(step)
+        self._loss_watch.check(step, {"loss": loss, **losses})
+        self._trained_step = step
+        return loss, losses, metrics
+
+    def _after_train(self) -> None:
+        # When training is stopped early, nerfstudio would name the checkpoint after a step that was not taken, and
+        # resuming would leave that step out.
+        if self._trained_step is not None:
+            self.step = self._trained_step
+        self.save_checkpoint(self.step)
+        self._final_evaluation()
+        super()._after_train()
+
+    def _train_complete_viewer(self) -> None:
+        try:
+            super()._train_complete_viewer()
+        except KeyboardInterrupt:
+            # This is how the viewer of a finished run is meant to be closed.
+            CONSOLE.print("Viewer closed.")
+
+    # -- evaluation ----------------------------------------------------------------------------------------------------
+
+    def eval_iteration(self, step: int) -> None:
+        """Evaluate if it is time to and the time for it is there; training's random numbers are left alone."""
+        config = self.config
+        cadences = (config.steps_per_eval_batch, config.steps_per_eval_image, config.steps_per_eval_all_images)
+        if not any(step_check(step, cadence) for cadence in cadences):
+            return
+        if not self._budget.allows(estimate=self._estimated_eval_seconds(step)):
+            return
+        begin = time.monotonic()
+        with separate_rng(seed=config.machine.seed + step):
+            super().eval_iteration(step)
+        self._budget.record(time.monotonic() - begin)
+
+    def _estimated_eval_seconds(self, step: int) -> float:
+        """Seconds that one held-out image should take, judging by training: without a backward pass, a third."""
+        dataset = self.pipeline.datamanager.eval_dataset
+        if dataset is None:
+            return 0.0
+        pixels = float(dataset.cameras.height.max()) * float(dataset.cameras.width.max())
+        seconds_per_step = self._budget.elapsed / max(step - self._start_step + 1, 1)
+        return pixels / self.pipeline.datamanager.get_train_rays_per_batch() * seconds_per_step / 3
+
+    def _final_evaluation(self) -> None:
+        """Evaluate a few held-out images spread over the split, and say how good they are."""
+        loader = getattr(self.pipeline.datamanager, "fixed_indices_eval_dataloader", None)
+        if loader is None or not comms.is_main_process():
+            return
+        count = len(loader.input_dataset)
+        indices = spread_indices(count, self.config.final_eval_images)
+        if not indices:
+            return
+        with separate_rng(seed=self.config.machine.seed), torch.no_grad():
+            views = [loader.get_camera(index) for index in indices]
+            metrics = self.pipeline.get_average_image_metrics(views, image_prefix="eval", step=self.step)
+        writer.put_dict(name="Final Eval", scalar_dict=metrics, step=self.step)
+        CONSOLE.print(metrics_line(metrics, indices=indices, count=count))

@@ -1,0 +1,99 @@
+"""Image metrics: PSNR, SSIM and, where its weights can be had, LPIPS; made when first used, outside every checkpoint.
+
+Images are RGB, values in [0, 1], (height, width, 3); a leading batch axis is not taken, so that the mean over a test
+set is the mean of per-image values, as papers report it.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from inr_plugins.metrics.lpips import lpips_network
+
+Image = Float[Tensor, "height width 3"]
+
+
+def _check_pair(pred: Tensor, target: Tensor) -> None:
+    if pred.shape != target.shape or pred.ndim != 3 or pred.shape[-1] != 3:
+        raise ValueError(f"Images must both be (height, width, 3), not {tuple(pred.shape)} and {tuple(target.shape)}.")
+
+
+def psnr(pred: Image, target: Image) -> float:
+    """Peak signal-to-noise ratio in dB for a peak of 1: ``-10 log10(mean squared error)``; inf for equal images.
+
+    Raises:
+        ValueError: the shapes differ or are not (height, width, 3).
+    """
+    _check_pair(pred, target)
+    # Float64: the error of a good prediction is a small number beside the values.
+    mse = torch.mean((pred.double() - target.double()) ** 2)
+    return float(-10.0 * torch.log10(mse))
+
+
+def ssim(pred: Image, target: Image) -> float:
+    """Structural similarity (Wang et al. 2004): Gaussian window of 11 pixels and sigma 1.5, K = (0.01, 0.03), range 1.
+
+    The window is the paper's; as torchmetrics does it, windows that reach over the border are left out of the mean.
+
+    Raises:
+        ValueError: the shapes differ, are not (height, width, 3), or a side is shorter than the window.
+    """
+    _check_pair(pred, target)
+    if min(pred.shape[:2]) < 11:
+        raise ValueError(f"SSIM needs images of at least 11 x 11 pixels, not {tuple(pred.shape[:2])}.")
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    value = structural_similarity_index_measure(_batched(pred), _batched(target), data_range=1.0)
+    assert isinstance(value, Tensor)
+    return float(value)
+
+
+def _batched(image: Tensor) -> Tensor:
+    return image.float().movedim(-1, 0)[None]
+
+
+def lpips(pred: Image, target: Image) -> float | None:
+    """Learned perceptual distance of two images: see :mod:`inr_plugins.metrics.lpips`; None where it cannot be had.
+
+    Raises:
+        ValueError: the shapes differ or are not (height, width, 3).
+        InputError: the environment variable INR_LPIPS names a file that is not there or holds something else.
+    """
+    _check_pair(pred, target)
+    network = lpips_network()
+    if network is None:
+        return None
+    network = network.to(pred.device)
+    with torch.no_grad():
+        # The metric refuses values outside its range.
+        return float(network(_batched(pred).clamp(0, 1), _batched(target).clamp(0, 1)))
+
+
+def image_metrics(pred: Image, target: Image) -> dict[str, float]:
+    """PSNR and SSIM of a pair of images, and LPIPS if it can be had; keys "psnr", "ssim", "lpips".
+
+    The prediction is clamped to [0, 1] first, as a display would. SSIM and LPIPS are left out for images too small for
+    them (11 and 64 pixels a side).
+
+    Raises:
+        ValueError: the shapes differ or are not (height, width, 3).
+    """
+    pred = pred.detach().clamp(0, 1)
+    metrics = {"psnr": psnr(pred, target)}
+    shorter_side = min(pred.shape[:2])
+    if shorter_side >= 11:
+        metrics["ssim"] = ssim(pred, target)
+    distance = lpips(pred, target) if shorter_side >= 64 else None
+    if distance is not None:
+        metrics["lpips"] = distance
+    return metrics
+
+
+class ImageMetrics:
+    """:func:`image_metrics` as an object that a model can hold: no module, so nothing of it enters a checkpoint."""
+
+    def __call__(self, pred: Image, target: Image) -> dict[str, float]:
+        """See :func:`image_metrics`."""
+        return image_metrics(pred, target)
