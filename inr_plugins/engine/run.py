@@ -1,0 +1,99 @@
+"""Open a finished run: its configuration, its model with the newest sound weights, and the frame of its data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+import yaml
+from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
+from nerfstudio.engine.trainer import TrainerConfig
+from nerfstudio.pipelines.base_pipeline import Pipeline
+
+from inr_plugins.engine.checkpoints import read_newest_checkpoint
+from inr_plugins.engine.defaults import choose_device_type
+from inr_plugins.engine.pipeline import settle_data_path
+from inr_plugins.engine.startup import prepare_process
+from inr_plugins.errors import InputError
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained run, ready to be evaluated.
+
+    Attributes:
+        config: Its configuration, with the paths of where run and data are now.
+        config_path: Its config.yml; the folder around it is the run folder.
+        pipeline: Datamanager and model, in eval mode, on the device asked for.
+        step: Training step of the weights.
+        dataparser_outputs: What the dataparser made of the training split; `dataparser_transform` (3, 4) and
+            `dataparser_scale` take the dataset's frame to the model's.
+    """
+
+    config: TrainerConfig
+    config_path: Path
+    pipeline: Pipeline
+    step: int
+    dataparser_outputs: DataparserOutputs
+
+
+def load_run(
+    path: Path,
+    *,
+    device: str | torch.device | None = None,
+    data: Path | None = None,
+    test_mode: Literal["test", "val", "inference"] = "inference",
+) -> Run:
+    """Open the run at `path`, wherever it was moved to; also one of a stock nerfstudio method.
+
+    A config.yml can run code when it is read, like a pickle: open only runs that you trust.
+
+    Args:
+        path: Run folder, or its config.yml.
+        device: Where to put the model; by default CUDA when there is one, else the CPU.
+        data: Where the dataset is now, if not where the run was trained from (the environment variable INR_DATA does
+            the same).
+        test_mode: "inference" reads poses but no images; "test" or "val" also load that split's images.
+
+    Raises:
+        InputError: no run, no data, no usable checkpoint or no such device there, or a configuration that cannot be
+            read.
+    """
+    prepare_process()
+    config_path = _config_file(Path(path))
+    config = read_config(config_path)
+    run_folder = config_path.parent
+    if hasattr(config, "run_dir"):
+        config.run_dir = run_folder
+    checkpoint_folder = run_folder / config.relative_model_dir
+    # The checkpoint first: there is no point in reading the data for a run that was never saved.
+    state, _ = read_newest_checkpoint(checkpoint_folder, step=config.load_step)
+    config.load_dir = checkpoint_folder
+    settle_data_path(config.pipeline, data=data)
+    device = choose_device_type() if device is None else device
+    choose_device_type(torch.device(device).type)
+    pipeline = config.pipeline.setup(device=str(device), test_mode=test_mode)
+    pipeline.eval()
+    pipeline.load_pipeline(state["pipeline"], state["step"])
+    return Run(config, config_path, pipeline, state["step"], pipeline.datamanager.train_dataparser_outputs)
+
+
+def _config_file(path: Path) -> Path:
+    config_path = (path / "config.yml" if path.is_dir() else path).resolve()
+    if not config_path.is_file():
+        raise InputError(f"There is no run at {path}: give a run folder of ns-train, or the config.yml in it.")
+    return config_path
+
+
+def read_config(config_path: Path) -> TrainerConfig:
+    """Read a config.yml of ns-train; InputError if it is something else or names classes that are not installed."""
+    try:
+        config = yaml.load(config_path.read_text(encoding="utf8"), Loader=yaml.Loader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{config_path} cannot be read ({reason}): give the config.yml of a run.") from error
+    if not isinstance(config, TrainerConfig):
+        raise InputError(f"{config_path} is not a configuration that ns-train wrote: give the config.yml of a run.")
+    return config
