@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+from nerfstudio.pipelines.base_pipeline import VanillaPipeline
+
 
 @dataclass
 class EvalBudget:
@@ -48,6 +51,38 @@ def spread_indices(count: int, wanted: int) -> list[int]:
     if wanted <= 1:
         return list(range(count))[:wanted]
     return [round(i * (count - 1) / (wanted - 1)) for i in range(wanted)]
+
+
+def expected_view_seconds(pipeline: VanillaPipeline, *, seconds_per_step: float) -> float:
+    """Seconds that rendering one held-out view should take, judging by training: a third, for want of a backward pass.
+
+    0 if there are no held-out views.
+    """
+    dataset = pipeline.datamanager.eval_dataset
+    if dataset is None or len(dataset) == 0:
+        return 0.0
+    pixels = float(dataset.cameras.height.max()) * float(dataset.cameras.width.max())
+    return pixels / pipeline.datamanager.get_train_rays_per_batch() * seconds_per_step / 3
+
+
+@torch.no_grad()
+def evaluate_views(pipeline: VanillaPipeline, wanted: int, *, step: int) -> tuple[dict[str, float], str]:
+    """Evaluate `wanted` held-out views (-1: all) spread over the split.
+
+    Returns:
+        The metrics averaged over the views and a line that reports them; both empty where there is nothing to evaluate
+        or the datamanager has no fixed views.
+    """
+    loader = getattr(pipeline.datamanager, "fixed_indices_eval_dataloader", None)
+    if loader is None:
+        return {}, ""
+    count = len(loader.input_dataset)
+    indices = spread_indices(count, wanted)
+    if not indices:
+        return {}, ""
+    views = [loader.get_camera(index) for index in indices]
+    metrics = pipeline.get_average_image_metrics(views, image_prefix="eval", step=step)
+    return metrics, metrics_line(metrics, indices=indices, count=count)
 
 
 def metrics_line(metrics: Mapping[str, Any], *, indices: Sequence[int], count: int) -> str:

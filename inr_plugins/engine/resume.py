@@ -12,8 +12,9 @@ import torch
 from nerfstudio.data.datamanagers.base_datamanager import DataManager
 from nerfstudio.data.utils.dataloaders import CacheDataloader
 from nerfstudio.utils.misc import get_dict_to_torch
+from torch.nn import Parameter
 
-from inr_plugins.engine.rng import seed_all, set_rng_state
+from inr_plugins.engine.rng import rng_state, set_rng_state
 
 
 @runtime_checkable
@@ -76,27 +77,31 @@ def load_data_state(datamanager: DataManager, state: Mapping[str, Any]) -> None:
         loader.num_repeated, loader.first_time = state["images"]["repeated"], state["images"]["first_time"]
 
 
-def gradient_state(parameters: Mapping[str, list[torch.nn.Parameter]]) -> dict[str, list[torch.Tensor | None]]:
-    """Gradients of the given groups, as accumulated so far."""
-    return {name: [param.grad for param in params] for name, params in parameters.items()}
+def capture(datamanager: DataManager, accumulating: Mapping[str, list[Parameter]]) -> dict[str, Any]:
+    """Return what the next step depends on besides weights and optimizers, as plain numbers, lists and tensors.
+
+    Args:
+        datamanager: Where training batches come from.
+        accumulating: Parameter groups that are in the middle of accumulating gradients over several steps.
+    """
+    return {
+        "generators": rng_state(),
+        "data": data_state(datamanager),
+        "gradients": {name: [param.grad for param in params] for name, params in accumulating.items()},
+    }
 
 
-def load_gradient_state(
-    parameters: Mapping[str, list[torch.nn.Parameter]], state: Mapping[str, list[torch.Tensor | None]]
+def restore(
+    state: Mapping[str, Any], datamanager: DataManager, parameters: Mapping[str, list[Parameter]], *, rank: int
 ) -> None:
-    """Put back what :func:`gradient_state` returned."""
-    for name, gradients in state.items():
+    """Put back what :func:`capture` returned, right before the next step of process `rank`.
+
+    Only the first process writes checkpoints. Were the others to take its random generators they would draw its rays,
+    so they go on from the ones they have: several processes resume soundly, but not bit for bit.
+    """
+    load_data_state(datamanager, state["data"])
+    for name, gradients in state["gradients"].items():
         for param, gradient in zip(parameters[name], gradients, strict=True):
             param.grad = None if gradient is None else gradient.to(param.device)
-
-
-def restore_generators(state: dict[str, Any], *, rank: int, seed: int, step: int) -> None:
-    """Set the random generators of process `rank` as they were before `step`.
-
-    Only the first process writes checkpoints. Were the others to take its generators they would draw its rays, so they
-    start from seeds of their own: several processes resume soundly, but not bit for bit.
-    """
     if rank == 0:
-        set_rng_state(state)
-    else:
-        seed_all((seed + rank) * 1_000_003 + step)
+        set_rng_state(state["generators"])

@@ -6,7 +6,10 @@ Nothing here is slow and nothing here can fail.
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
+import sysconfig
 from functools import cache
 from types import TracebackType
 
@@ -19,10 +22,11 @@ from inr_plugins.errors import InputError
 
 @cache
 def prepare_process() -> None:
-    """Report InputErrors in a sentence, silence known noise, make stock checkpoints readable; once a process."""
+    """Report InputErrors in a sentence, silence known noise, read stock checkpoints, find ffmpeg; once a process."""
     silence_startup_noise()
     allow_numpy_scalars()
     report_input_errors()
+    find_own_ffmpeg()
 
 
 def report_input_errors() -> None:
@@ -41,6 +45,16 @@ def report_input_errors() -> None:
             previous(kind, error, trace)
 
     sys.excepthook = hook
+
+
+def find_own_ffmpeg() -> None:
+    """Put this environment's commands at the end of PATH if only they include an ffmpeg.
+
+    nerfstudio looks for it on PATH, where the environment is not when its commands are called by their paths.
+    """
+    scripts = sysconfig.get_path("scripts")
+    if shutil.which("ffmpeg") is None and shutil.which("ffmpeg", path=scripts) is not None:
+        os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), scripts])
 
 
 def allow_numpy_scalars() -> None:

@@ -9,7 +9,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 import tyro
 from nerfstudio.engine.trainer import TRAIN_INTERATION_OUTPUT, Trainer, TrainerConfig
 from nerfstudio.utils import comms, writer
@@ -19,9 +18,10 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from inr_plugins.engine import checkpoints, resume
 from inr_plugins.engine.defaults import InrLoggingConfig, InrMachineConfig, InrViewerConfig
 from inr_plugins.engine.divergence import LossWatch, TrainingDivergedError, require_finite
-from inr_plugins.engine.evaluation import EvalBudget, metrics_line, spread_indices
+from inr_plugins.engine.evaluation import EvalBudget, evaluate_views, expected_view_seconds
+from inr_plugins.engine.interrupt import on_first_interrupt
 from inr_plugins.engine.memory import tune_allocator
-from inr_plugins.engine.rng import rng_state, separate_rng
+from inr_plugins.engine.rng import separate_rng
 from inr_plugins.engine.run_folder import describes_run, load_config_argument
 from inr_plugins.engine.startup import prepare_process
 from inr_plugins.errors import InputError
@@ -146,6 +146,7 @@ class InrTrainer(Trainer):
         self._resume: dict[str, Any] | None = None
         self._trained_step: int | None = None
         self._saved_step: int | None = None
+        self._interrupted = False
         checkpoints.clear_partial_files(self.base_dir)
 
     # -- checkpoints ---------------------------------------------------------------------------------------------------
@@ -219,11 +220,7 @@ class InrTrainer(Trainer):
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.optimizers.items()},
             "schedulers": {name: scheduler.state_dict() for name, scheduler in self.optimizers.schedulers.items()},
             "scalers": self.grad_scaler.state_dict(),
-            "resume": {
-                "generators": rng_state(),
-                "data": resume.data_state(pipeline.datamanager),
-                "gradients": resume.gradient_state(accumulating),
-            },
+            "resume": resume.capture(pipeline.datamanager, accumulating),
         }
 
     def _how_to_go_on(self) -> str:
@@ -241,21 +238,25 @@ class InrTrainer(Trainer):
         with separate_rng():
             super()._init_viewer_state()
         if self._resume is not None:
-            resume.load_data_state(self.pipeline.datamanager, self._resume["data"])
-            resume.load_gradient_state(self.optimizers.parameters, self._resume["gradients"])
-            resume.restore_generators(
-                self._resume["generators"], rank=comms.get_rank(), step=self._start_step, seed=self.config.machine.seed
-            )
+            resume.restore(self._resume, self.pipeline.datamanager, self.optimizers.parameters, rank=comms.get_rank())
         self._budget.start()
 
     def train(self) -> None:
-        """Train; on divergence stop with the step, the losses and the checkpoint to go back to."""
+        """Train. Ctrl+C stops after the step at hand and saves; divergence stops with the step and the losses."""
         try:
-            super().train()
+            with on_first_interrupt(self._stop_after_step):
+                super().train()
         except TrainingDivergedError as error:
             raise TrainingDivergedError(
                 f"{error} Training has stopped: lower the learning rate, then {self._how_to_go_on()}."
             ) from error
+
+    def _stop_after_step(self) -> None:
+        if self.training_state == "completed":
+            raise KeyboardInterrupt
+        CONSOLE.print("Stopping after this step; press Ctrl+C again to stop at once, without saving.")
+        self._interrupted = True
+        self.stop_training = True
 
     def train_iteration(self, step: int) -> TRAIN_INTERATION_OUTPUT:
         """Run one step, and see that its losses are finite."""
@@ -270,7 +271,15 @@ class InrTrainer(Trainer):
         if self._trained_step is not None:
             self.step = self._trained_step
         self.save_checkpoint(self.step)
-        self._final_evaluation()
+        if self._interrupted:
+            CONSOLE.print(f"Stopped after step {self.step}: {self._how_to_go_on()}.")
+            return
+        if comms.is_main_process():
+            with separate_rng(seed=self.config.machine.seed):
+                metrics, line = evaluate_views(self.pipeline, self.config.final_eval_images, step=self.step)
+            if metrics:
+                writer.put_dict(name="Final Eval", scalar_dict=metrics, step=self.step)
+                CONSOLE.print(line)
         super()._after_train()
 
     def _train_complete_viewer(self) -> None:
@@ -288,33 +297,11 @@ class InrTrainer(Trainer):
         cadences = (config.steps_per_eval_batch, config.steps_per_eval_image, config.steps_per_eval_all_images)
         if not any(step_check(step, cadence) for cadence in cadences):
             return
-        if not self._budget.allows(estimate=self._estimated_eval_seconds(step)):
+        seconds_per_step = self._budget.elapsed / max(step - self._start_step + 1, 1)
+        estimate = expected_view_seconds(self.pipeline, seconds_per_step=seconds_per_step)
+        if not self._budget.allows(estimate=estimate):
             return
         begin = time.monotonic()
         with separate_rng(seed=config.machine.seed + step):
             super().eval_iteration(step)
         self._budget.record(time.monotonic() - begin)
-
-    def _estimated_eval_seconds(self, step: int) -> float:
-        """Seconds that one held-out image should take, judging by training: without a backward pass, a third."""
-        dataset = self.pipeline.datamanager.eval_dataset
-        if dataset is None:
-            return 0.0
-        pixels = float(dataset.cameras.height.max()) * float(dataset.cameras.width.max())
-        seconds_per_step = self._budget.elapsed / max(step - self._start_step + 1, 1)
-        return pixels / self.pipeline.datamanager.get_train_rays_per_batch() * seconds_per_step / 3
-
-    def _final_evaluation(self) -> None:
-        """Evaluate a few held-out images spread over the split, and say how good they are."""
-        loader = getattr(self.pipeline.datamanager, "fixed_indices_eval_dataloader", None)
-        if loader is None or not comms.is_main_process():
-            return
-        count = len(loader.input_dataset)
-        indices = spread_indices(count, self.config.final_eval_images)
-        if not indices:
-            return
-        with separate_rng(seed=self.config.machine.seed), torch.no_grad():
-            views = [loader.get_camera(index) for index in indices]
-            metrics = self.pipeline.get_average_image_metrics(views, image_prefix="eval", step=self.step)
-        writer.put_dict(name="Final Eval", scalar_dict=metrics, step=self.step)
-        CONSOLE.print(metrics_line(metrics, indices=indices, count=count))
