@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from jaxtyping import Int
 
@@ -17,6 +19,11 @@ def face_components(mesh: Mesh) -> Int[np.ndarray, " f"]:
     vertex_labels = trimesh.graph.connected_component_labels(edges, node_count=len(mesh.vertices))
     _, labels = np.unique(vertex_labels[mesh.faces[:, 0]], return_inverse=True)
     return labels.reshape(-1)
+
+
+def floater_size(mesh: Mesh, *, share: float = 1e-3) -> int:
+    """Fewest faces that a connected piece must have to be no floater: `share` of the largest piece's, rounded up."""
+    return math.ceil(share * np.bincount(face_components(mesh)).max())
 
 
 def drop_small_components(mesh: Mesh, *, min_faces: int) -> tuple[Mesh, int]:

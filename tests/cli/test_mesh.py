@@ -1,0 +1,342 @@
+"""inr-mesh end to end on runs whose field is a formula: frame, size, orientation, colour, and every bad input."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+
+from inr_plugins.cli import mesh as cli
+from inr_plugins.geometry.frames import Similarity
+
+# The sphere in the dataset's frame, and the transform that nerfstudio would have applied to the poses.
+CENTRE, RADIUS = np.array([12.0, -3.5, 40.25]), 2.0
+SHIFT, SCALE = np.array([-11.0, 3.0, -39.0]), 0.2
+
+
+def rotation(*, mirror: bool) -> np.ndarray:
+    angle = 0.7
+    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+    tilt = np.array([[1, 0, 0], [0, 0.6, -0.8], [0, 0.8, 0.6]])
+    return turn @ tilt @ np.diag([1, 1, -1 if mirror else 1])
+
+
+class Sphere(torch.nn.Module):
+    """What all fields below share: a sphere in the normalised frame, coloured by the direction it is seen from."""
+
+    def __init__(self, centre: np.ndarray, radius: float) -> None:
+        super().__init__()
+        self.register_buffer("centre", torch.as_tensor(centre, dtype=torch.float32))
+        self.radius = radius
+        self.largest_chunk = 0
+
+    def distance(self, x):
+        self.largest_chunk = max(self.largest_chunk, len(x))
+        return (x - self.centre).norm(dim=-1) - self.radius
+
+    def colour(self, x, d):
+        return 0.5 - 0.5 * d
+
+
+class SphereDensity(Sphere):
+    """Density 100 inside, falling to zero over a thin shell, and a small floater."""
+
+    def density(self, x):
+        floater = (x - self.centre - torch.tensor([0.5, 0.0, 0.0])).norm(dim=-1) - 0.02
+        return 1000 * (0.05 - torch.minimum(self.distance(x), floater)).clamp(0.0, 0.1)
+
+
+class SphereSDF(Sphere):
+    def sdf(self, x):
+        return self.distance(x)
+
+
+class SphereOccupancy(Sphere):
+    def occupancy(self, x):
+        return torch.sigmoid(-self.distance(x) / 0.03)
+
+
+class BrokenSDF(Sphere):
+    def sdf(self, x):
+        return torch.full_like(x[:, 0], torch.nan)
+
+
+class Fake:
+    """In place of engine.run.load_run."""
+
+    def __init__(self, field_class=SphereSDF, *, mirror: bool = False, **model) -> None:
+        transform = np.hstack([rotation(mirror=mirror), (rotation(mirror=mirror) @ SHIFT)[:, None]])
+        self.to_normalised = Similarity.from_dataparser(transform, SCALE)
+        self.field = field_class(self.to_normalised.points(CENTRE[None])[0], SCALE * RADIUS)
+        box = torch.tensor([[-1.0, -1.0, -0.8], [1.0, 1.0, 0.9]])
+        self.model = SimpleNamespace(field=self.field, scene_box=SimpleNamespace(aabb=box), **model)
+        self.outputs = SimpleNamespace(
+            dataparser_transform=torch.tensor(transform, dtype=torch.float32), dataparser_scale=SCALE
+        )
+        self.loaded: list[tuple[Path, str | None]] = []
+
+    def __call__(self, path, *, device=None):
+        self.loaded.append((path, device))
+        return SimpleNamespace(
+            config=None,
+            config_path=path,
+            pipeline=SimpleNamespace(model=self.model, device=torch.device("cpu")),
+            step=123,
+            dataparser_outputs=self.outputs,
+        )
+
+
+@pytest.fixture
+def run_folder(tmp_path) -> Path:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "config.yml").write_text("a run\n")
+    return folder
+
+
+def inr_mesh(fake: Fake, *arguments) -> int:
+    return cli.main([str(argument) for argument in arguments], load=fake)
+
+
+def read(path: Path) -> tuple[trimesh.Trimesh, dict]:
+    (found,) = trimesh.load_scene(path, process=False).geometry.values()
+    return found, json.loads(path.with_name(path.name + ".json").read_text())
+
+
+def assert_is_the_sphere(found: trimesh.Trimesh, *, centre=CENTRE, radius=RADIUS, tolerance=0.01) -> None:
+    assert found.is_watertight
+    assert found.is_winding_consistent
+    assert found.volume == pytest.approx(4 / 3 * np.pi * radius**3, rel=3 * tolerance)
+    assert np.abs(found.center_mass - centre).max() < tolerance * radius
+    assert np.abs(np.linalg.norm(found.vertices - centre, axis=1) / radius - 1).max() < tolerance
+    assert (np.einsum("ij,ij->i", found.vertex_normals, found.vertices - centre) > 0).all()
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_distance_field_comes_back_in_the_dataset_frame(run_folder, capsys, mirror):
+    fake = Fake(mirror=mirror)
+    assert inr_mesh(fake, run_folder, "--resolution", 64) == 0
+    found, sidecar = read(run_folder / "mesh.ply")
+    assert_is_the_sphere(found)
+    # Seen from straight outside the direction is minus the normal, in the *normalised* frame.
+    outward = fake.to_normalised.directions((found.vertices - CENTRE) / RADIUS)
+    assert np.abs(found.visual.vertex_colors[:, :3] / 255 - (0.5 + 0.5 * outward)).max() < 0.03
+    assert fake.loaded == [(run_folder / "config.yml", None)]
+    printed = capsys.readouterr().out
+    for part in (f"{len(found.vertices):,} vertices", f"{len(found.faces):,} faces", "watertight", "mesh.ply"):
+        assert part in printed
+    expected = {"frame": "dataset", "field": "sdf", "level": 0.0, "step": 123, "watertight": True, "resolution": 64}
+    assert {key: sidecar[key] for key in expected} == expected
+    assert (sidecar["vertices"], sidecar["faces"]) == (len(found.vertices), len(found.faces))
+    assert sidecar["volume"] == pytest.approx(found.volume)
+    assert sidecar["area"] == pytest.approx(found.area)
+    assert np.allclose(sidecar["bounds"], found.bounds)
+    # The sidecar's matrix alone takes the mesh to the normalised frame.
+    matrix = np.array(sidecar["normalised_from_dataset"])
+    centre = matrix[:3, :3] @ found.center_mass + matrix[:3, 3]
+    assert np.abs(centre - fake.field.centre.numpy()).max() < 1e-3
+
+
+def test_normalised_frame_on_request(run_folder):
+    fake = Fake(SphereOccupancy)
+    assert inr_mesh(fake, run_folder / "config.yml", "--resolution", 48, "--frame", "normalised") == 0
+    found, sidecar = read(run_folder / "mesh.ply")
+    assert_is_the_sphere(found, centre=fake.field.centre.numpy(), radius=SCALE * RADIUS)
+    assert (sidecar["frame"], sidecar["field"], sidecar["level"]) == ("normalised", "occupancy", 0.5)
+
+
+def test_density_takes_the_models_level_and_loses_its_floater(run_folder, capsys):
+    fake = Fake(SphereDensity, surface_level=lambda: 50.0)
+    assert inr_mesh(fake, "--load-config", run_folder / "config.yml", "--resolution", 96, "--min-component", 500) == 0
+    found, sidecar = read(run_folder / "mesh.ply")
+    assert_is_the_sphere(found, tolerance=0.02)
+    assert sidecar["level"] == 50.0
+    assert "model" in sidecar["level_source"]
+    assert sidecar["components_dropped"] == 1
+    assert "1 connected piece" in capsys.readouterr().out
+    assert inr_mesh(fake, run_folder, "--resolution", 96, "--min-component", 0, "--overwrite") == 0
+    assert read(run_folder / "mesh.ply")[0].body_count == 2
+    assert inr_mesh(fake, run_folder, "--resolution", 96, "--keep-largest", "--overwrite") == 0
+    assert read(run_folder / "mesh.ply")[0].body_count == 1
+
+
+def test_density_without_a_level_of_its_own_gets_one_and_says_so(run_folder):
+    assert inr_mesh(Fake(SphereDensity), run_folder, "--resolution", 64, "--keep-largest") == 0
+    found, sidecar = read(run_folder / "mesh.ply")
+    assert_is_the_sphere(found, tolerance=0.1)
+    assert 0 < sidecar["level"] < 100
+    assert "split" in sidecar["level_source"]
+
+
+def test_level_on_request(run_folder):
+    assert inr_mesh(Fake(), run_folder, "--resolution", 64, "--level", "0.05") == 0
+    found, sidecar = read(run_folder / "mesh.ply")
+    assert_is_the_sphere(found, radius=RADIUS + 0.05 / SCALE)
+    assert sidecar["level_source"] == "--level"
+
+
+def test_the_models_tight_box_goes_before_the_scene_box(run_folder):
+    fake = Fake()
+    centre = fake.field.centre
+    fake.model.surface_aabb = lambda: torch.stack([centre - 0.41, centre + 0.41])
+    assert inr_mesh(fake, run_folder, "--resolution", 40) == 0
+    found, sidecar = read(run_folder / "mesh.ply")
+    assert_is_the_sphere(found)
+    assert sidecar["lattice_spacing"] == pytest.approx([0.82 / 39] * 3)
+
+
+def test_crop_cuts_where_the_dataset_frame_says(run_folder):
+    crop = [CENTRE[0], -100.0, CENTRE[2] + 0.5, 100.0, 100.0, 100.0]
+    assert inr_mesh(Fake(), run_folder, "--resolution", 80, "--aabb", *crop) == 0
+    found, sidecar = read(run_folder / "mesh.ply")
+    assert found.is_watertight
+    # Half of a spherical cap of height h = r - 1/2: pi h^2 (3 r - h) / 3.
+    height = RADIUS - 0.5
+    assert found.volume == pytest.approx(np.pi * height**2 * (3 * RADIUS - height) / 6, rel=0.02)
+    assert found.bounds[0, [0, 2]] == pytest.approx([CENTRE[0], CENTRE[2] + 0.5], abs=1e-6)
+    assert found.bounds[1, 2] == pytest.approx(CENTRE[2] + RADIUS, abs=0.01)
+    assert sidecar["box_frame"] == "dataset"
+
+
+@pytest.mark.parametrize("field", [SphereSDF, SphereOccupancy, SphereDensity])
+def test_crop_reaches_no_further_than_the_models_box(run_folder, field):
+    # The model's box cuts the sphere in half; the lattice of the crop, turned against it, reaches past the box.
+    fake = Fake(field)
+    centre = fake.field.centre
+    fake.model.surface_aabb = lambda: torch.stack([centre - 1.0, centre + torch.tensor([1.0, 1.0, 0.0])])
+    crop = [*(CENTRE - 3.0), *(CENTRE + 3.0)]
+    assert inr_mesh(fake, run_folder, "--resolution", 80, "--aabb", *crop, "--keep-largest") == 0
+    found, _ = read(run_folder / "mesh.ply")
+    assert found.is_watertight
+    level = 0.05 / SCALE if field is SphereDensity else 0.0
+    assert found.volume == pytest.approx(2 / 3 * np.pi * (RADIUS + 0.5 * level) ** 3, rel=0.15)
+    normalised = fake.to_normalised.points(np.array(found.vertices))
+    assert normalised[:, 2].max() < float(centre[2]) + 0.02
+
+
+def test_open_where_the_box_cuts_on_request(run_folder):
+    fake = Fake()
+    fake.model.surface_aabb = lambda: torch.stack([fake.field.centre - 0.3, fake.field.centre + 0.5])
+    assert inr_mesh(fake, run_folder, "--resolution", 32, "--no-closed") == 0
+    assert not read(run_folder / "mesh.ply")[0].is_watertight
+    assert inr_mesh(fake, run_folder, "--resolution", 32, "--overwrite") == 0
+    assert read(run_folder / "mesh.ply")[0].is_watertight
+
+
+@pytest.mark.parametrize("name", ["out.obj", "out.glb"])
+def test_other_formats_and_places(run_folder, tmp_path, name):
+    path = tmp_path / "new" / name
+    assert inr_mesh(Fake(), run_folder, "--resolution", 32, "--output", path) == 0
+    assert_is_the_sphere(read(path)[0], tolerance=0.02)
+    assert sorted(file.name for file in run_folder.iterdir()) == ["config.yml"]
+
+
+def test_fewer_faces_and_no_colours_on_request(run_folder):
+    assert inr_mesh(Fake(), run_folder, "--resolution", 48, "--max-faces", 600, "--no-colour") == 0
+    found, sidecar = read(run_folder / "mesh.ply")
+    assert 500 < len(found.faces) <= 600
+    assert found.visual.kind is None
+    assert sidecar["colours"] is None
+
+
+def test_memory_bounds_the_chunks(run_folder):
+    fake = Fake()
+    assert inr_mesh(fake, run_folder, "--resolution", 48, "--memory-gb", 0.02) == 0
+    assert 0 < fake.field.largest_chunk <= 0.02e9 / 8192
+    small = (run_folder / "mesh.ply").read_bytes()
+    assert inr_mesh(fake, run_folder, "--resolution", 48, "--overwrite") == 0
+    assert (run_folder / "mesh.ply").read_bytes() == small
+
+
+@pytest.mark.parametrize(
+    ("fake", "arguments", "words"),
+    [
+        (Fake(), ["{run}/nowhere"], "does not exist"),
+        (Fake(), ["{run}/.."], "no config.yml"),
+        (Fake(), [], "Give one run"),
+        (Fake(), ["{run}", "--load-config", "{run}/config.yml"], "Give one run"),
+        (Fake(), ["{run}", "--output", "{run}/mesh.stl"], ".glb, .obj, .ply"),
+        (Fake(), ["{run}", "--output", "{run}"], "extension"),
+        (Fake(), ["{run}", "--resolution", "1"], "--resolution"),
+        (Fake(), ["{run}", "--max-faces", "2"], "--max-faces"),
+        (Fake(), ["{run}", "--min-component", "-5"], "--min-component"),
+        (Fake(), ["{run}", "--memory-gb", "0"], "--memory-gb"),
+        (Fake(), ["{run}", "--level", "nan"], "--level"),
+        (Fake(), ["{run}", "--resolution", "16", "--level", "7.5"], "7.5"),
+        (Fake(), ["{run}", "--resolution", "16", "--level", "-7.5"], "nothing is inside"),
+        (Fake(), ["{run}", "--aabb", "0", "0", "0", "0", "1", "1"], "no volume"),
+        (Fake(), ["{run}", "--aabb", "900", "0", "0", "901", "1", "1"], "outside the scene"),
+        (Fake(), ["{run}", "--resolution", "32", "--min-component", "1000000"], "--min-component"),
+        (Fake(BrokenSDF), ["{run}", "--resolution", "16"], "NaN"),
+        (Fake(Sphere), ["{run}", "--resolution", "16"], "none of density, sdf and occupancy"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_no_file(run_folder, capsys, fake, arguments, words):
+    before = sorted(run_folder.rglob("*"))
+    assert inr_mesh(fake, *(argument.format(run=run_folder) for argument in arguments)) == 1
+    caught = capsys.readouterr()
+    message = [line for line in caught.err.splitlines() if line.startswith("inr-mesh: ")]
+    assert len(message) == 1
+    assert words in message[0]
+    assert caught.out == ""
+    assert sorted(run_folder.rglob("*")) == before
+
+
+def test_empty_surface_reports_the_range_of_the_field(run_folder, capsys):
+    fake = Fake(SphereDensity, surface_level=lambda: 5000.0)
+    assert inr_mesh(fake, run_folder, "--resolution", 32) == 1
+    error = capsys.readouterr().err
+    assert "ranges from 0 to 100" in error
+    assert "5000" in error
+    assert "--level" in error
+
+
+def test_existing_mesh_is_kept_and_nothing_is_loaded(run_folder, capsys):
+    (run_folder / "mesh.ply").write_text("mine")
+    fake = Fake()
+    assert inr_mesh(fake, run_folder) == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert fake.loaded == []
+    assert (run_folder / "mesh.ply").read_text() == "mine"
+
+
+def test_full_disk_is_one_sentence(run_folder, capsys, monkeypatch):
+    def full(self, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert inr_mesh(Fake(), run_folder, "--resolution", 16) == 1
+    assert "No space left on device" in capsys.readouterr().err
+    assert sorted(file.name for file in run_folder.iterdir()) == ["config.yml"]
+
+
+def test_ctrl_c_leaves_nothing(run_folder, capsys):
+    fake = Fake()
+    fake.field.sdf = lambda x: (_ for _ in ()).throw(KeyboardInterrupt)
+    assert inr_mesh(fake, run_folder, "--resolution", 16) == 130
+    assert sorted(file.name for file in run_folder.iterdir()) == ["config.yml"]
+
+
+def test_field_without_colour_gives_a_mesh_without(run_folder):
+    fake = Fake()
+    colourless = SimpleNamespace(sdf=fake.field.sdf)
+    fake.model.field = colourless
+    assert inr_mesh(fake, run_folder, "--resolution", 24) == 0
+    assert read(run_folder / "mesh.ply")[1]["colours"] is None
+
+
+def test_the_command_itself_fails_quickly_on_a_missing_run(tmp_path):
+    code = "import sys; from inr_plugins.cli.mesh import entrypoint; sys.argv = ['inr-mesh', 'nowhere']; entrypoint()"
+    heavy = "print([m for m in ('torch', 'open3d', 'mcubes', 'nerfstudio') if m in sys.modules])"
+    script = f"import atexit, sys; atexit.register(lambda: {heavy}); {code}"
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert (
+        done.stderr == "inr-mesh: nowhere does not exist; give a run folder that ns-train wrote, or its config.yml.\n"
+    )
+    assert done.stdout == "[]\n"
