@@ -1,0 +1,93 @@
+"""inr-scene: a multi-view dataset with ground truth, from a mesh file or a built-in object."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as ProgressBar
+
+from inr_plugins.data.scene import MadeScene, SceneOptions, make_scene
+from inr_plugins.data.scene_objects import BUILTIN_OBJECTS
+from inr_plugins.errors import InputError
+
+_DESCRIPTION = (
+    "Make a multi-view dataset from a mesh file or a built-in object: pictures with transparent background, camera "
+    "poses that nerfstudio's blender-data reads, depth, normals, masks and the mesh itself, all in one frame. "
+    "Needs no GPU and no display.\n\nBuilt-in objects: "
+    + "; ".join(f"{name}, {what}" for name, what in BUILTIN_OBJECTS.items())
+    + ".\n\nExample: inr-scene windmill data/windmill"
+)
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """The command line."""
+
+    source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")]
+    """A mesh file (ply, obj, stl, off, glb, gltf), or the name of a built-in object."""
+    output: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUTPUT")]
+    """Folder to write the dataset to. It appears when it is complete."""
+    options: Annotated[SceneOptions, tyro.conf.arg(name="")] = field(default_factory=SceneOptions)
+    overwrite: bool = False
+    """Replace the scene in the output folder, once the new one is complete."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status: 0, 1 for a mistake the user can mend, 130 for Ctrl-C."""
+    given = tyro.cli(Arguments, prog="inr-scene", description=_DESCRIPTION, args=arguments)
+    start = time.perf_counter()
+    try:
+        made = _make(given)
+    except InputError as error:
+        print(f"inr-scene: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("inr-scene: stopped; nothing was written.", file=sys.stderr)
+        return 130
+    _summarise(made, seconds=time.perf_counter() - start)
+    return 0
+
+
+def _make(given: Arguments) -> MadeScene:
+    """Make the scene under a progress bar, which goes to standard error."""
+    columns = (
+        TextColumn("rendering"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("views"),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with ProgressBar(*columns, console=Console(stderr=True), transient=not sys.stderr.isatty()) as progress:
+        task = progress.add_task("rendering", total=None)
+        return make_scene(
+            given.source,
+            given.output,
+            options=given.options,
+            overwrite=given.overwrite,
+            on_progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+
+
+def _summarise(made: MadeScene, *, seconds: float) -> None:
+    views = ", ".join(f"{count} {split}" for split, count in made.views.items())
+    print(f"  scene  {made.folder}")
+    print(f"  views  {views}")
+    print(f"   mesh  {made.folder / 'mesh.ply'}, {made.faces:,} faces")
+    print(f"seconds  {seconds:.1f}")
+    if made.cropped:
+        print("   note  The object is larger than the picture; raise --fov or --radius to see all of it.")
+    print(f"   next  ns-train diner --data {shlex.quote(str(made.folder))}")
+
+
+def entrypoint() -> None:
+    """The inr-scene command."""
+    sys.exit(main())
