@@ -12,6 +12,10 @@ from torch import Tensor
 
 from inr_plugins.metrics.lpips import lpips_network
 
+_WINDOW = 11
+# Below this AlexNet's last features are a pixel or two.
+_SHORTEST_SIDE_FOR_LPIPS = 64
+
 Image = Float[Tensor, "height width 3"]
 
 
@@ -35,19 +39,22 @@ def psnr(pred: Image, target: Image) -> float:
 def ssim(pred: Image, target: Image) -> float:
     """Structural similarity (Wang et al. 2004): Gaussian window of 11 pixels and sigma 1.5, K = (0.01, 0.03), range 1.
 
-    The window is the paper's; as torchmetrics does it, windows that reach over the border are left out of the mean.
+    As in the paper (and scikit-image), only windows that lie inside the image count. torchmetrics' own mean, which
+    nerfstudio reports, adds windows over a mirrored border; the two differ in the third digit.
 
     Raises:
         ValueError: the shapes differ, are not (height, width, 3), or a side is shorter than the window.
     """
     _check_pair(pred, target)
-    if min(pred.shape[:2]) < 11:
-        raise ValueError(f"SSIM needs images of at least 11 x 11 pixels, not {tuple(pred.shape[:2])}.")
+    if min(pred.shape[:2]) < _WINDOW:
+        raise ValueError(f"SSIM needs images of at least {_WINDOW} pixels a side, not {tuple(pred.shape[:2])}.")
     from torchmetrics.functional.image import structural_similarity_index_measure
 
-    value = structural_similarity_index_measure(_batched(pred), _batched(target), data_range=1.0)
-    assert isinstance(value, Tensor)
-    return float(value)
+    _, values = structural_similarity_index_measure(
+        _batched(pred), _batched(target), data_range=1.0, return_full_image=True
+    )
+    border = _WINDOW // 2
+    return float(values[..., border:-border, border:-border].mean())
 
 
 def _batched(image: Tensor) -> Tensor:
@@ -83,9 +90,9 @@ def image_metrics(pred: Image, target: Image) -> dict[str, float]:
     pred = pred.detach().clamp(0, 1)
     metrics = {"psnr": psnr(pred, target)}
     shorter_side = min(pred.shape[:2])
-    if shorter_side >= 11:
+    if shorter_side >= _WINDOW:
         metrics["ssim"] = ssim(pred, target)
-    distance = lpips(pred, target) if shorter_side >= 64 else None
+    distance = lpips(pred, target) if shorter_side >= _SHORTEST_SIDE_FOR_LPIPS else None
     if distance is not None:
         metrics["lpips"] = distance
     return metrics
