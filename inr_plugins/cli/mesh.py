@@ -59,6 +59,8 @@ class MeshOptions:
     """Colour the vertices, each as seen from straight outside."""
     memory_gb: float = 0.5
     """Memory that evaluating one chunk of points may take, beside the lattice itself (4 bytes a sample)."""
+    data: Path | None = None
+    """Where the dataset is now, when it has moved since training; its poses define the frame."""
     device: str | None = None
     """Where to evaluate the field, such as cpu or cuda:0. Default: CUDA when there is one."""
     overwrite: bool = False
@@ -166,7 +168,7 @@ def export(options: MeshOptions, *, load: Callable[..., Run] | None = None) -> d
     from inr_plugins.cli.mesh_extraction import extract
 
     start = time.perf_counter()
-    run = load(config, device=options.device)
+    run = load(config, device=options.device, data=options.data)
     loaded = time.perf_counter()
     outputs = run.dataparser_outputs
     to_normalised = Similarity.from_dataparser(

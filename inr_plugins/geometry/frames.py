@@ -39,8 +39,8 @@ class Similarity:
         return cls(rotation=np.eye(3), scale=1.0, offset=np.zeros(3))
 
     @classmethod
-    def from_matrix(cls, matrix: Float[np.ndarray, "3 4"] | Float[np.ndarray, "4 4"]) -> Similarity:
-        """Read y = A x + b from [A | b]; a uniform scale inside A is taken out of it.
+    def from_matrix(cls, matrix: Float[np.ndarray, "rows 4"]) -> Similarity:
+        """Read y = A x + b from the rows [A | b] of a 3x4 or 4x4 matrix; a uniform scale inside A is taken out of it.
 
         Raises:
             InputError: A is singular, not finite, or scales some directions more than others.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.lattice import Lattice, Progress, ScalarFunction, sample_lattice
@@ -99,8 +99,8 @@ def _check_level(values: Float[np.ndarray, "nx ny nz"], *, level: float, inside:
 
 
 def _close_at_box(
-    index: Float[np.ndarray, "v 3"], faces: np.ndarray, shape: tuple[int, int, int]
-) -> tuple[Float[np.ndarray, "v 3"], np.ndarray]:
+    index: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], shape: tuple[int, int, int]
+) -> tuple[Float[np.ndarray, "kept_v 3"], Int[np.ndarray, "kept_f 3"]]:
     """Bring the caps, which marching cubes put somewhere in the padding, into the box's faces.
 
     Along the box's edges the caps of two faces meet in vertices that now coincide: they become one, and the slivers

@@ -78,10 +78,10 @@ class Fake:
         self.outputs = SimpleNamespace(
             dataparser_transform=torch.tensor(transform, dtype=torch.float32), dataparser_scale=SCALE
         )
-        self.loaded: list[tuple[Path, str | None]] = []
+        self.loaded: list[tuple[Path, str | None, Path | None]] = []
 
-    def __call__(self, path, *, device=None):
-        self.loaded.append((path, device))
+    def __call__(self, path, *, device, data):
+        self.loaded.append((path, device, data))
         return SimpleNamespace(
             config=None,
             config_path=path,
@@ -126,7 +126,7 @@ def test_distance_field_comes_back_in_the_dataset_frame(run_folder, capsys, mirr
     # Seen from straight outside the direction is minus the normal, in the *normalised* frame.
     outward = fake.to_normalised.directions((found.vertices - CENTRE) / RADIUS)
     assert np.abs(found.visual.vertex_colors[:, :3] / 255 - (0.5 + 0.5 * outward)).max() < 0.03
-    assert fake.loaded == [(run_folder / "config.yml", None)]
+    assert fake.loaded == [(run_folder / "config.yml", None, None)]
     printed = capsys.readouterr().out
     for part in (f"{len(found.vertices):,} vertices", f"{len(found.faces):,} faces", "watertight", "mesh.ply"):
         assert part in printed
