@@ -14,7 +14,7 @@ Layout, all in the dataset's frame and units:
 from __future__ import annotations
 
 import json
-import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,8 +73,9 @@ def replacing(folder: Path) -> Iterator[Path]:
     The old folder keeps its name until the new one is complete; if the last rename fails, it gets it back.
     """
     folder = folder.resolve()
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    token = secrets.token_hex(4)
+    partial = folder.with_name(f".{folder.name}.{token}.partial")
+    old = folder.with_name(f".{folder.name}.{token}.old")
     partial.mkdir(parents=True)
     try:
         yield partial
@@ -87,7 +88,7 @@ def replacing(folder: Path) -> Iterator[Path]:
         except OSError:
             old.rename(folder)
             raise
-        shutil.rmtree(old)
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

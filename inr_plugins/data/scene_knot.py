@@ -44,6 +44,6 @@ def parts() -> list[Part]:
         Part(knot, Material(marble, roughness=0.28)),
         Part(column, Material(Plain(rgb("efe6d6"), mottle=0.12, period=0.8), roughness=0.6)),
         Part(cap, Material(Stripes(rgb("2f5d8a"), rgb("f0e7d2"), along="angle", count=24), roughness=0.4)),
-        Part(steps, Material(Checker(rgb("27313b"), rgb("e6ded0"), 0.15, (0.075, 0.075, 0.02)), roughness=0.35)),
+        Part(steps, Material(Checker(rgb("27313b"), rgb("e6ded0"), 0.15, (0.075, 0.075, 0.05)), roughness=0.35)),
         Part(corners + chain + hoop(0.45, 0.02, 0.88), _BRASS),
     ]

@@ -14,7 +14,7 @@ from inr_plugins.data.scene_textures import Checker, Plain, Stripes, rgb
 if TYPE_CHECKING:
     from manifold3d import Manifold
 
-_BRASS = Material(Plain(rgb("dba94c"), mottle=0.1, period=0.9), roughness=0.32, metal=True)
+_BRASS = Material(Plain(rgb("dba94c"), mottle=0.04, period=0.9), roughness=0.32, metal=True)
 _IRON = Material(Plain(rgb("31404a")), roughness=0.3, reflectance=0.06)
 
 

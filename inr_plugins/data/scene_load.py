@@ -101,7 +101,7 @@ def _read(path: Path) -> list[Trimesh]:
         loaded = trimesh.load_scene(str(path), process=False)
         # Moving pieces to their places multiplies what may be NaN or infinite; that is reported below, by name.
         with np.errstate(all="ignore"):
-            pieces = list(loaded.dump())
+            pieces: list[Any] = list(loaded.dump())  # meshes, point clouds, paths
     except InputError:
         raise
     except Exception as error:  # the readers of a dozen formats raise anything at all on a damaged file

@@ -198,8 +198,8 @@ class Wood:
     centre: tuple[float, float, float] = (0.0, 0.31, -0.4)
 
     def __call__(self, surface: SurfacePoints) -> Colours:
-        offset = surface.position - np.asarray(self.centre, np.float32)
-        stretched = offset.copy()
+        offset: np.ndarray = surface.position - np.asarray(self.centre, np.float32)
+        stretched: np.ndarray = offset.copy()
         stretched[:, self.axis] *= 0.15
         across = np.delete(offset, self.axis, axis=1)
         radius = np.linalg.norm(across, axis=1) + 0.09 * noise(stretched, 1.3)
