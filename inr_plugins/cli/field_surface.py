@@ -42,12 +42,13 @@ class FieldSurface:
     convention: float | None
 
 
-def find_surface(field: Any) -> FieldSurface:
-    """The surface a field answers for: a signed distance before an occupancy before a density.
+def find_surface(model: Any) -> FieldSurface:
+    """The surface the model's field answers for: a signed distance before an occupancy before a density.
 
     Raises:
-        InputError: the field answers none of them.
+        InputError: the model has no field, or the field answers none of them.
     """
+    field = getattr(model, "field", None)
     if isinstance(field, SDFField):
         return FieldSurface("sdf", "below", field.sdf, 0.0)
     if isinstance(field, OccupancyField):
@@ -55,8 +56,8 @@ def find_surface(field: Any) -> FieldSurface:
     if isinstance(field, DensityField):
         return FieldSurface("density", "above", field.density, None)
     raise InputError(
-        f"The run's field ({type(field).__name__}) answers none of density, sdf and occupancy, so it has no surface; "
-        "give a run of an inr-plugins method."
+        f"The field of the run's {type(model).__name__} answers none of density, sdf and occupancy, so it has no "
+        "surface to extract; give a run of an inr-plugins method."
     )
 
 

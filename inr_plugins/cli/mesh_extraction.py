@@ -62,7 +62,7 @@ def extract(
         InputError: the field has no surface at the level, is not finite, or the options ask for the impossible.
     """
     model = run.pipeline.model
-    surface = find_surface(model.field)
+    surface = find_surface(model)
     crop = None if options.aabb is None else np.array(options.aabb).reshape(2, 3)
     lattice, lattice_to_normalised = plan_lattice(model, to_normalised, resolution=options.resolution, crop=crop)
     function = numpy_function(surface, lattice_to_normalised, model_box(model), device=_device(run))

@@ -39,8 +39,12 @@ def _load_packaged_libusb() -> bool:
     folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
     libraries = [path for folder in folders for path in sorted(folder.glob("libusb-1.0*.so*"))]
     for library in libraries:
-        ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
-    return bool(libraries)
+        try:
+            ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+        except OSError:
+            continue  # built for another system; the next may fit
+        return True
+    return False
 
 
 def _advice(error: ImportError) -> str:
