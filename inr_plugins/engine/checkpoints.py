@@ -44,7 +44,7 @@ def write_checkpoint(state: dict[str, Any], path: Path) -> None:
     """Write `state` to `path` so that at every moment `path` is absent, as it was before, or complete.
 
     Raises:
-        OSError, RuntimeError: the disk is full or not writable. `path` is then as it was and nothing is left behind.
+        OSError: the disk is full or not writable. `path` is then as it was and nothing is left behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.parent.parent / f".{path.name}.{os.getpid()}.partial"
@@ -54,10 +54,21 @@ def write_checkpoint(state: dict[str, Any], path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
-    except BaseException:
+    except BaseException as error:
         partial.unlink(missing_ok=True)
-        raise
+        # torch tries to finish its archive after a failed write, and reports that instead of what the system said.
+        reason = _system_error(error)
+        if reason is None or reason is error:
+            raise
+        raise reason from None
     _sync_folder(path.parent)
+
+
+def _system_error(error: BaseException | None) -> OSError | None:
+    """The first OSError among `error` and what it was raised during."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _sync_folder(folder: Path) -> None:

@@ -53,7 +53,7 @@ def data_state(datamanager: DataManager) -> dict[str, Any]:
     """
     if isinstance(datamanager, ResumableData):
         return {"own": datamanager.resume_state()}
-    state: dict[str, Any] = {"train_count": datamanager.train_count, "eval_count": datamanager.eval_count}
+    state: dict[str, Any] = {"train_count": datamanager.train_count}
     loader = getattr(datamanager, "train_image_dataloader", None)
     if isinstance(loader, CacheDataloader):
         state["images"] = {
@@ -70,7 +70,7 @@ def load_data_state(datamanager: DataManager, state: Mapping[str, Any]) -> None:
         if isinstance(datamanager, ResumableData):
             datamanager.load_resume_state(state["own"])
         return
-    datamanager.train_count, datamanager.eval_count = state["train_count"], state["eval_count"]
+    datamanager.train_count = state["train_count"]
     loader = getattr(datamanager, "train_image_dataloader", None)
     if isinstance(loader, CacheDataloader) and "images" in state:
         _cache_images(loader, state["images"]["order"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import time
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -197,11 +198,10 @@ class InrTrainer(Trainer):
         require_finite(state["pipeline"])
         try:
             checkpoints.write_checkpoint(state, path)
-        except (OSError, RuntimeError) as error:
-            reason = getattr(error, "strerror", None) or next(iter(str(error).splitlines()), "unknown reason")
+        except OSError as error:
             raise InputError(
-                f"Cannot save the checkpoint of step {step} in {self.checkpoint_dir} ({reason}): make room, then "
-                f"{self._how_to_go_on()}."
+                f"Cannot save the checkpoint of step {step} in {self.checkpoint_dir} ({error.strerror or error}): make "
+                f"room, then {self._how_to_go_on()}."
             ) from error
         self._saved_step = step
         if self.config.save_only_latest_checkpoint:
@@ -249,6 +249,12 @@ class InrTrainer(Trainer):
         except TrainingDivergedError as error:
             raise TrainingDivergedError(
                 f"{error} Training has stopped: lower the learning rate, then {self._how_to_go_on()}."
+            ) from error
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+                raise
+            raise InputError(
+                f"Cannot write to {self.base_dir} ({error.strerror}): make room, then {self._how_to_go_on()}."
             ) from error
 
     def _stop_after_step(self) -> None:

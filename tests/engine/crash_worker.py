@@ -1,0 +1,102 @@
+"""Run by test_crash.py in a process of its own: trains in children that kill themselves at bad moments.
+
+Usage: crash_worker.py SCENE OUTPUT. Children are forked, so that the imports are paid for once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from test_trainer import train
+from tiny_method import TinyModel, tiny_config
+
+from inr_plugins.errors import InputError
+
+
+def kill_self(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def in_the_middle_of_a_step() -> None:
+    """Die in the loss of step 6."""
+    compute = TinyModel.get_loss_dict
+
+    def fatal(self, outputs, batch, metrics_dict=None):
+        if self.training and self.steps == 6:
+            kill_self()
+        return compute(self, outputs, batch, metrics_dict)
+
+    TinyModel.get_loss_dict = fatal
+
+
+def in_the_middle_of_a_write() -> None:
+    """Die when half of the second checkpoint (step 7) is in its file."""
+    write = torch.save
+
+    def fatal(state, file):
+        write(state, file)
+        if state["step"] == 7:
+            file.flush()
+            file.truncate(file.tell() // 2)
+            kill_self()
+
+    torch.save = fatal
+
+
+def before_the_move() -> None:
+    """Die when the second checkpoint is written but not in its place."""
+    move = os.replace
+
+    def fatal(source, target):
+        if Path(target).name == "step-000000007.ckpt":
+            kill_self()
+        move(source, target)
+
+    os.replace = fatal
+
+
+def on_a_disk_with_a_limit() -> None:
+    """Let no file grow beyond 4 kB from the second checkpoint on: a real error from the system, below torch."""
+    import resource
+
+    write = torch.save
+
+    def limited(state, file):
+        if state["step"] == 7:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        write(state, file)
+
+    torch.save = limited
+
+
+def child(sabotage: Callable[[], None], scene: Path, output: Path) -> str:
+    """Train in a child under `sabotage`; return how it ended."""
+    process = os.fork()
+    if process == 0:
+        torch.set_num_threads(1)
+        sabotage()
+        config = tiny_config(scene, output, timestamp=sabotage.__name__)
+        status = 0
+        try:
+            train(config)
+        except InputError as error:
+            (output / f"{sabotage.__name__}.txt").write_text(str(error), encoding="utf8")
+            status = 3
+        os._exit(status)
+    _, status = os.waitpid(process, 0)
+    return f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit {os.WEXITSTATUS(status)}"
+
+
+def main() -> None:
+    scene, output = map(Path, sys.argv[1:])
+    for sabotage in (in_the_middle_of_a_step, in_the_middle_of_a_write, before_the_move, on_a_disk_with_a_limit):
+        print(f"RESULT {sabotage.__name__}: {child(sabotage, scene, output)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""What a process gets before it runs a method: errors in a sentence, less noise, an ffmpeg."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+from inr_plugins.engine import memory
+from inr_plugins.engine.evaluation import EvalBudget, spread_indices
+from inr_plugins.engine.ffmpeg import ensure_ffmpeg
+from inr_plugins.engine.noise import silence_startup_noise
+from inr_plugins.engine.startup import find_own_ffmpeg, report_input_errors
+from inr_plugins.errors import InputError
+
+
+def test_input_errors_end_in_a_sentence_and_others_in_a_traceback(monkeypatch, capsys):
+    seen = []
+    monkeypatch.setattr(sys, "excepthook", lambda *error: seen.append(error[0]))
+    report_input_errors()
+    sys.excepthook(InputError, InputError("mend this"), None)
+    assert capsys.readouterr().err == "Error: mend this\n"
+    sys.excepthook(KeyError, KeyError("a bug"), None)
+    assert seen == [KeyError]
+
+
+@pytest.mark.parametrize(
+    ("module", "message", "silent"),
+    [
+        ("nerfstudio.cameras.cameras", "Using a non-tuple sequence for multidimensional indexing is deprecated", True),
+        ("nerfstudio.engine.trainer", "`torch.cuda.amp.GradScaler(args...)` is deprecated.", True),
+        ("torch.utils.data.dataloader", "This DataLoader will create 4 worker processes in total.", True),
+        ("inr_plugins.models.diner", "Using a non-tuple sequence for multidimensional indexing is deprecated", False),
+        ("nerfstudio.cameras.cameras", "The camera is upside down", False),
+    ],
+)
+def test_only_known_noise_of_known_modules_is_silenced(module, message, silent):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        silence_startup_noise()
+        warnings.warn_explicit(message, FutureWarning, "file.py", 1, module=module)
+    assert (not caught) is silent
+
+
+def test_ffmpeg_is_linked_once_and_works(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    (tmp_path / "ffmpeg").symlink_to(tmp_path / "gone")
+    link = ensure_ffmpeg(tmp_path)
+    assert link == tmp_path / "ffmpeg"
+    assert os.listdir(tmp_path) == ["ffmpeg"]
+    assert b"ffmpeg version" in subprocess.run([link, "-version"], capture_output=True, check=True).stdout
+    target = link.readlink()
+    assert ensure_ffmpeg(tmp_path) == link
+    assert link.readlink() == target
+
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path))
+    find_own_ffmpeg()
+    assert os.environ["PATH"].split(os.pathsep)[-1] == str(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    find_own_ffmpeg()
+    assert os.environ["PATH"] == str(tmp_path)
+
+
+def test_the_systems_ffmpeg_is_left_alone(tmp_path, monkeypatch):
+    own = tmp_path / "usr" / "ffmpeg"
+    own.parent.mkdir()
+    own.write_text("#!/bin/sh\n", encoding="utf8")
+    own.chmod(0o755)
+    monkeypatch.setenv("PATH", str(own.parent))
+    (tmp_path / "bin").mkdir()
+    assert ensure_ffmpeg(tmp_path / "bin") == own
+    assert os.listdir(tmp_path / "bin") == []
+
+
+def test_ffmpeg_in_a_folder_that_is_not_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(InputError, match="Cannot put an ffmpeg"):
+        ensure_ffmpeg(tmp_path / "nowhere")
+
+
+def test_allocator_is_left_alone_on_other_systems(monkeypatch):
+    memory.tune_allocator.cache_clear()
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert memory.tune_allocator() is False
+    memory.tune_allocator.cache_clear()
+
+
+def test_budget_keeps_evaluation_within_its_share(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    budget = EvalBudget(0.2)
+    budget.start()
+    spent = 0.0
+    for _ in range(1000):
+        now += 1.0
+        if budget.allows(estimate=3.0):
+            now += 3.0
+            spent += 3.0
+            budget.record(3.0)
+        assert spent <= 0.2 * now
+    assert spent > 0.19 * now
+    assert not EvalBudget(0.0).allows(estimate=1.0)
+    assert EvalBudget(1.0).allows(estimate=1e9)
+
+
+@pytest.mark.parametrize(
+    ("count", "wanted", "expected"),
+    [(10, 4, [0, 3, 6, 9]), (3, 5, [0, 1, 2]), (5, -1, [0, 1, 2, 3, 4]), (5, 0, []), (5, 1, [0]), (0, 4, [])],
+)
+def test_spread_indices(count, wanted, expected):
+    assert spread_indices(count, wanted) == expected
+
+
+def test_importing_the_trainer_loads_nothing_but_this_package():
+    code = (
+        "import sys, nerfstudio.engine.trainer, torch\n"
+        "before = set(sys.modules)\n"
+        "import inr_plugins.engine.trainer\n"
+        "added = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
+        "assert added == {'inr_plugins'}, added\n"
+        "assert not torch.cuda.is_initialized()\n"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, cwd=Path(sys.prefix))

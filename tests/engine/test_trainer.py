@@ -1,0 +1,254 @@
+"""Training end to end with a tiny method: resume, divergence, full disk, defaults."""
+
+from __future__ import annotations
+
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_method import tiny_config
+
+from inr_plugins.engine import checkpoints
+from inr_plugins.engine.divergence import TrainingDivergedError
+from inr_plugins.engine.rng import seed_all
+from inr_plugins.engine.trainer import InrTrainer, InrTrainerConfig
+from inr_plugins.errors import InputError
+
+
+def train(config: InrTrainerConfig) -> InrTrainer:
+    """What ns-train does with a configuration, in this process."""
+    config.set_timestamp()
+    config.save_config()
+    seed_all(config.machine.seed)
+    trainer = config.setup(local_rank=0, world_size=1)
+    trainer.setup()
+    trainer.train()
+    return trainer
+
+
+def outcome(trainer: InrTrainer) -> dict:
+    """Everything that the next step would depend on, as in the trainer's last checkpoint."""
+    return checkpoints.read_newest_checkpoint(trainer.checkpoint_dir)[0]
+
+
+def assert_same(a, b, name="state"):
+    """Equality of nested states, bit for bit."""
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b), name
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), name
+        for key in a:
+            assert_same(a[key], b[key], f"{name}.{key}")
+    elif isinstance(a, (list, tuple)):
+        assert len(a) == len(b), name
+        for index, (x, y) in enumerate(zip(a, b, strict=True)):
+            assert_same(x, y, f"{name}[{index}]")
+    else:
+        assert a == b, name
+
+
+def few_images(config):
+    """Hold two of the four images at a time and change them every third step."""
+    config.pipeline.datamanager.train_num_images_to_sample_from = 2
+    config.pipeline.datamanager.train_num_times_to_repeat_images = 3
+
+
+def growing(config):
+    """Replace the model's table by a larger one, with part of its optimizer state, after step 2."""
+    config.pipeline.model.grow_at = 2
+
+
+def accumulating(config):
+    """Add up the gradients of four steps for one group."""
+    config.gradient_accumulation_steps = {"network": 4}
+
+
+def bfloat16(config):
+    """Train under autocast."""
+    config.cpu_bfloat16 = True
+
+
+@pytest.mark.parametrize(
+    ("change", "how"),
+    [
+        (None, "load_checkpoint"),
+        (None, "load_dir"),
+        (few_images, "load_dir"),
+        (growing, "load_dir"),
+        (accumulating, "load_dir"),
+        (bfloat16, "load_dir"),
+    ],
+)
+def test_resuming_equals_never_having_stopped(scene, tmp_path, change, how):
+    def config(name: str, steps: int) -> InrTrainerConfig:
+        made = tiny_config(scene, tmp_path, timestamp=name, max_num_iterations=steps)
+        if change is not None:
+            change(made)
+        return made
+
+    whole = train(config("whole", 12))
+    first = train(config("first", 5))
+    second = config("second", 7)
+    if how == "load_dir":
+        second.load_dir = first.checkpoint_dir
+    else:
+        second.load_checkpoint = checkpoints.checkpoint_path(first.checkpoint_dir, 4)
+    random.seed(), np.random.seed(5), torch.manual_seed(5)
+    assert_same(outcome(train(second)), outcome(whole))
+
+
+def test_evaluation_and_cadence_do_not_change_training(scene, tmp_path):
+    often = train(tiny_config(scene, tmp_path, timestamp="often", steps_per_eval_batch=1, steps_per_eval_image=1))
+    never = train(tiny_config(scene, tmp_path, timestamp="never", steps_per_eval_batch=0, steps_per_eval_image=0))
+    assert_same(outcome(often), outcome(never))
+
+
+def test_stopping_early_saves_the_last_step_taken(scene, tmp_path):
+    config = tiny_config(scene, tmp_path, timestamp="stopped")
+    seed_all(config.machine.seed)
+    trainer = config.setup(local_rank=0, world_size=1)
+    trainer.setup()
+    step_once = trainer.train_iteration
+
+    def interrupted(step):
+        if step == 2:
+            trainer._stop_after_step()
+        return step_once(step)
+
+    trainer.train_iteration = interrupted
+    trainer.train()
+    assert checkpoints.checkpoint_steps(trainer.checkpoint_dir) == [2]
+    rest = tiny_config(scene, tmp_path, timestamp="rest", max_num_iterations=5, load_dir=trainer.checkpoint_dir)
+    whole = train(tiny_config(scene, tmp_path, timestamp="whole"))
+    assert_same(outcome(train(rest)), outcome(whole))
+
+
+def test_nan_loss_stops_training_and_keeps_the_good_checkpoint(scene, tmp_path):
+    config = tiny_config(scene, tmp_path, timestamp="nan")
+    config.pipeline.model.nan_at = 6
+    with pytest.raises(TrainingDivergedError) as caught:
+        train(config)
+    message = str(caught.value)
+    assert "step 6" in message
+    assert "rgb_loss = nan" in message
+    folder = config.get_checkpoint_dir()
+    assert f"step 4, with --load-dir {folder}" in message
+    state, _ = checkpoints.read_newest_checkpoint(folder)
+    assert state["step"] == 4
+    assert all(value.isfinite().all() for value in state["pipeline"].values())
+
+
+def test_nan_weights_are_never_saved(scene, tmp_path):
+    trainer = train(tiny_config(scene, tmp_path, timestamp="weights"))
+    with torch.no_grad():
+        trainer.pipeline.model.table[0, 0] = float("nan")
+    with pytest.raises(TrainingDivergedError, match=r"_model\.table"):
+        trainer.save_checkpoint(99)
+    assert checkpoints.checkpoint_steps(trainer.checkpoint_dir) == [7]
+
+
+def test_full_disk_stops_training_and_keeps_the_good_checkpoint(scene, tmp_path, monkeypatch):
+    config = tiny_config(scene, tmp_path, timestamp="full")
+    write = torch.save
+
+    def save(state, file):
+        if state["step"] > 4:
+            file.write(b"x" * 100)
+            raise OSError(28, "No space left on device")
+        write(state, file)
+
+    monkeypatch.setattr(torch, "save", save)
+    with pytest.raises(InputError) as caught:
+        train(config)
+    folder = config.get_checkpoint_dir()
+    assert "step 7" in str(caught.value)
+    assert "No space left on device" in str(caught.value)
+    assert f"step 4, with --load-dir {folder}" in str(caught.value)
+    assert checkpoints.read_newest_checkpoint(folder)[0]["step"] == 4
+    assert not list(folder.parent.glob(".*"))
+
+
+def test_resume_falls_back_to_the_newest_sound_checkpoint(scene, tmp_path, capsys):
+    first = train(tiny_config(scene, tmp_path, timestamp="first", save_only_latest_checkpoint=False))
+    assert checkpoints.checkpoint_steps(first.checkpoint_dir) == [7, 4]
+    newest = checkpoints.checkpoint_path(first.checkpoint_dir, 7)
+    newest.write_bytes(newest.read_bytes()[:-50])
+    second = tiny_config(scene, tmp_path, timestamp="second", max_num_iterations=3, load_dir=first.checkpoint_dir)
+    again = outcome(train(second))
+    assert "cut short or damaged" in capsys.readouterr().out
+    whole = train(tiny_config(scene, tmp_path, timestamp="whole"))
+    assert_same(again, outcome(whole))
+
+
+def test_resuming_another_model_is_an_input_error(scene, tmp_path):
+    first = train(tiny_config(scene, tmp_path, timestamp="first"))
+    state = outcome(first)
+    del state["optimizers"]["table"]
+    checkpoints.write_checkpoint(state, checkpoints.checkpoint_path(first.checkpoint_dir, 8))
+    second = tiny_config(scene, tmp_path, timestamp="second", load_dir=first.checkpoint_dir)
+    with pytest.raises(InputError, match=r"optimizes \['network'\]"):
+        train(second)
+
+
+def test_a_run_is_not_written_over(scene, tmp_path, monkeypatch):
+    first = tiny_config(scene, tmp_path, timestamp="mine")
+    train(first)
+    with pytest.raises(InputError, match="already holds checkpoints"):
+        tiny_config(scene, tmp_path, timestamp="mine").set_timestamp()
+    resumed = tiny_config(scene, tmp_path, timestamp="mine", load_dir=first.get_checkpoint_dir())
+    resumed.set_timestamp()
+    assert resumed.timestamp == "mine"
+
+    monkeypatch.setattr(sys, "argv", ["ns-train", "tiny", "--load-config", str(first.get_base_dir() / "config.yml")])
+    anew = tiny_config(scene, tmp_path, timestamp="mine")
+    anew.set_timestamp()
+    assert anew.timestamp != "mine"
+    assert anew.get_base_dir() != first.get_base_dir()
+
+
+def test_final_evaluation_reports_a_few_images(scene, tmp_path, capsys):
+    train(tiny_config(scene, tmp_path, final_eval_images=3))
+    assert "Evaluated 3 of 4 held-out images: psnr" in capsys.readouterr().out
+
+
+def test_unwritable_output_is_an_input_error(scene, tmp_path):
+    (tmp_path / "file").write_text("in the way", encoding="utf8")
+    config = tiny_config(scene, tmp_path / "file")
+    config.set_timestamp()
+    with pytest.raises(InputError, match="--output-dir"):
+        config.save_config()
+
+
+def test_missing_data_is_an_input_error(tmp_path):
+    with pytest.raises(InputError, match=r"There is no data at .*nowhere"):
+        train(tiny_config(tmp_path / "nowhere", tmp_path / "outputs"))
+
+
+def test_config_file_keeps_the_device_open(scene, tmp_path, monkeypatch):
+    import yaml
+
+    for present, chosen in ((False, "cpu"), (True, "cuda")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda present=present: present)
+        config = tiny_config(scene, tmp_path, timestamp=chosen)
+        config.machine.device_type = "auto"
+        config.save_config()
+        assert config.machine.device_type == chosen
+        saved = yaml.load((config.get_base_dir() / "config.yml").read_text(encoding="utf8"), Loader=yaml.Loader)
+        assert saved.machine.device_type == "auto"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    config.machine.device_type = "cuda"
+    with pytest.raises(InputError, match="No CUDA device"):
+        config.setup(local_rank=0, world_size=1)
+
+
+def test_defaults_are_private_and_evaluate():
+    config = InrTrainerConfig(method_name="tiny")
+    assert config.viewer.websocket_host == "127.0.0.1"
+    assert config.is_viewer_enabled()
+    assert config.is_tensorboard_enabled()
+    assert not config.is_wandb_enabled()
+    assert not config.is_comet_enabled()
+    assert Path(config.relative_model_dir) == Path("nerfstudio_models")
