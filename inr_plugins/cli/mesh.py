@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import tyro
@@ -26,43 +26,49 @@ if TYPE_CHECKING:
     from inr_plugins.engine.run import Run
 
 
+def _shown(metavar: str, default: str) -> Any:
+    """How the help names an option's value and, where there is one, what stands in for a default of None."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})" if default else "")
+
+
 @dataclass(frozen=True)
 class MeshOptions:
     """Extract the surface of a trained run as a coloured mesh, in the frame and units of the input data."""
 
-    run: tyro.conf.Positional[Path | None] = None
+    run: tyro.conf.Positional[Annotated[Path | None, _shown("RUN", "")]] = None
     """Run folder, or the config.yml in it."""
-    load_config: Path | None = None
-    """The same, under the name that nerfstudio's commands use."""
-    output: Path | None = None
-    """Mesh file, .ply, .obj or .glb; a description goes beside it as <name>.json. Default: mesh.ply in the run
-    folder."""
+    load_config: Annotated[Path | None, _shown("PATH", "")] = None
+    """The run, under the name that nerfstudio's commands use."""
+    output: Annotated[Path | None, _shown("PATH", "mesh.ply in the run folder")] = None
+    """Mesh file, .ply, .obj or .glb; a description goes beside it as <name>.json."""
     resolution: int = 256
     """Samples along the longest side of the box."""
-    level: float | None = None
-    """Value of the field on the surface, in the field's own units (normalised frame). Default: 0 for a signed distance,
-    0.5 for an occupancy; for a density the model's own level, else the best split of the samples."""
+    level: Annotated[float | None, _shown("FLOAT", "0 for an SDF, 0.5 for an occupancy, for a density the model's")] = (
+        None
+    )
+    """Value of the field on the surface, in the field's own units (normalised frame)."""
     frame: Literal["dataset", "normalised"] = "dataset"
     """Frame of the mesh: that of the input camera poses, or the one nerfstudio trains in."""
-    aabb: tuple[float, float, float, float, float, float] | None = None
-    """Keep only this box: lowest corner x y z, highest corner x y z, in the dataset's frame."""
-    min_component: int | None = None
-    """Drop connected pieces with fewer faces. Default: a thousandth of the largest piece for a density or occupancy,
-    which have floaters; 0 for a signed distance."""
+    aabb: Annotated[
+        tuple[float, float, float, float, float, float] | None, _shown("X Y Z X Y Z", "all that the model holds")
+    ] = None
+    """Keep only this box: its lowest and its highest corner, in the dataset's frame."""
+    min_component: Annotated[int | None, _shown("FACES", "a thousandth of the largest piece; 0 for an SDF")] = None
+    """Drop connected pieces with fewer faces than this: the floaters of a density."""
     keep_largest: bool = False
     """Keep only the connected piece with the most faces."""
-    max_faces: int | None = None
+    max_faces: Annotated[int | None, _shown("FACES", "all")] = None
     """Thin the mesh out to at most this many faces."""
     closed: bool = True
     """Cap the mesh where the box cuts through something solid."""
     colour: bool = True
     """Colour the vertices, each as seen from straight outside."""
     memory_gb: float = 0.5
-    """Memory that evaluating one chunk of points may take, beside the lattice itself (4 bytes a sample)."""
-    data: Path | None = None
-    """Where the dataset is now, when it has moved since training; its poses define the frame."""
-    device: str | None = None
-    """Where to evaluate the field, such as cpu or cuda:0. Default: CUDA when there is one."""
+    """Memory that evaluating one chunk of points may take, beside the lattice itself (about 12 bytes a sample)."""
+    data: Annotated[Path | None, _shown("PATH", "where the run was trained from")] = None
+    """Where the dataset is now; its poses define the frame."""
+    device: Annotated[str | None, _shown("DEVICE", "CUDA when there is one")] = None
+    """Where to evaluate the field, such as cpu or cuda:0."""
     overwrite: bool = False
     """Replace an existing mesh file."""
 
