@@ -66,15 +66,20 @@ def _make(given: Arguments) -> MadeScene:
         TextColumn("views"),
         TimeRemainingColumn(elapsed_when_finished=True),
     )
-    with ProgressBar(*columns, console=Console(stderr=True), transient=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("rendering", total=None)
+    progress = ProgressBar(*columns, console=Console(stderr=True))
+    task = progress.add_task("rendering", total=None)
+
+    def show(done: int, total: int) -> None:
+        progress.start()  # only now, so that a refused mesh or folder prints its sentence and nothing else
+        progress.update(task, completed=done, total=total)
+
+    try:
         return make_scene(
-            given.source,
-            given.output,
-            options=given.options,
-            overwrite=given.overwrite,
-            on_progress=lambda done, total: progress.update(task, completed=done, total=total),
+            given.source, given.output, options=given.options, overwrite=given.overwrite, on_progress=show
         )
+    finally:
+        if progress.live.is_started:
+            progress.stop()
 
 
 def _summarise(made: MadeScene, *, seconds: float) -> None:

@@ -51,11 +51,11 @@ def spread(
 def orbit(count: int, *, radius: float, coverage: Coverage) -> Float[np.ndarray, "n 4 4"]:
     """`count` cameras on one smooth closed loop around the z axis, made to be watched as a turntable.
 
-    The elevation swings twice a turn: 30 +- 15 degrees over the hemisphere, 0 +- 40 degrees over the sphere.
+    The elevation swings by 30 +- 15 degrees twice a turn over the hemisphere, by +- 40 degrees once over the sphere.
     """
     azimuth = 2 * np.pi * np.arange(count) / max(count, 1)
-    middle, swing = (0.0, 40.0) if coverage == "sphere" else (30.0, 15.0)
-    elevation = np.radians(middle + swing * np.sin(2 * azimuth))
+    middle, swing, times = (0.0, 40.0, 1) if coverage == "sphere" else (30.0, 15.0, 2)
+    elevation = np.radians(middle + swing * np.sin(times * azimuth))
     flat = np.cos(elevation)
     eye = np.stack([flat * np.cos(azimuth), flat * np.sin(azimuth), np.sin(elevation)], axis=-1)
     return look_at(radius * eye)

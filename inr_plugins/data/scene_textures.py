@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 
 Colours = Float[np.ndarray, "n 3"]
 _NOISE_SIZE = 64
@@ -51,8 +51,8 @@ def rgb(code: str) -> tuple[float, float, float]:
     return float(r), float(g), float(b)
 
 
-def mix(a: tuple[float, ...], b: tuple[float, ...], weight: Float[np.ndarray, " n"]) -> Colours:
-    """a where `weight` is 0, b where it is 1, and in between linearly."""
+def mix(a: tuple[float, ...], b: tuple[float, ...], weight: Shaped[np.ndarray, " n"]) -> Colours:
+    """a where `weight` is 0 or False, b where it is 1 or True, and in between linearly."""
     first, second = np.asarray(a, np.float32), np.asarray(b, np.float32)
     return first + weight[:, None].astype(np.float32) * (second - first)
 

@@ -1,0 +1,75 @@
+"""The inr-scene command: what it prints and its exit status."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import trimesh
+
+from inr_plugins.cli.scene import main
+
+QUICK = ["--resolution", "24", "--num-train", "2", "--num-val", "1", "--num-test", "1", "--samples", "1"]
+
+
+def test_a_mesh_becomes_a_dataset_and_the_next_command_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    trimesh.creation.torus(1.0, 0.3).export(tmp_path / "ring.stl")
+    folder = tmp_path / "my scene"
+    assert main([str(tmp_path / "ring.stl"), str(folder), *QUICK]) == 0
+    assert (folder / "transforms_train.json").is_file()
+    said = capsys.readouterr().out
+    assert f"ns-train diner --data '{folder}'" in said
+    assert "2 train, 1 val, 1 test" in said
+
+
+def test_a_built_in_object_takes_every_kind_of_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    options = [
+        "--resolution",
+        "30",
+        "20",
+        "--coverage",
+        "sphere",
+        "--light.gloss",
+        "0",
+        "--light.no-shadows",
+        "--fov",
+        "20",
+    ]
+    assert main(["knot", str(tmp_path / "knot"), *QUICK, *options]) == 0
+    assert "raise --fov" in capsys.readouterr().out  # 20 degrees crop an object of 35
+
+
+def test_mistakes_are_one_sentence_on_stderr_and_leave_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for source in ("teapot", str(tmp_path / "gone.ply")):
+        assert main([source, str(tmp_path / "scene"), *QUICK]) == 1
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert said.err.startswith("inr-scene: ")
+        assert len(said.err.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_overwrite_is_asked_for_and_obeyed(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    command = ["knot", str(tmp_path / "knot"), *QUICK]
+    assert main(command) == 0
+    assert main(command) == 1
+    assert "--overwrite" in capsys.readouterr().err
+    assert main([*command, "--overwrite"]) == 0
+
+
+def test_ctrl_c_is_not_a_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    def interrupted(*args: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("inr_plugins.cli.scene.make_scene", interrupted)
+    assert main(["knot", str(tmp_path / "knot")]) == 130
+    assert "nothing was written" in capsys.readouterr().err
+
+
+def test_help_says_what_it_makes_and_lists_the_objects(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as stopped:
+        main(["--help"])
+    assert stopped.value.code == 0
+    said = capsys.readouterr().out
+    for word in ("windmill", "lantern", "espresso", "knot", "--resolution", "--light.gloss", "--overwrite", "Example"):
+        assert word in said
