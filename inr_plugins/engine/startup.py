@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from inr_plugins.engine.noise import silence_startup_noise
+from inr_plugins.engine.run_folder import load_config_argument
 from inr_plugins.errors import InputError
 
 
@@ -34,13 +35,17 @@ def report_input_errors() -> None:
 
     The exit status is 1, as for every uncaught exception. Code that catches the error never gets here, so this reaches
     every way in (ns-train, ns-eval, ns-render, ns-export, ns-viewer) and changes nothing for Python callers. All other
-    exceptions go on to the hook that was there before.
+    exceptions go on to the hook that was there before, but for one that nerfstudio leaves unexplained: a --load-config
+    that is not there.
     """
     previous = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        config_file = load_config_argument()
         if isinstance(error, InputError):
             print(f"Error: {error}", file=sys.stderr)
+        elif isinstance(error, FileNotFoundError) and error.filename == str(config_file):
+            print(f"Error: There is no {config_file}: --load-config wants the config.yml of a run.", file=sys.stderr)
         else:
             previous(kind, error, trace)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import sys
 import time
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,6 +23,7 @@ from inr_plugins.engine.divergence import LossWatch, TrainingDivergedError, requ
 from inr_plugins.engine.evaluation import EvalBudget, evaluate_views, expected_view_seconds
 from inr_plugins.engine.interrupt import on_first_interrupt
 from inr_plugins.engine.memory import tune_allocator
+from inr_plugins.engine.pipeline import data_path
 from inr_plugins.engine.rng import separate_rng
 from inr_plugins.engine.run_folder import describes_run, load_config_argument
 from inr_plugins.engine.startup import prepare_process
@@ -58,6 +60,14 @@ class InrTrainerConfig(TrainerConfig):
     """On a CPU, run the forward pass of training under bfloat16 autocast (mixed_precision is for CUDA only)."""
     run_dir: tyro.conf.Suppress[Path | None] = None
     """Where the run folder is, if not where this configuration says. Set when a saved run is read."""
+
+    def set_experiment_name(self) -> None:
+        """Name the experiment after the data, also where the dataparser was told of it and not the datamanager."""
+        path = data_path(self.pipeline)
+        if self.experiment_name is None and path is not None:
+            path = Path(path).resolve()
+            self.experiment_name = (path.parent if path.is_file() else path).name
+        super().set_experiment_name()
 
     def set_timestamp(self) -> None:
         """Settle the name of the run's folder, never one that already holds checkpoints of another training.
@@ -149,6 +159,9 @@ class InrTrainer(Trainer):
         self._saved_step: int | None = None
         self._interrupted = False
         checkpoints.clear_partial_files(self.base_dir)
+        if not sys.stdout.isatty():
+            # nerfstudio's table moves the cursor about, which makes a mess of a log file.
+            config.logging.local_writer.max_log_size = 0
 
     # -- checkpoints ---------------------------------------------------------------------------------------------------
 

@@ -27,6 +27,14 @@ def test_input_errors_end_in_a_sentence_and_others_in_a_traceback(monkeypatch, c
     sys.excepthook(KeyError, KeyError("a bug"), None)
     assert seen == [KeyError]
 
+    monkeypatch.setattr(sys, "argv", ["ns-eval", "--load-config", "gone/config.yml"])
+    with pytest.raises(FileNotFoundError) as missing:
+        Path("gone/config.yml").read_text(encoding="utf8")
+    sys.excepthook(FileNotFoundError, missing.value, None)
+    assert capsys.readouterr().err.startswith("Error: There is no gone/config.yml")
+    sys.excepthook(FileNotFoundError, FileNotFoundError(2, "No such file", "other"), None)
+    assert seen == [KeyError, FileNotFoundError]
+
 
 @pytest.mark.parametrize(
     ("module", "message", "silent"),

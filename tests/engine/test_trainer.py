@@ -244,6 +244,17 @@ def test_config_file_keeps_the_device_open(scene, tmp_path, monkeypatch):
         config.setup(local_rank=0, world_size=1)
 
 
+def test_experiment_is_named_after_the_data_wherever_it_was_given(scene, tmp_path):
+    config = tiny_config(scene, tmp_path, timestamp="t")
+    config.pipeline.datamanager.data = None
+    config.pipeline.datamanager.dataparser.data = scene
+    assert config.get_base_dir() == tmp_path / "scene" / "tiny" / "t"
+    by_file = tiny_config(scene / "transforms_train.json", tmp_path, timestamp="t")
+    assert by_file.get_base_dir() == tmp_path / "scene" / "tiny" / "t"
+    named = tiny_config(scene, tmp_path, timestamp="t", experiment_name="mine")
+    assert named.get_base_dir() == tmp_path / "mine" / "tiny" / "t"
+
+
 def test_defaults_are_private_and_evaluate():
     config = InrTrainerConfig(method_name="tiny")
     assert config.viewer.websocket_host == "127.0.0.1"

@@ -156,4 +156,6 @@ def tiny_config(data: Path, output: Path, **overrides) -> InrTrainerConfig:
 
 def specification() -> MethodSpecification:
     """The method as nerfstudio's NERFSTUDIO_METHOD_CONFIGS variable wants it."""
-    return MethodSpecification(tiny_config(Path("data"), Path("outputs")), "A method for tests.")
+    config = tiny_config(Path(), Path("outputs"))
+    config.pipeline.datamanager.data = None
+    return MethodSpecification(config, "A method for tests.")
