@@ -1,7 +1,7 @@
 """What a field answers, so that export, viewing and evaluation work on every field alike.
 
-All positions are points (n, 3) in the *normalised* frame (the frame nerfstudio trains in: the dataset's frame after the
-dataparser's transform and scale), directions are unit vectors (n, 3) in that frame pointing from the camera into the scene.
+All positions are points (n, 3) in the *normalised* frame (the frame nerfstudio trains in: the dataset's frame after
+the dataparser's transform and scale), directions are unit vectors (n, 3) in that frame, from the camera into the scene.
 Each method is a function of the point alone: same x, same value, whatever else is in the batch.
 """
 
@@ -17,7 +17,7 @@ from torch import Tensor
 class DensityField(Protocol):
     """A volume density."""
 
-    def density(self, x: Float[Tensor, "n 3"]) -> Float[Tensor, "n"]:
+    def density(self, x: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
         """Density >= 0 in 1 / unit length of the normalised frame; zero outside the field's box."""
 
 
@@ -25,7 +25,7 @@ class DensityField(Protocol):
 class SDFField(Protocol):
     """A signed distance."""
 
-    def sdf(self, x: Float[Tensor, "n 3"]) -> Float[Tensor, "n"]:
+    def sdf(self, x: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
         """Signed distance in normalised units, negative inside."""
 
 
@@ -33,7 +33,7 @@ class SDFField(Protocol):
 class OccupancyField(Protocol):
     """A probability of being inside."""
 
-    def occupancy(self, x: Float[Tensor, "n 3"]) -> Float[Tensor, "n"]:
+    def occupancy(self, x: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
         """Probability in [0, 1], above one half inside."""
 
 

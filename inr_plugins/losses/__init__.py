@@ -1,0 +1,1 @@
+"""Losses, each a plain function of rendered and wanted values."""

@@ -1,0 +1,352 @@
+"""`ns-train diner`: a DINER radiance field, spherical harmonics behind a table of learnable keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
+from nerfstudio.engine.optimizers import Optimizers
+from nerfstudio.model_components import renderers
+from nerfstudio.model_components.renderers import RGBRenderer
+from nerfstudio.models.base_model import Model, ModelConfig
+from nerfstudio.utils import colormaps
+from torch import Tensor
+from torch.nn import Parameter
+
+from inr_plugins.engine.optimizers import drop_param_group, rebuild_param_group
+from inr_plugins.errors import InputError
+from inr_plugins.fields.explicit_voxels import ExplicitVoxelField
+from inr_plugins.fields.refinement import drop_rows, explicit_to_keys, fit_colours, refine_explicit
+from inr_plugins.fields.voxel_sh import VoxelSHField
+from inr_plugins.losses.radiance import background_entropy, per_point_colour
+from inr_plugins.metrics.image import ImageMetrics
+from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
+from inr_plugins.networks.sparse_lattice import SparseLattice, dilate
+from inr_plugins.rendering.ray_march import OccupancyGrid
+from inr_plugins.rendering.voxel_render import MarchSettings, Rendering, render_voxels
+
+_UNSEEN_RAW = -10.0
+"""Raw density at the start: a cell is 0.005 % opaque, so that no ray is blocked before it has learnt anything."""
+
+
+@dataclass
+class DinerModelConfig(ModelConfig):
+    """DINER voxel-SH radiance field."""
+
+    _target: type = field(default_factory=lambda: DinerModel)
+    """Class to instantiate."""
+    enable_collider: bool = False
+    """Not used: rays are cut to the occupied box, near_plane and far_plane."""
+    num_voxels: int = 160**3
+    """Cells of the final lattice over the tightened box; the paper's is 160^3."""
+    key_width: int = 15
+    """Length of a vertex's key; the paper's quality saturates near 15."""
+    network: CoordinateNetworkConfig = field(default_factory=CoordinateNetworkConfig)
+    """Network from a key to 27 spherical-harmonic coefficients."""
+    background_color: Literal["white", "black", "random"] = "white"
+    """What is behind the scene; random needs images with alpha."""
+    box_scale: float = 1.0
+    """Enlarges the scene box around its middle, for captures with more around the object than the dataparser's box."""
+    near_plane: float = 0.05
+    """Distance from the camera before which nothing is sampled."""
+    far_plane: float = 1000.0
+    """Distance from the camera beyond which nothing is sampled."""
+    coarse_voxels: tuple[int, ...] = (48**3, 100**3)
+    """Cells of the explicit grids that find the occupied cells, one stage after another."""
+    coarse_steps: tuple[int, ...] = (240, 240)
+    """Training steps of each of them."""
+    coarse_prune_every: int = 80
+    """Steps in the coarse stages after which cells that no training ray saw are dropped."""
+    coarse_step_size: float = 1.0
+    """Distance between samples in the coarse stages, in cells."""
+    step_size: float = 0.5
+    """Distance between samples on the final lattice, in cells."""
+    prune_steps: tuple[int, ...] = (200, 600, 2000)
+    """Steps after the coarse stages at which cells that no training ray saw are dropped from the table."""
+    visible_weight: float = 0.01
+    """A cell counts as seen when a sample in it made up this part of some pixel."""
+    min_weight: float = 1e-4
+    """Samples that contribute less to a pixel are not shaded."""
+    warm_up_steps: int = 100
+    """Steps in which keys and network learn the coarse stage's colours, before they see rays; 0: none."""
+    coarse_entropy_weight: float = 0.01
+    """Weight of the background entropy in the coarse stages."""
+    entropy_weight: float = 0.001
+    """Weight of the background entropy on the final lattice."""
+    coarse_point_weight: float = 0.1
+    """Weight of the per-point colour loss in the coarse stages."""
+    point_weight: float = 0.01
+    """Weight of the per-point colour loss on the final lattice."""
+    bfloat16: bool = True
+    """On a CPU, run the network in bfloat16 in training (evaluation is always in float32)."""
+    sparse_gradients: bool = True
+    """Give the keys sparse gradients; turn off for optimizers that need dense ones."""
+    eval_num_rays_per_chunk: int = 1 << 15
+    """Rays rendered at once in evaluation."""
+
+
+class DinerModel(Model):
+    """Explicit grids find the occupied cells, then a table of keys on those cells' vertices learns the scene.
+
+    Outputs in the normalised frame: rgb, depth (distance along the ray), accumulation, and in eval normals in [0, 1].
+
+    Raises:
+        InputError: a setting out of range, or a scene in which the coarse stage finds nothing.
+    """
+
+    config: DinerModelConfig
+    field: ExplicitVoxelField | VoxelSHField
+    stage: Tensor
+    best_weight: Tensor
+
+    def populate_modules(self) -> None:
+        super().populate_modules()
+        check_config(self.config)
+        config = self.config
+        self.register_buffer("stage", torch.tensor(0))
+        box = self.scene_box.aabb.to(torch.float32)
+        middle = box.mean(0)
+        box = middle + (box - middle) * config.box_scale
+        try:
+            lattice = SparseLattice.over_box(box, config.coarse_voxels[0])
+        except ValueError as error:
+            raise InputError(f"The scene box cannot be used: {error}; set the dataparser's scene scale.") from error
+        self._take_field(ExplicitVoxelField(lattice, _UNSEEN_RAW))
+        self.renderer_rgb = RGBRenderer(background_color=config.background_color)
+        self.image_metrics = ImageMetrics()
+
+    # -- stages --------------------------------------------------------------------------------------------------------
+
+    @property
+    def is_coarse(self) -> bool:
+        """Whether an explicit grid is being trained, not yet keys."""
+        return isinstance(self.field, ExplicitVoxelField)
+
+    def _take_field(self, new: ExplicitVoxelField | VoxelSHField) -> None:
+        """Render `new` from now on, and start to note afresh which of its cells are seen."""
+        self.field = new
+        self._grid: OccupancyGrid | None = None
+        self.register_buffer("best_weight", torch.zeros(new.lattice.cell_row.shape, device=new.lattice.origin.device))
+
+    @property
+    def grid(self) -> OccupancyGrid:
+        """The field's occupied cells, as the ray marcher wants them."""
+        lattice = self.field.lattice
+        if self._grid is None or self._grid.cells.device != lattice.origin.device:
+            self._grid = OccupancyGrid(lattice.origin, float(lattice.edge), lattice.occupied)
+        return self._grid
+
+    def get_training_callbacks(
+        self, training_callback_attributes: TrainingCallbackAttributes
+    ) -> list[TrainingCallback]:
+        optimizers = training_callback_attributes.optimizers
+        assert optimizers is not None
+        return [
+            TrainingCallback(
+                [TrainingCallbackLocation.AFTER_TRAIN_ITERATION],
+                self.after_step,
+                update_every_num_iters=1,
+                args=[optimizers],
+            )
+        ]
+
+    def after_step(self, optimizers: Optimizers, step: int) -> None:
+        """Move on to the next stage, or drop cells that are not seen, if it is time after training step `step`."""
+        done = step + 1
+        ends = torch.tensor(self.config.coarse_steps).cumsum(0).tolist()
+        if self.is_coarse and done >= ends[int(self.stage)]:
+            self._next_stage()
+            groups = self.get_param_groups()
+            for name in [*optimizers.optimizers]:
+                drop_param_group(optimizers, name)
+            for name, params in groups.items():
+                rebuild_param_group(optimizers, name, params)
+        elif self._is_time_to_prune(done, ends):
+            kept = self._drop_unseen()
+            for name, params in self.get_param_groups().items():
+                if name != "network":
+                    rebuild_param_group(
+                        optimizers, name, params, carry_state_index=dict.fromkeys(range(len(params)), kept)
+                    )
+
+    def seen_cells(self) -> Tensor:
+        """Cells (x, y, z) that some training ray saw in this stage, as bool."""
+        return (self.best_weight > self.config.visible_weight).reshape(self.field.lattice.shape)
+
+    def _next_stage(self) -> None:
+        config, old = self.config, self.field
+        assert isinstance(old, ExplicitVoxelField)
+        seen = self._seen_or_stop()
+        seen_lattice = SparseLattice(old.lattice.origin, float(old.lattice.edge), dilate(seen))
+        box = seen_lattice.occupied_aabb()
+        self.stage += 1
+        if int(self.stage) < len(config.coarse_voxels):
+            voxels = config.coarse_voxels[int(self.stage)]
+            self._take_field(refine_explicit(old, old.lattice.refined(box, voxels, dilate(seen))))
+            return
+        lattice = old.lattice.refined(box, config.num_voxels, seen)
+        new = self._key_field(lattice, old)
+        for _ in fit_colours(new, old, steps=config.warm_up_steps):
+            pass
+        self._take_field(new)
+
+    def _seen_or_stop(self) -> Tensor:
+        seen = self.seen_cells()
+        if not bool(seen.any()):
+            raise InputError(
+                "The coarse stage found nothing in the scene box: check that the cameras look into it "
+                "(--pipeline.model.box-scale enlarges it) and that the images are not all background."
+            )
+        return seen
+
+    def _key_field(self, lattice: SparseLattice, start: ExplicitVoxelField) -> VoxelSHField:
+        config = self.config
+        return explicit_to_keys(
+            start,
+            lattice,
+            key_width=config.key_width,
+            network=config.network,
+            low_precision=config.bfloat16,
+            sparse_grad=config.sparse_gradients,
+        )
+
+    def _is_time_to_prune(self, done: int, ends: list[int]) -> bool:
+        if not self.is_coarse:
+            return done - ends[-1] in self.config.prune_steps
+        start = ends[int(self.stage) - 1] if int(self.stage) else 0
+        return (done - start) % self.config.coarse_prune_every == 0
+
+    def _drop_unseen(self) -> Tensor:
+        field = self.field
+        lattice = field.lattice
+        keep = dilate(self._seen_or_stop()) & lattice.occupied
+        kept = drop_rows(field, SparseLattice(lattice.origin, float(lattice.edge), keep))
+        self._take_field(field)
+        return kept
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """As nn.Module's, after taking on the stage, lattice and table sizes that the state was saved with."""
+        if "field.lattice.packed" in state_dict:
+            lattice = SparseLattice.from_state(state_dict, "field.lattice.", self.device)
+            explicit = ExplicitVoxelField(lattice, _UNSEEN_RAW)
+            is_coarse = "field.colour_table" in state_dict
+            self._take_field(explicit if is_coarse else self._key_field(lattice, explicit))
+        return super().load_state_dict(state_dict, *args, **kwargs)
+
+    def get_param_groups(self) -> dict[str, list[Parameter]]:
+        field = self.field
+        if isinstance(field, ExplicitVoxelField):
+            return {"coarse": [field.density_table, field.colour_table]}
+        return {"density": [field.density_table], "keys": [field.table.keys], "network": field.network_parameters()}
+
+    # -- rendering -----------------------------------------------------------------------------------------------------
+
+    def _render(self, ray_bundle: RayBundle) -> Rendering:
+        config = self.config
+        settings = MarchSettings(
+            step=config.coarse_step_size if self.is_coarse else config.step_size,
+            near=config.near_plane,
+            far=config.far_plane,
+            min_weight=config.min_weight,
+        )
+        origins, directions = ray_bundle.origins.reshape(-1, 3), ray_bundle.directions.reshape(-1, 3)
+        jitter = torch.rand(len(origins), device=origins.device) if self.training else None
+        return render_voxels(
+            origins, directions, self.field, self.grid, settings, jitter=jitter, with_normals=not self.training
+        )
+
+    def get_outputs(self, ray_bundle: RayBundle | Cameras) -> dict[str, Any]:
+        if isinstance(ray_bundle, Cameras):
+            raise TypeError("diner renders rays; make them from the cameras with Cameras.generate_rays")
+        seen = self._render(ray_bundle)
+        rgb = seen.rgb
+        background = self.config.background_color
+        if background != "random" or renderers.BACKGROUND_COLOR_OVERRIDE is not None:
+            colour = RGBRenderer.get_background_color(background, shape=rgb.shape, device=rgb.device)
+            rgb = rgb + colour * (1 - seen.accumulation)
+        if self.training:
+            self._note_seen(seen)
+            return {"rgb": rgb, "accumulation": seen.accumulation, "depth": seen.depth, "rendering": seen}
+        assert seen.normals is not None
+        shape = ray_bundle.origins.shape[:-1]
+        outputs = {
+            "rgb": rgb.clamp(0, 1),
+            "depth": seen.depth,
+            "accumulation": seen.accumulation.clamp(0, 1),
+            "normals": (seen.normals + 1) / 2,
+        }
+        return {name: value.reshape(*shape, -1) for name, value in outputs.items()}
+
+    @torch.no_grad()
+    def _note_seen(self, seen: Rendering) -> None:
+        self.best_weight.scatter_reduce_(0, seen.samples.flat_cell, seen.weights.detach(), "amax")
+
+    def get_loss_dict(
+        self, outputs: dict[str, Any], batch: dict[str, Tensor], metrics_dict: dict[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        config = self.config
+        rgb, target = self.renderer_rgb.blend_background_for_loss_computation(
+            pred_image=outputs["rgb"],
+            pred_accumulation=outputs["accumulation"],
+            gt_image=batch["image"].to(self.device),
+        )
+        losses = {"rgb_loss": torch.nn.functional.mse_loss(rgb, target)}
+        if "rendering" in outputs:
+            seen: Rendering = outputs["rendering"]
+            entropy = config.coarse_entropy_weight if self.is_coarse else config.entropy_weight
+            point = config.coarse_point_weight if self.is_coarse else config.point_weight
+            losses["entropy_loss"] = entropy * background_entropy(outputs["accumulation"])
+            losses["point_loss"] = point * per_point_colour(seen.weights, seen.colours, seen.samples.ray, target)
+        return losses
+
+    def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        target = self.renderer_rgb.blend_background(batch["image"].to(self.device))
+        error = torch.nn.functional.mse_loss(outputs["rgb"].detach(), target)
+        return {"psnr": -10 * torch.log10(error.clamp(min=1e-10))}
+
+    def get_image_metrics_and_images(
+        self, outputs: dict[str, Tensor], batch: dict[str, Tensor]
+    ) -> tuple[dict[str, float], dict[str, Tensor]]:
+        target = self.renderer_rgb.blend_background(batch["image"].to(outputs["rgb"].device))
+        images = {
+            "img": torch.cat([target, outputs["rgb"]], dim=1),
+            "accumulation": colormaps.apply_colormap(outputs["accumulation"]),
+            "depth": colormaps.apply_depth_colormap(outputs["depth"], accumulation=outputs["accumulation"]),
+            "normals": outputs["normals"],
+        }
+        return self.image_metrics(outputs["rgb"], target), images
+
+    # -- surface -------------------------------------------------------------------------------------------------------
+
+    def surface_aabb(self) -> Tensor:
+        """Box of the occupied cells, (2, 3), normalised frame."""
+        return self.field.lattice.occupied_aabb()
+
+    def surface_level(self) -> float:
+        """Density at which half of the light is stopped within one cell of the final lattice."""
+        return float(torch.log(torch.tensor(2.0)) / self.field.lattice.edge)
+
+
+def check_config(config: DinerModelConfig) -> None:
+    """Raise InputError for the first setting that cannot be used, with its name and range."""
+    prefix = "--pipeline.model."
+    if len(config.coarse_voxels) != len(config.coarse_steps) or not config.coarse_voxels:
+        raise InputError(f"{prefix}coarse-voxels and {prefix}coarse-steps need one number for each coarse stage.")
+    minima: dict[str, float] = {"num_voxels": 8, "key_width": 1, "warm_up_steps": 0, "near_plane": 0}
+    for name, least in minima.items():
+        if getattr(config, name) < least:
+            raise InputError(f"{prefix}{name.replace('_', '-')} must be at least {least}, got {getattr(config, name)}.")
+    if min(config.coarse_voxels) < 8 or min(config.coarse_steps) < 1:
+        raise InputError(f"{prefix}coarse-voxels must be at least 8 and {prefix}coarse-steps at least 1.")
+    for name in ("step_size", "coarse_step_size"):
+        if not 0 < getattr(config, name) <= 2:
+            raise InputError(f"{prefix}{name.replace('_', '-')} must be above 0 and at most 2 cells.")
+    if config.far_plane <= config.near_plane:
+        raise InputError(f"{prefix}far-plane must lie beyond {prefix}near-plane.")
+    if not config.box_scale > 0:
+        raise InputError(f"{prefix}box-scale must be positive, got {config.box_scale}.")

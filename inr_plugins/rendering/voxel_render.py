@@ -1,0 +1,135 @@
+"""Volume rendering of a voxel field: march, skip, shade what is seen, composite."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from inr_plugins.rendering.compositing import accumulate, packed_weights
+from inr_plugins.rendering.ray_march import OccupancyGrid, Samples, march
+
+
+class VoxelShading(Protocol):
+    """What the renderer asks of a voxel field, at samples in occupied cells."""
+
+    def corners(
+        self, flat_cell: Int[Tensor, " s"], fraction: Float[Tensor, "s 3"]
+    ) -> tuple[Int[Tensor, "s 8"], Float[Tensor, "s 8"]]:
+        """Table rows and weights of the eight vertices around each sample."""
+
+    def density_at(self, rows: Int[Tensor, "s 8"], weights: Float[Tensor, "s 8"]) -> Float[Tensor, " s"]:
+        """Density, 1 / normalised unit."""
+
+    def colour_at(
+        self, rows: Int[Tensor, "s 8"], weights: Float[Tensor, "s 8"], directions: Float[Tensor, "s 3"]
+    ) -> Float[Tensor, "s 3"]:
+        """RGB in [0, 1]."""
+
+    def normal_at(self, rows: Int[Tensor, "s 8"], fraction: Float[Tensor, "s 3"]) -> Float[Tensor, "s 3"]:
+        """Unit normals towards lower density."""
+
+
+@dataclass(frozen=True)
+class MarchSettings:
+    """How rays are sampled.
+
+    Attributes:
+        step: distance between samples, in cells.
+        near: no sample is nearer than this to the camera, normalised units.
+        far: no sample is farther than this.
+        min_transmittance: samples behind this are left out while gradients are taken: they would hardly move.
+        min_weight: samples that contribute less than this are not shaded.
+    """
+
+    step: float = 0.5
+    near: float = 0.0
+    far: float = math.inf
+    min_transmittance: float = 1e-3
+    min_weight: float = 1e-4
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """What rays see.
+
+    Attributes:
+        rgb: sum of weights times colours; not blended with any background.
+        accumulation: opacity in [0, 1].
+        depth: expected distance along the ray of what is seen, 0 where nothing is.
+        normals: expected unit normal, zero where nothing is seen; None unless asked for.
+        samples: the shaded samples.
+        weights: their weights.
+        colours: their colours.
+    """
+
+    rgb: Float[Tensor, "r 3"]
+    accumulation: Float[Tensor, "r 1"]
+    depth: Float[Tensor, "r 1"]
+    normals: Float[Tensor, "r 3"] | None
+    samples: Samples
+    weights: Float[Tensor, " s"]
+    colours: Float[Tensor, "s 3"]
+
+
+def render_voxels(
+    origins: Float[Tensor, "r 3"],
+    directions: Float[Tensor, "r 3"],
+    field: VoxelShading,
+    grid: OccupancyGrid,
+    settings: MarchSettings,
+    *,
+    jitter: Float[Tensor, " r"] | None = None,
+    with_normals: bool = False,
+) -> Rendering:
+    """Render rays against a voxel field.
+
+    Args:
+        origins: ray origins, normalised frame.
+        directions: unit ray directions.
+        field: density and colour at the vertices of the grid's cells.
+        grid: the cells in which the field has values.
+        settings: how rays are sampled.
+        jitter: offset of each ray's samples in steps, [0, 1); the middle of the step when None.
+        with_normals: also composite the field's normals.
+    """
+    num_rays = len(origins)
+    step = settings.step * grid.edge
+    samples = march(origins, directions, grid, step=step, near=settings.near, far=settings.far, jitter=jitter)
+    rows, corner_weights = field.corners(samples.flat_cell, samples.fraction)
+    if torch.is_grad_enabled():
+        with torch.no_grad():
+            _, light = packed_weights(field.density_at(rows, corner_weights) * step, samples.ray, num_rays)
+        seen = (light > settings.min_transmittance).nonzero()[:, 0]
+        samples, rows, corner_weights = samples.select(seen), rows[seen], corner_weights[seen]
+    weights, _ = packed_weights(field.density_at(rows, corner_weights) * step, samples.ray, num_rays)
+    # Faint samples still count as opacity, so that their density can grow.
+    accumulation = accumulate(weights, None, samples.ray, num_rays)
+    shaded = (weights > settings.min_weight).nonzero()[:, 0]
+    samples, rows, corner_weights, weights = (
+        samples.select(shaded),
+        rows[shaded],
+        corner_weights[shaded],
+        weights[shaded],
+    )
+    colours = field.colour_at(rows, corner_weights, directions[samples.ray])
+    with torch.no_grad():
+        total = accumulate(weights, None, samples.ray, num_rays)
+        depth = accumulate(weights, samples.distance[:, None], samples.ray, num_rays) / total.clamp(min=1e-6)
+        normals = None
+        if with_normals:
+            each = field.normal_at(rows, samples.fraction)
+            normals = torch.nn.functional.normalize(accumulate(weights, each, samples.ray, num_rays), dim=-1)
+    return Rendering(
+        rgb=accumulate(weights, colours, samples.ray, num_rays),
+        accumulation=accumulation,
+        depth=depth,
+        normals=normals,
+        samples=samples,
+        weights=weights,
+        colours=colours,
+    )

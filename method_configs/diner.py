@@ -1,0 +1,44 @@
+"""`ns-train diner`."""
+
+from __future__ import annotations
+
+from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManagerConfig
+from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConfig
+from nerfstudio.engine.optimizers import AdamOptimizerConfig
+from nerfstudio.plugins.types import MethodSpecification
+
+from inr_plugins.engine.pipeline import InrPipelineConfig
+from inr_plugins.engine.row_adam import RowAdamConfig
+from inr_plugins.engine.schedulers import ExponentialDecayConfig
+from inr_plugins.engine.trainer import InrTrainerConfig
+from inr_plugins.models.diner import DinerModelConfig
+
+_STEPS = 6000
+
+
+def _decay(lr: float) -> ExponentialDecayConfig:
+    return ExponentialDecayConfig(lr_final=lr * 0.1, max_steps=_STEPS)
+
+
+diner = MethodSpecification(
+    config=InrTrainerConfig(
+        method_name="diner",
+        max_num_iterations=_STEPS,
+        steps_per_save=500,
+        pipeline=InrPipelineConfig(
+            datamanager=VanillaDataManagerConfig(
+                dataparser=BlenderDataParserConfig(),
+                train_num_rays_per_batch=8192,
+                eval_num_rays_per_batch=4096,
+            ),
+            model=DinerModelConfig(),
+        ),
+        optimizers={
+            "coarse": {"optimizer": RowAdamConfig(lr=0.3), "scheduler": None},
+            "density": {"optimizer": RowAdamConfig(lr=0.1), "scheduler": _decay(0.1)},
+            "keys": {"optimizer": RowAdamConfig(lr=0.01), "scheduler": _decay(0.01)},
+            "network": {"optimizer": AdamOptimizerConfig(lr=3e-3, eps=1e-8), "scheduler": _decay(3e-3)},
+        },
+    ),
+    description="DINER: spherical harmonics behind a table of learnable keys on a sparse voxel lattice.",
+)
