@@ -1,0 +1,128 @@
+"""What is installed loads in a clean interpreter, quickly, and under names that are free."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import sysconfig
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+METHODS = [point for point in entry_points(group="nerfstudio.method_configs") if point.value.startswith("inr_plugins.")]
+COMMANDS = ["inr-scene", "inr-mesh"]
+
+# Imports what every ns-train has loaded before it comes to plugins, then loads each entry point in a child of its own,
+# so that none finds this package imported already. The built-in names are read from the source of the module that
+# holds them, since importing that one loads all plugins.
+LOAD = """
+import ast, importlib, importlib.util, json, os, sys, time
+from importlib.metadata import EntryPoint
+from pathlib import Path
+import nerfstudio.engine.trainer
+import nerfstudio.plugins.registry
+from nerfstudio.plugins.types import MethodSpecification
+
+folder = Path(importlib.util.find_spec("nerfstudio.configs").submodule_search_locations[0])
+tree = ast.parse((folder / "method_configs.py").read_text(encoding="utf-8"))
+for node in tree.body:
+    if isinstance(node, ast.ImportFrom) and node.module.startswith("nerfstudio.") and "external" not in node.module:
+        importlib.import_module(node.module)
+built_in = [
+    node.slice.value
+    for node in ast.walk(tree)
+    if isinstance(node, ast.Subscript) and ast.unparse(node.value) in ("method_configs", "descriptions")
+    and isinstance(node.slice, ast.Constant)
+]
+before = set(sys.modules)
+assert not any(name.startswith("inr_plugins") for name in before)
+
+def load(name, value):
+    begin = time.perf_counter()
+    specification = EntryPoint(name, value, "nerfstudio.method_configs").load()
+    seconds = time.perf_counter() - begin
+    print(json.dumps({
+        "name": name,
+        "seconds": seconds,
+        "is_specification": isinstance(specification, MethodSpecification),
+        "method_name": specification.config.method_name,
+        "description": specification.description,
+        "new_modules": sorted(set(sys.modules) - before),
+        "modules": sorted(sys.modules),
+        "built_in": built_in,
+    }), flush=True)
+
+for name, value in json.loads(sys.argv[1]):
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            load(name, value)
+            status = 0
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
+    if os.waitpid(child, 0)[1] != 0:
+        sys.exit(f"{name} = {value} does not load")
+"""
+
+
+def load_all(folder: Path) -> dict[str, dict]:
+    """Load all entry points in an interpreter of their own, away from the checkout."""
+    points = json.dumps([(point.name, point.value) for point in METHODS])
+    run = subprocess.run(
+        [sys.executable, "-c", LOAD, points], cwd=folder, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    lines = [json.loads(line) for line in run.stdout.splitlines() if line.startswith("{")]
+    return {line["name"]: line for line in lines}
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
+    return load_all(tmp_path_factory.mktemp("elsewhere"))
+
+
+def test_methods_are_registered() -> None:
+    assert METHODS, "no entry point of this package is installed: run scripts/setup"
+
+
+@pytest.mark.parametrize("name", [point.name for point in METHODS])
+def test_entry_point_is_a_method_of_its_own_name(name: str, loaded: dict[str, dict]) -> None:
+    assert loaded[name]["is_specification"]
+    assert loaded[name]["method_name"] == name
+    assert loaded[name]["description"].strip()
+
+
+@pytest.mark.parametrize("name", [point.name for point in METHODS])
+def test_name_is_none_of_nerfstudios(name: str, loaded: dict[str, dict]) -> None:
+    built_in = set(loaded[name]["built_in"])
+    assert {"nerfacto", "neus", "vanilla-nerf", "tensorf"} <= built_in
+    assert name not in built_in
+
+
+def test_loading_takes_under_half_a_second(loaded: dict[str, dict], tmp_path: Path) -> None:
+    """The slowest method in the best of three tries: the machine may be busy during one or two."""
+    slowest = max(each["seconds"] for each in loaded.values())
+    for _ in range(2):
+        if slowest >= 0.5:
+            slowest = min(slowest, max(each["seconds"] for each in load_all(tmp_path).values()))
+    assert slowest < 0.5
+
+
+@pytest.mark.parametrize("name", [point.name for point in METHODS])
+def test_loading_pulls_in_nothing_heavy(name: str, loaded: dict[str, dict]) -> None:
+    heavy = {"open3d", "mcubes", "trimesh", "skimage", "torchmetrics", "matplotlib", "tinycudann"}
+    assert not heavy & {module.split(".")[0] for module in loaded[name]["new_modules"]}
+    assert not {"open3d", "mcubes"} & {module.split(".")[0] for module in loaded[name]["modules"]}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_explains_itself(command: str, tmp_path: Path) -> None:
+    program = Path(sysconfig.get_path("scripts")) / command
+    run = subprocess.run([program, "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+    assert command in run.stdout
+    assert "Traceback" not in run.stderr
