@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -237,9 +237,11 @@ def _write_scene(
         write_view(folder, split, index, _over_background(view, options.background))
 
     jobs = [(split, index) for split in SPLITS for index in range(len(poses[split]))]
-    for done, _ in enumerate(_in_parallel(one, jobs), start=1):
-        if on_progress is not None:
-            on_progress(done, len(jobs))
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        # Leaving the loop early, as Ctrl-C does, drops the iterator, and that cancels the views not yet begun.
+        for done, _ in enumerate(pool.map(one, jobs), start=1):
+            if on_progress is not None:
+                on_progress(done, len(jobs))
 
     description = _describe(mesh, to_dataset, options, source)
     surface = Mesh(
@@ -249,16 +251,6 @@ def _write_scene(
     )
     write_mesh(surface, folder / "mesh.ply", sidecar={k: description[k] for k in ("frame", "units", "source")})
     write_json(folder / SIDECAR, description)
-
-
-def _in_parallel(work: Callable[[tuple[str, int]], None], jobs: list[tuple[str, int]]) -> Iterator[None]:
-    """Do the jobs on a few threads; a failed or abandoned one stops those not yet begun."""
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        try:
-            yield from pool.map(work, jobs)
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
 
 
 def _over_background(view: View, background: Background) -> View:

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from inr_plugins.data.scene_textures import Plain, SurfacePoints, Texture
 
 _SMOOTHED_VALENCE = 256
+_CORNERS_AT_ONCE = 1 << 17
 _DULL_GREY = Plain((0.6, 0.6, 0.6))
 
 
@@ -80,18 +81,18 @@ def with_normals(mesh: SceneMesh, crease_angle: float) -> SceneMesh:
     order = np.argsort(corner_place, kind="stable")
     counts = np.bincount(corner_place)
     starts = np.cumsum(counts) - counts
-    # Every pair of corners at one place: (counts ** 2).sum() of them. Hubs of very large fans stay flat instead.
-    valence = counts[corner_place]
-    smooth = np.flatnonzero(valence <= _SMOOTHED_VALENCE)
-    repeat = valence[smooth]
-    here = np.repeat(smooth, repeat)
-    step = np.arange(len(here)) - np.repeat(np.cumsum(repeat) - repeat, repeat)
-    there = order[starts[corner_place[here]] + step]
-
-    alike = np.einsum("ij,ij->i", unit[here // 3], unit[there // 3]) >= np.cos(np.radians(crease_angle))
-    here, there = here[alike], there[alike]
     total = np.repeat(weighted * 1e-12, 3, axis=0)  # a corner with no neighbour keeps its own face's normal
-    for axis in range(3):
-        total[:, axis] += np.bincount(here, weights=weighted[there // 3, axis], minlength=len(total))
+    # Every corner meets all corners at its place, valence ** 2 pairs: a few corners at once, and hubs of very large
+    # fans stay flat.
+    smooth = np.flatnonzero(counts[corner_place] <= _SMOOTHED_VALENCE)
+    for some in np.array_split(smooth, len(smooth) // _CORNERS_AT_ONCE + 1):
+        repeat = counts[corner_place[some]]
+        here = np.repeat(np.arange(len(some)), repeat)
+        step = np.arange(len(here)) - np.repeat(np.cumsum(repeat) - repeat, repeat)
+        there = order[starts[corner_place[some[here]]] + step] // 3
+        alike = np.einsum("ij,ij->i", unit[some[here] // 3], unit[there]) >= np.cos(np.radians(crease_angle))
+        for axis in range(3):
+            weights = weighted[there[alike], axis]
+            total[some, axis] += np.bincount(here[alike], weights=weights, minlength=len(some))
     normals = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-30)
     return SceneMesh(mesh.vertices, mesh.faces, mesh.face_material, mesh.materials, normals.reshape(-1, 3, 3))

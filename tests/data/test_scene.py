@@ -209,6 +209,25 @@ def test_when_writing_fails_the_old_scene_stays_and_nothing_is_left(
     assert count[0] < 10  # the rest was not rendered for nothing
 
 
+def test_an_error_in_the_progress_callback_stops_the_work(blob: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Ctrl-C usually lands there."""
+    write, written = scene_module.write_view, []
+
+    def counted(*args: object) -> None:
+        written.append(args[1:3])
+        write(*args)
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(scene_module, "write_view", counted)
+    many = SceneOptions(**{**vars(SMALL), "num_train": 100})
+    with pytest.raises(KeyboardInterrupt):
+        make_scene(blob, tmp_path / "s", options=many, on_progress=stop)
+    assert len(written) < 50
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("change", "option"),
     [

@@ -36,12 +36,15 @@ def test_every_format_gives_the_same_surface(tmp_path: Path, extension: str):
 
 @pytest.mark.parametrize("extension", ["ply", "obj", "glb"])
 def test_vertex_colours_are_read_and_interpolated(tmp_path: Path, extension: str):
-    corners = [[0, 0, 0], [1, 0, 0], [0, 1, 0]]
-    path = tmp_path / f"triangle.{extension}"
-    colours = np.array([[255, 0, 0, 255], [0, 255, 0, 255], [0, 0, 255, 255]], dtype=np.uint8)
-    trimesh.Trimesh(corners, [[0, 1, 2]], vertex_colors=colours, process=False).export(path)
+    corners = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [5, 0, 0], [6, 0, 0], [5, 1, 0]], dtype=float)
+    path = tmp_path / f"triangles.{extension}"
+    colours = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 0]])
+    faces = [[0, 1, 2], [3, 4, 5]]
+    trimesh.Trimesh(corners, faces, vertex_colors=(255 * colours).astype(np.uint8), process=False).export(path)
     mesh = load_mesh(path)
-    assert np.allclose(colours_at(mesh, np.array(corners, dtype=float)), np.eye(3), atol=0.02)
+    assert np.allclose(colours_at(mesh, corners), colours, atol=0.02)
+    # Interpolated in linear light: half red and half green is 0.5 of each, 0.735 in display values.
+    assert np.allclose(colours_at(mesh, np.array([[0.5, 0, 0]])), [[0.7354, 0.7354, 0]], atol=0.01)
 
 
 @pytest.mark.parametrize("extension", ["obj", "glb"])

@@ -97,3 +97,8 @@ def test_a_tube_along_a_space_curve_has_pappus_volume_and_no_twist():
     assert solid.volume() == pytest.approx(np.pi * 0.2**2 * length, rel=0.01)
     assert solid.surface_area() == pytest.approx(2 * np.pi * 0.2 * length, rel=0.01)
     assert solid.genus() == 1
+    mesh = solid.to_mesh()
+    corners = np.asarray(mesh.vert_properties)[np.asarray(mesh.tri_verts)]
+    # The longest edge joins two rings; were the frames not to meet after one turn, some would cross the tube.
+    step = np.linalg.norm(np.diff(curve, axis=0, append=curve[:1]), axis=1).max()
+    assert np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=-1).max() < 1.2 * step
