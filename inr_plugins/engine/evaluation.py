@@ -38,6 +38,16 @@ class EvalBudget:
         cost = estimate if self._last_cost is None else self._last_cost
         return self._spent + cost <= self.fraction * (self.elapsed + cost)
 
+    def affordable(self, wanted: int, *, estimate: float) -> int:
+        """How many of `wanted` views to evaluate when training ends: what the share pays for, but one at least.
+
+        Numbers below 1 mean none or all, and stand.
+        """
+        cost = estimate if self._last_cost is None else self._last_cost
+        if wanted < 1 or cost <= 0:
+            return wanted
+        return max(1, min(wanted, int(self.fraction * self.elapsed / cost)))
+
     def record(self, seconds: float) -> None:
         """Count an evaluation that took `seconds`."""
         self._spent += seconds

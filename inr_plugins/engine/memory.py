@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from functools import cache
+
+ALLOCATOR_VARIABLE = "INR_ALLOCATOR"
+"""Environment variable; the value "system" leaves the allocator alone."""
 
 # Parameters of mallopt, from glibc's malloc.h.
 _M_TRIM_THRESHOLD = -1
@@ -20,11 +24,12 @@ def tune_allocator() -> bool:
     By default each large tensor is a mapping of its own, and every step pays for the page faults of mapping it again:
     a quarter of the time of a method made of large layers. With these settings large blocks come from the heap and
     stay there. The price is a higher peak: memory that is free inside the heap still counts as used by the process.
+    Where that matters more, the environment variable INR_ALLOCATOR=system leaves all as it is.
 
     Returns:
         Whether the settings were made; False on other C libraries and systems, where nothing is done.
     """
-    if not sys.platform.startswith("linux"):
+    if os.environ.get(ALLOCATOR_VARIABLE) == "system" or not sys.platform.startswith("linux"):
         return False
     library = ctypes.CDLL(None)
     # musl has neither of the two, so this also tells the C libraries apart.

@@ -98,8 +98,8 @@ def _carry_state(
 
 
 def _take_rows(value: Any, rows: Tensor, source: Parameter) -> Any:
-    """Rows of one entry of a parameter's state; entries that are not of the parameter's shape (step counts) whole."""
-    if not isinstance(value, Tensor) or value.shape != source.shape or value.ndim == 0:
+    """Rows of one entry of a parameter's state; an entry that has none (Adam's step count) whole."""
+    if not isinstance(value, Tensor) or value.ndim == 0 or len(value) != len(source):
         return value
     rows = rows.to(value.device)
     taken = value[rows.clamp_min(0)]

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineConfig
 
+from inr_plugins.engine.memory import tune_allocator
 from inr_plugins.errors import InputError
 
 DATA_VARIABLE = "INR_DATA"
@@ -27,6 +29,8 @@ class InrPipelineConfig(VanillaPipelineConfig):
     def setup(self, **kwargs: Any) -> Any:
         """Make the pipeline; InputError if its data is not where it should be."""
         settle_data_path(self)
+        if torch.device(kwargs.get("device", "cpu")).type == "cpu":
+            tune_allocator()
         return super().setup(**kwargs)
 
 

@@ -55,7 +55,7 @@ class InrTrainerConfig(TrainerConfig):
     eval_time_fraction: float = 0.1
     """Evaluations that would take more than this part of the time so far are left out."""
     final_eval_images: int = 4
-    """Held-out images evaluated when training ends; 0: none, -1: all."""
+    """Held-out images evaluated when training ends, fewer if that takes too long; 0: none, -1: all."""
     cpu_bfloat16: bool = False
     """On a CPU, run the forward pass of training under bfloat16 autocast (mixed_precision is for CUDA only)."""
     run_dir: tyro.conf.Suppress[Path | None] = None
@@ -295,7 +295,8 @@ class InrTrainer(Trainer):
             return
         if comms.is_main_process():
             with separate_rng(seed=self.config.machine.seed):
-                metrics, line = evaluate_views(self.pipeline, self.config.final_eval_images, step=self.step)
+                wanted = self._budget.affordable(self.config.final_eval_images, estimate=self._view_seconds(self.step))
+                metrics, line = evaluate_views(self.pipeline, wanted, step=self.step)
             if metrics:
                 writer.put_dict(name="Final Eval", scalar_dict=metrics, step=self.step)
                 CONSOLE.print(line)
@@ -316,11 +317,13 @@ class InrTrainer(Trainer):
         cadences = (config.steps_per_eval_batch, config.steps_per_eval_image, config.steps_per_eval_all_images)
         if not any(step_check(step, cadence) for cadence in cadences):
             return
-        seconds_per_step = self._budget.elapsed / max(step - self._start_step + 1, 1)
-        estimate = expected_view_seconds(self.pipeline, seconds_per_step=seconds_per_step)
-        if not self._budget.allows(estimate=estimate):
+        if not self._budget.allows(estimate=self._view_seconds(step)):
             return
         begin = time.monotonic()
         with separate_rng(seed=config.machine.seed + step):
             super().eval_iteration(step)
         self._budget.record(time.monotonic() - begin)
+
+    def _view_seconds(self, step: int) -> float:
+        seconds_per_step = self._budget.elapsed / max(step - self._start_step + 1, 1)
+        return expected_view_seconds(self.pipeline, seconds_per_step=seconds_per_step)

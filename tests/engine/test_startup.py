@@ -95,6 +95,10 @@ def test_allocator_is_left_alone_on_other_systems(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     assert memory.tune_allocator() is False
     memory.tune_allocator.cache_clear()
+    monkeypatch.undo()
+    monkeypatch.setenv("INR_ALLOCATOR", "system")
+    assert memory.tune_allocator() is False
+    memory.tune_allocator.cache_clear()
 
 
 def test_budget_keeps_evaluation_within_its_share(monkeypatch):
@@ -111,6 +115,11 @@ def test_budget_keeps_evaluation_within_its_share(monkeypatch):
             budget.record(3.0)
         assert spent <= 0.2 * now
     assert spent > 0.19 * now
+    assert budget.affordable(1000, estimate=1.0) == int(0.2 * now / 3.0)
+    assert [budget.affordable(wanted, estimate=1.0) for wanted in (-1, 0, 4)] == [-1, 0, 4]
+    late = EvalBudget(0.1)
+    late.start()
+    assert late.affordable(4, estimate=100.0) == 1
     assert not EvalBudget(0.0).allows(estimate=1.0)
     assert EvalBudget(1.0).allows(estimate=1e9)
 
