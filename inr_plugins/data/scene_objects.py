@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from inr_plugins.data.scene_surface import Material, SceneMesh
+from inr_plugins.errors import InputError
 
 if TYPE_CHECKING:
     from manifold3d import Manifold
@@ -38,9 +40,12 @@ def builtin_object(name: str) -> SceneMesh:
 
     Raises:
         KeyError: for a name that is not in `BUILTIN_OBJECTS`.
+        InputError: manifold3d is not installed; the message says how to get it.
     """
     if name not in BUILTIN_OBJECTS:
         raise KeyError(name)
+    if find_spec("manifold3d") is None:
+        raise InputError(f"The built-in object {name} needs manifold3d; install it with `pip install manifold3d`.")
     build: Callable[[], Sequence[Part]] = import_module(f"inr_plugins.data.scene_{name}").parts
     return join_parts(build())
 

@@ -12,6 +12,7 @@ from inr_plugins.data.scene_objects import BUILTIN_OBJECTS, builtin_object, join
 from inr_plugins.data.scene_solids import ball, box, hoop, lathe, prism, regular, rod, tube
 from inr_plugins.data.scene_surface import Material
 from inr_plugins.data.scene_textures import Plain
+from inr_plugins.errors import InputError
 
 
 @pytest.mark.parametrize("name", BUILTIN_OBJECTS)
@@ -47,6 +48,12 @@ def test_listing_the_objects_imports_no_geometry_library():
 def test_unknown_names_are_a_key_error():
     with pytest.raises(KeyError):
         builtin_object("teapot")
+
+
+def test_without_manifold3d_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("inr_plugins.data.scene_objects.find_spec", lambda name: None)
+    with pytest.raises(InputError, match="pip install manifold3d"):
+        builtin_object("knot")
 
 
 def test_joined_parts_keep_their_material_and_lose_what_is_inside():
