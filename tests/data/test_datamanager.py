@@ -117,6 +117,15 @@ def test_tabulated_rays_of_other_lenses(kind: CameraType) -> None:
         assert rays.times.flatten().tolist() == pytest.approx([[0.1, 0.5, 0.9][camera]] * 120)
 
 
+def test_directions_are_unit_for_axes_that_are_not_quite() -> None:
+    """Poses written with few decimals pass the checks; Cameras.generate_rays normalises after turning, as this does."""
+    pose = torch.tensor(orbit_pose(1, 5)[None, :3], dtype=torch.float32)
+    pose[..., :3] *= 1.004
+    cameras = Cameras(pose, 9.0, 9.0, 6.0, 5.0, width=12, height=10)
+    indices = torch.cartesian_prod(torch.zeros(1, dtype=torch.long), torch.arange(10), torch.arange(12))
+    assert_rays_are_nerfstudios(make_ray_table(cameras).rays(indices), cameras, indices)
+
+
 def test_lenses_beyond_the_budget_and_stereo_cameras_have_no_table() -> None:
     cameras = Cameras(torch.eye(4)[None, :3], 9.0, 9.0, 6.0, 5.0, width=12, height=10)
     assert make_ray_table(cameras) is not None
