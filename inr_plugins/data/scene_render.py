@@ -30,7 +30,7 @@ from inr_plugins.geometry.open3d_import import import_open3d
 
 _RAYS_AT_ONCE = 1 << 19
 _KEY_RAYS_A_PIXEL = 27
-_SKY_RAYS_A_PIXEL = 27
+_SKY_RAYS_A_PIXEL = 18
 _LIFT = 2e-4
 """Shadow rays start this far above the surface, in units of the object's radius."""
 _SKY_REACH = 1.0

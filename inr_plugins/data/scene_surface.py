@@ -49,7 +49,7 @@ class SceneMesh:
         """Linear RGB reflectance at points of the surface, each from its own part's texture."""
         out = np.empty(surface.position.shape, dtype=np.float32)
         part = self.face_material[surface.face]
-        for index in np.unique(part):
+        for index in np.flatnonzero(np.bincount(part)):
             mine = np.flatnonzero(part == index)
             some = SurfacePoints(surface.position[mine], surface.face[mine], surface.barycentric[mine])
             out[mine] = self.materials[index].texture(some)
