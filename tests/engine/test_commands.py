@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 def test_missing_data_under_ns_train(tmp_path):
     environment = {
         **os.environ,
-        "PYTHONPATH": str(HERE),
+        "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]),
         "NERFSTUDIO_METHOD_CONFIGS": "tiny=tiny_method:specification",
         "OMP_NUM_THREADS": "1",
         "PYTHONWARNINGS": "ignore",

@@ -26,7 +26,11 @@ def wreckage(scene, tmp_path_factory) -> tuple[Path, dict[str, str]]:
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE)},
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]),
+        },
     )
     lines = [line.removeprefix("RESULT ") for line in worker.stdout.splitlines() if line.startswith("RESULT ")]
     return output, dict(line.split(": ") for line in lines)
