@@ -297,6 +297,7 @@ def test_mixed_sizes(tmp_path: Path, make, parser, pattern: str) -> None:
     assert str(path) in sentence
     assert "7 x 9" in sentence
     assert "12 x 10" in sentence
+    assert "may sizes differ" in sentence, "found from the headers, before images are loaded"
 
 
 @pytest.mark.parametrize("mode", ["CMYK", "P", "LA", "1", "I;16"])
