@@ -25,8 +25,10 @@ MASK_INDEX_BYTES = 8
 class PixelStore:
     """Every pixel of a split, image after image, line after line."""
 
-    pixels: UInt8[Tensor, "pixels channels"]
-    """Colours, and alpha if the images have it, as in the files."""
+    pixels: UInt8[Tensor, "pixels 4"]
+    """Colours and straight alpha as in the files, 255 where there is none."""
+    has_alpha: bool
+    """Whether any image has an alpha channel."""
     starts: Int[Tensor, " images"]
     """Place of the first pixel of each image in `pixels`."""
     widths: Int[Tensor, " images"]
@@ -66,7 +68,9 @@ class PixelStore:
         image = indices[:, 0]
         place = self.starts[image] + indices[:, 1] * self.widths[image] + indices[:, 2]
         colours = self.pixels[place].float() / 255.0
-        if self.background is None or colours.shape[-1] == 3:
+        if not self.has_alpha:
+            return colours[:, :3]
+        if self.background is None:
             return colours
         alpha = colours[:, 3:]
         return colours[:, :3] * alpha + self.background * (1.0 - alpha)
@@ -117,11 +121,9 @@ def load_pixels(dataset: InrDataset, *, device: torch.device | str = "cpu", spli
             inside[places] = mask.reshape(-1)
 
     _for_each(load, len(dataset), description=f"Loading {split} images")
-    kept = torch.from_numpy(pixels)
-    if channels == {3}:
-        kept = kept[:, :3].contiguous()
     return PixelStore(
-        pixels=kept.to(device),
+        pixels=torch.from_numpy(pixels).to(device),
+        has_alpha=4 in channels,
         starts=starts.to(device),
         widths=widths.to(device),
         usable=None if inside is None else _usable(torch.from_numpy(inside), dataset, split=split).to(device),
