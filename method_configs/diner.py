@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManagerConfig
 from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConfig
 from nerfstudio.engine.optimizers import AdamOptimizerConfig
 from nerfstudio.plugins.types import MethodSpecification
 
+from inr_plugins.data.datamanager import InrDataManagerConfig
 from inr_plugins.engine.pipeline import InrPipelineConfig
 from inr_plugins.engine.row_adam import RowAdamConfig
 from inr_plugins.engine.schedulers import ExponentialDecayConfig
@@ -26,7 +26,7 @@ diner = MethodSpecification(
         max_num_iterations=_STEPS,
         steps_per_save=500,
         pipeline=InrPipelineConfig(
-            datamanager=VanillaDataManagerConfig(
+            datamanager=InrDataManagerConfig(
                 dataparser=BlenderDataParserConfig(),
                 train_num_rays_per_batch=8192,
                 eval_num_rays_per_batch=4096,

@@ -1,0 +1,185 @@
+"""The whole way, from nothing to a trained field, a video and a mesh: what `scripts/demo` runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from inr_plugins.data.turntable import turntable_path
+from inr_plugins.errors import InputError
+
+_CONSOLE = Console(highlight=False)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Make a scene, train diner on it, then evaluate, render a turntable video and extract a mesh.
+
+    Every step is an ordinary command that is printed before it runs, so that it can be run again by hand.
+    """
+
+    data: Path | None = None
+    """Your own data instead of the made scene: a folder with transforms_train.json (Blender) or transforms.json
+    (nerfstudio)."""
+    output: Path = Path("demo")
+    """Folder for everything that is made."""
+    scene: str = "windmill"
+    """Built-in object or mesh file that inr-scene makes the scene from."""
+    steps: int = 2500
+    """Training steps."""
+    frames: int = 48
+    """Frames of the turntable video."""
+    mesh_resolution: int = 256
+    """Samples of the mesh's grid along its longest side."""
+    train: tuple[str, ...] = ()
+    """More options for ns-train diner, for instance: --train --pipeline.model.num-voxels 1000000"""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of the demo and how long it took."""
+
+    title: str
+    command: list[str]
+    seconds: float
+
+
+def parser_of(data: Path) -> str:
+    """The nerfstudio dataparser for a dataset folder, by the files in it.
+
+    Raises:
+        InputError: the folder holds neither kind of file.
+    """
+    if (data / "transforms_train.json").is_file():
+        return "blender-data"
+    if (data / "transforms.json").is_file() or data.suffix == ".json":
+        return "nerfstudio-data"
+    raise InputError(
+        f"{data} holds neither transforms_train.json (Blender data) nor transforms.json (nerfstudio data): "
+        "give --data the folder of one of the two, or leave it out for a made scene."
+    )
+
+
+def run_step(title: str, command: Sequence[str]) -> Step:
+    """Print a command, run it with its output shown, and time it.
+
+    Raises:
+        InputError: the command failed; the message names it.
+    """
+    _CONSOLE.rule(f"[bold]{title}")
+    _CONSOLE.print(f"$ {shlex.join(command)}", soft_wrap=True, markup=False)
+    start = time.perf_counter()
+    # The commands of this environment, whether or not it has been activated.
+    folder = str(Path(sys.executable).parent)
+    environment = {**os.environ, "PATH": folder + os.pathsep + os.environ.get("PATH", "")}
+    status = subprocess.run([str(Path(folder) / command[0]), *command[1:]], env=environment, check=False).returncode
+    if status != 0:
+        raise InputError(f"The step '{title}' failed with status {status}; run it again with the command above.")
+    return Step(title, list(command), time.perf_counter() - start)
+
+
+def run_demo(options: Options) -> None:
+    """Run every step and print what came of it.
+
+    Raises:
+        InputError: data that is not there, or a step that failed.
+    """
+    output = options.output
+    output.mkdir(parents=True, exist_ok=True)
+    steps: list[Step] = []
+    if options.data is None:
+        data = output / Path(options.scene).stem
+        if not (data / "scene.json").is_file():
+            views = ["--num-train", "100", "--num-val", "5", "--num-test", "20"]
+            steps.append(run_step("Make the scene", ["inr-scene", options.scene, str(data), *views]))
+    else:
+        data = options.data
+    parser = parser_of(data)
+
+    stamp = datetime.now().strftime("%Y-%m-%d_%H%M%S")
+    name = data.resolve().stem
+    run = output / "runs" / name / "diner" / stamp
+    train = ["ns-train", "diner", "--output-dir", str(output / "runs"), "--experiment-name", name, "--timestamp", stamp]
+    train += ["--max-num-iterations", str(options.steps), "--viewer.quit-on-train-completion", "True", *options.train]
+    steps.append(run_step("Train (open the viewer's address in a browser)", [*train, parser, "--data", str(data)]))
+    config = str(run / "config.yml")
+
+    metrics = run / "metrics.json"
+    steps.append(
+        run_step("Evaluate on the test views", ["ns-eval", "--load-config", config, "--output-path", str(metrics)])
+    )
+
+    path, video = run / "turntable.json", run / "turntable.mp4"
+    write_turntable(run, path, frames=options.frames)
+    render = ["ns-render", "camera-path", "--load-config", config, "--camera-path-filename", str(path)]
+    steps.append(run_step("Render a turn around it", [*render, "--output-path", str(video)]))
+
+    mesh = run / "mesh.ply"
+    extract = ["inr-mesh", str(run), "--output", str(mesh), "--resolution", str(options.mesh_resolution)]
+    steps.append(run_step("Extract the mesh", extract))
+    summarise(steps, run=run, metrics=metrics, video=video, mesh=mesh)
+
+
+def write_turntable(run: Path, path: Path, *, frames: int) -> None:
+    """Write the camera path of a turn around what the run's training cameras see."""
+    from inr_plugins.engine.run import load_run
+
+    cameras = load_run(run).dataparser_outputs.cameras
+    # Video codecs want even sizes.
+    width, height = (int(side.flatten()[0]) // 2 * 2 for side in (cameras.width, cameras.height))
+    fov = float(np.degrees(2 * np.arctan(height / 2 / float(cameras.fy.flatten()[0]))))
+    poses = cameras.camera_to_worlds.double().numpy()
+    turn = turntable_path(poses, width=width, height=height, vertical_fov=fov, frames=frames)
+    path.write_text(json.dumps(turn), encoding="utf-8")
+
+
+def summarise(steps: list[Step], *, run: Path, metrics: Path, video: Path, mesh: Path) -> None:
+    """Print the results, the seconds of each step, and what to type next."""
+    results = json.loads(metrics.read_text(encoding="utf-8"))["results"]
+    table = Table(title="What was made", show_header=False)
+    for key, name in (("psnr", "test PSNR (dB)"), ("ssim", "test SSIM"), ("lpips", "test LPIPS")):
+        if key in results:
+            table.add_row(name, f"{results[key]:.2f}" if key == "psnr" else f"{results[key]:.3f}")
+    for step in steps:
+        table.add_row(step.title.split(" (")[0], f"{step.seconds:.0f} s")
+    for name, path in (("video", video), ("mesh", mesh), ("metrics", metrics), ("run", run)):
+        table.add_row(name, str(path))
+    _CONSOLE.rule()
+    _CONSOLE.print(table)
+    train = next(step.command for step in steps if step.command[0] == "ns-train")
+    _CONSOLE.print("Look at it in the browser:")
+    viewer = ["ns-viewer", "--load-config", str(run / "config.yml"), "--viewer.websocket-host", "127.0.0.1"]
+    _CONSOLE.print(f"  {shlex.join(viewer)}", soft_wrap=True, markup=False)
+    _CONSOLE.print("Train on from here (the schedule of learning rates stays as it is):")
+    more = [*train[:2], "--load-dir", str(run / "nerfstudio_models"), *train[-3:]]
+    _CONSOLE.print(f"  {shlex.join(more)}", soft_wrap=True, markup=False)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo; returns its exit status: 0, 1 for a step that failed, 130 for Ctrl-C."""
+    try:
+        run_demo(tyro.cli(Options, prog="demo", args=arguments))
+    except InputError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("demo: stopped; what the finished steps made is kept.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
