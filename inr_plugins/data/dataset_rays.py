@@ -22,7 +22,7 @@ MAX_TABLE_PIXELS = 8_000_000
 # The rays of the other types do not all start where the camera is.
 _CENTRAL_TYPES = (CameraType.PERSPECTIVE, CameraType.FISHEYE, CameraType.EQUIRECTANGULAR, CameraType.FISHEYE624)
 
-_CHUNK = 1 << 16
+_CHUNK = 1 << 18
 
 
 @dataclass
