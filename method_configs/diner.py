@@ -36,7 +36,7 @@ diner = MethodSpecification(
         optimizers={
             "coarse": {"optimizer": RowAdamConfig(lr=0.3), "scheduler": None},
             "density": {"optimizer": RowAdamConfig(lr=0.1), "scheduler": _decay(0.1)},
-            "keys": {"optimizer": RowAdamConfig(lr=0.01), "scheduler": _decay(0.01)},
+            "keys": {"optimizer": RowAdamConfig(lr=0.03), "scheduler": _decay(0.03)},
             "network": {"optimizer": AdamOptimizerConfig(lr=3e-3, eps=1e-8), "scheduler": _decay(3e-3)},
         },
     ),

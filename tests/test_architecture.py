@@ -15,7 +15,8 @@ PACKAGE = "inr_plugins"
 # The arrows of the architecture: what each layer may import of the others.
 ARROWS = {
     "cli": {"models", "data", "geometry", "metrics", "engine"},
-    "models": {"fields", "rendering", "losses", "metrics", "viewer", "engine"},
+    # Models name networks in their settings only; what they hold are fields.
+    "models": {"fields", "networks", "rendering", "losses", "metrics", "viewer", "engine"},
     "viewer": {"geometry"},
     "fields": {"networks"},
     "rendering": set(),

@@ -44,8 +44,8 @@ class Options:
     """Frames of the turntable video."""
     mesh_resolution: int = 256
     """Samples of the mesh's grid along its longest side."""
-    train: tuple[str, ...] = ()
-    """More options for ns-train diner, for instance: --train --pipeline.model.num-voxels 1000000"""
+    train: str = ""
+    """More options for ns-train diner, for instance: --train="--pipeline.model.key-width 9" """
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,13 @@ def run_demo(options: Options) -> None:
     name = data.resolve().stem
     run = output / "runs" / name / "diner" / stamp
     train = ["ns-train", "diner", "--output-dir", str(output / "runs"), "--experiment-name", name, "--timestamp", stamp]
-    train += ["--max-num-iterations", str(options.steps), "--viewer.quit-on-train-completion", "True", *options.train]
+    train += [
+        "--max-num-iterations",
+        str(options.steps),
+        "--viewer.quit-on-train-completion",
+        "True",
+        *shlex.split(options.train),
+    ]
     steps.append(run_step("Train (open the viewer's address in a browser)", [*train, parser, "--data", str(data)]))
     config = str(run / "config.yml")
 

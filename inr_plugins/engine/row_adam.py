@@ -78,8 +78,12 @@ def touched_rows(grad: Tensor | None) -> tuple[Tensor, Tensor]:
     if grad is None:
         raise ValueError("the table has no gradient")
     if grad.is_sparse:
+        rows = grad._indices()[0]
+        # Autograd forgets that a gradient was coalesced; rows in strictly ascending order are, and sorting them costs.
+        if bool((rows.diff() > 0).all()):
+            return rows, grad._values()
         grad = grad.coalesce()
-        return grad.indices()[0], grad.values().clone()
+        return grad.indices()[0], grad.values()
     rows = (grad.reshape(len(grad), -1) != 0).any(-1).nonzero()[:, 0]
     return rows, grad.index_select(0, rows)
 

@@ -28,6 +28,7 @@ def explicit_to_keys(
     key_width: int,
     network: CoordinateNetworkConfig,
     low_precision: bool,
+    compiled: bool,
     sparse_grad: bool,
 ) -> VoxelSHField:
     """A field of keys on a finer lattice that starts with an explicit field's density; its colours know nothing yet."""
@@ -37,6 +38,7 @@ def explicit_to_keys(
         key_width=key_width,
         network=network,
         low_precision=low_precision,
+        compiled=compiled,
         sparse_grad=sparse_grad,
     )
 

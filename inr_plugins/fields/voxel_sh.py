@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -35,6 +37,7 @@ class VoxelSHField(VoxelField):
         key_width: int,
         network: CoordinateNetworkConfig,
         low_precision: bool = False,
+        compiled: bool = False,
         sparse_grad: bool = True,
     ) -> None:
         """
@@ -44,12 +47,17 @@ class VoxelSHField(VoxelField):
             key_width: length L of a key.
             network: the network behind the keys.
             low_precision: run the network's matrix products in bfloat16 in training on a CPU.
+            compiled: run the network through torch.compile in training.
             sparse_grad: give the key table sparse gradients (see `KeyTable.forward`).
         """
         super().__init__(lattice, initial)
         self.table = KeyTable(lattice.num_rows, key_width).to(lattice.origin.device)
         self.network = network.build(key_width, 3 * NUM_COEFFICIENTS).to(lattice.origin.device)
         self.low_precision = low_precision
+        # A plain function: a compiled module would enter the state_dict a second time.
+        self._forward: Callable[[Tensor], Tensor] = (
+            torch.compile(self.network.forward, dynamic=True) if compiled else self.network.forward
+        )
         self.sparse_grad = sparse_grad
         self._baked: tuple[tuple[object, ...], Tensor] | None = None
 
@@ -61,7 +69,7 @@ class VoxelSHField(VoxelField):
         keys = self.table(rows, sparse_grad=self.sparse_grad)
         low = self.low_precision and self.training and keys.device.type == "cpu"
         with torch.autocast("cpu", torch.bfloat16, enabled=low):
-            return self.network(keys).float()
+            return (self._forward(keys) if self.training else self.network(keys)).float()
 
     def baked(self) -> Float[Tensor, "v 27"]:
         """SH coefficients of all vertices, evaluated once for the present keys and weights."""

@@ -68,9 +68,9 @@ class DinerModelConfig(ModelConfig):
     """Distance between samples on the final lattice, in cells."""
     prune_steps: tuple[int, ...] = (200, 600, 2000)
     """Steps after the coarse stages at which cells that no training ray saw are dropped from the table."""
-    visible_weight: float = 0.01
+    visible_weight: float = 0.05
     """A cell counts as seen when a sample in it made up this part of some pixel."""
-    min_weight: float = 1e-4
+    min_weight: float = 1e-3
     """Samples that contribute less to a pixel are not shaded."""
     warm_up_steps: int = 100
     """Steps in which keys and network learn the coarse stage's colours, before they see rays; 0: none."""
@@ -84,6 +84,8 @@ class DinerModelConfig(ModelConfig):
     """Weight of the per-point colour loss on the final lattice."""
     bfloat16: bool = True
     """On a CPU, run the network in bfloat16 in training (evaluation is always in float32)."""
+    compile_network: bool = False
+    """Run the network through torch.compile in training; needs a C++ compiler."""
     sparse_gradients: bool = True
     """Give the keys sparse gradients; turn off for optimizers that need dense ones."""
     eval_num_rays_per_chunk: int = 1 << 15
@@ -212,6 +214,7 @@ class DinerModel(Model):
             key_width=config.key_width,
             network=config.network,
             low_precision=config.bfloat16,
+            compiled=config.compile_network,
             sparse_grad=config.sparse_gradients,
         )
 

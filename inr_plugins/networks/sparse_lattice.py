@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 CORNERS = torch.tensor([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
 """The eight corners of a unit cell, z fastest: the order of every (n, 8) array of corners here."""
+
+
+_READ_CHUNK = 1 << 18
+"""Points read at once, which bounds memory."""
 
 
 class SparseLattice(nn.Module):
@@ -151,6 +155,10 @@ class SparseLattice(nn.Module):
 
     def read(self, table: Float[Tensor, "v c"], x: Float[Tensor, "n 3"], empty: float = 0.0) -> Float[Tensor, "n c"]:
         """Trilinear interpolation of a table at any points; `empty` where no cell is occupied."""
+        parts = [self._read_part(table, part, empty) for part in x.split(_READ_CHUNK)]
+        return torch.cat(parts) if parts else table.new_zeros(0, table.shape[1])
+
+    def _read_part(self, table: Tensor, x: Tensor, empty: float) -> Tensor:
         cell, fraction = self.locate(x)
         hit = (cell >= 0).nonzero()[:, 0]
         values = table.new_full((len(x), table.shape[1]), empty)
@@ -176,14 +184,15 @@ class SparseLattice(nn.Module):
             ValueError: nothing is occupied, or the box has no volume.
         """
         full = SparseLattice.over_box(aabb, voxels)
-        x, y, z = (torch.arange(n, device=self.origin.device) for n in full.shape)
-        middles = torch.stack(torch.meshgrid(x, y, z, indexing="ij"), -1).reshape(-1, 3) + 0.5
-        old = ((full.origin + full.edge * middles - self.origin) / self.edge).floor().long()
-        limit = self.cells.to(old.device)
-        inside = ((old >= 0) & (old < limit)).all(-1)
-        old = old.clamp(min=0).minimum(limit - 1)
-        kept = inside & occupied[old[:, 0], old[:, 1], old[:, 2]]
-        return SparseLattice(full.origin, float(full.edge), dilate(kept.reshape(full.shape)))
+        kept = occupied
+        # The axes are parallel, so each one's cells can be looked up on their own.
+        for axis, (count, limit) in enumerate(zip(full.shape, self.shape, strict=True)):
+            middles = torch.arange(count, device=self.origin.device) + 0.5
+            old = ((full.origin[axis] + full.edge * middles - self.origin[axis]) / self.edge).floor().long()
+            inside = (old >= 0) & (old < limit)
+            kept = kept.index_select(axis, old.clamp(0, limit - 1))
+            kept = kept & inside.reshape([-1 if i == axis else 1 for i in range(3)])
+        return SparseLattice(full.origin, float(full.edge), dilate(kept))
 
     def rows_in(self, other: SparseLattice) -> Int[Tensor, " v"]:
         """For each row of this lattice, the row of the same vertex in `other` (a lattice of the same box and edge), or
@@ -205,14 +214,14 @@ def dilate(mask: Bool[Tensor, "x y z"]) -> Bool[Tensor, "x y z"]:
     return F.max_pool3d(mask[None, None].to(torch.float32), 3, stride=1, padding=1)[0, 0] > 0
 
 
-def pack_bits(mask: Bool[Tensor, "x y z"]) -> Int[Tensor, " bytes"]:
+def pack_bits(mask: Bool[Tensor, "x y z"]) -> UInt8[Tensor, " bytes"]:
     """One bit per cell, least significant first, as uint8."""
     flat = mask.reshape(-1).to(torch.uint8)
     flat = F.pad(flat, (0, -len(flat) % 8)).reshape(-1, 8)
     return (flat << torch.arange(8, dtype=torch.uint8, device=mask.device)).sum(-1, dtype=torch.uint8)
 
 
-def unpack_bits(packed: Int[Tensor, " bytes"], shape: tuple[int, int, int]) -> Bool[Tensor, "x y z"]:
+def unpack_bits(packed: UInt8[Tensor, " bytes"], shape: tuple[int, int, int]) -> Bool[Tensor, "x y z"]:
     """The inverse of `pack_bits`."""
     bits = (packed[:, None] >> torch.arange(8, dtype=torch.uint8, device=packed.device)) & 1
     return bits.reshape(-1)[: math.prod(shape)].reshape(shape).bool()

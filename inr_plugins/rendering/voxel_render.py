@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -14,6 +14,7 @@ from inr_plugins.rendering.compositing import accumulate, packed_weights
 from inr_plugins.rendering.ray_march import OccupancyGrid, Samples, march
 
 
+@runtime_checkable
 class VoxelShading(Protocol):
     """What the renderer asks of a voxel field, at samples in occupied cells."""
 

@@ -162,7 +162,9 @@ def test_the_warm_up_teaches_keys_the_coarse_colours():
     with torch.no_grad():
         coarse.colour_table[:] = 2 * coarse.lattice.vertices()
     network = CoordinateNetworkConfig(width=32)
-    field = explicit_to_keys(coarse, lattice(), key_width=6, network=network, low_precision=False, sparse_grad=False)
+    field = explicit_to_keys(
+        coarse, lattice(), key_width=6, network=network, low_precision=False, compiled=False, sparse_grad=False
+    )
     assert not field.table.keys.requires_grad or field.table.keys.abs().max() <= 1e-4
     losses = list(fit_colours(field, coarse, steps=150))
     assert losses[-1] < 0.02 * losses[0]

@@ -37,5 +37,8 @@ def test_sine_layers_start_in_sirens_ranges():
     [({"width": 0}, "width"), ({"hidden_layers": 0}, "hidden_layers"), ({"activation": "tanh"}, "relu or sine")],
 )
 def test_impossible_settings_are_refused(settings, message):
+    config = CoordinateNetworkConfig()
+    for name, value in settings.items():
+        setattr(config, name, value)
     with pytest.raises(ValueError, match=message):
-        CoordinateNetworkConfig(**settings).build(3, 3)
+        config.build(3, 3)

@@ -1,0 +1,96 @@
+"""The real commands, one after another, as the demo runs them and as a user goes on from there."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import trimesh
+
+from inr_plugins.cli import demo
+from inr_plugins.data.scene import SceneOptions, make_scene
+
+BIN = Path(sys.executable).parent
+SMALL = (
+    "--vis tensorboard --pipeline.datamanager.train-num-rays-per-batch 512 --pipeline.model.num-voxels 8000 "
+    "--pipeline.model.coarse-voxels 1000 3000 --pipeline.model.coarse-steps 60 20 --pipeline.model.warm-up-steps 5"
+)
+
+
+def command(*words: object, cwd: Path) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "INR_LPIPS": "off"}
+    return subprocess.run(
+        [str(w) for w in words], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("whole way")
+    options = SceneOptions(resolution=(32, 32), num_train=12, num_val=1, num_test=2, samples=1)
+    make_scene("knot", folder / "knot", options=options)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(made, monkeypatch_module) -> Path:
+    monkeypatch_module.setenv("INR_LPIPS", "off")
+    arguments = ["--data", str(made / "knot"), "--output", str(made / "out"), "--steps", "110", "--frames", "3"]
+    assert demo.main([*arguments, "--mesh-resolution", "24", f"--train={SMALL}"]) == 0
+    (run,) = (made / "out" / "runs" / "knot" / "diner").iterdir()
+    return run
+
+
+@pytest.fixture(scope="module")
+def monkeypatch_module():
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+def test_the_demo_leaves_metrics_a_video_and_a_mesh(run):
+    results = json.loads((run / "metrics.json").read_text())["results"]
+    assert results["psnr"] > 10
+    assert 0 < results["ssim"] <= 1
+    assert (run / "turntable.mp4").stat().st_size > 500
+    mesh = trimesh.load(run / "mesh.ply")
+    assert len(mesh.faces) > 50
+    assert mesh.volume > 0
+
+
+def test_a_moved_run_resumes_from_elsewhere(run, made):
+    moved = made / "elsewhere" / "moved run"
+    shutil.copytree(run, moved)
+    done = command(
+        *("ns-train", "diner", "--load-dir", moved / "nerfstudio_models", "--max-num-iterations", "5"),
+        *("--output-dir", made / "again", *SMALL.split(), "blender-data", "--data", made / "knot"),
+        cwd=made,
+    )
+    assert done.returncode == 0, done.stderr
+    assert list((made / "again").rglob("step-*114.ckpt"))
+
+
+def test_a_moved_run_renders_a_spiral_from_elsewhere(run, made):
+    moved = made / "another place"
+    shutil.copytree(run, moved)
+    done = command(
+        *("ns-render", "spiral", "--load-config", moved / "config.yml", "--output-path", made / "spiral.mp4"),
+        *("--seconds", "0.2"),
+        cwd=made / "knot",
+    )
+    assert done.returncode == 0, done.stderr
+    assert (made / "spiral.mp4").stat().st_size > 500
+
+
+def test_data_that_is_neither_kind_is_one_sentence(tmp_path, capsys):
+    assert demo.main(["--data", str(tmp_path), "--output", str(tmp_path / "out")]) == 1
+    error = capsys.readouterr().err.strip()
+    assert error.startswith(f"demo: {tmp_path} holds neither")
+    assert "\n" not in error
+
+
+def test_a_step_that_fails_ends_the_demo_with_its_name():
+    with pytest.raises(demo.InputError, match="'Evaluate' failed with status 1"):
+        demo.run_step("Evaluate", ["ns-eval", "--load-config", "nowhere.yml"])
