@@ -61,6 +61,8 @@ class MeshOptions:
     """Thin the mesh out to at most this many faces."""
     closed: bool = True
     """Cap the mesh where the box cuts through something solid."""
+    fill_cavities: Annotated[bool | None, _shown("{True,False}", "True, but for an SDF False")] = None
+    """Leave out the inner walls of closed cavities: a density is hollow behind what the pictures show."""
     colour: bool = True
     """Colour the vertices, each as seen from straight outside."""
     memory_gb: float = 0.5
@@ -142,6 +144,7 @@ def describe(
         "box_frame": found.lattice_frame,
         "vertices": len(mesh.vertices),
         "faces": len(mesh.faces),
+        "cavity_samples_filled": found.filled,
         "components_dropped": found.dropped,
         "min_component": None if options.keep_largest else found.min_component,
         "bounds": [low.tolist(), high.tolist()],

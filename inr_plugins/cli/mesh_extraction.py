@@ -18,6 +18,7 @@ from inr_plugins.cli.field_surface import (
     vertex_colours,
 )
 from inr_plugins.fields.protocol import ColourField
+from inr_plugins.geometry.cavities import fill_cavities
 from inr_plugins.geometry.cleaning import decimate, drop_small_components, floater_size, keep_largest_component
 from inr_plugins.geometry.frames import Similarity
 from inr_plugins.geometry.isosurface import mesh_level_set
@@ -43,6 +44,7 @@ class Extracted:
     value_range: tuple[float, float]
     lattice: Lattice
     lattice_frame: str
+    filled: int
     dropped: int
     min_component: int
 
@@ -76,6 +78,11 @@ def extract(
         level, source = surface_level(surface, model, values)
     else:
         level, source = options.level, "--level"
+    value_range = (float(values.min()), float(values.max()))
+    fill = surface.kind != "sdf" if options.fill_cavities is None else options.fill_cavities
+    filled = 0
+    if fill:
+        values, filled = fill_cavities(values, level=level, inside=surface.inside)
     mesh = mesh_level_set(values, lattice, level=level, inside=surface.inside, closed=options.closed)
     mesh, dropped, min_component = _clean(mesh, options, floaters=surface.kind != "sdf")
     mesh = transform_mesh(mesh, lattice_to_normalised)
@@ -85,9 +92,10 @@ def extract(
         kind=surface.kind,
         level=level,
         level_source=source,
-        value_range=(float(values.min()), float(values.max())),
+        value_range=value_range,
         lattice=lattice,
         lattice_frame="normalised" if crop is None else "dataset",
+        filled=filled,
         dropped=dropped,
         min_component=min_component,
     )
