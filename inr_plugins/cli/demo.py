@@ -45,7 +45,7 @@ class Options:
     mesh_resolution: int = 256
     """Samples of the mesh's grid along its longest side."""
     train: str = ""
-    """More options for ns-train diner, for instance: --train="--pipeline.model.key-width 9" """
+    """More options for ns-train diner, for instance: --train="--pipeline.model.key-width 9"."""
 
 
 @dataclass(frozen=True)
@@ -113,13 +113,11 @@ def run_demo(options: Options) -> None:
     name = data.resolve().stem
     run = output / "runs" / name / "diner" / stamp
     train = ["ns-train", "diner", "--output-dir", str(output / "runs"), "--experiment-name", name, "--timestamp", stamp]
-    train += [
-        "--max-num-iterations",
-        str(options.steps),
-        "--viewer.quit-on-train-completion",
-        "True",
-        *shlex.split(options.train),
-    ]
+    train += ["--max-num-iterations", str(options.steps), "--viewer.quit-on-train-completion", "True"]
+    # Learning rates fall over as many steps as there are.
+    for group in ("density", "keys", "network"):
+        train += [f"--optimizers.{group}.scheduler.max-steps", str(options.steps)]
+    train += shlex.split(options.train)
     steps.append(run_step("Train (open the viewer's address in a browser)", [*train, parser, "--data", str(data)]))
     config = str(run / "config.yml")
 
