@@ -28,6 +28,23 @@ def load_config_argument(arguments: Sequence[str] | None = None) -> Path | None:
     return None
 
 
+def discard_unstarted_run(folder: Path, *, stop: Path) -> None:
+    """Remove a run folder that holds nothing but its config.yml, and its parents below `stop` that are empty then.
+
+    nerfstudio writes config.yml before it looks at the data, so a dataset that is refused would leave such a folder.
+    """
+    if not folder.is_dir() or any(path.name != "config.yml" for path in folder.rglob("*") if not path.is_dir()):
+        return
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir():
+            path.rmdir()
+        else:
+            path.unlink()
+    while folder != stop and stop in folder.parents and not any(folder.iterdir()):
+        folder.rmdir()
+        folder = folder.parent
+
+
 def describes_run(config_file: Path, **fields: str | None) -> bool:
     """Whether `config_file` exists and has each of `fields` as a top-level entry with that value."""
     if not config_file.is_file():

@@ -25,7 +25,7 @@ from inr_plugins.engine.interrupt import on_first_interrupt
 from inr_plugins.engine.memory import tune_allocator
 from inr_plugins.engine.pipeline import data_path
 from inr_plugins.engine.rng import separate_rng
-from inr_plugins.engine.run_folder import describes_run, load_config_argument
+from inr_plugins.engine.run_folder import describes_run, discard_unstarted_run, load_config_argument
 from inr_plugins.engine.startup import prepare_process
 from inr_plugins.errors import InputError
 
@@ -162,6 +162,14 @@ class InrTrainer(Trainer):
         if not sys.stdout.isatty():
             # nerfstudio's table moves the cursor about, which makes a mess of a log file.
             config.logging.local_writer.max_log_size = 0
+
+    def setup(self, test_mode: Literal["test", "val", "inference"] = "val") -> None:
+        """Make pipeline, optimizers and viewer; a run that cannot start leaves no folder behind."""
+        try:
+            super().setup(test_mode)
+        except InputError:
+            discard_unstarted_run(self.base_dir, stop=self.config.output_dir)
+            raise
 
     # -- checkpoints ---------------------------------------------------------------------------------------------------
 

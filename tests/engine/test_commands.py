@@ -23,3 +23,5 @@ def test_missing_data_under_ns_train(tmp_path):
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert done.stderr.strip().splitlines()[-1].startswith("Error: There is no data at nowhere")
+    # Nothing was trained, so no run is left behind.
+    assert list(tmp_path.rglob("*")) in ([], [tmp_path / "outputs"])
