@@ -22,7 +22,7 @@ from inr_plugins.engine.defaults import InrLoggingConfig, InrMachineConfig, InrV
 from inr_plugins.engine.divergence import LossWatch, TrainingDivergedError, require_finite
 from inr_plugins.engine.evaluation import EvalBudget, evaluate_views, expected_view_seconds
 from inr_plugins.engine.interrupt import on_first_interrupt
-from inr_plugins.engine.memory import tune_allocator
+from inr_plugins.engine.memory import release_free_memory, tune_allocator
 from inr_plugins.engine.pipeline import data_path
 from inr_plugins.engine.rng import separate_rng
 from inr_plugins.engine.run_folder import describes_run, discard_unstarted_run, load_config_argument
@@ -31,6 +31,9 @@ from inr_plugins.errors import InputError
 
 # nerfstudio's commands import nothing else of ours before they run a method.
 prepare_process()
+
+_STEPS_PER_RELEASE = 50
+"""Steps on a CPU after which free memory goes back to the system."""
 
 
 @dataclass
@@ -290,6 +293,8 @@ class InrTrainer(Trainer):
         loss, losses, metrics = super().train_iteration(step)
         self._loss_watch.check(step, {"loss": loss, **losses})
         self._trained_step = step
+        if self.device == "cpu" and step % _STEPS_PER_RELEASE == 0:
+            release_free_memory()
         return loss, losses, metrics
 
     def _after_train(self) -> None:
