@@ -38,7 +38,7 @@ class Options:
     """Folder for everything that is made."""
     scene: str = "windmill"
     """Built-in object or mesh file that inr-scene makes the scene from."""
-    steps: int = 2500
+    steps: int = 1500
     """Training steps."""
     frames: int = 48
     """Frames of the turntable video."""
@@ -159,10 +159,11 @@ def summarise(steps: list[Step], *, run: Path, metrics: Path, video: Path, mesh:
             table.add_row(name, f"{results[key]:.2f}" if key == "psnr" else f"{results[key]:.3f}")
     for step in steps:
         table.add_row(step.title.split(" (")[0], f"{step.seconds:.0f} s")
-    for name, path in (("video", video), ("mesh", mesh), ("metrics", metrics), ("run", run)):
-        table.add_row(name, str(path))
+    table.add_row("everything", f"{sum(step.seconds for step in steps):.0f} s")
     _CONSOLE.rule()
     _CONSOLE.print(table)
+    for name, path in (("video", video), ("mesh", mesh), ("metrics", metrics), ("run", run)):
+        _CONSOLE.print(f"{name:>8}  {path}", soft_wrap=True, markup=False)
     train = next(step.command for step in steps if step.command[0] == "ns-train")
     _CONSOLE.print("Look at it in the browser:")
     viewer = ["ns-viewer", "--load-config", str(run / "config.yml"), "--viewer.websocket-host", "127.0.0.1"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -29,6 +30,7 @@ from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.sparse_lattice import SparseLattice, dilate
 from inr_plugins.rendering.ray_march import OccupancyGrid
 from inr_plugins.rendering.voxel_render import MarchSettings, Rendering, render_voxels
+from inr_plugins.viewer.start_view import StartView
 
 _UNSEEN_RAW = -10.0
 """Raw density at the start: a cell is 0.005 % opaque, so that no ray is blocked before it has learnt anything."""
@@ -121,6 +123,7 @@ class DinerModel(Model):
         self._take_field(ExplicitVoxelField(lattice, _UNSEEN_RAW))
         self.renderer_rgb = RGBRenderer(background_color=config.background_color)
         self.image_metrics = ImageMetrics()
+        self.start_view = StartView()
 
     # -- stages --------------------------------------------------------------------------------------------------------
 
@@ -331,8 +334,12 @@ class DinerModel(Model):
         return self.field.lattice.occupied_aabb()
 
     def surface_level(self) -> float:
-        """Density at which half of the light is stopped within one cell of the final lattice."""
-        return float(torch.log(torch.tensor(2.0)) / self.field.lattice.edge)
+        """Density at which a twentieth of the light is stopped within one cell of the final lattice.
+
+        A broad even surface is learnt as a few half-clear cells: at a level of one half it is full of holes, at this one
+        it is closed and thin parts keep their size (seen on the made windmill).
+        """
+        return -math.log(0.95) / float(self.field.lattice.edge)
 
 
 def check_config(config: DinerModelConfig) -> None:
