@@ -336,7 +336,7 @@ class DinerModel(Model):
     def surface_level(self) -> float:
         """Density at which a twentieth of the light is stopped within one cell of the final lattice.
 
-        A broad even surface is learnt as a few half-clear cells: at a level of one half it is full of holes, at this one
+        A broad even surface is learnt as a few half-clear cells: at one half it is full of holes, at this level
         it is closed and thin parts keep their size (seen on the made windmill).
         """
         return -math.log(0.95) / float(self.field.lattice.edge)
