@@ -11,7 +11,6 @@ import pytest
 import trimesh
 
 from inr_plugins.cli import demo
-from inr_plugins.data.scene import SceneOptions, make_scene
 
 BIN = Path(sys.executable).parent
 SMALL = (
@@ -28,11 +27,8 @@ def command(*words: object, cwd: Path) -> subprocess.CompletedProcess:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("whole way")
-    options = SceneOptions(resolution=(32, 32), num_train=12, num_val=1, num_test=2, samples=1)
-    make_scene("knot", folder / "knot", options=options)
-    return folder
+def made(knot) -> Path:
+    return knot.parent
 
 
 @pytest.fixture(scope="module")
