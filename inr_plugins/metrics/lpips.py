@@ -16,7 +16,7 @@ import urllib.request
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import cache
-from http.client import HTTPResponse
+from io import BufferedIOBase
 from pathlib import Path
 from threading import Thread
 
@@ -97,7 +97,7 @@ def _build(weights: Path) -> nn.Module:
 
 def _download(target: Path) -> str:
     """Fetch the weights to `target`; return why that did not work, or nothing."""
-    answer: Future[HTTPResponse] = Future()
+    answer: Future[BufferedIOBase] = Future()
 
     def ask() -> None:
         try:
@@ -117,7 +117,7 @@ def _download(target: Path) -> str:
         return _receive(response, target)
 
 
-def _receive(response: HTTPResponse, target: Path) -> str:
+def _receive(response: BufferedIOBase, target: Path) -> str:
     """Write what `response` delivers to `target`, if it is whole and in time; return what went wrong, or nothing."""
     deadline = time.monotonic() + _DOWNLOAD_SECONDS
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")

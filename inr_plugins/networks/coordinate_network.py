@@ -58,7 +58,7 @@ class CoordinateNetwork(nn.Module):
                 bound = 1 / fan_in if i == 0 else math.sqrt(6 / fan_in) / SINE_FREQUENCY
                 nn.init.uniform_(layer.get_parameter("weight"), -bound, bound)
 
-    def forward(self, x: Float[Tensor, "n in_dim"]) -> Float[Tensor, "n out_dim"]:
+    def forward(self, x: Float[Tensor, "*n in_dim"]) -> Float[Tensor, "*n out_dim"]:
         """Evaluate every row on its own."""
         for layer in self.layers[:-1]:
             z = layer(x)
