@@ -165,6 +165,10 @@ def summarise(steps: list[Step], *, run: Path, metrics: Path, video: Path, mesh:
     for name, path in (("video", video), ("mesh", mesh), ("metrics", metrics), ("run", run)):
         _CONSOLE.print(f"{name:>8}  {path}", soft_wrap=True, markup=False)
     train = next(step.command for step in steps if step.command[0] == "ns-train")
+    _CONSOLE.print("To type these commands:")
+    _CONSOLE.print(
+        f"  source {shlex.quote(str(Path(sys.executable).parent / 'activate'))}", soft_wrap=True, markup=False
+    )
     _CONSOLE.print("Look at it in the browser:")
     viewer = ["ns-viewer", "--load-config", str(run / "config.yml"), "--viewer.websocket-host", "127.0.0.1"]
     _CONSOLE.print(f"  {shlex.join(viewer)}", soft_wrap=True, markup=False)
