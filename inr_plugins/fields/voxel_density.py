@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
 from jaxtyping import Float, Int
@@ -19,7 +20,7 @@ def raw_of_optical_depth(depth: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     return depth + torch.log(-torch.expm1(-depth))
 
 
-class VoxelField(nn.Module):
+class VoxelField(nn.Module, ABC):
     """Density and view-dependent colour on a lattice; subclasses say how the colour is held.
 
     density = softplus(raw) / edge, where raw is the trilinear interpolation of the table: DVGO's post-activation
@@ -58,11 +59,11 @@ class VoxelField(nn.Module):
         """Density at interpolated points, 1 / normalised unit."""
         return F.softplus(interpolate(self.density_table, rows, weights)[:, 0]) / self.lattice.edge
 
+    @abstractmethod
     def colour_at(
         self, rows: Int[Tensor, "s 8"], weights: Float[Tensor, "s 8"], directions: Float[Tensor, "s 3"]
     ) -> Float[Tensor, "s 3"]:
         """RGB in [0, 1] at interpolated points seen along unit directions."""
-        raise NotImplementedError
 
     def normal_at(self, rows: Int[Tensor, "s 8"], fraction: Float[Tensor, "s 3"]) -> Float[Tensor, "s 3"]:
         """Unit normals, towards lower density: minus the exact gradient of the trilinear raw value."""
