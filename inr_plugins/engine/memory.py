@@ -44,7 +44,7 @@ def release_free_memory() -> None:
     """Hand what is free inside the heap back to the system, if `tune_allocator` lets it pile up there.
 
     Tables of changing size leave holes that nothing fits into; without this a run of diner grows from 3 to 7 GB. The
-    pages in use by the next step are mapped again, which costs a tenth of a second or so.
+    pages that the next step uses are mapped again, which costs a tenth of a second or so.
     """
     if tune_allocator():
         ctypes.CDLL(None).malloc_trim(0)

@@ -54,6 +54,15 @@ def test_unoccupied_cells_and_points_outside_read_as_empty():
     assert lattice.read(table, x, empty=-7.0)[:, 0].tolist() == [1.0, -7.0, -7.0, -7.0]
 
 
+def test_points_outside_a_full_lattice_read_as_empty_on_every_side():
+    lattice = SparseLattice.over_box(BOX, 500)
+    low, high = lattice.aabb
+    middle = (low + high) / 2
+    x = torch.cat([middle + torch.diag(high - low), middle - torch.diag(high - low), middle[None]])
+    read = lattice.read(torch.ones(lattice.num_rows, 1), x, empty=-7.0)[:, 0]
+    assert read.tolist() == [-7.0] * 6 + [1.0]
+
+
 def test_rows_exist_for_exactly_the_vertices_of_occupied_cells():
     lattice = half_empty()
     nx, ny, nz = lattice.shape

@@ -62,6 +62,18 @@ def test_skipping_finds_the_same_samples_as_walking_every_step(shape, share, ste
     assert surplus <= len(everything) - len(certain) + 2
 
 
+@pytest.mark.parametrize("shape", [(40, 33, 36), (9, 40, 12)])
+def test_a_few_lone_cells_are_found_as_if_nothing_were_skipped(shape):
+    sparse, full = grid_of(shape, 0.003), grid_of(shape, 2.0)
+    origins, directions = rays(3000, full)
+    everything = march(origins, directions, full, step=0.025)
+    occupied = sparse.cells[everything.flat_cell].nonzero()[:, 0]
+    got = march(origins, directions, sparse, step=0.025)
+    assert len(occupied) > 100
+    assert torch.equal(got.ray, everything.ray[occupied])
+    assert torch.equal(got.flat_cell, everything.flat_cell[occupied])
+
+
 def test_samples_are_sorted_and_lie_where_they_say():
     grid = grid_of((20, 20, 20), 0.3)
     origins, directions = rays(60, grid)
