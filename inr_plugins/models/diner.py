@@ -19,6 +19,7 @@ from nerfstudio.utils import colormaps
 from torch import Tensor
 from torch.nn import Parameter
 
+from inr_plugins.engine.memory import release_free_memory
 from inr_plugins.engine.optimizers import drop_param_group, rebuild_param_group
 from inr_plugins.errors import InputError
 from inr_plugins.fields.explicit_voxels import ExplicitVoxelField
@@ -166,6 +167,7 @@ class DinerModel(Model):
         ends = torch.tensor(self.config.coarse_steps).cumsum(0).tolist()
         if self.is_coarse and done >= ends[int(self.stage)]:
             self._next_stage()
+            self._release()
             groups = self.get_param_groups()
             for name in [*optimizers.optimizers]:
                 drop_param_group(optimizers, name)
@@ -178,6 +180,11 @@ class DinerModel(Model):
                     rebuild_param_group(
                         optimizers, name, params, carry_state_index=dict.fromkeys(range(len(params)), kept)
                     )
+
+    def _release(self) -> None:
+        """A change of stage leaves large holes in the heap, on which the next steps would pile theirs."""
+        if self.device.type == "cpu":
+            release_free_memory()
 
     def seen_cells(self) -> Tensor:
         """Cells (x, y, z) that some training ray saw in this stage, as bool."""
@@ -196,6 +203,7 @@ class DinerModel(Model):
             return
         lattice = old.lattice.refined(box, config.num_voxels, seen)
         new = self._key_field(lattice, old)
+        self._release()
         for _ in fit_colours(new, old, steps=config.warm_up_steps):
             pass
         self._take_field(new)
