@@ -32,7 +32,7 @@ from inr_plugins.errors import InputError
 # nerfstudio's commands import nothing else of ours before they run a method.
 prepare_process()
 
-_STEPS_PER_RELEASE = 25
+_STEPS_PER_RELEASE = 5
 """Steps on a CPU after which free memory goes back to the system."""
 
 
