@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float
+from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from nerfstudio.data.datasets.base_dataset import InputDataset
 from PIL import Image
 from torch import Tensor
@@ -90,8 +91,25 @@ def _undecodable(path: Path, error: BaseException, *, what: str = "Image") -> In
     return InputError(f"{what} {path} does not decode ({reason}): replace the file, or take its frame out.")
 
 
+def _is_opaque(path: Path) -> bool:
+    """Whether the image has no pixel with alpha below the greatest; False if it cannot be read."""
+    try:
+        with Image.open(path) as image:
+            return "A" not in image.getbands() or image.getchannel("A").getextrema()[0] == 255
+    except UNREADABLE:
+        return False
+
+
 class InrDataset(InputDataset):
-    """nerfstudio's dataset of images, which names the file that does not decode."""
+    """nerfstudio's dataset of images, which names the file that does not decode.
+
+    Its `metadata`, which nerfstudio hands to the model, says under "opaque" whether the images show all that was in
+    front of the camera: no masks, and no transparent pixel in the first image.
+    """
+
+    def __init__(self, dataparser_outputs: DataparserOutputs, scale_factor: float = 1.0) -> None:
+        super().__init__(dataparser_outputs, scale_factor)
+        self.metadata["opaque"] = not self.has_masks and _is_opaque(self.image_filenames[0])
 
     def get_numpy_image(self, image_idx: int) -> npt.NDArray[np.uint8]:
         """Return image `image_idx` as (height, width, 3 or 4) bytes; InputError if its file does not decode."""

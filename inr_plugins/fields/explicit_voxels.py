@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from inr_plugins.fields.voxel_density import VoxelField, raw_of_optical_depth
+from inr_plugins.networks.contraction import Contraction
 from inr_plugins.networks.sparse_lattice import SparseLattice, interpolate
 
 _DEPTH_RANGE = (1e-5, 10.0)
@@ -22,14 +23,16 @@ class ExplicitVoxelField(VoxelField):
         lattice: SparseLattice,
         initial: float | Float[Tensor, "v 1"],
         logits: Float[Tensor, "v 3"] | None = None,
+        contraction: Contraction | None = None,
     ) -> None:
         """
         Args:
             lattice: where the field has values.
             initial: raw density of every vertex, or of each.
             logits: colour logits of each vertex; grey when None.
+            contraction: what takes points of the normalised frame to the lattice's.
         """
-        super().__init__(lattice, initial)
+        super().__init__(lattice, initial, contraction)
         logits = torch.zeros(lattice.num_rows, 3, device=lattice.origin.device) if logits is None else logits.clone()
         self.colour_table = nn.Parameter(logits)
 

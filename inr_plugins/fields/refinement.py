@@ -18,7 +18,7 @@ from inr_plugins.networks.spherical_harmonics import NUM_COEFFICIENTS, spherical
 
 def refine_explicit(field: ExplicitVoxelField, lattice: SparseLattice) -> ExplicitVoxelField:
     """The same explicit field resampled on another lattice."""
-    return ExplicitVoxelField(lattice, field.initial_raw(lattice), field.initial_logits(lattice))
+    return ExplicitVoxelField(lattice, field.initial_raw(lattice), field.initial_logits(lattice), field.contraction)
 
 
 def explicit_to_keys(
@@ -40,6 +40,7 @@ def explicit_to_keys(
         low_precision=low_precision,
         compiled=compiled,
         sparse_grad=sparse_grad,
+        contraction=field.contraction,
     )
 
 

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from inr_plugins.networks.contraction import Contraction
 from inr_plugins.networks.sparse_lattice import SparseLattice, interpolate, trilinear_weights
 
 _QUERY_CHUNK = 1 << 18
@@ -26,19 +27,30 @@ class VoxelField(nn.Module, ABC):
     density = softplus(raw) / edge, where raw is the trilinear interpolation of the table: DVGO's post-activation
     (Sun et al. 2022, eq. 7), whose alpha = 1 - (1 + exp(raw))^(-step / edge) this is. With it a single cell can hold a
     sharp surface. DVGO adds a constant shift to raw; here the table's initial value carries it.
+
+    With a contraction the lattice stands in the contracted frame, and a density is one per contracted unit, which is
+    the normalised unit inside the scene's box.
     """
 
     lattice: SparseLattice
     density_table: nn.Parameter
+    contraction: Contraction | None
 
-    def __init__(self, lattice: SparseLattice, initial: float | Float[Tensor, "v 1"]) -> None:
+    def __init__(
+        self,
+        lattice: SparseLattice,
+        initial: float | Float[Tensor, "v 1"],
+        contraction: Contraction | None = None,
+    ) -> None:
         """
         Args:
             lattice: where the field has values.
             initial: raw value of every vertex, or of each.
+            contraction: what takes points of the normalised frame to the lattice's, for scenes without an end.
         """
         super().__init__()
         self.lattice = lattice
+        self.contraction = contraction
         table = torch.full((lattice.num_rows, 1), float(initial)) if isinstance(initial, float) else initial.clone()
         self.density_table = nn.Parameter(table.to(lattice.origin.device))
 
@@ -79,11 +91,14 @@ class VoxelField(nn.Module, ABC):
         )
         return -F.normalize(gradient, dim=-1)
 
+    def _to_lattice(self, x: Tensor) -> Tensor:
+        return x if self.contraction is None else self.contraction(x)
+
     # -- at any points: the protocol of inr_plugins.fields.protocol --
 
     def density(self, x: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
         """Density at points of the normalised frame; zero in unoccupied cells and outside the lattice."""
-        raw = self.lattice.read(self.density_table, x, empty=-math.inf)
+        raw = self.lattice.read(self.density_table, self._to_lattice(x), empty=-math.inf)
         return F.softplus(raw[:, 0]) / self.lattice.edge
 
     def colour(self, x: Float[Tensor, "n 3"], d: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
@@ -91,7 +106,7 @@ class VoxelField(nn.Module, ABC):
         out = torch.zeros_like(x)
         for i in range(0, len(x), _QUERY_CHUNK):
             part = slice(i, i + _QUERY_CHUNK)
-            cell, fraction = self.lattice.locate(x[part])
+            cell, fraction = self.lattice.locate(self._to_lattice(x[part]))
             hit = (cell >= 0).nonzero()[:, 0]
             rows, weights = self.lattice.corner_rows[cell[hit]], trilinear_weights(fraction[hit])
             out[part] = out[part].index_copy(0, hit, self.colour_at(rows, weights, d[part][hit]))

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from inr_plugins.fields.voxel_density import VoxelField
+from inr_plugins.networks.contraction import Contraction
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.key_table import KeyTable, distinct_rows
 from inr_plugins.networks.sparse_lattice import SparseLattice, interpolate
@@ -39,6 +40,7 @@ class VoxelSHField(VoxelField):
         low_precision: bool = False,
         compiled: bool = False,
         sparse_grad: bool = True,
+        contraction: Contraction | None = None,
     ) -> None:
         """
         Args:
@@ -49,8 +51,9 @@ class VoxelSHField(VoxelField):
             low_precision: run the network's matrix products in bfloat16 in training on a CPU.
             compiled: run the network through torch.compile in training.
             sparse_grad: give the key table sparse gradients (see `KeyTable.forward`).
+            contraction: what takes points of the normalised frame to the lattice's.
         """
-        super().__init__(lattice, initial)
+        super().__init__(lattice, initial, contraction)
         self.table = KeyTable(lattice.num_rows, key_width).to(lattice.origin.device)
         self.network = network.build(key_width, 3 * NUM_COEFFICIENTS).to(lattice.origin.device)
         self.low_precision = low_precision

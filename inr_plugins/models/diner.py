@@ -27,6 +27,7 @@ from inr_plugins.fields.refinement import drop_rows, explicit_to_keys, fit_colou
 from inr_plugins.fields.voxel_sh import VoxelSHField
 from inr_plugins.losses.radiance import background_entropy, per_point_colour
 from inr_plugins.metrics.image import ImageMetrics
+from inr_plugins.networks.contraction import Contraction
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.sparse_lattice import SparseLattice, dilate
 from inr_plugins.rendering.ray_march import OccupancyGrid
@@ -55,6 +56,9 @@ class DinerModelConfig(ModelConfig):
     """What is behind the scene; random needs images with alpha."""
     box_scale: float = 1.0
     """Enlarges the scene box around its middle, for captures with more around the object than the dataparser's box."""
+    unbounded: Literal["auto", "yes", "no"] = "auto"
+    """Contract what lies outside the scene box into a shell around it; auto: if the images have neither alpha nor
+    masks."""
     near_plane: float = 0.05
     """Distance from the camera before which nothing is sampled."""
     far_plane: float = 1000.0
@@ -118,13 +122,21 @@ class DinerModel(Model):
         middle = box.mean(0)
         box = middle + (box - middle) * config.box_scale
         try:
-            lattice = SparseLattice.over_box(box, config.coarse_voxels[0])
+            contraction = Contraction(box) if self._is_unbounded() else None
+            lattice = SparseLattice.over_box(
+                box if contraction is None else contraction.outer_box, config.coarse_voxels[0]
+            )
         except ValueError as error:
             raise InputError(f"The scene box cannot be used: {error}; set the dataparser's scene scale.") from error
-        self._take_field(ExplicitVoxelField(lattice, _UNSEEN_RAW))
+        self._take_field(ExplicitVoxelField(lattice, _UNSEEN_RAW, contraction=contraction))
         self.renderer_rgb = RGBRenderer(background_color=config.background_color)
         self.image_metrics = ImageMetrics()
         self.start_view = StartView()
+
+    def _is_unbounded(self) -> bool:
+        if self.config.unbounded != "auto":
+            return self.config.unbounded == "yes"
+        return bool((self.kwargs.get("metadata") or {}).get("opaque", False))
 
     # -- stages --------------------------------------------------------------------------------------------------------
 
@@ -247,7 +259,9 @@ class DinerModel(Model):
         """As nn.Module's, after taking on the stage, lattice and table sizes that the state was saved with."""
         if "field.lattice.packed" in state_dict:
             lattice = SparseLattice.from_state(state_dict, "field.lattice.", self.device)
-            explicit = ExplicitVoxelField(lattice, _UNSEEN_RAW)
+            box = state_dict.get("field.contraction.middle")
+            contraction = None if box is None else Contraction(torch.stack([box - 1, box + 1])).to(self.device)
+            explicit = ExplicitVoxelField(lattice, _UNSEEN_RAW, contraction=contraction)
             is_coarse = "field.colour_table" in state_dict
             self._take_field(explicit if is_coarse else self._key_field(lattice, explicit))
         return super().load_state_dict(state_dict, *args, **kwargs)
@@ -338,8 +352,12 @@ class DinerModel(Model):
     # -- surface -------------------------------------------------------------------------------------------------------
 
     def surface_aabb(self) -> Tensor:
-        """Box of the occupied cells, (2, 3), normalised frame."""
-        return self.field.lattice.occupied_aabb()
+        """Box of the occupied cells, (2, 3), normalised frame; of an unbounded scene, the part in the scene box."""
+        box, contraction = self.field.lattice.occupied_aabb(), self.field.contraction
+        if contraction is None:
+            return box
+        inner = contraction.inner_box
+        return torch.stack([torch.maximum(box[0], inner[0]), torch.minimum(box[1], inner[1])])
 
     def surface_level(self) -> float:
         """Density at which a twentieth of the light is stopped within one cell of the final lattice.

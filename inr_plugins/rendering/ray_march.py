@@ -99,7 +99,7 @@ def march(
     *,
     step: float,
     near: float = 0.0,
-    far: float = math.inf,
+    far: float | Float[Tensor, " r"] = math.inf,
     jitter: Float[Tensor, " r"] | None = None,
 ) -> Samples:
     """Samples at a fixed step from where each ray enters the grid's box, kept where the cell is occupied.
@@ -110,7 +110,7 @@ def march(
         grid: the occupied cells.
         step: distance between samples, at most an eighth of a block's edge times the block (half a cell is usual).
         near: no sample is nearer than this.
-        far: no sample is farther than this.
+        far: no sample is farther than this; one distance, or one for each ray.
         jitter: offset of each ray's samples in [0, 1) steps; the middle of the step when None.
     """
     enter, leave = box_interval(origins, directions, grid.box)
@@ -120,7 +120,7 @@ def march(
     # Positions in cells, so that a cell index is a plain floor.
     start = (origins + directions * enter[:, None] - grid.origin) / grid.edge
     pace = directions * (step / grid.edge)
-    count = ((leave - enter) / step).ceil()
+    count = (leave - enter) / step
     ray, first, length = _occupied_segments(hit, start, pace, count, grid, step)
     k = first[:, None] + torch.arange(length, device=origins.device) + offset[ray][:, None]
     flat, kept = _flat_index([_along(start, pace, ray, k, axis) for axis in range(3)], grid.shape)
@@ -156,7 +156,7 @@ def _occupied_segments(
 ) -> tuple[Int[Tensor, " g"], Float[Tensor, " g"], int]:
     """Segments of a block's length that may touch an occupied cell: ray, first step, steps each."""
     length = max(1, int(grid.block * grid.edge / step))
-    most = int(count[hit].max()) if len(hit) else 0
+    most = math.ceil(float(count[hit].max())) if len(hit) else 0
     segments = torch.arange(math.ceil(most / length), device=start.device, dtype=start.dtype)
     middle = (segments * length + length / 2)[None]
     scaled = [_along(start, pace, hit, middle, axis).div_(grid.block) for axis in range(3)]

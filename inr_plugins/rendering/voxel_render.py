@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from inr_plugins.rendering.bent_rays import march_contracted
 from inr_plugins.rendering.compositing import accumulate, packed_weights
 from inr_plugins.rendering.ray_march import OccupancyGrid, Samples, march
 
 
 @runtime_checkable
 class VoxelShading(Protocol):
-    """What the renderer asks of a voxel field, at samples in occupied cells."""
+    """What the renderer asks of a voxel field, at samples in occupied cells.
+
+    Attributes:
+        contraction: takes points of the normalised frame to the grid's, and says in which `inner_box` it leaves them
+            alone; None where the two frames are one.
+    """
+
+    contraction: Any
 
     def corners(
         self, flat_cell: Int[Tensor, " s"], fraction: Float[Tensor, "s 3"]
@@ -100,7 +108,7 @@ def render_voxels(
     """
     num_rays = len(origins)
     step = settings.step * grid.edge
-    samples = march(origins, directions, grid, step=step, near=settings.near, far=settings.far, jitter=jitter)
+    samples = _march(origins, directions, field, grid, settings, jitter)
     rows, corner_weights = field.corners(samples.flat_cell, samples.fraction)
     if torch.is_grad_enabled():
         with torch.no_grad():
@@ -133,4 +141,21 @@ def render_voxels(
         samples=samples,
         weights=weights,
         colours=colours,
+    )
+
+
+def _march(
+    origins: Tensor,
+    directions: Tensor,
+    field: VoxelShading,
+    grid: OccupancyGrid,
+    settings: MarchSettings,
+    jitter: Tensor | None,
+) -> Samples:
+    step, near, far = settings.step * grid.edge, settings.near, settings.far
+    if field.contraction is None:
+        return march(origins, directions, grid, step=step, near=near, far=far, jitter=jitter)
+    box = field.contraction.inner_box
+    return march_contracted(
+        origins, directions, field.contraction, box, grid, step=step, near=near, far=far, jitter=jitter
     )

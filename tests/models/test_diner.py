@@ -27,29 +27,35 @@ SMALL = {
 }
 
 
-def make(**changes) -> DinerModel:
+def make(*, opaque=False, **changes) -> DinerModel:
     torch.manual_seed(0)
     box = SceneBox(aabb=torch.tensor([[-1.5] * 3, [1.5] * 3]))
-    return DinerModelConfig(**{**SMALL, **changes}).setup(scene_box=box, num_train_data=1)
+    config = DinerModelConfig(**{**SMALL, **changes})
+    return config.setup(scene_box=box, num_train_data=1, metadata={"opaque": opaque})
 
 
-def ball_batch(count=1024):
-    """Rays from radius 4 towards the middle, and what they see."""
-    origins = torch.nn.functional.normalize(torch.randn(count, 3), dim=-1) * 4
-    directions = torch.nn.functional.normalize(torch.randn(count, 3) * 0.5 - origins, dim=-1)
+def ball_batch(count=1024, *, distance=4.0, spread=0.5, behind=lambda directions: torch.ones(len(directions), 3)):
+    """Rays towards the middle from all around, and what they see: the ball, or what is behind it."""
+    origins = torch.nn.functional.normalize(torch.randn(count, 3), dim=-1) * distance
+    directions = torch.nn.functional.normalize(torch.randn(count, 3) * spread - origins, dim=-1)
     closest = (origins - (origins * directions).sum(-1, keepdim=True) * directions).norm(dim=-1)
-    image = torch.where((closest < RADIUS)[:, None], COLOUR, torch.ones(3))
+    image = torch.where((closest < RADIUS)[:, None], COLOUR, behind(directions))
     return RayBundle(origins=origins, directions=directions, pixel_area=torch.ones(count, 1)), {"image": image}
+
+
+def room_batch(count=1024):
+    """The ball from nearby, in front of walls so far away that only the direction tells which one is seen."""
+    return ball_batch(count, distance=1.4, spread=1.5, behind=lambda directions: 0.5 + 0.4 * directions.sign())
 
 
 def optimizers_of(model):
     return Optimizers(copy.deepcopy(diner.config.optimizers), model.get_param_groups())
 
 
-def train(model, optimizers, first, last):
+def train(model, optimizers, first, last, make_batch=ball_batch):
     model.train()
     for step in range(first, last):
-        bundle, batch = ball_batch()
+        bundle, batch = make_batch()
         optimizers.zero_grad_all()
         sum(model.get_loss_dict(model(bundle), batch).values()).backward()
         optimizers.optimizer_step_all()
@@ -151,6 +157,37 @@ def test_a_random_background_needs_alpha_and_is_blended_at_the_loss():
     losses = model.get_loss_dict(outputs, {"image": torch.cat([torch.zeros(64, 3), torch.zeros(64, 1)], -1)})
     # Nothing is dense yet, so prediction and truth are both the same random background.
     assert losses["rgb_loss"] < 1e-4
+
+
+def psnr(model, bundle, batch):
+    with torch.no_grad():
+        error = (model.eval()(bundle)["rgb"] - batch["image"]).square().mean()
+    return float(-10 * torch.log10(error))
+
+
+def test_pictures_without_alpha_are_learnt_with_what_lies_behind_the_box():
+    bundle, batch = room_batch(4096)
+    quality = {}
+    for unbounded in ("auto", "no"):
+        model = make(opaque=True, unbounded=unbounded)
+        train(model, optimizers_of(model), 0, 160, room_batch)
+        quality[unbounded] = psnr(model, bundle, batch)
+        if unbounded == "auto":
+            far = torch.nn.functional.normalize(torch.randn(200, 3), dim=-1) * torch.linspace(2, 200, 200)[:, None]
+            assert (model.field.density(far) > 0).float().mean() > 0.2
+            assert model.surface_aabb().abs().max() <= 1.5 + 1e-5
+            # What was saved decides, not the images that are there now.
+            other = make(opaque=False)
+            other.load_state_dict(model.state_dict())
+            assert torch.equal(other.eval()(bundle)["rgb"], model(bundle)["rgb"])
+    assert quality["auto"] > 17
+    assert quality["auto"] > quality["no"] + 3
+
+
+def test_pictures_with_alpha_stay_in_the_box_unless_told_otherwise():
+    assert make(opaque=False).field.contraction is None
+    assert make(opaque=False, unbounded="yes").field.contraction is not None
+    assert make(opaque=True, unbounded="no").field.contraction is None
 
 
 @pytest.mark.parametrize(

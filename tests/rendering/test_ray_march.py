@@ -28,8 +28,7 @@ def brute_force(origins, directions, grid, step, near, far, jitter):
         enter = max(ts.amin(0).amax().item(), near)
         leave = min(ts.amax(0).amin().item(), far)
         k = 0
-        while enter + k * step < leave:
-            t = enter + (k + jitter[r].item()) * step
+        while (t := enter + (k + jitter[r].item()) * step) < leave:
             u = (o + d * t - grid.origin.double()) / grid.edge
             cell = u.floor().long()
             inside = all(0 <= cell[a] < grid.shape[a] for a in range(3))
