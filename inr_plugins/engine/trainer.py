@@ -22,7 +22,7 @@ from inr_plugins.engine.defaults import InrLoggingConfig, InrMachineConfig, InrV
 from inr_plugins.engine.divergence import LossWatch, TrainingDivergedError, require_finite
 from inr_plugins.engine.evaluation import EvalBudget, evaluate_views, expected_view_seconds
 from inr_plugins.engine.interrupt import on_first_interrupt
-from inr_plugins.engine.memory import release_free_memory, tune_allocator
+from inr_plugins.engine.memory import HeapWatch, tune_allocator
 from inr_plugins.engine.pipeline import data_path
 from inr_plugins.engine.rng import separate_rng
 from inr_plugins.engine.run_folder import describes_run, discard_unstarted_run, load_config_argument
@@ -31,9 +31,6 @@ from inr_plugins.errors import InputError
 
 # nerfstudio's commands import nothing else of ours before they run a method.
 prepare_process()
-
-_STEPS_PER_RELEASE = 5
-"""Steps on a CPU after which free memory goes back to the system."""
 
 
 @dataclass
@@ -156,6 +153,7 @@ class InrTrainer(Trainer):
             # nerfstudio's CPU autocast is in bfloat16, which needs no scaling.
             self.mixed_precision = config.cpu_bfloat16
         self._loss_watch = LossWatch(every=1 if on_cpu else 16, patience=0 if not self.use_grad_scaler else 20)
+        self._heap_watch = HeapWatch()
         self._budget = EvalBudget(config.eval_time_fraction)
         self._resume: dict[str, Any] | None = None
         self._trained_step: int | None = None
@@ -293,8 +291,8 @@ class InrTrainer(Trainer):
         loss, losses, metrics = super().train_iteration(step)
         self._loss_watch.check(step, {"loss": loss, **losses})
         self._trained_step = step
-        if self.device == "cpu" and step % _STEPS_PER_RELEASE == 0:
-            release_free_memory()
+        if self.device == "cpu":
+            self._heap_watch.after_step()
         return loss, losses, metrics
 
     def _after_train(self) -> None:
