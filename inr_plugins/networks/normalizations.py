@@ -1,0 +1,324 @@
+"""Normalizations of a coordinate network's pre-activations: none, batch, layer, global and cross.
+
+Equations and names follow "Towards the Spectral Bias Alleviation by Normalizations in Coordinate Networks". A batch is
+a matrix of N rows (points) and n columns (channels); each normalization ends in a factor and a summand for each
+channel, which start at 1 and 0. Statistics are computed in float32 at least, whatever the type of the input.
+
+Batch, global and cross normalization couple the rows of a batch. In training mode they use the batch's own statistics
+and average them into running ones; in eval mode, and everywhere inside `frozen_statistics`, they use the running ones
+and leave them alone. A row's output then depends on that row only, so that a picture does not depend on its chunks and
+a spatial gradient is that of the function. Every pass in training mode that is not the training pass - normals, an
+occupancy grid's refresh, importance sampling - belongs inside `frozen_statistics`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from inr_plugins.networks.batch_statistics import column_moments, detached_column_moments, statistics_dtype
+from inr_plugins.networks.cross_normalization import (
+    cross_norm,
+    cross_norm_of_statistics,
+    cross_normalize,
+    cross_scope_normalize,
+)
+from inr_plugins.networks.running_statistics import (
+    RunningColumns,
+    RunningStatistics,
+    frozen_statistics,
+    use_level,
+)
+
+__all__ = [
+    "BatchNorm",
+    "CrossNorm",
+    "GlobalNorm",
+    "LayerNorm",
+    "NoNormalization",
+    "Normalization",
+    "NormalizationName",
+    "RowCoupledNormalization",
+    "frozen_statistics",
+    "make_normalization",
+    "use_level",
+]
+
+NormalizationName = Literal["none", "batch", "layer", "global", "cross"]
+
+EPS = 1e-5
+"""Added to variances, as in the authors' code and in PyTorch."""
+MOMENTUM = 0.1
+"""Smallest weight of a batch in the running statistics, PyTorch's."""
+
+
+class Normalization(nn.Module, ABC):
+    """A normalization of rows of channels.
+
+    Attributes:
+        couples_rows: whether, in training, a row's output depends on the other rows of the batch.
+    """
+
+    couples_rows: ClassVar[bool]
+
+    def __init__(self, width: int, *, eps: float = EPS, affine: bool = True) -> None:
+        """
+        Args:
+            width: number of channels n.
+            eps: added to variances.
+            affine: learn a factor and a summand for each channel.
+
+        Raises:
+            ValueError: a width below 1 or an eps that is not positive.
+        """
+        super().__init__()
+        if width < 1:
+            raise ValueError(f"width of a normalization must be at least 1, got {width}")
+        if not 0 < eps < float("inf"):
+            raise ValueError(f"eps of a normalization must be positive and finite, got {eps}")
+        self.width = width
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(width)) if affine else None
+        self.bias = nn.Parameter(torch.zeros(width)) if affine else None
+
+    def forward(self, x: Float[Tensor, "*rows channels"]) -> Float[Tensor, "*rows channels"]:
+        """The normalized values, in x's type; all leading dimensions together are the rows.
+
+        Raises:
+            ValueError: x has another number of channels.
+        """
+        if x.shape[-1] != self.width:
+            raise ValueError(f"{type(self).__name__} of width {self.width} got {x.shape[-1]} channels")
+        return self.normalize(x.reshape(-1, self.width)).view(x.shape)
+
+    @abstractmethod
+    def normalize(self, x: Float[Tensor, "rows channels"]) -> Float[Tensor, "rows channels"]:
+        """`forward` of a matrix."""
+
+    def extra_repr(self) -> str:
+        """Shown by print(module)."""
+        return f"{self.width}, eps={self.eps}, affine={self.weight is not None}"
+
+    def _scale_and_shift(self, x: Float[Tensor, "rows channels"]) -> Float[Tensor, "rows channels"]:
+        if self.weight is None or self.bias is None:
+            return x
+        return torch.addcmul(self.bias.to(x.dtype), x, self.weight.to(x.dtype))
+
+
+class NoNormalization(Normalization):
+    """The identity; it has no parameters."""
+
+    couples_rows = False
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, affine=False)
+
+    def normalize(self, x: Float[Tensor, "rows channels"]) -> Float[Tensor, "rows channels"]:
+        """x itself."""
+        return x
+
+
+class LayerNorm(Normalization):
+    """y_ij = (x_ij - mean of row i) / sqrt(biased variance of row i + eps): torch.nn.LayerNorm, as the authors use."""
+
+    couples_rows = False
+
+    def __init__(self, width: int, *, eps: float = EPS, affine: bool = True) -> None:
+        super().__init__(width, eps=eps, affine=affine)
+        if width < 2:
+            raise ValueError(
+                f"width of a layer normalization must be at least 2 (one channel is its own mean), got {width}"
+            )
+
+    def normalize(self, x: Float[Tensor, "rows channels"]) -> Float[Tensor, "rows channels"]:
+        """Each row for itself."""
+        z = x.to(statistics_dtype(x))
+        weight, bias = (None if p is None else p.to(z.dtype) for p in (self.weight, self.bias))
+        return F.layer_norm(z, (self.width,), weight, bias, self.eps).to(x.dtype)
+
+
+class RowCoupledNormalization(Normalization):
+    """A normalization by statistics of the batch in training and by their running averages in eval (see the module).
+
+    A batch without rows gives no rows and leaves the running statistics alone. A batch of one row is normalized, with a
+    variance of 0 for its columns (PyTorch's batch norm raises), and leaves them alone too. Before the first batch the
+    running statistics are mean 0 and variance 1 (`RunningStatistics`).
+
+    Under torch.distributed the statistics are of all ranks' rows: every rank must run as many passes with batch
+    statistics as every other, a rank without rows included. Passes with running statistics send nothing.
+
+    A backward through batch statistics with create_graph=True raises a RuntimeError.
+    """
+
+    couples_rows = True
+
+    def __init__(
+        self, width: int, *, eps: float = EPS, momentum: float = MOMENTUM, affine: bool = True, levels: int = 1
+    ) -> None:
+        """
+        Args:
+            width: number of channels n.
+            eps: added to variances.
+            momentum: smallest weight of a batch in the running statistics, in (0, 1].
+            affine: learn a factor and a summand for each channel.
+            levels: sets of running statistics, for a network that sees several kinds of batches (sampling levels).
+
+        Raises:
+            ValueError: a setting out of its range.
+        """
+        super().__init__(width, eps=eps, affine=affine)
+        self.statistics = RunningStatistics(self.statistics_width, momentum=momentum, levels=levels)
+
+    @property
+    def statistics_width(self) -> int:
+        """Number of running means: one for each channel."""
+        return self.width
+
+    def normalize(self, x: Float[Tensor, "rows channels"]) -> Float[Tensor, "rows channels"]:
+        """By the batch's statistics or by the running ones, as the module says."""
+        if self.training and not self.statistics.frozen:
+            return self.by_batch(x)
+        return self.by_running(x, self.statistics.read(x))
+
+    @abstractmethod
+    def by_batch(self, x: Float[Tensor, "rows channels"]) -> Float[Tensor, "rows channels"]:
+        """Normalize by the batch's statistics and average them into the running ones."""
+
+    @abstractmethod
+    def by_running(self, x: Float[Tensor, "rows channels"], running: RunningColumns) -> Float[Tensor, "rows channels"]:
+        """Normalize each row for itself by given statistics of the columns."""
+
+    def _standardize(self, x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+        """(x - mean) / sqrt(variance + eps), scaled and shifted; centred first, for a mean may exceed the spread."""
+        inverse = torch.rsqrt(variance + self.eps)
+        centred = x.to(inverse.dtype) - mean
+        if self.weight is None or self.bias is None:
+            return (centred * inverse).to(x.dtype)
+        gain = self.weight.to(inverse.dtype) * inverse
+        return torch.addcmul(self.bias.to(inverse.dtype), centred, gain).to(x.dtype)
+
+
+class BatchNorm(RowCoupledNormalization):
+    """y_ij = (x_ij - mean of column j) / sqrt(biased variance of column j + eps): torch.nn.BatchNorm1d.
+
+    As there, the running variance is the average of unbiased ones.
+    """
+
+    def by_batch(self, x: Float[Tensor, "rows channels"]) -> Float[Tensor, "rows channels"]:
+        """By the columns' means and biased variances."""
+        moments = column_moments(x)
+        self.statistics.record(moments.mean, moments.unbiased_variance, moments.rows)
+        return self._standardize(x, moments.mean, moments.biased_variance)
+
+    def by_running(self, x: Float[Tensor, "rows channels"], running: RunningColumns) -> Float[Tensor, "rows channels"]:
+        """By the running means and variances."""
+        return self._standardize(x, running.mean, running.variance)
+
+
+class GlobalNorm(RowCoupledNormalization):
+    """y_ij = (x_ij - mean of all) / sqrt(unbiased variance of all + eps), over the N n elements of the batch.
+
+    As in the authors' code, factor and summand are for each channel. (Not group normalization.)
+    """
+
+    @property
+    def statistics_width(self) -> int:
+        """One running mean for all channels."""
+        return 1
+
+    def by_batch(self, x: Float[Tensor, "rows channels"]) -> Float[Tensor, "rows channels"]:
+        """By mean and unbiased variance of all elements."""
+        moments = column_moments(x)
+        mean = moments.mean.mean(0, keepdim=True)
+        squares = moments.squares.sum() + moments.rows * (moments.mean - mean).square().sum()
+        variance = (squares / (moments.rows * self.width - 1).clamp(min=1))[None]
+        self.statistics.record(mean, variance, moments.rows)
+        return self._standardize(x, mean, variance)
+
+    def by_running(self, x: Float[Tensor, "rows channels"], running: RunningColumns) -> Float[Tensor, "rows channels"]:
+        """By the running mean and variance."""
+        return self._standardize(x, running.mean, running.variance)
+
+
+class CrossNorm(RowCoupledNormalization):
+    """Each element is normalized by its cross, the elements of its row and of its column.
+
+    The paper speaks of one mean and one variance over a cross's N + n - 1 elements. The authors' code, followed here
+    unless `cross_variance` is set, divides the cross's sum by N + n, and adds the unbiased variances of row and column
+    instead (`cross_normalize`): the output's standard deviation then starts near 1/sqrt(2), not 1.
+
+    By running statistics the terms of a row stay exact: its own sum and variance. A column's sum is its running mean
+    times N, the running number of rows (infinite before the first batch, which leaves the column's mean alone).
+    """
+
+    def __init__(
+        self,
+        width: int,
+        *,
+        eps: float = EPS,
+        momentum: float = MOMENTUM,
+        affine: bool = True,
+        levels: int = 1,
+        cross_variance: bool = False,
+    ) -> None:
+        """As for the other normalizations, and
+
+        Args:
+            cross_variance: the paper's own mean and variance over the cross (`cross_scope_normalize`), in plain
+                operations and so slower, instead of the authors' code's.
+        """
+        super().__init__(width, eps=eps, momentum=momentum, affine=affine, levels=levels)
+        self.cross_variance = cross_variance
+
+    def by_batch(self, x: Float[Tensor, "rows channels"]) -> Float[Tensor, "rows channels"]:
+        """By the crosses of the batch."""
+        if not self.cross_variance:
+            moments = detached_column_moments(x)
+            self.statistics.record(moments.mean, moments.unbiased_variance, moments.rows)
+            return cross_norm(x, moments, self.weight, self.bias, self.eps)
+        moments = column_moments(x)
+        variance = moments.unbiased_variance
+        self.statistics.record(moments.mean, variance, moments.rows)
+        z = cross_scope_normalize(x.to(variance.dtype), moments.mean, variance, moments.rows, self.eps)
+        return self._scale_and_shift(z).to(x.dtype)
+
+    def by_running(self, x: Float[Tensor, "rows channels"], running: RunningColumns) -> Float[Tensor, "rows channels"]:
+        """By the row itself and the running statistics of the columns."""
+        if not self.cross_variance and not torch.is_grad_enabled():
+            return cross_norm_of_statistics(x, *running, self.weight, self.bias, self.eps)
+        function = cross_scope_normalize if self.cross_variance else cross_normalize
+        return self._scale_and_shift(function(x.to(running.mean.dtype), *running, self.eps)).to(x.dtype)
+
+
+def make_normalization(
+    name: str,
+    width: int,
+    *,
+    eps: float = EPS,
+    momentum: float = MOMENTUM,
+    affine: bool = True,
+    levels: int = 1,
+    cross_variance: bool = False,
+) -> Normalization:
+    """The normalization of that name (`NormalizationName`); what its kind has no use for is not looked at.
+
+    Raises:
+        ValueError: an unknown name, a setting out of its range, or `cross_variance` for another kind.
+    """
+    if name not in get_args(NormalizationName):
+        raise ValueError(f"unknown normalization {name!r}: choose one of {', '.join(get_args(NormalizationName))}")
+    if cross_variance and name != "cross":
+        raise ValueError(f"cross_variance is a setting of normalization cross, got it with {name}: leave it False")
+    if name == "none":
+        return NoNormalization(width)
+    if name == "layer":
+        return LayerNorm(width, eps=eps, affine=affine)
+    if name == "cross":
+        return CrossNorm(width, eps=eps, momentum=momentum, affine=affine, levels=levels, cross_variance=cross_variance)
+    kind = BatchNorm if name == "batch" else GlobalNorm
+    return kind(width, eps=eps, momentum=momentum, affine=affine, levels=levels)
