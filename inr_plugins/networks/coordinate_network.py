@@ -1,67 +1,257 @@
-"""The small network behind a field: linear layers with one activation, initialised as that activation asks."""
+"""The one network behind every field: encoding x activation x normalization x (width, depth, skips)."""
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-SINE_FREQUENCY = 30.0
-"""omega_0 of SIREN."""
+from inr_plugins.networks.activations import Activation, ActivationName, ActivationSettings, make_activation
+from inr_plugins.networks.encodings import Encoding, EncodingName, make_encoding
+from inr_plugins.networks.normalizations import NormalizationName, make_normalization
+from inr_plugins.networks.tcnn_network import TcnnNetwork
+
+Implementation = Literal["torch", "tcnn"]
 
 
 @dataclass
 class CoordinateNetworkConfig:
-    """Shape and activation of a coordinate network; the field that owns it says how wide its input and output are."""
+    """Shape of a coordinate network; the field that owns it says how wide its input and output are.
 
-    activation: Literal["relu", "sine"] = "relu"
-    """Activation of the hidden layers; sine is SIREN's, sin(30 x)."""
+    Raises:
+        ValueError: a setting out of range, or settings that cannot go together; it names them.
+    """
+
+    activation: ActivationName = "relu"
+    """Activation of the hidden layers; the finer- forms are variable-periodic."""
+    normalization: NormalizationName = "none"
+    """Normalization of the hidden layers, before their activation."""
+    encoding: EncodingName = "identity"
+    """What is made of a position before the first layer."""
     width: int = 128
-    """Width of the hidden layers."""
+    """Width of the hidden layers; networks of complex numbers have as many real numbers."""
     hidden_layers: int = 1
     """Number of hidden layers."""
+    skips: tuple[int, ...] = ()
+    """Hidden layers, counted from 0, that get the encoded position again beside the layer before."""
+    omega: float | None = None
+    """Frequency of sine and of the finer- forms; by default the activation's own, as are all that follow."""
+    scale: float | None = None
+    """Scale s of Gauss and wavelet, as in exp(-(s z)^2)."""
+    carrier: float | None = None
+    """Frequency of a wavelet's complex carrier."""
+    beta: float | None = None
+    """Sharpness of softplus."""
+    first_bias: float | None = None
+    """Range k of the first layer's bias, U(-k, k): how many periods FINER++ starts with."""
+    detach_scale: bool = False
+    """Hold |z| + 1 constant in the backward pass of the finer- forms, as their authors' code does."""
+    octaves: int | None = None
+    """Octaves of the positional and the integrated encoding."""
+    fourier_features: int | None = None
+    """Frequencies that the random Fourier encoding draws."""
+    fourier_std: float | None = None
+    """Standard deviation of those frequencies, in cycles per unit."""
+    cross_variance: bool = False
+    """Cross normalization by the variance over the cross itself, as in the paper, and not as in the authors' code."""
+    implementation: Implementation = "torch"
+    """tcnn runs plain ReLU networks on CUDA through tinycudann."""
 
-    def build(self, in_dim: int, out_dim: int) -> CoordinateNetwork:
-        """The network for inputs of width in_dim and outputs of width out_dim.
+    def __post_init__(self) -> None:
+        self.check()
+
+    def check(self) -> None:
+        """Raise ValueError for the first setting that cannot be used."""
+        for name in ("width", "hidden_layers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} of a coordinate network must be at least 1, got {getattr(self, name)}")
+        for skip in self.skips:
+            if not 1 <= skip < self.hidden_layers:
+                raise ValueError(
+                    f"skips name hidden layers from 1 to hidden_layers - 1 = {self.hidden_layers - 1}, got {skip}"
+                )
+        for name, kind in (
+            ("activation", ActivationName),
+            ("normalization", NormalizationName),
+            ("encoding", EncodingName),
+            ("implementation", Implementation),
+        ):
+            if getattr(self, name) not in get_args(kind):
+                raise ValueError(f"unknown {name} {getattr(self, name)!r}: choose one of {', '.join(get_args(kind))}")
+        activation = make_activation(self._activation_settings())
+        if activation.is_complex and self.normalization != "none":
+            raise ValueError(
+                f"normalization {self.normalization!r} does not know complex numbers: with activation "
+                f"{self.activation!r} set normalization to 'none', or take a real activation"
+            )
+        make_normalization(self.normalization, 2, **self._normalization_settings())
+        self._encoding(3)
+        if self.implementation == "tcnn":
+            self._check_tcnn()
+
+    def _check_tcnn(self) -> None:
+        plain = {"activation": "relu", "normalization": "none", "skips": ()}
+        for name, value in plain.items():
+            if getattr(self, name) != value:
+                raise ValueError(
+                    f"implementation 'tcnn' cannot do {name} {getattr(self, name)!r}: set it to {value!r}, or "
+                    "implementation to 'torch'"
+                )
+
+    def _activation_settings(self) -> ActivationSettings:
+        return ActivationSettings(
+            name=self.activation,
+            omega=self.omega,
+            scale=self.scale,
+            carrier=self.carrier,
+            beta=self.beta,
+            first_bias=self.first_bias,
+            detach_scale=self.detach_scale,
+        )
+
+    def _normalization_settings(self) -> dict[str, bool]:
+        if self.normalization != "cross":
+            if self.cross_variance:
+                raise ValueError("cross_variance belongs to normalization 'cross': leave it off")
+            return {}
+        return {"cross_variance": self.cross_variance}
+
+    def _encoding(self, in_dim: int) -> Encoding:
+        """The encoding, given the settings of its own that are set.
 
         Raises:
-            ValueError: a width or depth below 1, or an unknown activation.
+            ValueError: a setting of another encoding is set.
         """
+        own = {
+            "positional": {"octaves": "octaves"},
+            "integrated": {"octaves": "octaves"},
+            "fourier": {"features": "fourier_features", "std": "fourier_std"},
+        }.get(self.encoding, {})
+        for name in ("octaves", "fourier_features", "fourier_std"):
+            if getattr(self, name) is not None and name not in own.values():
+                raise ValueError(f"encoding {self.encoding!r} has no {name}: leave it at None")
+        given = {key: getattr(self, name) for key, name in own.items() if getattr(self, name) is not None}
+        return make_encoding(self.encoding, in_dim, **given)
+
+    def build(
+        self, in_dim: int, out_dim: int, *, spatial_gradient: bool = False, has_covariance: bool = False
+    ) -> CoordinateNetwork:
+        """The network for inputs of width in_dim and outputs of width out_dim.
+
+        Args:
+            in_dim: width of the input, before any encoding.
+            out_dim: width of the output.
+            spatial_gradient: the field will take gradients with respect to the input.
+            has_covariance: the field will pass a covariance with every position.
+
+        Raises:
+            ValueError: settings that cannot be used, or not by such a field.
+        """
+        self.check()
+        if spatial_gradient and self.detach_scale:
+            raise ValueError(
+                "detach_scale makes the gradient with respect to the position a wrong one, and this field uses it: "
+                "turn detach_scale off"
+            )
+        if spatial_gradient and self.implementation == "tcnn":
+            raise ValueError(
+                "implementation 'tcnn' has no second derivatives, which this field needs: set it to 'torch'"
+            )
+        if self._encoding(in_dim).needs_covariance and not has_covariance:
+            raise ValueError(
+                f"encoding {self.encoding!r} needs the covariance of each position, which this field does not have: "
+                "set encoding to 'positional'"
+            )
         return CoordinateNetwork(in_dim, out_dim, config=self)
 
 
-class CoordinateNetwork(nn.Module):
-    """in_dim -> width -> ... -> width -> out_dim; the last layer is linear.
+def _natural_std(settings: ActivationSettings, activation: Activation, fan_in: int, *, is_first: bool) -> float:
+    """Standard deviation of what goes into an activation at the start, without normalization and without bias.
 
-    ReLU layers start as PyTorch's do (as in the DINER authors' code); sine layers as in SIREN (Sitzmann et al. 2020,
-    sec. 3.2): first weights U(±1/fan_in), later ones U(±sqrt(6/fan_in)/30), biases as PyTorch's.
+    For inputs uniform in [-1, 1] (first layer), and for sines of variance 1/2 (later ones), the variances sum up to
+    1 / (9 fan_in) and 1 / frequency^2 with SIREN's weights. Gauss starts with PyTorch's: 1/9 in the first layer; later
+    ones are given the width of the bump. All others take a normalised input as it is.
+    """
+    if activation.frequency is not None:
+        return 1 / (3 * math.sqrt(fan_in)) if is_first else 1 / activation.frequency
+    if settings.name == "gauss":
+        return 1 / 3 if is_first else 1 / settings.value("scale")
+    return 1.0
+
+
+class CoordinateNetwork(nn.Module):
+    """encoding -> [linear -> normalization -> activation] x hidden_layers -> linear.
+
+    The activation starts the linear layer before it in its own way (see `Activation.init_linear`). Normalization stands
+    before the activation, as in the authors' code of cross normalization; its scale starts at the standard deviation
+    that the activation's own initialisation gives that layer (1 for ReLU and the like, as theirs).
+
+    Networks of complex numbers (wavelet) are int(width / sqrt(2)) wide, so that they have as many weights; their
+    first layer's weights are real and the real part of their last layer is the output, as in WIRE (Saragadam 2023).
+
+    In eval every row is a function of itself alone.
     """
 
     def __init__(self, in_dim: int, out_dim: int, *, config: CoordinateNetworkConfig) -> None:
         super().__init__()
-        for name, value in (("width", config.width), ("hidden_layers", config.hidden_layers)):
-            if value < 1:
-                raise ValueError(f"{name} of a coordinate network must be at least 1, got {value}")
-        if config.activation not in ("relu", "sine"):
-            raise ValueError(f"unknown activation {config.activation!r}: choose relu or sine")
-        self.activation = config.activation
-        widths = [in_dim, *[config.width] * config.hidden_layers, out_dim]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
-        if self.activation == "sine":
-            for i, (fan_in, layer) in enumerate(zip(widths[:-1], self.layers, strict=True)):
-                bound = 1 / fan_in if i == 0 else math.sqrt(6 / fan_in) / SINE_FREQUENCY
-                nn.init.uniform_(layer.get_parameter("weight"), -bound, bound)
+        self.in_dim, self.out_dim = in_dim, out_dim
+        self.skips = frozenset(config.skips)
+        self.encoding = config._encoding(in_dim)
+        self.fused: TcnnNetwork | None = None
+        if config.implementation == "tcnn":
+            self.fused = TcnnNetwork(
+                self.encoding.out_dim, out_dim, width=config.width, hidden_layers=config.hidden_layers
+            )
+            return
+        settings = config._activation_settings()
+        self.activation = make_activation(settings)
+        self.layers = nn.ModuleList()
+        self.norms = nn.ModuleList()
+        width = self.activation.hidden_width(config.width)
+        encoded = self.encoding.out_dim
+        for i in range(config.hidden_layers):
+            fan_in = encoded if i == 0 else width + encoded * (i in self.skips)
+            layer = nn.Linear(fan_in, width, dtype=self._dtype(first=i == 0))
+            self.activation.init_linear(layer, is_first=i == 0)
+            self.layers.append(layer)
+            start = _natural_std(settings, self.activation, fan_in, is_first=i == 0)
+            self.norms.append(self._norm(config, width, start))
+        last = nn.Linear(width, out_dim, dtype=self._dtype(first=False))
+        self.activation.init_last(last)
+        self.layers.append(last)
 
-    def forward(self, x: Float[Tensor, "*n in_dim"]) -> Float[Tensor, "*n out_dim"]:
-        """Evaluate every row on its own."""
-        for layer in self.layers[:-1]:
-            z = layer(x)
-            # The phase of a sine is large, so its argument stays in float32 under mixed precision.
-            x = F.relu(z) if self.activation == "relu" else torch.sin(SINE_FREQUENCY * z.float())
-        return self.layers[-1](x)
+    def _dtype(self, *, first: bool) -> torch.dtype:
+        complex_layer = self.activation.is_complex and not first
+        return torch.get_default_dtype().to_complex() if complex_layer else torch.get_default_dtype()
+
+    @staticmethod
+    def _norm(config: CoordinateNetworkConfig, width: int, start: float) -> nn.Module:
+        if config.normalization == "none":
+            return nn.Identity()
+        norm = make_normalization(config.normalization, width, **config._normalization_settings())
+        assert norm.weight is not None
+        nn.init.constant_(norm.weight, start)
+        return norm
+
+    def forward(self, x: Float[Tensor, "*n in_dim"], covariance: Tensor | None = None) -> Float[Tensor, "*n out_dim"]:
+        """Evaluate the network.
+
+        Args:
+            x: inputs; for encodings, positions scaled to about [-1, 1].
+            covariance: of each position, for the integrated encoding: (*n, in_dim, in_dim), or (*n, in_dim), its
+                diagonal.
+        """
+        encoded = self.encoding(x, covariance)
+        if self.fused is not None:
+            return self.fused(encoded)
+        h = encoded
+        for i, (layer, norm) in enumerate(zip(self.layers[:-1], self.norms, strict=True)):
+            if i in self.skips:
+                h = torch.cat([h, encoded.to(h.dtype)], -1)
+            h = self.activation(norm(layer(h)))
+        out = self.layers[-1](h)
+        return out.real if out.is_complex() else out
