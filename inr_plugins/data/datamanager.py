@@ -37,6 +37,8 @@ class InrDataManagerConfig(VanillaDataManagerConfig):
     """Images that take more memory than this, in gigabytes as bytes, are loaded and sampled as nerfstudio does."""
     gpu_cache_gigabytes: float = 2.0
     """On a GPU, images that take less than this are kept there; images_on_gpu lifts the limit."""
+    train_view_stride: int = 1
+    """Train on the first training view and every n-th after it; 4 makes 25 views of 100. Held-out views all stay."""
 
 
 class InrDataManager(VanillaDataManager[InrDataset]):
@@ -75,7 +77,9 @@ class InrDataManager(VanillaDataManager[InrDataset]):
 
     @dataparser.setter
     def dataparser(self, parser: DataParser) -> None:
-        self._dataparser = CheckedDataParser(parser, test_mode=self.test_mode)
+        self._dataparser = CheckedDataParser(
+            parser, test_mode=self.test_mode, train_view_stride=self.config.train_view_stride
+        )
 
     @property
     def all_train_cameras(self) -> Cameras:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 from nerfstudio.cameras.cameras import Cameras
@@ -22,12 +24,22 @@ class CheckedDataParser(DataParser):
         parser: the dataparser that reads the data.
         test_mode: nerfstudio's word for what the data is for: "val" (training), "test" (evaluation, which does not
             need the training images) or "inference" (no images at all).
+        train_view_stride: of the training views only the first and every train_view_stride-th after it are there.
+            The frame, the scene box and the other splits are those of the whole dataset.
+
+    Raises:
+        InputError: train_view_stride below 1.
     """
 
-    def __init__(self, parser: DataParser, *, test_mode: TestMode) -> None:
+    def __init__(self, parser: DataParser, *, test_mode: TestMode, train_view_stride: int = 1) -> None:
         super().__init__(parser.config)
+        if train_view_stride < 1:
+            raise InputError(
+                f"--pipeline.datamanager.train-view-stride must be at least 1 (every view), got {train_view_stride}."
+            )
         self.parser = parser
         self.test_mode = test_mode
+        self.train_view_stride = train_view_stride
         self.includes_time = parser.includes_time
 
     @property
@@ -59,12 +71,31 @@ class CheckedDataParser(DataParser):
                 f"({type(error).__name__}: {text}): mend the data, or choose another dataparser at the end of the "
                 "command."
             ) from error
+        if split == "train" and self.train_view_stride > 1 and 0 < len(outputs.image_filenames) == len(outputs.cameras):
+            outputs = every_nth_view(outputs, self.train_view_stride)
         check_dataparser_outputs(outputs, split=split, config=self.config, read_images=in_use)
         _use_float32(outputs.cameras)
         return outputs
 
     def _generate_dataparser_outputs(self, split: str = "train", **kwargs: Any) -> DataparserOutputs:
         return self.get_dataparser_outputs(split, **kwargs)
+
+
+def every_nth_view(outputs: DataparserOutputs, stride: int) -> DataparserOutputs:
+    """The outputs with the first view and every stride-th after it; lists of files, one a view, are thinned alike."""
+    count, kept = len(outputs.image_filenames), slice(None, None, stride)
+
+    def thin(value: Any) -> Any:
+        is_per_view = isinstance(value, list) and len(value) == count and all(isinstance(each, Path) for each in value)
+        return value[kept] if is_per_view else value
+
+    return replace(
+        outputs,
+        image_filenames=outputs.image_filenames[kept],
+        cameras=outputs.cameras[kept],
+        mask_filenames=thin(outputs.mask_filenames),
+        metadata={name: thin(value) for name, value in outputs.metadata.items()},
+    )
 
 
 def _use_float32(cameras: Cameras) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tyro
+from nerfstudio.engine.optimizers import Optimizers
 from nerfstudio.engine.trainer import TRAIN_INTERATION_OUTPUT, Trainer, TrainerConfig
 from nerfstudio.utils import comms, writer
 from nerfstudio.utils.misc import step_check
@@ -25,6 +26,7 @@ from inr_plugins.engine.interrupt import on_first_interrupt
 from inr_plugins.engine.memory import HeapWatch, tune_allocator
 from inr_plugins.engine.pipeline import data_path
 from inr_plugins.engine.rng import separate_rng
+from inr_plugins.engine.run_decay import settle_schedules
 from inr_plugins.engine.run_folder import describes_run, discard_unstarted_run, load_config_argument
 from inr_plugins.engine.startup import prepare_process
 from inr_plugins.errors import InputError
@@ -171,6 +173,11 @@ class InrTrainer(Trainer):
         except InputError:
             discard_unstarted_run(self.base_dir, stop=self.config.output_dir)
             raise
+
+    def setup_optimizers(self) -> Optimizers:
+        """Optimizers for the model as it is; schedules without an end of their own end with the run."""
+        last_step = self._start_step + self.config.max_num_iterations
+        return Optimizers(settle_schedules(self.config.optimizers, last_step), self.pipeline.get_param_groups())
 
     # -- checkpoints ---------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -15,6 +16,18 @@ BEFORE, INSIDE, BEHIND = 8, 6, 24
 """Straight pieces of a ray before the inner box, in it, and behind it."""
 _TRIAL = 3
 """Trial pieces in one piece, from which even ones are made."""
+
+
+@runtime_checkable
+class SpaceContraction(Protocol):
+    """What takes points of the normalised frame to the contracted frame, and leaves those of a box alone."""
+
+    @property
+    def inner_box(self) -> Float[Tensor, "2 3"]:
+        """The box that stays as it is, (minimum, maximum corner)."""
+
+    def __call__(self, x: Tensor, /) -> Tensor:
+        """Contracted positions (*n, 3) of points (*n, 3)."""
 
 
 @dataclass(frozen=True)

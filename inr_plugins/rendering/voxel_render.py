@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from inr_plugins.rendering.bent_rays import march_contracted
+from inr_plugins.rendering.bent_rays import SpaceContraction, march_contracted
 from inr_plugins.rendering.compositing import accumulate, packed_weights
 from inr_plugins.rendering.ray_march import OccupancyGrid, Samples, march
 
 
 @runtime_checkable
 class VoxelShading(Protocol):
-    """What the renderer asks of a voxel field, at samples in occupied cells.
+    """What the renderer asks of a voxel field, at samples in occupied cells."""
 
-    Attributes:
-        contraction: takes points of the normalised frame to the grid's, and says in which `inner_box` it leaves them
-            alone; None where the two frames are one.
-    """
-
-    contraction: Any
+    @property
+    def contraction(self) -> SpaceContraction | None:
+        """What takes points of the normalised frame to the grid's; None where the two frames are one."""
 
     def corners(
         self, flat_cell: Int[Tensor, " s"], fraction: Float[Tensor, "s 3"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,9 @@ from nerfstudio.data.pixel_samplers import PixelSamplerConfig
 from small_datasets import blender_scene, nerfstudio_scene, orbit_pose
 
 from inr_plugins.data.datamanager import InrDataManager, InrDataManagerConfig
+from inr_plugins.data.dataset_parser import every_nth_view
 from inr_plugins.data.dataset_rays import make_ray_table
+from inr_plugins.errors import InputError
 
 MIXED_SIZES = [(12, 10), (9, 14), (16, 8), (12, 10)] * 3
 BARREL = {"k1": 0.08, "k2": -0.05, "p1": 0.01, "p2": -0.004}
@@ -196,6 +199,68 @@ def test_processes_with_other_seeds_draw_other_pixels(tmp_path: Path) -> None:
         data = config.setup(device="cpu", world_size=2, local_rank=rank)
         drawn.append(data.next_train(0)[1]["indices"])
     assert not torch.equal(*drawn)
+
+
+# -- fewer training views ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["blender", "nerfstudio"])
+def test_a_stride_keeps_the_first_view_and_every_nth_after_it(tmp_path: Path, kind: str) -> None:
+    """The held-out views, the box and the frame stay those of the whole dataset."""
+    if kind == "blender":
+        parser = blender(blender_scene(tmp_path, views=7))
+    else:
+        parser = nerfstudio(nerfstudio_scene(tmp_path, sizes=MIXED_SIZES, masks=True))
+    whole, fewer = manager(parser), manager(parser, train_view_stride=3)
+    files = whole.train_dataset.image_filenames
+    assert fewer.train_dataset.image_filenames == files[::3] != files
+    poses = whole.train_dataset.cameras.camera_to_worlds
+    assert torch.equal(fewer.train_dataset.cameras.camera_to_worlds, poses[::3])
+    assert fewer.eval_dataset.image_filenames == whole.eval_dataset.image_filenames
+    assert torch.equal(fewer.eval_dataset.cameras.camera_to_worlds, whole.eval_dataset.cameras.camera_to_worlds)
+    assert torch.equal(fewer.train_dataset.scene_box.aabb, whole.train_dataset.scene_box.aabb)
+    ours, theirs = fewer.train_dataparser_outputs, whole.train_dataparser_outputs
+    assert torch.equal(ours.dataparser_transform, theirs.dataparser_transform)
+    assert ours.dataparser_scale == theirs.dataparser_scale
+    if theirs.mask_filenames is not None:
+        assert ours.mask_filenames == theirs.mask_filenames[::3]
+    rays, batch = fewer.next_train(0)
+    assert_rays_are_nerfstudios(rays, fewer.train_dataset.cameras, batch["indices"])
+    for (image, line, column), colour in zip(batch["indices"].tolist(), batch["image"], strict=True):
+        assert torch.equal(colour, whole.train_dataset[3 * image]["image"][line, column])
+
+
+def test_views_left_out_by_a_stride_are_not_opened(tmp_path: Path) -> None:
+    scene = blender_scene(tmp_path, views=5)
+    (scene / "train/r_1.png").write_bytes(b"no image")
+    assert len(manager(blender(scene), train_view_stride=2).train_dataset) == 3
+
+
+def test_evaluation_with_a_stride_has_all_test_views(tmp_path: Path) -> None:
+    data = manager(blender(blender_scene(tmp_path, views=5)), test_mode="test", train_view_stride=4)
+    assert len(data.eval_dataset) == 5
+    assert len(data.train_dataset) == 2
+
+
+def test_a_stride_beyond_the_views_leaves_the_first(tmp_path: Path) -> None:
+    assert len(manager(blender(blender_scene(tmp_path)), train_view_stride=100).train_dataset) == 1
+
+
+@pytest.mark.parametrize("stride", [0, -3])
+def test_a_stride_below_one_is_refused(tmp_path: Path, stride: int) -> None:
+    with pytest.raises(InputError, match="train-view-stride must be at least 1"):
+        manager(blender(blender_scene(tmp_path)), train_view_stride=stride)
+
+
+def test_lists_of_files_in_the_metadata_are_thinned_and_nothing_else(tmp_path: Path) -> None:
+    whole = manager(blender(blender_scene(tmp_path, views=4))).train_dataparser_outputs
+    depths = [Path(f"{i}.npy") for i in range(4)]
+    metadata = {"depth_filenames": depths, "colour": [0.1, 0.2, 0.3, 1.0], "points": torch.zeros(4, 3), "unit": 2.0}
+    thinned = every_nth_view(replace(whole, metadata=metadata), 2).metadata
+    assert thinned["depth_filenames"] == depths[::2]
+    assert thinned["colour"] == [0.1, 0.2, 0.3, 1.0]
+    assert len(thinned["points"]) == 4
+    assert thinned["unit"] == 2.0
 
 
 # -- nerfstudio's commands -----------------------------------------------------------------------------------------

@@ -1,0 +1,349 @@
+"""`ns-train finer-nerf`: a radiance field of coordinate networks, FINER++'s or any other, with empty space skipped."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import torch
+from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
+from nerfstudio.model_components.renderers import RGBRenderer
+from nerfstudio.models.base_model import Model, ModelConfig
+from nerfstudio.utils import colormaps
+from torch import Tensor
+from torch.nn import Parameter
+
+from inr_plugins.errors import InputError
+from inr_plugins.fields.radiance import RadianceField
+from inr_plugins.metrics.image import ImageMetrics
+from inr_plugins.models.nerf_backbones import network_config
+from inr_plugins.networks.activations import ActivationName
+from inr_plugins.networks.contraction import Contraction
+from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
+from inr_plugins.networks.normalizations import NormalizationName
+from inr_plugins.rendering.density_grid import DensityGrid
+from inr_plugins.rendering.front_to_back import PointRendering, StopSettings, render_front_to_back
+from inr_plugins.rendering.nerfacc_grid import GridBackend, choose_grid
+from inr_plugins.rendering.ray_march import Samples
+from inr_plugins.viewer.start_view import StartView
+
+_CONSTANTS = ("omega", "scale", "carrier", "beta", "first_bias")
+
+
+@dataclass
+class FinerNerfModelConfig(ModelConfig):
+    """Radiance field of coordinate networks."""
+
+    _target: type = field(default_factory=lambda: FinerNerfModel)
+    """Class to instantiate."""
+    enable_collider: bool = False
+    """Not used: rays are cut to the scene box, near_plane and far_plane."""
+    activation: ActivationName = "finer-sine"
+    """Activation of the hidden layers; encoding, constants and learning rate follow it unless they are given."""
+    encoding: Literal["auto", "identity", "positional", "fourier"] = "auto"
+    """Encoding of positions; auto: positional for relu and softplus, none for the others."""
+    octaves: int | None = None
+    """Octaves of the positional encoding; None: ten."""
+    normalization: NormalizationName = "none"
+    """Normalization before each activation."""
+    width: int = 182
+    """Width of the hidden layers of both networks."""
+    hidden_layers: int = 3
+    """Hidden layers of each network."""
+    omega: float | None = None
+    """Frequency of the sine in sine and finer activations; None: the activation's own."""
+    scale: float | None = None
+    """Scale of Gauss and wavelet activations; None: the activation's own."""
+    carrier: float | None = None
+    """Frequency of the wavelet; None: the activation's own."""
+    beta: float | None = None
+    """Sharpness of softplus; None: the activation's own."""
+    first_bias: float | None = None
+    """Biases of the first layer of the finer activations start in U(-k, k) of this k; None: the activation's own."""
+    detach_scale: bool = False
+    """Leave |x| + 1 of the finer activations out of the gradient, as the authors' code does; normals are not given."""
+    implementation: Literal["torch", "tcnn"] = "torch"
+    """Code that runs the networks; tcnn (relu on CUDA only) is tiny-cuda-nn, with which normals are not given."""
+    background_color: Literal["auto", "white", "black", "random"] = "auto"
+    """What is behind the scene. Auto: a random colour for each pixel in training and white in evaluation; white in
+    training too where alpha was composited over it by the dataparser."""
+    box_scale: float = 1.0
+    """Enlarges the scene box around its middle, for captures with more around the object than the dataparser's box."""
+    unbounded: Literal["auto", "yes", "no"] = "auto"
+    """Contract what lies outside the scene box into a shell around it; auto: if the images have neither alpha nor
+    masks."""
+    near_plane: float = 0.05
+    """Distance from the camera before which nothing is sampled."""
+    far_plane: float = 1000.0
+    """Distance from the camera beyond which nothing is sampled."""
+    samples_per_diagonal: int = 512
+    """Samples that a ray along the diagonal of the box would have in the end, were nothing skipped."""
+    double_samples_at: tuple[int, ...] = (500, 2000)
+    """Training steps at which samples become twice as dense: before the first, with two of them, they are a quarter."""
+    max_train_samples: int = 1 << 17
+    """Most samples in a training step; rays beyond are left out, which happens while little is known to be empty."""
+    skip_empty: bool = True
+    """Evaluate samples only in occupied cells and only as far as light reaches; off: all of them, for comparison."""
+    grid: GridBackend = "auto"
+    """What traverses the occupied cells: torch, or nerfacc's CUDA code; auto: nerfacc on CUDA where it is built."""
+    grid_resolution: int = 128
+    """Cells along the longest side of the occupancy grid."""
+    grid_refresh_every: int = 16
+    """Training steps between two refreshes of the occupancy grid."""
+    grid_warm_up_steps: int = 256
+    """Training steps in which each refresh covers all cells, in blocks of eight."""
+    min_transmittance: float = 1e-4
+    """Samples that less light than this reaches are left out."""
+    min_weight: float = 1e-4
+    """Samples that contribute less to a pixel are not shaded."""
+    bfloat16: bool = True
+    """On a CPU, run the networks in bfloat16 in training (evaluation is always in float32)."""
+    eval_num_rays_per_chunk: int = 1 << 13
+    """Rays rendered at once in evaluation."""
+
+
+class FinerNerfModel(Model):
+    """A density network and a colour network, sampled where an occupancy grid says that there is something.
+
+    Outputs in the normalised frame: rgb, depth (distance along the ray), accumulation, and in eval normals in [0, 1].
+    In training rgb is not blended with a background yet, and may hold fewer rays than were given: the first ones.
+
+    Raises:
+        InputError: a setting out of range, or a scene box without volume.
+    """
+
+    config: FinerNerfModelConfig
+    field: RadianceField
+    grid: DensityGrid
+    doublings_left: Tensor
+
+    def populate_modules(self) -> None:
+        super().populate_modules()
+        config = self.config
+        check_config(config)
+        self.metadata = self.kwargs.get("metadata") or {}
+        box = self.scene_box.aabb.to(torch.float32)
+        middle = box.mean(0)
+        box = middle + (box - middle) * config.box_scale
+        try:
+            contraction = Contraction(box) if self._is_unbounded() else None
+        except ValueError as error:
+            raise InputError(f"The scene box cannot be used: {error}; set the dataparser's scene scale.") from error
+        try:
+            self.field = RadianceField(
+                box,
+                network=self._network_config(),
+                contraction=contraction,
+                spatial_gradient=self._has_normals,
+                low_precision=config.bfloat16,
+            )
+            self.grid = choose_grid(config.grid, self.kwargs.get("device", "cpu"))(
+                self.field.box, config.grid_resolution, contraction=contraction, skip=config.skip_empty
+            )
+        except ValueError as error:
+            raise InputError(f"The model cannot be built: {error} (options --pipeline.model.*).") from error
+        self.finest_step = float((self.field.box[1] - self.field.box[0]).norm()) / config.samples_per_diagonal
+        self.register_buffer("doublings_left", torch.tensor(len(config.double_samples_at)))
+        self.image_metrics = ImageMetrics()
+        self.start_view = StartView()
+
+    def _network_config(self) -> CoordinateNetworkConfig:
+        config = self.config
+        return network_config(
+            config.activation,
+            encoding=config.encoding,
+            constants={name: getattr(config, name) for name in _CONSTANTS},
+            octaves=config.octaves,
+            normalization=config.normalization,
+            width=config.width,
+            hidden_layers=config.hidden_layers,
+            detach_scale=config.detach_scale,
+            implementation=config.implementation,
+        )
+
+    @property
+    def _has_normals(self) -> bool:
+        """Whether the networks' gradient with respect to the position is theirs."""
+        return not self.config.detach_scale and self.config.implementation == "torch"
+
+    def _is_unbounded(self) -> bool:
+        if self.config.unbounded != "auto":
+            return self.config.unbounded == "yes"
+        return bool(self.metadata.get("opaque", False))
+
+    # -- training ------------------------------------------------------------------------------------------------------
+
+    def get_param_groups(self) -> dict[str, list[Parameter]]:
+        """One group, named after the activation: each has a learning rate of its own."""
+        return {self.config.activation: list(self.field.parameters())}
+
+    def get_training_callbacks(
+        self, training_callback_attributes: TrainingCallbackAttributes
+    ) -> list[TrainingCallback]:
+        where = [TrainingCallbackLocation.AFTER_TRAIN_ITERATION]
+        return [TrainingCallback(where, self.after_step, update_every_num_iters=1)]
+
+    def after_step(self, step: int) -> None:
+        """Refresh the occupancy grid, or make samples denser, if it is time after training step `step`."""
+        config, done = self.config, step + 1
+        self.doublings_left.fill_(sum(at > done for at in config.double_samples_at))
+        if config.skip_empty and done % config.grid_refresh_every == 0:
+            self.grid.refresh(self.field.density_of_contracted, spread=done <= config.grid_warm_up_steps)
+
+    def get_loss_dict(
+        self, outputs: dict[str, Any], batch: dict[str, Any], metrics_dict: dict[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        rgb, image = outputs["rgb"], batch["image"].to(self.device)[: len(outputs["rgb"])]
+        if not self.training:
+            return {"rgb_loss": torch.nn.functional.mse_loss(rgb, self._over_background(image))}
+        background = self._training_background(image, has_mask="mask" in batch)
+        rgb = rgb + background * (1 - outputs["accumulation"])
+        return {"rgb_loss": torch.nn.functional.mse_loss(rgb, _over(image, background))}
+
+    def _training_background(self, image: Tensor, *, has_mask: bool) -> Tensor:
+        """Colours behind pixels. What is in front of all of them must be opaque: random colours allow nothing else."""
+        wanted = self.config.background_color
+        if wanted == "auto":
+            was_composited = image.shape[-1] == 3 and not has_mask and not self.metadata.get("opaque", False)
+            wanted = "white" if was_composited else "random"
+        if wanted == "random":
+            return torch.rand_like(image[:, :3])
+        return RGBRenderer.get_background_color(wanted, shape=image[:, :3].shape, device=image.device)
+
+    def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
+        rgb = outputs["rgb"].detach()
+        target = self._over_background(batch["image"].to(self.device)[: len(rgb)])
+        if self.training:
+            rgb = rgb + self._background(rgb) * (1 - outputs["accumulation"].detach())
+        error = torch.nn.functional.mse_loss(rgb, target)
+        return {"psnr": -10 * torch.log10(error.clamp(min=1e-10))}
+
+    # -- rendering -----------------------------------------------------------------------------------------------------
+
+    def _background(self, rgb: Tensor) -> Tensor:
+        """The background of evaluation, in the shape of some colours."""
+        wanted = self.config.background_color
+        colour: Literal["black", "white"] = "black" if wanted == "black" else "white"
+        return RGBRenderer.get_background_color(colour, shape=rgb.shape, device=rgb.device)
+
+    def _over_background(self, image: Tensor) -> Tensor:
+        return _over(image, self._background(image[..., :3]))
+
+    @property
+    def step_length(self) -> float:
+        """Distance between samples, normalised units (contracted ones where there is a contraction)."""
+        return self.finest_step * 2 ** int(self.doublings_left)
+
+    def render(self, origins: Tensor, directions: Tensor) -> PointRendering:
+        """What rays see; in training with jittered samples, and only of as many rays as a step may hold."""
+        config = self.config
+        jitter = torch.rand(len(origins), device=origins.device) if self.training else None
+        step = self.step_length
+        samples = self.grid.march(
+            origins, directions, step=step, near=config.near_plane, far=config.far_plane, jitter=jitter
+        )
+        if self.training:
+            rays, samples = first_rays(samples, len(origins), limit=config.max_train_samples)
+            origins, directions = origins[:rays], directions[:rays]
+        # A normalization that couples rows wants its batch whole.
+        in_waves = config.skip_empty and not (self.training and config.normalization in ("batch", "global", "cross"))
+        stop = (
+            StopSettings(config.min_transmittance, config.min_weight) if config.skip_empty else StopSettings(0.0, 0.0)
+        )
+        if not in_waves and self.training:
+            stop = replace(stop, first_wave=1 << 30, max_points=1 << 30)
+        return render_front_to_back(origins, directions, samples, self.field, step=step, stop=stop)
+
+    def get_outputs(self, ray_bundle: RayBundle | Cameras) -> dict[str, Any]:
+        if isinstance(ray_bundle, Cameras):
+            raise TypeError("finer-nerf renders rays; make them from the cameras with Cameras.generate_rays")
+        origins, directions = ray_bundle.origins.reshape(-1, 3), ray_bundle.directions.reshape(-1, 3)
+        seen = self.render(origins, directions)
+        if self.training:
+            return {"rgb": seen.rgb, "accumulation": seen.accumulation, "depth": seen.depth}
+        outputs = {
+            "rgb": (seen.rgb + self._background(seen.rgb) * (1 - seen.accumulation)).clamp(0, 1),
+            "depth": seen.depth,
+            "accumulation": seen.accumulation.clamp(0, 1),
+        }
+        if self._has_normals:
+            outputs["normals"] = (self._normals(origins, directions, seen) + 1) / 2
+        return {name: value.reshape(*ray_bundle.origins.shape[:-1], -1) for name, value in outputs.items()}
+
+    def _normals(self, origins: Tensor, directions: Tensor, seen: PointRendering) -> Tensor:
+        """The field's normal where each ray sees most, zero where it sees nothing: one point a ray, which is cheap."""
+        hit = (seen.accumulation[:, 0] > 0.5).nonzero()[:, 0]
+        normals = torch.zeros_like(origins)
+        normals[hit] = self.field.normal(origins[hit] + directions[hit] * seen.peak[hit])
+        return normals
+
+    def get_image_metrics_and_images(
+        self, outputs: dict[str, Tensor], batch: dict[str, Any]
+    ) -> tuple[dict[str, float], dict[str, Tensor]]:
+        target = self._over_background(batch["image"].to(outputs["rgb"].device))
+        images = {
+            "img": torch.cat([target, outputs["rgb"]], dim=1),
+            "accumulation": colormaps.apply_colormap(outputs["accumulation"]),
+            "depth": colormaps.apply_depth_colormap(outputs["depth"], accumulation=outputs["accumulation"]),
+        }
+        if "normals" in outputs:
+            images["normals"] = outputs["normals"]
+        return self.image_metrics(outputs["rgb"], target), images
+
+    # -- surface -------------------------------------------------------------------------------------------------------
+
+    def surface_aabb(self) -> Tensor:
+        """Box of the occupied cells inside the scene box, (2, 3), normalised frame."""
+        found, contraction = self.grid.occupied_aabb(), self.field.contraction
+        box = self.field.box if contraction is None else contraction.inner_box
+        return torch.stack([torch.maximum(found[0], box[0]), torch.minimum(found[1], box[1])])
+
+    def surface_level(self) -> float:
+        """Density at which half of the light is stopped within one cell of the occupancy grid."""
+        return math.log(2) / self.grid.edge
+
+
+def _over(image: Tensor, background: Tensor) -> Tensor:
+    """An image with straight alpha over a background; one without alpha as it is."""
+    if image.shape[-1] == 3:
+        return image
+    return image[..., :3] * image[..., 3:] + background * (1 - image[..., 3:])
+
+
+def first_rays(samples: Samples, num_rays: int, *, limit: int) -> tuple[int, Samples]:
+    """As many of the first rays as hold at most `limit` samples together, one at least, and their samples."""
+    if len(samples) <= limit:
+        return num_rays, samples
+    rays = max(1, int(samples.ray[limit]))
+    return rays, samples.select((samples.ray < rays).nonzero()[:, 0])
+
+
+def check_config(config: FinerNerfModelConfig) -> None:
+    """Raise InputError for the first setting that cannot be used, with its name and range."""
+    prefix = "--pipeline.model."
+    minima: dict[str, float] = {
+        "samples_per_diagonal": 8,
+        "max_train_samples": 1024,
+        "grid_refresh_every": 1,
+        "grid_warm_up_steps": 0,
+        "near_plane": 0,
+    }
+    for name, least in minima.items():
+        if not getattr(config, name) >= least:
+            raise InputError(f"{prefix}{name.replace('_', '-')} must be at least {least}, got {getattr(config, name)}.")
+    for name in ("min_transmittance", "min_weight"):
+        if not 0 <= getattr(config, name) < 1:
+            option = f"{prefix}{name.replace('_', '-')}"
+            raise InputError(f"{option} must be at least 0 and below 1, got {getattr(config, name)}.")
+    if (
+        list(config.double_samples_at) != sorted(config.double_samples_at)
+        or min(config.double_samples_at, default=0) < 0
+    ):
+        raise InputError(f"{prefix}double-samples-at must be steps in ascending order, none below 0.")
+    if not config.far_plane > config.near_plane:
+        raise InputError(f"{prefix}far-plane must lie beyond {prefix}near-plane.")
+    if not (math.isfinite(config.box_scale) and config.box_scale > 0):
+        raise InputError(f"{prefix}box-scale must be positive, got {config.box_scale}.")

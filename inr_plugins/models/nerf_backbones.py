@@ -1,0 +1,65 @@
+"""What each activation wants around it in a radiance field: encoding, constants, learning rate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from inr_plugins.networks.activations import ActivationName
+from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """The set-up of one activation.
+
+    Attributes:
+        lr: Adam's learning rate at the first step.
+        encoding: of positions; an encoded position goes with an encoded direction.
+        settings: constants of the activation that differ from its own (image) defaults.
+    """
+
+    lr: float
+    encoding: Literal["identity", "positional"] = "identity"
+    settings: Mapping[str, float] = field(default_factory=dict)
+
+
+BACKBONES: dict[ActivationName, Backbone] = {
+    "relu": Backbone(lr=5e-4, encoding="positional"),
+    "softplus": Backbone(lr=5e-4, encoding="positional"),
+    "sine": Backbone(lr=2e-4),
+    "gauss": Backbone(lr=2e-4),
+    "wavelet": Backbone(lr=4e-4),
+    "finer-sine": Backbone(lr=2e-4),
+    "finer-gauss": Backbone(lr=2e-4, settings={"first_bias": 1 / math.sqrt(3)}),
+    "finer-wavelet": Backbone(lr=2e-4, settings={"first_bias": 1.0}),
+}
+
+
+def network_config(
+    activation: ActivationName,
+    *,
+    encoding: Literal["auto", "identity", "positional", "fourier"] = "auto",
+    constants: Mapping[str, float | None],
+    **shape: Any,
+) -> CoordinateNetworkConfig:
+    """The network of an activation with its own set-up, where nothing else is asked for.
+
+    Args:
+        activation: which one.
+        encoding: of positions; "auto" takes the activation's own.
+        constants: omega, scale, carrier, first_bias; None takes the activation's own.
+        shape: all else of CoordinateNetworkConfig: width, hidden_layers, normalization and so on.
+
+    Raises:
+        ValueError: there is no such activation.
+    """
+    if activation not in BACKBONES:
+        raise ValueError(f"unknown activation {activation!r}: choose one of {', '.join(BACKBONES)}")
+    own = BACKBONES[activation]
+    settings: dict[str, Any] = {name: own.settings.get(name) if v is None else v for name, v in constants.items()}
+    return CoordinateNetworkConfig(
+        activation=activation, encoding=own.encoding if encoding == "auto" else encoding, **settings, **shape
+    )

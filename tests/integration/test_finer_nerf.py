@@ -1,0 +1,91 @@
+"""The shipped finer-nerf preset through its own trainer and datamanager, and what can be done with its run."""
+
+import copy
+import json
+
+import pytest
+import torch
+import trimesh
+from inr_plugins.method_configs.finer_nerf import finer_nerf
+
+from inr_plugins.cli import mesh
+from inr_plugins.engine import checkpoints
+from inr_plugins.engine.rng import seed_all
+from inr_plugins.engine.run import load_run
+
+ACTIVATION = "finer-sine"
+
+
+def small_config(data, output):
+    config = copy.deepcopy(finer_nerf.config)
+    manager, model = config.pipeline.datamanager, config.pipeline.model
+    manager.data, manager.train_num_rays_per_batch, manager.train_view_stride = data, 256, 3
+    model.width, model.hidden_layers, model.omega = 32, 2, 10.0
+    model.samples_per_diagonal, model.double_samples_at = 96, (12, 30)
+    model.grid_resolution, model.grid_refresh_every, model.grid_warm_up_steps = 16, 4, 16
+    config.optimizers[ACTIVATION]["optimizer"].lr = 2e-3
+    config.vis, config.output_dir, config.final_eval_images = "tensorboard", output, 0
+    config.machine.device_type = "cpu"
+    return config
+
+
+def train(config, steps, load_dir=None):
+    config.max_num_iterations, config.load_dir = steps, load_dir
+    config.set_timestamp()
+    config.save_config()
+    seed_all(config.machine.seed)
+    trainer = config.setup(local_rank=0, world_size=1)
+    trainer.setup()
+    trainer.train()
+    return trainer
+
+
+@pytest.mark.parametrize("stop", [9, 18])
+def test_stopping_and_going_on_gives_the_same_bits(knot, tmp_path, stop):
+    """In the grid's warm-up, and after it with denser samples."""
+    total = 26
+
+    def config(name):
+        each = small_config(knot, tmp_path / name)
+        # As of a run that was interrupted: the length of the whole.
+        each.optimizers[ACTIVATION]["scheduler"].max_steps = total
+        return each
+
+    straight = train(config("straight"), total)
+    first = train(config("first"), stop)
+    second = train(config("second"), total - stop, load_dir=first.checkpoint_dir)
+    states = [checkpoints.read_newest_checkpoint(each.checkpoint_dir)[0] for each in (straight, second)]
+    expected, actual = states
+    assert expected["step"] == actual["step"] == total - 1
+    assert expected["pipeline"].keys() == actual["pipeline"].keys()
+    for name, value in expected["pipeline"].items():
+        assert torch.equal(value, actual["pipeline"][name]), name
+
+
+@pytest.fixture(scope="module")
+def run(knot, tmp_path_factory):
+    trainer = train(small_config(knot, tmp_path_factory.mktemp("run")), 60)
+    return trainer
+
+
+def test_the_learning_rate_has_fallen_to_a_tenth_when_the_run_ends(run):
+    assert run.optimizers.optimizers[ACTIVATION].param_groups[0]["lr"] == pytest.approx(2e-4)
+
+
+def test_a_run_is_evaluated_on_all_test_views_and_trained_on_every_third(run):
+    opened = load_run(run.base_dir, device="cpu", test_mode="test")
+    assert len(opened.pipeline.datamanager.train_dataset) == 4
+    assert len(opened.pipeline.datamanager.eval_dataset) == 2
+    metrics = opened.pipeline.get_average_eval_image_metrics()
+    assert metrics["psnr"] > 9
+    assert opened.pipeline.model.step_length == run.pipeline.model.step_length
+
+
+def test_a_run_gives_a_mesh(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("INR_LPIPS", "off")
+    output = tmp_path / "mesh.ply"
+    # This short training has dense fog only, hence the level.
+    arguments = [str(run.base_dir), "--output", str(output), "--resolution", "24", "--device", "cpu", "--level", "1"]
+    assert mesh.main(arguments) == 0
+    assert len(trimesh.load(output).faces) > 20
+    assert json.loads((tmp_path / "mesh.ply.json").read_text())["field"] == "density"
