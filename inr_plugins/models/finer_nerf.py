@@ -302,8 +302,8 @@ class FinerNerfModel(Model):
         return torch.stack([torch.maximum(found[0], box[0]), torch.minimum(found[1], box[1])])
 
     def surface_level(self) -> float:
-        """Density at which half of the light is stopped within one cell of the occupancy grid."""
-        return math.log(2) / self.grid.edge
+        """Density at which a cell of the occupancy grid counts as occupied: what is fainter is not rendered either."""
+        return self.grid.empty_density
 
 
 def _over(image: Tensor, background: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -252,6 +253,9 @@ class CoordinateNetwork(nn.Module):
         for i, (layer, norm) in enumerate(zip(self.layers[:-1], self.norms, strict=True)):
             if i in self.skips:
                 h = torch.cat([h, encoded.to(h.dtype)], -1)
-            h = self.activation(norm(layer(h)))
+            # Positions do not survive eight bits of mantissa: the first layer computes in the precision of its input.
+            exact = i == 0 and h.dtype == layer.weight.dtype
+            with torch.autocast(h.device.type, enabled=False) if exact else nullcontext():
+                h = self.activation(norm(layer(h)))
         out = self.layers[-1](h)
         return out.real if out.is_complex() else out

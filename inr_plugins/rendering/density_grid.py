@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from inr_plugins.rendering.bent_rays import SpaceContraction, march_contracted
 from inr_plugins.rendering.ray_march import OccupancyGrid, Samples, march
@@ -108,10 +109,14 @@ class DensityGrid(nn.Module):
 
     @property
     def cells(self) -> OccupancyGrid:
-        """The occupied cells as the ray marcher wants them; made again when densities have changed."""
+        """The occupied cells and their neighbours, as the ray marcher wants them; made again when densities change.
+
+        What is never sampled is never learnt: without the neighbours a part that was taken for empty too early stays
+        a gap for good, and surfaces cannot move.
+        """
         state = (self.density._version, self.skip)
         if self._cells is None or self._cells[0] is not self.density or self._cells[1] != state:
-            self._cells = (self.density, state, OccupancyGrid(self.origin, self.edge, self.occupied))
+            self._cells = (self.density, state, OccupancyGrid(self.origin, self.edge, _grown(self.occupied)))
         return self._cells[2]
 
     def occupied_aabb(self) -> Float[Tensor, "2 3"]:
@@ -190,6 +195,11 @@ class DensityGrid(nn.Module):
             far=far,
             jitter=jitter,
         )
+
+
+def _grown(occupied: Bool[Tensor, "x y z"]) -> Bool[Tensor, "x y z"]:
+    """The cells and their 26 neighbours."""
+    return F.max_pool3d(occupied.float()[None, None], 3, stride=1, padding=1)[0, 0] > 0
 
 
 def _unravel(flat: Int[Tensor, "*n"], shape: tuple[int, ...]) -> Int[Tensor, "*n 3"]:

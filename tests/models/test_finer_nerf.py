@@ -67,7 +67,7 @@ def train(model, optimizer, first, last):
 @pytest.fixture(scope="module")
 def trained():
     model = make()
-    return model, train(model, optimizer_of(model), 0, 90)
+    return model, train(model, optimizer_of(model), 0, 300)
 
 
 def test_training_lowers_the_loss_and_beats_an_image_of_one_colour(trained):

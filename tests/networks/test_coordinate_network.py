@@ -112,6 +112,19 @@ def test_bfloat16_stays_near_float32(activation, norm, encoding):
     assert (low.float() - exact).pow(2).mean().sqrt() < 0.5 * exact.std() + 0.02
 
 
+def test_positions_keep_their_precision_under_bfloat16():
+    torch.manual_seed(0)
+    network = CoordinateNetworkConfig(activation="finer-sine", width=32, hidden_layers=2).build(3, 1)
+    # Nearer to each other than bfloat16 can tell.
+    x = torch.tensor([[0.5, 0.5, 0.5], [0.5009, 0.5009, 0.5009]])
+    assert torch.equal(x[0].bfloat16(), x[1].bfloat16())
+    with torch.autocast("cpu", torch.bfloat16):
+        low = network.activation(network.layers[0](x))
+        first, second = network(x).float()
+    assert torch.equal(low[0], low[1])
+    assert (first - second).abs() > 1e-4
+
+
 @pytest.mark.parametrize("activation", COMPLEX)
 @pytest.mark.parametrize("norm", [name for name in NORMS if name != "none"])
 def test_complex_activations_refuse_normalization(activation, norm):
