@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 import torch
 from rich.console import Console
@@ -43,11 +43,7 @@ class NaiveFinerSine(nn.Module):
 
 
 def layer_names() -> list[str]:
-    """The rows of the table; those with a normalization only where the package has them."""
-    try:
-        import inr_plugins.networks.normalizations  # noqa: F401
-    except ModuleNotFoundError:
-        return [*get_args(ActivationName), NAIVE]
+    """The rows of the table."""
     return [*get_args(ActivationName), NAIVE, *(f"finer-sine + {norm} norm" for norm in NORMALIZED)]
 
 
@@ -55,7 +51,7 @@ def make_layer(name: str, rows: int, width: int) -> Callable[[], None]:
     """One forward and backward of the named layer."""
     torch.manual_seed(0)
     backbone = "finer-sine" if name.startswith("finer-sine") else name
-    activation = make_activation(ActivationSettings(backbone))  # type: ignore[arg-type]
+    activation = make_activation(ActivationSettings(cast(ActivationName, backbone)))
     width = activation.hidden_width(width)
     dtype = torch.complex64 if activation.is_complex else torch.float32
     linear = nn.Linear(width, width, dtype=dtype)

@@ -71,7 +71,10 @@ def solid_angle_winding(mesh, points):
     """Winding numbers as sums of signed solid angles (Van Oosterom and Strackee 1983)."""
     a, b, c = (mesh.vertices[mesh.faces[:, k]][None] - points[:, None] for k in range(3))
     la, lb, lc = (np.linalg.norm(side, axis=-1) for side in (a, b, c))
-    dot = lambda u, v: (u * v).sum(axis=-1)  # noqa: E731
+
+    def dot(u, v):
+        return (u * v).sum(axis=-1)
+
     over = dot(a, np.cross(b, c))
     under = la * lb * lc + dot(a, b) * lc + dot(b, c) * la + dot(c, a) * lb
     return (2 * np.arctan2(over, under)).sum(axis=1) / (4 * math.pi)
