@@ -1,11 +1,12 @@
-"""Removing floating pieces from a mesh, and thinning it out."""
+"""Removing floating pieces, degenerate and duplicate faces from a mesh, and thinning it out."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.mesh import Mesh, from_open3d, select_faces, to_open3d
@@ -52,6 +53,76 @@ def keep_largest_component(mesh: Mesh) -> tuple[Mesh, int]:
     if len(faces) == 1:
         return mesh, 0
     return select_faces(mesh, labels == faces.argmax()), len(faces) - 1
+
+
+def drop_degenerate_faces(mesh: Mesh) -> tuple[Mesh, int]:
+    """The mesh without faces that have two corners in the same place, and how many went.
+
+    Where the field equals the level at a lattice point, marching cubes puts several vertices there, one for each edge.
+    Leaving out the faces between them would open cracks: their neighbours would end at different vertices. So edges
+    without length are collapsed, to the vertex of the lowest number, which makes those faces vanish and their
+    neighbours meet: every closed surface stays closed. Vertices that only happen to coincide, such as where two sheets
+    touch, are not merged. Nothing moves. A face of three different points in a line has no area either, but stays:
+    its middle point would be left in the middle of the neighbour's edge.
+
+    Raises:
+        InputError: every face is degenerate.
+    """
+    import trimesh
+
+    edges = np.concatenate([mesh.faces[:, [0, 1]], mesh.faces[:, [1, 2]], mesh.faces[:, [2, 0]]])
+    short = edges[(mesh.vertices[edges[:, 0]] == mesh.vertices[edges[:, 1]]).all(axis=1)]
+    if len(short) == 0:
+        return mesh, 0
+    labels = trimesh.graph.connected_component_labels(short, node_count=len(mesh.vertices))
+    _, first, group = np.unique(labels, return_index=True, return_inverse=True)
+    faces = first[group.reshape(-1)][mesh.faces]
+    a, b, c = faces.T
+    keep = (a != b) & (b != c) & (c != a)
+    if not keep.any():
+        raise InputError(f"All {len(keep)} faces of the mesh are degenerate: each has two corners in the same place.")
+    return select_faces(replace(mesh, faces=faces), keep), int((~keep).sum())
+
+
+def drop_duplicate_faces(mesh: Mesh) -> tuple[Mesh, int]:
+    """The mesh with one face, the first, of those that join the same three vertices in any order; how many went.
+
+    Two faces back to back whose edges belong to no other face enclose nothing, and both go: one of them left alone
+    would be an open scrap where the mesh was closed.
+
+    Raises:
+        InputError: nothing but such pairs.
+    """
+    corners = np.sort(mesh.faces, axis=1)
+    order = np.lexsort(corners.T)
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = (np.diff(corners[order], axis=0) != 0).any(axis=1)
+    if new.all():
+        return mesh, 0
+    group = np.empty(len(order), dtype=np.int64)
+    group[order] = np.cumsum(new) - 1
+    keep = np.zeros(len(order), dtype=bool)
+    keep[order[new]] = True  # lexsort is stable: the first of its group
+    keep &= ~_closed_pairs(mesh, group)
+    if not keep.any():
+        raise InputError(f"All {len(keep)} faces of the mesh lie back to back in pairs, which enclose nothing.")
+    return select_faces(mesh, keep), int((~keep).sum())
+
+
+def _closed_pairs(mesh: Mesh, group: Int[np.ndarray, " f"]) -> Bool[np.ndarray, " f"]:
+    """The faces of groups that are two opposite faces, with edges that no other face has.
+
+    Args:
+        mesh: the mesh.
+        group: number of the group of faces with the same three vertices that each face belongs to.
+    """
+    edges = np.sort(mesh.faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
+    _, edge, users = np.unique(edges @ [len(mesh.vertices), 1], return_inverse=True, return_counts=True)
+    alone = (users[edge.reshape(-1, 3)] == 2).all(axis=1)
+    a, b, c = mesh.faces.T
+    parity = np.sign(b - a) * np.sign(c - b) * np.sign(c - a)
+    opposite = np.bincount(group, weights=parity)[group] == 0
+    return alone & opposite & (np.bincount(group)[group] == 2)
 
 
 def decimate(mesh: Mesh, *, max_faces: int) -> Mesh:

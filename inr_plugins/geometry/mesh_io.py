@@ -1,7 +1,9 @@
-"""Writing meshes as PLY, OBJ or GLB with a JSON sidecar, so that a file is either complete or not there.
+"""Writing meshes as PLY, OBJ, GLB or STL with a JSON sidecar, so that a file is either complete or not there.
 
 Positions are written as they are: no axis is swapped, in any format. Positions keep float64 in PLY and ten digits in
-OBJ; GLB has float32 only.
+OBJ; GLB and STL have float32 only, that is seven digits: far from the origin, small meshes lose detail. STL has neither
+colours nor shared vertices: readers must merge equal positions to know which triangles are neighbours. A texture goes
+into a GLB only.
 """
 
 from __future__ import annotations
@@ -16,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from inr_plugins.errors import InputError
-from inr_plugins.geometry.glb import encode_glb
-from inr_plugins.geometry.mesh import Mesh
+from inr_plugins.geometry.glb import encode_glb, encode_textured_glb
+from inr_plugins.geometry.mesh import Mesh, face_normals
+from inr_plugins.geometry.texture import TexturedMesh
 
 
 def sidecar_path(path: Path) -> Path:
@@ -25,15 +28,18 @@ def sidecar_path(path: Path) -> Path:
     return path.with_name(path.name + ".json")
 
 
-def check_output(path: Path, *, overwrite: bool) -> None:
+def check_output(path: Path, *, overwrite: bool, textured: bool = False) -> None:
     """Refuse an output that could not be written at the end, before any work is done.
 
     Raises:
-        InputError: unknown extension, a folder of that name, or an existing file without `overwrite`.
+        InputError: unknown extension, an extension other than .glb for a textured mesh, a folder of that name, or an
+            existing file without `overwrite`.
     """
     if path.suffix.lower() not in WRITERS:
         known = ", ".join(sorted(WRITERS))
         raise InputError(f"--output {path}: the extension must be one of {known}.")
+    if textured and path.suffix.lower() != TEXTURED:
+        raise InputError(f"--output {path}: a texture can only be written into a {TEXTURED}; change the extension.")
     if path.is_dir():
         raise InputError(f"--output {path} is a folder; name a file in it, such as {path.name}/mesh.ply.")
     if not overwrite:
@@ -42,7 +48,7 @@ def check_output(path: Path, *, overwrite: bool) -> None:
                 raise InputError(f"{existing} exists already; pass --overwrite or another --output.")
 
 
-def write_mesh(mesh: Mesh, path: Path, *, sidecar: Mapping[str, Any], overwrite: bool = False) -> None:
+def write_mesh(mesh: Mesh | TexturedMesh, path: Path, *, sidecar: Mapping[str, Any], overwrite: bool = False) -> None:
     """Write the mesh in the format of the path's extension, and `sidecar` as JSON beside it.
 
     Both files are complete before either gets its name; on any error, and on Ctrl-C, what was there before stays.
@@ -51,10 +57,11 @@ def write_mesh(mesh: Mesh, path: Path, *, sidecar: Mapping[str, Any], overwrite:
         InputError: as `check_output`.
         OSError: the folder cannot be written, or the disk is full.
     """
-    check_output(path, overwrite=overwrite)
+    check_output(path, overwrite=overwrite, textured=isinstance(mesh, TexturedMesh))
     path.parent.mkdir(parents=True, exist_ok=True)
     description = json.dumps(dict(sidecar), indent=2, allow_nan=False) + "\n"
-    contents = {path: WRITERS[path.suffix.lower()](mesh), sidecar_path(path): description.encode()}
+    encoded = encode_textured_glb(mesh) if isinstance(mesh, TexturedMesh) else WRITERS[path.suffix.lower()](mesh)
+    contents = {path: encoded, sidecar_path(path): description.encode()}
     partial = {target: target.with_name(f".{target.name}.{os.getpid()}.partial") for target in contents}
     try:
         for target, data in contents.items():
@@ -123,5 +130,25 @@ def _lines(form: str, rows: np.ndarray) -> str:
     return "".join(f"{form % tuple(row)}\n" for row in rows.tolist())
 
 
-WRITERS: dict[str, Callable[[Mesh], bytes]] = {".ply": encode_ply, ".obj": encode_obj, ".glb": encode_glb}
+def encode_stl(mesh: Mesh) -> bytes:
+    """Binary STL: for each face its unit normal (0 0 0 where it has no area) and its corners, all float32."""
+    normals = face_normals(mesh)
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    faces = np.zeros(len(mesh.faces), dtype=[("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
+    faces["normal"] = normals / np.where(length > 0, length, 1.0)
+    faces["corners"] = mesh.vertices[mesh.faces]
+    # Eighty bytes that must not begin with "solid", by which readers know the text format.
+    header = b"binary STL of inr-plugins".ljust(80)
+    return header + np.uint32(len(faces)).astype("<u4").tobytes() + faces.tobytes()
+
+
+WRITERS: dict[str, Callable[[Mesh], bytes]] = {
+    ".ply": encode_ply,
+    ".obj": encode_obj,
+    ".glb": encode_glb,
+    ".stl": encode_stl,
+}
 """Encoder of each file extension."""
+
+TEXTURED = ".glb"
+"""The extension that holds a texture."""
