@@ -14,7 +14,9 @@ PACKAGE = "inr_plugins"
 
 # The arrows of the architecture: what each layer may import of the others.
 ARROWS = {
-    "cli": {"models", "data", "geometry", "metrics", "engine"},
+    "cli": {"bench", "evaluation", "models", "data", "fields", "geometry", "metrics", "engine"},
+    "bench": {"engine", "metrics"},
+    "evaluation": {"engine", "geometry", "metrics"},
     # Models name networks in their settings only; what they hold are fields.
     "models": {"fields", "networks", "rendering", "losses", "metrics", "viewer", "engine"},
     "viewer": {"geometry"},
@@ -45,6 +47,7 @@ HEAVY = {
     "tinycudann",
     "torchmetrics",
     "trimesh",
+    "xatlas",
 }
 
 

@@ -1,4 +1,4 @@
-"""From a trained model to numpy: which surface its field has, where to look for it, and what colour it is.
+"""From a trained model to numpy: which surface its field has, at which level, as a function of numpy points.
 
 The geometry layer knows arrays only; here torch fields in the normalised frame become functions of numpy points.
 """
@@ -14,11 +14,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from inr_plugins.cli.field_cells import Crossings, is_held
+from inr_plugins.cli.mesh_region import Region, torch_box
 from inr_plugins.errors import InputError
-from inr_plugins.fields.protocol import ColourField, DensityField, OccupancyField, SDFField
-from inr_plugins.geometry.frames import Similarity
+from inr_plugins.fields.protocol import CellBounds, DensityField, OccupancyField, SDFField
+from inr_plugins.fields.stock import stock_field
+from inr_plugins.geometry.block_lattice import BlockChoice, ByDistance, ByPredicate, BySamples
 from inr_plugins.geometry.isosurface import Inside
-from inr_plugins.geometry.lattice import Lattice, Progress, ScalarFunction, check_box
+from inr_plugins.geometry.lattice import ScalarFunction
 from inr_plugins.geometry.level import density_level
 
 # A density should be opaque over this fraction of the box's longest side: two steps of the default resolution.
@@ -30,132 +33,159 @@ class FieldSurface:
     """The scalar of a field whose level set is the surface.
 
     Attributes:
+        field: the field itself, for colours.
         kind: "sdf", "occupancy" or "density".
         inside: which side of the level is solid.
         values: the scalar (n,) at points (n, 3) of the normalised frame.
         convention: the level that the kind itself implies; None for a density, which has none.
+        cells: what the model knows of its values, cell by cell; None where it knows nothing.
     """
 
+    field: Any
     kind: str
     inside: Inside
     values: Callable[[Float[Tensor, "n 3"]], Float[Tensor, " n"]]
     convention: float | None
+    cells: CellBounds | None
 
 
 def find_surface(model: Any) -> FieldSurface:
     """The surface the model's field answers for: a signed distance before an occupancy before a density.
 
+    A model of nerfstudio's own is asked through `fields.stock`.
+
     Raises:
         InputError: the model has no field, or the field answers none of them.
     """
     field = getattr(model, "field", None)
+    cells = model.surface_cells() if hasattr(model, "surface_cells") else None
     if isinstance(field, SDFField):
-        return FieldSurface("sdf", "below", field.sdf, 0.0)
+        return FieldSurface(field, "sdf", "below", field.sdf, 0.0, cells)
     if isinstance(field, OccupancyField):
-        return FieldSurface("occupancy", "above", field.occupancy, 0.5)
-    if isinstance(field, DensityField):
-        return FieldSurface("density", "above", field.density, None)
-    raise InputError(
-        f"The field of the run's {type(model).__name__} answers none of density, sdf and occupancy, so it has no "
-        "surface to extract; give a run of an inr-plugins method."
-    )
-
-
-def surface_level(surface: FieldSurface, model: Any, values: Float[np.ndarray, "nx ny nz"]) -> tuple[float, str]:
-    """The level to draw the surface at when the user gives none, and in words where it comes from."""
-    if surface.convention is not None:
-        return surface.convention, f"convention of {surface.kind}"
-    if hasattr(model, "surface_level"):
-        return float(model.surface_level()), "the model's surface level"
-    length = float(np.ptp(model_box(model), axis=0).max()) * _OPAQUE_FRACTION
-    return density_level(values, length=length), "best split of the sampled opacities into empty and solid"
-
-
-def model_box(model: Any) -> Float[np.ndarray, "2 3"]:
-    """The box, in the normalised frame, that holds the model's surface: its own tight one, else the scene box.
-
-    Raises:
-        InputError: the box has no volume.
-    """
-    box = model.surface_aabb() if hasattr(model, "surface_aabb") else model.scene_box.aabb
-    return check_box(box.detach().cpu().double().numpy(), name="run's scene box")
-
-
-def plan_lattice(
-    model: Any, dataset_to_normalised: Similarity, *, resolution: int, crop: Float[np.ndarray, "2 3"] | None
-) -> tuple[Lattice, Similarity]:
-    """The lattice to sample and the map from its frame to the normalised one.
-
-    Without a crop the lattice fills the model's box and lies in the normalised frame. A crop is a box in the dataset's
-    frame, which the normalised frame may see turned, so then the lattice lies in the dataset's frame: the cuts are
-    where the user put them. It is shrunk to the part of the crop that the model's box can reach.
-
-    Raises:
-        InputError: a box without volume, a crop outside the model's box, or a resolution below 2.
-    """
-    box = model_box(model)
-    if crop is None:
-        return Lattice.for_box(box, resolution=resolution), Similarity.identity()
-    crop = check_box(crop, name="--aabb")
-    reach = dataset_to_normalised.inverse().bounding_box(box)
-    common = np.stack([np.maximum(crop[0], reach[0]), np.minimum(crop[1], reach[1])])
-    if (common[1] <= common[0]).any():
+        return FieldSurface(field, "occupancy", "above", field.occupancy, 0.5, cells)
+    if not isinstance(field, DensityField):
+        field = stock_field(model)
+    if field is None:
         raise InputError(
-            f"--aabb {crop.ravel().tolist()} lies outside the scene, which reaches from {reach[0].round(4).tolist()} "
-            f"to {reach[1].round(4).tolist()} in the dataset's frame."
+            f"The field of the run's {type(model).__name__} answers none of density, sdf and occupancy, so it has no "
+            "surface to extract; give a run of an inr-plugins method, or of one of nerfstudio's with a radiance field."
         )
-    return Lattice.for_box(common, resolution=resolution), dataset_to_normalised
+    return FieldSurface(field, "density", "above", field.density, None, cells)
+
+
+def cells_within(cells: CellBounds | None, region: Region) -> CellBounds | None:
+    """The cells, if what they say holds in all of the region."""
+    if cells is None:
+        return None
+    box, held = region.to_normalised.bounding_box(region.box), cells.box.detach().cpu().double().numpy()
+    if region.limit is not None:
+        box = np.stack([np.maximum(box[0], region.limit[0]), np.minimum(box[1], region.limit[1])])
+    slack = 1e-5 * float(np.ptp(held, axis=0).max())
+    return cells if (box[0] >= held[0] - slack).all() and (box[1] <= held[1] + slack).all() else None
 
 
 def numpy_function(
-    surface: FieldSurface, to_normalised: Similarity, box: Float[np.ndarray, "2 3"], *, device: torch.device | str
+    surface: FieldSurface, region: Region, cells: CellBounds | None, *, device: torch.device | str
 ) -> ScalarFunction:
-    """The field's scalar as a function of numpy points in the lattice's frame, empty outside `box` (normalised frame).
+    """The field's scalar as a function of numpy points in the region's frame, empty outside its limit and its cells.
 
     A lattice in the dataset's frame may reach past the model's box, where a field promises nothing. A signed distance
-    is intersected with the box (the larger of the two distances); a density or occupancy is zero there.
+    is intersected with the box (the larger of the two distances); a density or occupancy is zero there, and where the
+    model holds nothing.
     """
-    low, high = (torch.as_tensor(corner, dtype=torch.float32, device=device) for corner in box)
+    limit = None if region.limit is None else torch_box(region.limit, device)
     # Points on the box's faces are inside whatever their rounding.
-    slack = 1e-5 * float(np.ptp(box, axis=0).max())
+    slack = 0.0 if region.limit is None else 1e-5 * float(np.ptp(region.limit, axis=0).max())
 
     def values(points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
-        x = torch.as_tensor(to_normalised.points(points), dtype=torch.float32, device=device)
+        x = torch.as_tensor(region.to_normalised.points(points), dtype=torch.float32, device=device)
         with torch.no_grad():
-            found = surface.values(x).float()
-            beyond = torch.maximum(low - x, x - high).amax(dim=-1)
             if surface.kind == "sdf":
-                found = torch.where(beyond > slack, torch.maximum(found, beyond), found)
-            else:
-                found = torch.where(beyond > slack, torch.zeros_like(found), found)
+                found = surface.values(x).float()
+                if limit is not None:
+                    beyond = torch.maximum(limit[0] - x, x - limit[1]).amax(dim=-1)
+                    found = torch.where(beyond > slack, torch.maximum(found, beyond), found)
+                return found.cpu().numpy()
+            asked = torch.ones(len(x), dtype=torch.bool, device=x.device)
+            if limit is not None:
+                asked &= (torch.maximum(limit[0] - x, x - limit[1]) <= slack).all(dim=-1)
+            if cells is not None:
+                asked &= is_held(cells, x)
+            found = torch.zeros(len(x), device=x.device)
+            found[asked] = surface.values(x[asked]).float()
         return found.cpu().numpy()
 
     return values
 
 
-def vertex_colours(
-    field: ColourField,
+def surface_level(
+    surface: FieldSurface, model: Any, coarse: Float[np.ndarray, " n"], *, side: float
+) -> tuple[float, str]:
+    """The level to draw the surface at when the user gives none, and in words where it comes from.
+
+    Args:
+        surface: what is extracted.
+        model: asked for a level of its own.
+        coarse: values at coarse samples that training views saw.
+        side: longest side of the model's box, normalised units.
+    """
+    if surface.convention is not None:
+        return surface.convention, f"convention of {surface.kind}"
+    if hasattr(model, "surface_level"):
+        return float(model.surface_level()), "the model's surface level"
+    level = density_level(coarse, length=side * _OPAQUE_FRACTION)
+    return level, "best split of the sampled opacities into empty and solid"
+
+
+def choose_blocks(
+    surface: FieldSurface, region: Region, cells: CellBounds | None, *, level: float
+) -> tuple[BlockChoice, int, str]:
+    """Which blocks of the lattice to look into, cells along a block's side, and in words why these.
+
+    A distance bounds itself; a model that knows bounds of its field loses nothing by them; any other field is sampled
+    at the corners and middles of small blocks, between which something thin can be missed.
+    """
+    if surface.kind == "sdf":
+        return ByDistance(), 8, "blocks no farther from the surface than their distance says"
+    if cells is not None:
+        may_cross = Crossings(cells, region.to_normalised, level=level)
+        return ByPredicate(may_cross), 8, "blocks that the model's own bounds leave open"
+    return BySamples(), 4, "blocks around which the samples change sides, and their neighbours"
+
+
+def field_normals(
+    surface: FieldSurface,
     vertices: Float[np.ndarray, "v 3"],
-    normals: Float[np.ndarray, "v 3"],
+    fallback: Float[np.ndarray, "v 3"],
     *,
     device: torch.device | str,
     chunk_points: int,
-    progress: Progress | None = None,
 ) -> Float[np.ndarray, "v 3"]:
-    """Colour of each vertex seen from straight outside: along its inward normal. Normalised frame; RGB in [0, 1].
+    """Outward unit normals of the level set: the scalar's normalised gradient, by automatic differentiation.
 
-    Raises:
-        InputError: a colour is NaN or infinite.
+    Where that is zero, not finite, or more than 60 degrees off the fallback, as on a cap or where a field jumps, the
+    fallback stays; and everywhere for a field without a gradient.
+
+    Args:
+        surface: whose gradient.
+        vertices: positions in the normalised frame.
+        fallback: outward unit normals of the faces around each vertex.
+        device: where the field is.
+        chunk_points: most points at once.
     """
-    colours = np.empty((len(vertices), 3), dtype=np.float32)
+    normals = fallback.copy()
+    sign = 1.0 if surface.inside == "below" else -1.0
     for first in range(0, len(vertices), chunk_points):
-        part = slice(first, min(first + chunk_points, len(vertices)))
-        x = torch.as_tensor(vertices[part], dtype=torch.float32, device=device)
-        d = torch.as_tensor(-normals[part], dtype=torch.float32, device=device)
-        with torch.no_grad():
-            colours[part] = field.colour(x, d).float().cpu().numpy()
-        if progress is not None:
-            progress(part.stop, len(vertices))
-    if not np.isfinite(colours).all():
-        raise InputError("The field's colour is NaN or infinite on the surface; pass --no-colour, or train again.")
-    return colours.clip(0.0, 1.0)
+        part = slice(first, first + chunk_points)
+        with torch.enable_grad():
+            x = torch.as_tensor(vertices[part], dtype=torch.float32, device=device).requires_grad_()
+            values = surface.values(x)
+            if values.grad_fn is None:
+                return normals
+            (gradient,) = torch.autograd.grad(values.sum(), x, allow_unused=True)
+        if gradient is None:
+            return normals
+        found = sign * torch.nn.functional.normalize(gradient.double(), dim=-1).cpu().numpy()
+        agrees = np.einsum("ij,ij->i", found, fallback[part]) > 0.5
+        normals[part] = np.where(agrees[:, None], found, fallback[part])
+    return normals

@@ -1,139 +1,241 @@
-"""The steps of inr-mesh between a loaded run and a finished mesh: sample, mesh, clean, colour."""
+"""The steps of inr-mesh between a loaded run and a finished mesh: find the box and the level, mesh, clean, colour."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from inr_plugins.cli.field_surface import (
+    FieldSurface,
+    cells_within,
+    choose_blocks,
+    field_normals,
     find_surface,
-    model_box,
     numpy_function,
-    plan_lattice,
     surface_level,
-    vertex_colours,
 )
-from inr_plugins.fields.protocol import ColourField
-from inr_plugins.geometry.cavities import fill_cavities
-from inr_plugins.geometry.cleaning import decimate, drop_small_components, floater_size, keep_largest_component
+from inr_plugins.cli.mesh_cleaning import Cleaned, clean
+from inr_plugins.cli.mesh_colour import coloured
+from inr_plugins.cli.mesh_options import DEFAULT_RESOLUTION
+from inr_plugins.cli.mesh_region import COARSE, Region, lattice_points, model_box, plan_region, tight_box
+from inr_plugins.cli.mesh_views import seen_by_several, training_views
+from inr_plugins.errors import InputError
 from inr_plugins.geometry.frames import Similarity
 from inr_plugins.geometry.isosurface import mesh_level_set
-from inr_plugins.geometry.lattice import Lattice, sample_lattice
+from inr_plugins.geometry.lattice import Lattice, ScalarFunction, sample_lattice
 from inr_plugins.geometry.mesh import Mesh, transform_mesh, vertex_normals
+from inr_plugins.geometry.pinhole import PinholeViews
+from inr_plugins.geometry.sparse_isosurface import extract_sparse_isosurface
 
 if TYPE_CHECKING:
-    from inr_plugins.cli.mesh import MeshOptions
+    from inr_plugins.cli.mesh_options import MeshOptions
     from inr_plugins.engine.run import Run
+
+Bar = Callable[[str, int, int], None]
+"""Told (what is being done, how much is done, how much there is)."""
 
 # What a field holds for one point while it answers: about eight float32 activations of width 256.
 _BYTES_PER_POINT = 8192
+# The memory goes to the sampling and to the field's answers, half each.
+_SHARE = 0.5
+# Finer lattices than this are a slip of the keyboard: their surface alone would fill any memory.
+_FINEST = 16384
 
 
 @dataclass(frozen=True)
 class Extracted:
-    """A mesh in the normalised frame and how it came about."""
+    """A mesh in the normalised frame and how it came about.
+
+    Attributes:
+        mesh: the surface.
+        surface: the field's scalar.
+        level: its value on the surface.
+        level_source: where the level comes from, in words.
+        value_range: least and largest value met.
+        lattice: on whose edges the vertices lay before cleaning.
+        region: the box and its frame.
+        evaluated: points at which the field was asked.
+        search: how the blocks to look into were chosen, in words.
+        cleaned: what was taken away.
+        views: the training cameras, normalised frame; None where they are no pinholes.
+        colours: where the colours come from, in words; None without.
+    """
 
     mesh: Mesh
-    kind: str
+    surface: FieldSurface
     level: float
     level_source: str
     value_range: tuple[float, float]
     lattice: Lattice
-    lattice_frame: str
-    filled: int
-    dropped: int
-    min_component: int
+    region: Region
+    evaluated: int
+    search: str
+    cleaned: Cleaned = field(default_factory=Cleaned)
+    views: PinholeViews | None = None
+    colours: str | None = None
 
 
-def extract(
-    run: Run, options: MeshOptions, *, to_normalised: Similarity, bar: Callable[[str, int, int], None]
-) -> Extracted:
+def extract(run: Run, options: MeshOptions, *, to_normalised: Similarity, bar: Bar) -> Extracted:
     """The cleaned and coloured mesh of the run's field, in the normalised frame.
 
     Args:
         run: the loaded run.
         options: what to extract.
         to_normalised: map from the dataset's frame to the normalised one.
-        bar: told (what is being done, points done, points in all).
+        bar: told how far it is.
 
     Raises:
         InputError: the field has no surface at the level, is not finite, or the options ask for the impossible.
     """
+    device, chunk = torch.device(run.pipeline.device), chunk_points(options)
+    surface, views = find_surface(run.pipeline.model), training_views(run)
+    region, level, source = _find_region(run, surface, views, options, to_normalised=to_normalised, chunk=chunk)
+    found = _isosurface(surface, region, options, to_normalised, level, source, device=device, bar=bar)
+    mesh, cleaned = clean(found.mesh, options, views, floaters=surface.kind != "sdf", bar=bar)
+    normals = field_normals(surface, mesh.vertices, vertex_normals(mesh), device=device, chunk_points=chunk)
+    mesh = replace(mesh, normals=normals)
+    mesh, colours = coloured(mesh, surface, options, views, device=device, chunk_points=chunk, bar=bar)
+    return replace(found, mesh=mesh, cleaned=cleaned, views=views, colours=colours)
+
+
+def chunk_points(options: MeshOptions) -> int:
+    """Points that the field may be asked at once."""
+    return min(1 << 18, max(1024, int(options.memory_gb * _SHARE * 1e9 / _BYTES_PER_POINT)))
+
+
+def _find_region(
+    run: Run,
+    surface: FieldSurface,
+    views: PinholeViews | None,
+    options: MeshOptions,
+    *,
+    to_normalised: Similarity,
+    chunk: int,
+) -> tuple[Region, float, str]:
+    """The box to look into, the level, and where the level comes from.
+
+    A model that does not know where its surface is has a coarse pass over its scene box. It gives the level of a
+    density without one, and a tight box around what several training views can have seen.
+    """
     model = run.pipeline.model
-    surface = find_surface(model)
-    crop = None if options.aabb is None else np.array(options.aabb).reshape(2, 3)
-    lattice, lattice_to_normalised = plan_lattice(model, to_normalised, resolution=options.resolution, crop=crop)
-    function = numpy_function(surface, lattice_to_normalised, model_box(model), device=_device(run))
-    values = sample_lattice(
-        function,
-        lattice,
-        chunk_points=_chunk_points(options),
-        progress=lambda done, total: bar("Sampling the field", done, total),
-    )
-    if options.level is None:
-        level, source = surface_level(surface, model, values)
-    else:
+    box, crop = (None if given is None else np.array(given).reshape(2, 3) for given in (options.box, options.crop))
+    limit = model_box(model)
+    region = plan_region(limit, to_normalised, source="the model's", box=box, crop=crop)
+    knows_box = hasattr(model, "surface_aabb")
+    knows_level = options.level is not None or surface.convention is not None or hasattr(model, "surface_level")
+    coarse_lattice = Lattice.for_box(region.box, resolution=COARSE)
+    values, seen = np.zeros(0, dtype=np.float32), np.zeros(0, dtype=bool)
+    if not (knows_box and knows_level):
+        function = numpy_function(surface, region, cells_within(surface.cells, region), device=run.pipeline.device)
+        values = sample_lattice(function, coarse_lattice, chunk_points=chunk).reshape(-1)
+        seen = np.ones(values.shape, dtype=bool)
+        if views is not None:
+            seen = seen_by_several(views, region.to_normalised.points(lattice_points(coarse_lattice)))
+    if options.level is not None:
         level, source = options.level, "--level"
-    value_range = (float(values.min()), float(values.max()))
-    fill = surface.kind != "sdf" if options.fill_cavities is None else options.fill_cavities
-    filled = 0
-    if fill:
-        values, filled = fill_cavities(values, level=level, inside=surface.inside)
-    mesh = mesh_level_set(values, lattice, level=level, inside=surface.inside, closed=options.closed)
-    mesh, dropped, min_component = _clean(mesh, options, floaters=surface.kind != "sdf")
-    mesh = transform_mesh(mesh, lattice_to_normalised)
-    mesh = replace(mesh, normals=vertex_normals(mesh))
+    else:
+        coarse = values[seen] if seen.any() else values
+        level, source = surface_level(surface, model, coarse, side=float(np.ptp(limit, axis=0).max()))
+    if knows_box or box is not None:
+        return region, level, source
+    inside = (values > level if surface.inside == "above" else values < level) & seen
+    tight = tight_box(inside.reshape(coarse_lattice.shape), coarse_lattice)
+    where = f"around what a coarse pass found{'' if views is None else ' and several training views see'}"
+    return replace(region, box=tight, source=where if crop is None else f"--crop, {where}"), level, source
+
+
+def _isosurface(
+    surface: FieldSurface,
+    region: Region,
+    options: MeshOptions,
+    to_normalised: Similarity,
+    level: float,
+    level_source: str,
+    *,
+    device: torch.device,
+    bar: Bar,
+) -> Extracted:
+    """The bare level set, in the normalised frame."""
+    cells = cells_within(surface.cells, region)
+    function = numpy_function(surface, region, cells, device=device)
+    resolution = choose_resolution(region, options, to_normalised)
+    choice, block_cells, search = choose_blocks(surface, region, cells, level=level)
+
+    def progress(done: int, total: int) -> None:
+        bar("Sampling the field", done, total)
+
+    if options.dense:
+        mesh, lattice, evaluated, value_range = _dense(
+            function, region, resolution, level, surface, options, progress=progress
+        )
+        search = "the whole lattice"
+    else:
+        found = extract_sparse_isosurface(
+            function,
+            region.box,
+            choice=choice,
+            resolution=resolution,
+            level=level,
+            inside=surface.inside,
+            closed=options.closed,
+            block_cells=block_cells,
+            chunk_points=chunk_points(options),
+            memory_bytes=int(options.memory_gb * _SHARE * 1e9),
+            progress=progress,
+        )
+        mesh, lattice, evaluated, value_range = found.mesh, found.lattice, found.evaluated, found.value_range
     return Extracted(
-        mesh=_coloured(mesh, run, options, bar=bar) if options.colour else mesh,
-        kind=surface.kind,
+        mesh=transform_mesh(mesh, region.to_normalised),
+        surface=surface,
         level=level,
-        level_source=source,
+        level_source=level_source,
         value_range=value_range,
         lattice=lattice,
-        lattice_frame="normalised" if crop is None else "dataset",
-        filled=filled,
-        dropped=dropped,
-        min_component=min_component,
+        region=region,
+        evaluated=evaluated,
+        search=search,
     )
 
 
-def _clean(mesh: Mesh, options: MeshOptions, *, floaters: bool) -> tuple[Mesh, int, int]:
-    """The mesh without small pieces and thinned out, how many pieces went, and the fewest faces a piece could keep."""
-    min_faces = options.min_component
-    if min_faces is None:
-        min_faces = floater_size(mesh) if floaters else 0
-    dropped = 0
-    if options.keep_largest:
-        mesh, dropped = keep_largest_component(mesh)
-    elif min_faces > 1:
-        mesh, dropped = drop_small_components(mesh, min_faces=min_faces)
-    if options.max_faces is not None:
-        mesh = decimate(mesh, max_faces=options.max_faces)
-    return mesh, dropped, min_faces
+def _dense(
+    function: ScalarFunction,
+    region: Region,
+    resolution: int,
+    level: float,
+    surface: FieldSurface,
+    options: MeshOptions,
+    *,
+    progress: Callable[[int, int], None],
+) -> tuple[Mesh, Lattice, int, tuple[float, float]]:
+    lattice = Lattice.for_box(region.box, resolution=resolution)
+    values = sample_lattice(function, lattice, chunk_points=chunk_points(options), progress=progress)
+    mesh = mesh_level_set(values, lattice, level=level, inside=surface.inside, closed=options.closed)
+    return mesh, lattice, lattice.size, (float(values.min()), float(values.max()))
 
 
-def _coloured(mesh: Mesh, run: Run, options: MeshOptions, *, bar: Callable[[str, int, int], None]) -> Mesh:
-    field = run.pipeline.model.field
-    if mesh.normals is None or not isinstance(field, ColourField):
-        return mesh
-    colours = vertex_colours(
-        field,
-        mesh.vertices,
-        mesh.normals,
-        device=_device(run),
-        chunk_points=_chunk_points(options),
-        progress=lambda done, total: bar("Colouring the vertices", done, total),
-    )
-    return replace(mesh, colours=colours)
+def choose_resolution(region: Region, options: MeshOptions, to_normalised: Similarity) -> int:
+    """Samples along the longest side of the region's box, from --resolution or --voxel-size.
 
-
-def _device(run: Run) -> torch.device:
-    return torch.device(run.pipeline.device)
-
-
-def _chunk_points(options: MeshOptions) -> int:
-    return max(1024, int(options.memory_gb * 1e9 / _BYTES_PER_POINT))
+    Raises:
+        InputError: a voxel size that leaves no lattice, or one too fine for any memory.
+    """
+    if options.voxel_size is None:
+        resolution = DEFAULT_RESOLUTION if options.resolution is None else options.resolution
+    else:
+        # Region boxes of the normalised frame have normalised lengths.
+        scale = to_normalised.scale if region.frame == "normalised" else 1.0
+        side = float(np.ptp(region.box, axis=0).max()) / scale
+        resolution = int(np.ceil(side / options.voxel_size)) + 1
+        if resolution < 3:
+            raise InputError(
+                f"--voxel-size {options.voxel_size} is as large as the box, whose longest side is {side:.4g}; make it "
+                "smaller."
+            )
+    if resolution > _FINEST:
+        name = "--resolution" if options.voxel_size is None else "--voxel-size"
+        raise InputError(f"{name} asks for {resolution} samples along a side; at most {_FINEST} can be meshed.")
+    return resolution

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,6 +15,7 @@ from nerfstudio.pipelines.base_pipeline import Pipeline
 
 from inr_plugins.engine.checkpoints import read_newest_checkpoint
 from inr_plugins.engine.defaults import choose_device_type
+from inr_plugins.engine.offline_lpips import without_lpips_weights
 from inr_plugins.engine.pipeline import settle_data_path
 from inr_plugins.engine.startup import prepare_process
 from inr_plugins.errors import InputError
@@ -74,10 +76,16 @@ def load_run(
     settle_data_path(config.pipeline, data=data)
     device = choose_device_type() if device is None else device
     choose_device_type(torch.device(device).type)
-    pipeline = config.pipeline.setup(device=str(device), test_mode=test_mode)
+    with without_lpips_weights() if _is_stock(config) else nullcontext():
+        pipeline = config.pipeline.setup(device=str(device), test_mode=test_mode)
     pipeline.eval()
     pipeline.load_pipeline(state["pipeline"], state["step"])
     return Run(config, config_path, pipeline, state["step"], pipeline.datamanager.train_dataparser_outputs)
+
+
+def _is_stock(config: TrainerConfig) -> bool:
+    """Whether the model is one of nerfstudio's own, which makes torchmetrics' LPIPS when it is built."""
+    return type(config.pipeline.model).__module__.split(".")[0] == "nerfstudio"
 
 
 def _config_file(path: Path) -> Path:

@@ -7,6 +7,7 @@ Each method is a function of the point alone: same x, same value, whatever else 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
@@ -43,3 +44,25 @@ class ColourField(Protocol):
 
     def colour(self, x: Float[Tensor, "n 3"], d: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
         """RGB in [0, 1] of the point x seen along the unit direction d (camera into the scene)."""
+
+
+@dataclass(frozen=True)
+class CellBounds:
+    """What a model knows about its field's values without asking it: bounds in each cell of a lattice of cubes.
+
+    Export looks for a level set only in cells whose bounds hold it, and takes the field for 0 (empty) outside all
+    cells and in those whose largest value is 0, as the model's own pictures do, whatever a network would say there.
+
+    Attributes:
+        origin: lowest corner of the lattice, normalised frame.
+        edge: edge of a cell, normalised units.
+        least: a lower bound of the field in each cell; 0 where nothing better is known of a density.
+        largest: an upper bound; infinity where nothing better is known.
+        box: where all this holds, lowest and highest corner, normalised frame.
+    """
+
+    origin: Float[Tensor, " 3"]
+    edge: float
+    least: Float[Tensor, "x y z"]
+    largest: Float[Tensor, "x y z"]
+    box: Float[Tensor, "2 3"]

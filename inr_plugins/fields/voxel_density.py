@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from inr_plugins.fields.protocol import CellBounds
 from inr_plugins.networks.contraction import Contraction
 from inr_plugins.networks.sparse_lattice import SparseLattice, interpolate, trilinear_weights
 
@@ -111,3 +112,18 @@ class VoxelField(nn.Module, ABC):
             rows, weights = self.lattice.corner_rows[cell[hit]], trilinear_weights(fraction[hit])
             out[part] = out[part].index_copy(0, hit, self.colour_at(rows, weights, d[part][hit]))
         return out
+
+    @torch.no_grad()
+    def cell_bounds(self) -> CellBounds:
+        """Bounds of the density in each cell: softplus rises, and a trilinear value lies between its corners'."""
+        raw = self.density_table[:, 0][self.lattice.corner_rows.long()]
+        held = self.lattice.cell_row >= 0
+        cells = self.lattice.cell_row[held].long()
+        least, largest = (torch.zeros(len(held), device=raw.device) for _ in range(2))
+        # What is interpolated in float32 may leave the corners' range by rounding.
+        slack = 1e-5
+        least[held] = F.softplus(raw.amin(1))[cells] / self.lattice.edge * (1 - slack)
+        largest[held] = F.softplus(raw.amax(1))[cells] / self.lattice.edge * (1 + slack)
+        box = self.lattice.aabb if self.contraction is None else self.contraction.inner_box
+        shape = self.lattice.shape
+        return CellBounds(self.lattice.origin, float(self.lattice.edge), least.view(shape), largest.view(shape), box)

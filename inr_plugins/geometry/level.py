@@ -8,7 +8,7 @@ from jaxtyping import Float
 _BINS = 256
 
 
-def density_level(density: Float[np.ndarray, "nx ny nz"], *, length: float) -> float:
+def density_level(density: Float[np.ndarray, "*samples"], *, length: float) -> float:
     """Density that best splits the samples into empty and solid.
 
     Densities spread over decades, so the split is made on opacity: alpha = 1 - exp(-density * length), how much light

@@ -23,6 +23,7 @@ from inr_plugins.engine.memory import release_free_memory
 from inr_plugins.engine.optimizers import drop_param_group, rebuild_param_group
 from inr_plugins.errors import InputError
 from inr_plugins.fields.explicit_voxels import ExplicitVoxelField
+from inr_plugins.fields.protocol import CellBounds
 from inr_plugins.fields.refinement import drop_rows, explicit_to_keys, fit_colours, refine_explicit
 from inr_plugins.fields.voxel_sh import VoxelSHField
 from inr_plugins.losses.radiance import background_entropy, per_point_colour
@@ -358,6 +359,10 @@ class DinerModel(Model):
             return box
         inner = contraction.inner_box
         return torch.stack([torch.maximum(box[0], inner[0]), torch.minimum(box[1], inner[1])])
+
+    def surface_cells(self) -> CellBounds:
+        """Bounds of the density in each cell of the lattice."""
+        return self.field.cell_bounds()
 
     def surface_level(self) -> float:
         """Density at which a twentieth of the light is stopped within one cell of the final lattice.

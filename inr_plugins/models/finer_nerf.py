@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from inr_plugins.errors import InputError
+from inr_plugins.fields.protocol import CellBounds
 from inr_plugins.fields.radiance import RadianceField
 from inr_plugins.metrics.image import ImageMetrics
 from inr_plugins.models.nerf_backbones import network_config
@@ -30,6 +31,8 @@ from inr_plugins.rendering.nerfacc_grid import GridBackend, choose_grid
 from inr_plugins.rendering.ray_march import Samples
 from inr_plugins.viewer.start_view import StartView
 
+# Connected occupied cells fewer than this share of the largest piece are specks, not worth samples of a mesh.
+_SPECK = 1e-3
 _CONSTANTS = ("omega", "scale", "carrier", "beta", "first_bias")
 
 
@@ -296,10 +299,19 @@ class FinerNerfModel(Model):
     # -- surface -------------------------------------------------------------------------------------------------------
 
     def surface_aabb(self) -> Tensor:
-        """Box of the occupied cells inside the scene box, (2, 3), normalised frame."""
-        found, contraction = self.grid.occupied_aabb(), self.field.contraction
+        """Box of the occupied cells inside the scene box, but for specks, (2, 3), normalised frame."""
+        found, contraction = self.grid.occupied_aabb(least_share=_SPECK), self.field.contraction
         box = self.field.box if contraction is None else contraction.inner_box
         return torch.stack([torch.maximum(found[0], box[0]), torch.minimum(found[1], box[1])])
+
+    def surface_cells(self) -> CellBounds:
+        """The cells that pictures are made from: any density may be in them, and none elsewhere."""
+        marched = self.grid.cells.cells.view(self.grid.shape)
+        least = torch.zeros(marched.shape, device=marched.device)
+        contraction = self.field.contraction
+        box = self.field.box if contraction is None else contraction.inner_box
+        largest = torch.where(marched, math.inf, 0.0)
+        return CellBounds(self.grid.origin, self.grid.edge, least, largest, box)
 
     def surface_level(self) -> float:
         """Density at which a cell of the occupancy grid counts as occupied: what is fainter is not rendered either."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -119,9 +120,21 @@ class DensityGrid(nn.Module):
             self._cells = (self.density, state, OccupancyGrid(self.origin, self.edge, _grown(self.occupied)))
         return self._cells[2]
 
-    def occupied_aabb(self) -> Float[Tensor, "2 3"]:
-        """Box of the occupied cells, in the lattice's frame; the whole lattice if there are none."""
-        found = self.occupied.nonzero()
+    def occupied_aabb(self, *, least_share: float = 0.0) -> Float[Tensor, "2 3"]:
+        """Box of the occupied cells, in the lattice's frame; the whole lattice if there are none.
+
+        Args:
+            least_share: leave out connected pieces with fewer cells than this share of the largest: specks.
+        """
+        occupied = self.occupied
+        if least_share > 0:
+            from scipy.ndimage import label
+
+            pieces, _ = label(occupied.cpu().numpy(), structure=np.ones((3, 3, 3)))
+            sizes = np.bincount(pieces.reshape(-1), minlength=2)
+            sizes[0] = 0
+            occupied = torch.from_numpy((sizes >= max(1, least_share * sizes.max()))[pieces])
+        found = occupied.nonzero().to(self.origin.device)
         if len(found) == 0:
             return self.cells.box
         return self.origin + self.edge * torch.stack([found.amin(0), found.amax(0) + 1])

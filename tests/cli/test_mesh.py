@@ -1,6 +1,5 @@
 """inr-mesh end to end on runs whose field is a formula: frame, size, orientation, colour, and every bad input."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,112 +8,20 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-import trimesh
-
-from inr_plugins.cli import mesh as cli
-from inr_plugins.geometry.frames import Similarity
-
-# The sphere in the dataset's frame, and the transform that nerfstudio would have applied to the poses.
-CENTRE, RADIUS = np.array([12.0, -3.5, 40.25]), 2.0
-SHIFT, SCALE = np.array([-11.0, 3.0, -39.0]), 0.2
-
-
-def rotation(*, mirror: bool) -> np.ndarray:
-    angle = 0.7
-    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
-    tilt = np.array([[1, 0, 0], [0, 0.6, -0.8], [0, 0.8, 0.6]])
-    return turn @ tilt @ np.diag([1, 1, -1 if mirror else 1])
-
-
-class Sphere(torch.nn.Module):
-    """What all fields below share: a sphere in the normalised frame, coloured by the direction it is seen from."""
-
-    def __init__(self, centre: np.ndarray, radius: float) -> None:
-        super().__init__()
-        self.register_buffer("centre", torch.as_tensor(centre, dtype=torch.float32))
-        self.radius = radius
-        self.largest_chunk = 0
-
-    def distance(self, x):
-        self.largest_chunk = max(self.largest_chunk, len(x))
-        return (x - self.centre).norm(dim=-1) - self.radius
-
-    def colour(self, x, d):
-        return 0.5 - 0.5 * d
-
-
-class SphereDensity(Sphere):
-    """Density 100 inside, falling to zero over a thin shell, and a small floater."""
-
-    def density(self, x):
-        floater = (x - self.centre - torch.tensor([0.5, 0.0, 0.0])).norm(dim=-1) - 0.02
-        return 1000 * (0.05 - torch.minimum(self.distance(x), floater)).clamp(0.0, 0.1)
-
-
-class SphereSDF(Sphere):
-    def sdf(self, x):
-        return self.distance(x)
-
-
-class SphereOccupancy(Sphere):
-    def occupancy(self, x):
-        return torch.sigmoid(-self.distance(x) / 0.03)
-
-
-class BrokenSDF(Sphere):
-    def sdf(self, x):
-        return torch.full_like(x[:, 0], torch.nan)
-
-
-class Fake:
-    """In place of engine.run.load_run."""
-
-    def __init__(self, field_class=SphereSDF, *, mirror: bool = False, **model) -> None:
-        transform = np.hstack([rotation(mirror=mirror), (rotation(mirror=mirror) @ SHIFT)[:, None]])
-        self.to_normalised = Similarity.from_dataparser(transform, SCALE)
-        self.field = field_class(self.to_normalised.points(CENTRE[None])[0], SCALE * RADIUS)
-        box = torch.tensor([[-1.0, -1.0, -0.8], [1.0, 1.0, 0.9]])
-        self.model = SimpleNamespace(field=self.field, scene_box=SimpleNamespace(aabb=box), **model)
-        self.outputs = SimpleNamespace(
-            dataparser_transform=torch.tensor(transform, dtype=torch.float32), dataparser_scale=SCALE
-        )
-        self.loaded: list[tuple[Path, str | None, Path | None]] = []
-
-    def __call__(self, path, *, device, data):
-        self.loaded.append((path, device, data))
-        return SimpleNamespace(
-            config=None,
-            config_path=path,
-            pipeline=SimpleNamespace(model=self.model, device=torch.device("cpu")),
-            step=123,
-            dataparser_outputs=self.outputs,
-        )
-
-
-@pytest.fixture
-def run_folder(tmp_path) -> Path:
-    folder = tmp_path / "run"
-    folder.mkdir()
-    (folder / "config.yml").write_text("a run\n")
-    return folder
-
-
-def inr_mesh(fake: Fake, *arguments) -> int:
-    return cli.main([str(argument) for argument in arguments], load=fake)
-
-
-def read(path: Path) -> tuple[trimesh.Trimesh, dict]:
-    (found,) = trimesh.load_scene(path, process=False).geometry.values()
-    return found, json.loads(path.with_name(path.name + ".json").read_text())
-
-
-def assert_is_the_sphere(found: trimesh.Trimesh, *, centre=CENTRE, radius=RADIUS, tolerance=0.01) -> None:
-    assert found.is_watertight
-    assert found.is_winding_consistent
-    assert found.volume == pytest.approx(4 / 3 * np.pi * radius**3, rel=3 * tolerance)
-    assert np.abs(found.center_mass - centre).max() < tolerance * radius
-    assert np.abs(np.linalg.norm(found.vertices - centre, axis=1) / radius - 1).max() < tolerance
-    assert (np.einsum("ij,ij->i", found.vertex_normals, found.vertices - centre) > 0).all()
+from cli.sphere_runs import (
+    CENTRE,
+    RADIUS,
+    SCALE,
+    BrokenSDF,
+    Fake,
+    Sphere,
+    SphereDensity,
+    SphereOccupancy,
+    SphereSDF,
+    assert_is_the_sphere,
+    inr_mesh,
+    read,
+)
 
 
 @pytest.mark.parametrize("mirror", [False, True])
@@ -157,7 +64,7 @@ def test_density_takes_the_models_level_and_loses_its_floater(run_folder, capsys
     assert_is_the_sphere(found, tolerance=0.02)
     assert sidecar["level"] == 50.0
     assert "model" in sidecar["level_source"]
-    assert sidecar["components_dropped"] == 1
+    assert sidecar["cleaned"]["pieces"] == 1
     assert "1 connected piece" in capsys.readouterr().out
     assert inr_mesh(fake, run_folder, "--resolution", 96, "--min-component", 0, "--overwrite") == 0
     assert read(run_folder / "mesh.ply")[0].body_count == 2
@@ -192,7 +99,7 @@ def test_the_models_tight_box_goes_before_the_scene_box(run_folder):
 
 def test_crop_cuts_where_the_dataset_frame_says(run_folder):
     crop = [CENTRE[0], -100.0, CENTRE[2] + 0.5, 100.0, 100.0, 100.0]
-    assert inr_mesh(Fake(), run_folder, "--resolution", 80, "--aabb", *crop) == 0
+    assert inr_mesh(Fake(), run_folder, "--resolution", 80, "--crop", *crop) == 0
     found, sidecar = read(run_folder / "mesh.ply")
     assert found.is_watertight
     # Half of a spherical cap of height h = r - 1/2: pi h^2 (3 r - h) / 3.
@@ -210,7 +117,7 @@ def test_crop_reaches_no_further_than_the_models_box(run_folder, field):
     centre = fake.field.centre
     fake.model.surface_aabb = lambda: torch.stack([centre - 1.0, centre + torch.tensor([1.0, 1.0, 0.0])])
     crop = [*(CENTRE - 3.0), *(CENTRE + 3.0)]
-    assert inr_mesh(fake, run_folder, "--resolution", 80, "--aabb", *crop, "--keep-largest") == 0
+    assert inr_mesh(fake, run_folder, "--resolution", 80, "--crop", *crop, "--keep-largest") == 0
     found, _ = read(run_folder / "mesh.ply")
     assert found.is_watertight
     level = 0.05 / SCALE if field is SphereDensity else 0.0
@@ -237,7 +144,7 @@ def test_other_formats_and_places(run_folder, tmp_path, name):
 
 
 def test_fewer_faces_and_no_colours_on_request(run_folder):
-    assert inr_mesh(Fake(), run_folder, "--resolution", 48, "--max-faces", 600, "--no-colour") == 0
+    assert inr_mesh(Fake(), run_folder, "--resolution", 48, "--max-faces", 600, "--colour", "none") == 0
     found, sidecar = read(run_folder / "mesh.ply")
     assert 500 < len(found.faces) <= 600
     assert found.visual.kind is None
@@ -260,7 +167,7 @@ def test_memory_bounds_the_chunks(run_folder):
         (Fake(), ["{run}/.."], "no config.yml"),
         (Fake(), [], "Give one run"),
         (Fake(), ["{run}", "--load-config", "{run}/config.yml"], "Give one run"),
-        (Fake(), ["{run}", "--output", "{run}/mesh.stl"], ".glb, .obj, .ply"),
+        (Fake(), ["{run}", "--output", "{run}/mesh.fbx"], ".glb, .obj, .ply, .stl"),
         (Fake(), ["{run}", "--output", "{run}"], "extension"),
         (Fake(), ["{run}", "--resolution", "1"], "--resolution"),
         (Fake(), ["{run}", "--max-faces", "2"], "--max-faces"),
@@ -269,8 +176,8 @@ def test_memory_bounds_the_chunks(run_folder):
         (Fake(), ["{run}", "--level", "nan"], "--level"),
         (Fake(), ["{run}", "--resolution", "16", "--level", "7.5"], "7.5"),
         (Fake(), ["{run}", "--resolution", "16", "--level", "-7.5"], "nothing is inside"),
-        (Fake(), ["{run}", "--aabb", "0", "0", "0", "0", "1", "1"], "no volume"),
-        (Fake(), ["{run}", "--aabb", "900", "0", "0", "901", "1", "1"], "outside the scene"),
+        (Fake(), ["{run}", "--crop", "0", "0", "0", "0", "1", "1"], "no volume"),
+        (Fake(), ["{run}", "--crop", "900", "0", "0", "901", "1", "1"], "outside the scene"),
         (Fake(), ["{run}", "--resolution", "32", "--min-component", "1000000"], "--min-component"),
         (Fake(BrokenSDF), ["{run}", "--resolution", "16"], "NaN"),
         (Fake(Sphere), ["{run}", "--resolution", "16"], "none of density, sdf and occupancy"),

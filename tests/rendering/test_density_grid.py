@@ -73,6 +73,16 @@ def test_the_ball_is_kept_and_what_is_far_from_it_is_skipped():
     assert (box[1] - box[0]).max() < 2 * RADIUS + 5 * grid.edge
 
 
+def test_specks_do_not_count_for_the_box_on_request():
+    grid = refreshed(resolution=64, times=40)
+    box = grid.occupied_aabb()
+    cells = grid.density.view(grid.shape)
+    cells[0, 0, 0], cells[63, 62:, 63] = 1e3, 1e3
+    whole = torch.stack([grid.origin, grid.origin + 64 * grid.edge])
+    assert torch.allclose(grid.occupied_aabb(), whole)
+    assert torch.equal(grid.occupied_aabb(least_share=1e-3), box)
+
+
 def test_skipping_changes_the_picture_by_less_than_what_an_empty_cell_may_stop():
     grid = refreshed(resolution=64, times=40)
     everything = DensityGrid(BOX, 64, skip=False)

@@ -1,0 +1,94 @@
+"""Writing what inr-mesh made: the mesh, plain or textured, its sidecar, and a video of it turning around."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from inr_plugins.cli.mesh_colour import colour_function
+from inr_plugins.cli.mesh_extraction import chunk_points
+from inr_plugins.errors import InputError
+from inr_plugins.fields.protocol import ColourField
+from inr_plugins.geometry.frames import Similarity
+from inr_plugins.geometry.mesh import Mesh, transform_mesh
+from inr_plugins.geometry.mesh_io import write_mesh
+from inr_plugins.geometry.texture import TexturedMesh, bake_texture
+
+if TYPE_CHECKING:
+    from inr_plugins.cli.mesh_extraction import Extracted
+    from inr_plugins.cli.mesh_options import MeshOptions
+    from inr_plugins.engine.run import Run
+
+Bar = Callable[[str, int, int], None]
+
+
+def write_outputs(
+    mesh: Mesh,
+    found: Extracted,
+    run: Run,
+    options: MeshOptions,
+    output: Path,
+    *,
+    sidecar: Mapping[str, Any],
+    to_output: Similarity,
+    bar: Bar,
+) -> dict[str, Path]:
+    """Write the files, each complete before it gets its name; returns them by what they are.
+
+    Args:
+        mesh: the finished mesh, in the frame asked for.
+        found: the same in the normalised frame, and how it came about.
+        run: whose field gives the texture's colours.
+        options: what to write.
+        output: the mesh file.
+        sidecar: the description beside it.
+        to_output: map from the normalised frame to the mesh's.
+        bar: told how far it is.
+
+    Raises:
+        InputError: a file cannot be written, or the field has no colours for a texture.
+    """
+    written: Mesh | TexturedMesh = mesh
+    if options.texture is not None:
+        textured = _baked(found, options, options.texture, device=torch.device(run.pipeline.device), bar=bar)
+        written = replace(textured, mesh=transform_mesh(textured.mesh, to_output))
+    try:
+        write_mesh(written, output, sidecar=sidecar, overwrite=options.overwrite)
+        files = {"file": output}
+        if options.turntable is not None:
+            from inr_plugins.cli.mesh_video import write_turntable
+
+            # The normalised frame's z axis points up.
+            up = to_output.directions(np.array([[0.0, 0.0, 1.0]]))[0]
+            write_turntable(
+                mesh,
+                options.turntable,
+                up=up,
+                overwrite=options.overwrite,
+                progress=lambda done, total: bar("Turning the mesh", done, total),
+            )
+            files["turntable"] = options.turntable
+    except OSError as error:
+        path = options.turntable if output.exists() and options.turntable is not None else output
+        raise InputError(f"{path} could not be written ({error.strerror}); pass another --output.") from error
+    return files
+
+
+def _baked(found: Extracted, options: MeshOptions, size: int, *, device: torch.device, bar: Bar) -> TexturedMesh:
+    """The mesh with a texture of the field's colours, as seen from straight outside."""
+    field = found.surface.field
+    if not isinstance(field, ColourField):
+        raise InputError("--texture needs a field with colours, which this run's is not; leave it out.")
+    colour = colour_function(field, device=device, chunk_points=chunk_points(options))
+    return bake_texture(
+        found.mesh,
+        lambda points, normals: colour(points, -normals),
+        size=size,
+        chunk_points=chunk_points(options),
+        progress=lambda done, total: bar("Baking the texture", done, total),
+    )
