@@ -12,6 +12,8 @@ _HARMLESS = (
     # nerfstudio uses names that torch has renamed since; nothing that a user could change.
     (r"`torch\.cuda\.amp\.GradScaler", r"nerfstudio\.engine\.trainer"),
     (r"Using a non-tuple sequence for multidimensional indexing", r"nerfstudio\.cameras\.cameras"),
+    (r"`torch\.jit\.script` is deprecated", r"torch\.jit\._script"),
+    (r"`torch\.cuda\.amp\.custom_(fwd|bwd)", r"nerfstudio\.field_components\.activations"),
     # It logs the losses of evaluation with their graph still attached.
     (r"Converting a tensor with requires_grad=True to a scalar", r"nerfstudio\.utils\.writer"),
     # It asks for four loader processes and then loads in threads.

@@ -1,0 +1,214 @@
+"""inr-eval: images, surfaces and silhouettes of trained runs against the truth, in one table and one JSON record."""
+
+from __future__ import annotations
+
+import io
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from inr_plugins.cli.eval_options import EvalOptions, check_options, check_outputs, find_config, truth_file
+from inr_plugins.errors import InputError
+
+if TYPE_CHECKING:
+    from inr_plugins.engine.run import Run
+    from inr_plugins.evaluation.judge import Settings
+    from inr_plugins.evaluation.pictures import PictureFolder
+
+# Wide enough for a few runs side by side where no terminal says how wide it is.
+_WIDTH_OF_A_FILE = 160
+
+
+def extract_mesh(run: Run, output: Path, options: EvalOptions) -> dict[str, Any]:
+    """Write an open run's mesh in the dataset's frame, as inr-mesh makes it; returns its description."""
+    from inr_plugins.cli.mesh import export
+    from inr_plugins.cli.mesh_options import MeshOptions
+
+    # What inr-mesh prints is about a file that nobody gets to see.
+    with redirect_stdout(io.StringIO()):
+        return export(
+            MeshOptions(
+                run=run.config_path, output=output, resolution=options.resolution, colour="none", device=options.device
+            ),
+            load=lambda *_, **__: run,
+        )
+
+
+def evaluate(
+    options: EvalOptions,
+    *,
+    arguments: Sequence[str] = (),
+    load: Callable[..., Run] | None = None,
+    extract: Callable[[Run, Path], dict[str, Any]] | None = None,
+) -> tuple[dict[str, Any], Path]:
+    """Measure everything, write the record and the pictures; returns the record and where it lies.
+
+    Args:
+        options: what the command line said.
+        arguments: the command line itself, for the record.
+        load: in place of engine.run.load_run.
+        extract: in place of inr-mesh: writes the mesh of an open run to a file.
+
+    Raises:
+        InputError: anything the user can mend, in one sentence.
+    """
+    check_options(options)
+    configs = [find_config(path) for path in options.runs]
+    output = options.output or (configs[0].parent if len(configs) == 1 else Path()) / "eval.json"
+    check_outputs(output, options.save_images, overwrite=options.overwrite)
+
+    from inr_plugins.engine.startup import prepare_process
+
+    prepare_process()  # first: nerfstudio warns while it is imported
+    from inr_plugins.evaluation.judge import judge_mesh
+    from inr_plugins.evaluation.pictures import picture_folder
+    from inr_plugins.evaluation.record import make_record, write_record
+
+    if load is None:
+        load = _checked_load(configs, options)
+    settings = _settings(options)
+    # Standard output is for the table; nerfstudio says there what it has to say about a model.
+    with picture_folder(options.save_images) as pictures, redirect_stdout(sys.stderr):
+        entries = _judge_runs(
+            configs,
+            settings,
+            load=load,
+            extract=extract or (lambda run, mesh: extract_mesh(run, mesh, options)),
+            pictures=pictures,
+        )
+        if not configs:
+            entries = [judge_mesh(settings)]
+        record = make_record(entries, configs, settings, folder=output.parent, command=_command(arguments))
+        write_record(record, output)
+        if pictures is not None:
+            pictures.publish()
+    return record, output
+
+
+def _checked_load(configs: Sequence[Path], options: EvalOptions) -> Callable[..., Run]:
+    """engine.run.load_run, once every run has been looked at: an hour into the first is late for the second."""
+    from inr_plugins.engine.run import load_run
+    from inr_plugins.evaluation.runs import check_run
+
+    for config in configs:
+        check_run(config, data=options.data)
+    return load_run
+
+
+def _judge_runs(
+    configs: Sequence[Path],
+    settings: Settings,
+    *,
+    load: Callable[..., Run],
+    extract: Callable[[Run, Path], dict[str, Any]],
+    pictures: PictureFolder | None,
+) -> list[dict[str, Any]]:
+    """The entry of each run, under a progress bar on standard error."""
+    from inr_plugins.evaluation.judge import judge_run
+    from inr_plugins.evaluation.runs import distinct
+
+    names = distinct([config.parent.name for config in configs], [str(i + 1) for i in range(len(configs))])
+    entries = []
+    for name, config in zip(names, configs, strict=True):
+        with _Bar(f"Rendering the views of {name}") as bar:
+
+            def on_view(
+                done: int, total: int, view: str, truth: Any, rgb: Any, name: str = name, bar: _Bar = bar
+            ) -> None:
+                if pictures is not None:
+                    pictures.save(f"{view}.png" if len(configs) == 1 else f"{name}/{view}.png", truth, rgb)
+                bar.show(done, total)
+
+            entries.append(judge_run(config, settings, load=load, extract=extract, on_view=on_view))
+    return entries
+
+
+class _Bar:
+    """A progress bar on standard error that appears with the first view: what comes before has its own."""
+
+    def __init__(self, title: str) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._title = title
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def show(self, done: int, total: int) -> None:
+        """Say how many views are done."""
+        if self._task is None:
+            self._progress.start()
+            self._task = self._progress.add_task(self._title, total=total)
+        self._progress.update(self._task, completed=done)
+
+    def __exit__(self, *error: object) -> None:
+        if self._task is not None:
+            self._progress.stop()
+
+
+def _command(arguments: Sequence[str]) -> str:
+    return shlex.join(["inr-eval", *arguments])
+
+
+def _settings(options: EvalOptions) -> Settings:
+    from inr_plugins.evaluation.judge import Settings
+    from inr_plugins.evaluation.surfaces import SurfaceSettings
+
+    return Settings(
+        split=options.split,
+        every=options.every,
+        views=options.views,
+        background=options.background,
+        silhouettes=options.silhouettes,
+        truth={"auto": "auto", "none": None}.get(options.truth, truth_file(options)),
+        mesh=options.mesh,
+        surface=SurfaceSettings(options.thresholds, options.samples, options.seed, options.iou),
+        data=options.data,
+        device=options.device,
+    )
+
+
+def main(
+    arguments: Sequence[str] | None = None,
+    *,
+    load: Callable[..., Run] | None = None,
+    extract: Callable[[Run, Path], dict[str, Any]] | None = None,
+) -> int:
+    """Run the command; returns its exit status: 0, 1 for a mistake the user can mend, 130 for Ctrl-C."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    options = tyro.cli(EvalOptions, prog="inr-eval", args=given)
+    try:
+        record, output = evaluate(options, arguments=given, load=load, extract=extract)
+    except InputError as error:
+        print(f"inr-eval: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("inr-eval: stopped; nothing was written.", file=sys.stderr)
+        return 130
+    from inr_plugins.evaluation.table import captions, make_table
+
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OF_A_FILE)
+    console.print(make_table(record))
+    for line in captions(record):
+        console.print(line, soft_wrap=True, markup=False)
+    console.print(f"record  {output}", soft_wrap=True, markup=False)
+    if options.save_images is not None:
+        console.print(f"images  {options.save_images}", soft_wrap=True, markup=False)
+    return 0
+
+
+def entrypoint() -> None:
+    """The inr-eval command."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    entrypoint()

@@ -1,0 +1,138 @@
+"""What inr-eval can be told, and the checks that need nothing but the command line."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from inr_plugins.errors import InputError
+
+_FEWEST_SAMPLES = 100
+
+
+def _shown(metavar: str, default: str) -> Any:
+    """How the help names an option's value and what stands in for a default of None."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})" if default else "")
+
+
+@dataclass(frozen=True)
+class EvalOptions:
+    """Measure trained runs, of these methods or nerfstudio's own: images on held-out views (PSNR, SSIM, LPIPS,
+    seconds), the surface against a true mesh or cloud, silhouettes. Several runs stand side by side."""
+
+    runs: tyro.conf.Positional[Annotated[tuple[Path, ...], _shown("[RUN [RUN ...]]", "")]] = ()
+    """Run folders, or the config.yml in them."""
+    split: Literal["test", "val", "train"] = "test"
+    """Which views to render."""
+    every: Annotated[int | None, _shown("N", "all views")] = None
+    """Render the first view and every N-th after it."""
+    views: Annotated[int | None, _shown("N", "all views")] = None
+    """Render N views spread evenly over the split."""
+    background: Annotated[
+        Literal["white", "black", "model"] | None,
+        _shown("{white,black,model}", "white under images with alpha, the model's own behind others"),
+    ] = None
+    """What truth and rendering are composited over."""
+    truth: Annotated[str, _shown("FILE|auto|none", "auto")] = "auto"
+    """True mesh or point cloud, in the dataset's frame; auto: that of a scene made by inr-scene, if it is one."""
+    mesh: Annotated[Path | None, _shown("FILE", "the run's own, extracted as inr-mesh does")] = None
+    """Judge this mesh or cloud instead; with --truth, no run is needed."""
+    resolution: int = 256
+    """Samples along the longest side of the box, for the run's own mesh."""
+    thresholds: Annotated[tuple[float, ...], _shown("T [T ...]", "0.5 %, 1 % and 2 % of the truth's diagonal")] = ()
+    """Distances of the F-scores, in units of the dataset."""
+    samples: int = 300_000
+    """Points drawn from each surface."""
+    seed: int = 0
+    """Seed of the drawing."""
+    iou: bool = False
+    """Measure the volumetric IoU even where a surface is not watertight; where both are it is measured anyway."""
+    silhouettes: bool = False
+    """Compare rendered silhouettes with the dataset's masks, or its alpha."""
+    save_images: Annotated[Path | None, _shown("FOLDER", "none are kept")] = None
+    """Keep pictures, truth beside rendering."""
+    output: Annotated[Path | None, _shown("PATH", "eval.json in the run folder; of several runs, here")] = None
+    """JSON record."""
+    overwrite: bool = False
+    """Replace an existing record and pictures."""
+    data: Annotated[Path | None, _shown("PATH", "where the runs were trained from")] = None
+    """Where the dataset is now."""
+    device: Annotated[str | None, _shown("DEVICE", "CUDA when there is one")] = None
+    """Where to evaluate, such as cpu or cuda:0."""
+
+
+def check_options(options: EvalOptions) -> None:
+    """Refuse options that make no sense before anything is loaded.
+
+    Raises:
+        InputError: naming the option.
+    """
+    if not options.runs and options.mesh is None:
+        raise InputError("Give a run folder of ns-train, or a --mesh and its --truth.")
+    if options.mesh is not None and len(options.runs) > 1:
+        raise InputError(f"--mesh {options.mesh} is one mesh: give one run with it, or none.")
+    if not options.runs and options.truth in ("auto", "none"):
+        raise InputError("--mesh without a run needs --truth, the file to judge it by.")
+    if options.mesh is not None and options.truth == "none":
+        raise InputError("--mesh needs a truth to be judged by: leave out --truth none, or give a file.")
+    if options.every is not None and options.views is not None:
+        raise InputError("Give --every or --views, not both.")
+    least = {"every": 1, "views": 1, "resolution": 2, "samples": _FEWEST_SAMPLES, "seed": 0}
+    for name, smallest in least.items():
+        value = getattr(options, name)
+        if value is not None and value < smallest:
+            raise InputError(f"--{name} is {value}; it must be at least {smallest}.")
+    for threshold in options.thresholds:
+        if not (math.isfinite(threshold) and threshold > 0):
+            raise InputError(f"--thresholds holds {threshold}; each must be a positive distance.")
+    for option, file in (("--mesh", options.mesh), ("--truth", truth_file(options))):
+        if file is not None and not file.is_file():
+            raise InputError(f"{option} {file} is no file; give a mesh or a point cloud.")
+
+
+def truth_file(options: EvalOptions) -> Path | None:
+    """The file that --truth names, or None for auto and none."""
+    return None if options.truth in ("auto", "none") else Path(options.truth)
+
+
+def find_config(path: Path) -> Path:
+    """The config.yml of a run folder.
+
+    Raises:
+        InputError: there is no such path, or no config.yml in it.
+    """
+    if not path.exists():
+        raise InputError(f"{path} does not exist; give a run folder that ns-train wrote, or its config.yml.")
+    config = path / "config.yml" if path.is_dir() else path
+    if not config.is_file():
+        raise InputError(
+            f"{path} has no config.yml; give a run folder that ns-train wrote (outputs/<name>/<method>/<time>)."
+        )
+    return config.resolve()
+
+
+def check_outputs(output: Path, pictures: Path | None, *, overwrite: bool) -> None:
+    """Refuse outputs that could not be written at the end.
+
+    Raises:
+        InputError: a wrong extension, a folder or a file in the way, or something to overwrite without --overwrite.
+    """
+    if output.suffix.lower() != ".json":
+        raise InputError(f"--output {output}: the extension must be .json.")
+    if output.is_dir():
+        raise InputError(f"--output {output} is a folder; name a file in it.")
+    if output.exists() and not overwrite:
+        raise InputError(f"{output} exists already; pass --overwrite or another --output.")
+    if pictures is not None and pictures.exists():
+        if not pictures.is_dir():
+            raise InputError(f"--save-images {pictures} is a file; give a folder.")
+        if any(pictures.iterdir()) and not overwrite:
+            raise InputError(f"{pictures} is not empty; pass --overwrite or another --save-images.")
+    for target in (output, pictures):
+        above = None if target is None else next(parent for parent in target.absolute().parents if parent.exists())
+        if above is not None and not above.is_dir():
+            raise InputError(f"{target} could not be written, since {above} is a file; give another place.")

@@ -1,0 +1,1 @@
+"""Measuring trained runs: images against held-out views, surfaces against ground truth, silhouettes against masks."""

@@ -1,0 +1,223 @@
+"""One entry of the record: a run, or a mesh without one, measured by everything that was asked for."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jaxtyping import Float
+from nerfstudio.data.datasets.base_dataset import InputDataset
+from torch import Tensor
+
+from inr_plugins.errors import InputError
+from inr_plugins.evaluation.backgrounds import BackgroundName, true_view
+from inr_plugins.evaluation.images import check_views, choose_views, measure_views, summarise_views
+from inr_plugins.evaluation.runs import Split, data_folder, find_truth, open_run, split_dataset
+from inr_plugins.evaluation.surfaces import SurfaceSettings, compare_surfaces, read_named
+from inr_plugins.geometry.mesh import Mesh
+from inr_plugins.geometry.mesh_read import Cloud
+
+if TYPE_CHECKING:
+    from inr_plugins.engine.run import Run
+
+Extract = Callable[[Any, Path], dict[str, Any]]
+"""Writes the mesh of an open Run, in the dataset's frame, to a file; returns its description."""
+
+# What is worth keeping of the description of an extracted mesh: nothing that says where it lay.
+_KEPT = (
+    "made_by",
+    "field",
+    "level",
+    "level_source",
+    "resolution",
+    "lattice_shape",
+    "box",
+    "box_frame",
+    "components_dropped",
+    "seconds",
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is measured, and how.
+
+    Attributes:
+        split: which views.
+        every: the first view and every n-th after it.
+        views: this many views, spread evenly; every and views None: all.
+        background: see backgrounds.true_view.
+        silhouettes: compare silhouettes too.
+        truth: the true surface's file; "auto": that of a made scene, where there is one; None: no surface is judged.
+        mesh: judge this surface, not the run's own.
+        surface: how surfaces are compared.
+        data: where the dataset is now.
+        device: where models go; None: CUDA when there is one.
+    """
+
+    split: Split = "test"
+    every: int | None = None
+    views: int | None = None
+    background: BackgroundName | None = None
+    silhouettes: bool = False
+    truth: Path | str | None = "auto"
+    mesh: Path | None = None
+    surface: SurfaceSettings = field(default_factory=SurfaceSettings)
+    data: Path | None = None
+    device: str | None = None
+
+
+OnView = Callable[[int, int, str, Float[Tensor, "height width 3"], Float[Tensor, "height width 3"]], None]
+"""Told, after each view: views done, all views, the view's name, the truth and the rendering."""
+
+
+def judge_mesh(settings: Settings) -> dict[str, Any]:
+    """A surface file against the truth, without a run.
+
+    Raises:
+        InputError: a file cannot be read, or the surfaces cannot be compared.
+    """
+    assert settings.mesh is not None
+    assert isinstance(settings.truth, Path)
+    start = time.perf_counter()
+    pred, truth = read_named(settings.mesh, option="--mesh"), read_named(settings.truth, option="--truth")
+    found = compare_surfaces(pred, truth, settings.surface)
+    return {
+        "method": None,
+        "step": None,
+        "device": None,
+        "images": None,
+        "surface": {**found, "truth_file": settings.truth, "prediction_file": settings.mesh, "extraction": None},
+        "missing": {"images": "no run was given"},
+        "notes": [],
+        "seconds": {"surface": time.perf_counter() - start},
+    }
+
+
+def judge_run(
+    config_path: Path, settings: Settings, *, load: Callable[..., Run], extract: Extract, on_view: OnView
+) -> dict[str, Any]:
+    """A run's images and surface, whichever it has.
+
+    The surface comes first: it takes seconds where pictures may take hours, and a truth in another frame is found.
+
+    Args:
+        config_path: the run's config.yml.
+        settings: what to measure.
+        load: engine.run.load_run, or what stands in for it.
+        extract: makes the run's mesh.
+        on_view: told after each view.
+
+    Raises:
+        InputError: the run cannot be opened or measured as asked for, or there is nothing to measure.
+    """
+    log = _Log()
+    with log.timed("open"):
+        run = open_run(config_path, device=settings.device, data=settings.data, load=load)
+    dataset = split_dataset(run, settings.split)
+    indices = [] if dataset is None else choose_views(len(dataset), every=settings.every, views=settings.views)
+    if dataset is None:
+        log.missing["images"] = "the method has no images"
+        if settings.silhouettes:
+            raise InputError(f"{config_path.parent} is a run of a method without images: leave --silhouettes out.")
+    else:
+        check_views(dataset, indices, silhouettes=settings.silhouettes)
+        # Made only to be refused, if need be, before the surface takes its time.
+        true_view(dataset, indices[0], wanted=settings.background, model=run.pipeline.model)
+    surface = _surface(run, settings, extract=extract, log=log)
+    images = None if dataset is None else _images(run, dataset, indices, settings, on_view=on_view, log=log)
+    if images is None and surface is None:
+        raise InputError(f"There is nothing to measure in {config_path.parent}: give a --truth for its surface.")
+    return {
+        "method": getattr(run.config, "method_name", None),
+        "step": int(run.step),
+        "device": str(run.pipeline.device),
+        "images": images,
+        "surface": surface,
+        **asdict(log),
+    }
+
+
+@dataclass
+class _Log:
+    """What is noted on the way.
+
+    Attributes:
+        missing: why something was not measured.
+        notes: sentences for whoever reads the table.
+        seconds: what each part took.
+    """
+
+    missing: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Note the seconds that the body takes, if it ends well."""
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - start
+
+
+def _images(
+    run: Run, dataset: InputDataset, indices: Sequence[int], settings: Settings, *, on_view: OnView, log: _Log
+) -> dict[str, Any]:
+    """The images part of a run's entry."""
+    names = [f"{settings.split}_{index:04d}" for index in indices]
+    with log.timed("images"):
+        scores = measure_views(
+            run.pipeline.model,
+            dataset,
+            indices,
+            background=settings.background,
+            silhouettes=settings.silhouettes,
+            device=run.pipeline.device,
+            folder=data_folder(run),
+            on_view=lambda done, total, truth, rgb: on_view(done, total, names[done - 1], truth, rgb),
+        )
+    if scores[0].lpips is None:
+        log.missing["lpips"] = "its weights could not be had, or the images are too small for it"
+    return summarise_views(scores, split=settings.split, count=len(dataset))
+
+
+def _surface(run: Run, settings: Settings, *, extract: Extract, log: _Log) -> dict[str, Any] | None:
+    """The surface part of a run's entry; None, with the reason in `log`, where there is nothing to judge it by."""
+    truth_file = find_truth(data_folder(run)) if settings.truth == "auto" else settings.truth
+    if truth_file is None:
+        if settings.mesh is not None:
+            raise InputError(f"The dataset of {run.config_path.parent} has no true surface: give --truth for --mesh.")
+        no_scene = "the dataset was not made by inr-scene, so its true surface is not known; --truth names it"
+        log.missing["surface"] = "not asked for" if settings.truth is None else no_scene
+        return None
+    truth = read_named(Path(truth_file), option="--truth")
+    try:
+        pred, extraction = _prediction(run, settings, extract=extract, log=log)
+        with log.timed("surface"):
+            found = compare_surfaces(pred, truth, settings.surface)
+    except InputError as error:
+        # Nobody asked for it, so the images are measured all the same.
+        if settings.truth == "auto" and settings.mesh is None:
+            log.missing["surface"] = str(error)
+            log.notes.append(f"The surface was not measured: {error}")
+            return None
+        raise
+    files = {"truth_file": Path(truth_file), "prediction_file": settings.mesh}
+    return {**found, **files, "extraction": extraction}
+
+
+def _prediction(
+    run: Run, settings: Settings, *, extract: Extract, log: _Log
+) -> tuple[Mesh | Cloud, dict[str, Any] | None]:
+    """The surface to judge: the one that was named, else the run's own, with how it was extracted."""
+    if settings.mesh is not None:
+        return read_named(settings.mesh, option="--mesh"), None
+    with tempfile.TemporaryDirectory(prefix="inr-eval-") as folder, log.timed("extract"):
+        path = Path(folder) / "mesh.ply"
+        sidecar = extract(run, path)
+        return read_named(path, option="the run's mesh"), {name: sidecar[name] for name in _KEPT if name in sidecar}

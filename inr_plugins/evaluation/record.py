@@ -1,0 +1,155 @@
+"""The JSON record of an evaluation: all that it takes to believe the numbers and to measure them again."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from inr_plugins.errors import InputError
+from inr_plugins.evaluation.backgrounds import BACKGROUND_DEFINITION
+from inr_plugins.evaluation.images import IMAGE_DEFINITIONS
+from inr_plugins.evaluation.judge import Settings
+from inr_plugins.evaluation.runs import distinct
+from inr_plugins.evaluation.silhouettes import SILHOUETTE_DEFINITION
+from inr_plugins.evaluation.surfaces import SURFACE_DEFINITIONS
+
+_PACKAGES = ("inr-plugins", "nerfstudio", "torch", "torchmetrics", "numpy", "scipy")
+
+
+def make_record(
+    entries: Sequence[Mapping[str, Any]],
+    configs: Sequence[Path],
+    settings: Settings,
+    *,
+    folder: Path,
+    command: str,
+) -> dict[str, Any]:
+    """The record of all entries; paths are relative to `folder`, where it will lie.
+
+    Args:
+        entries: what judge.judge_run or judge.judge_mesh returned, one a run.
+        configs: the runs' config.yml, or none for a mesh without a run.
+        settings: what was measured.
+        folder: where the record will lie.
+        command: the command line.
+    """
+    methods = [str(entry["method"] or (settings.mesh.name if settings.mesh else "run")) for entry in entries]
+    labels = distinct(methods, [config.parent.name for config in configs] or [""])
+    runs = []
+    for place, (label, entry) in enumerate(zip(labels, entries, strict=True)):
+        config = relative_path(configs[place], to=folder) if configs else None
+        surface = entry["surface"]
+        if surface is not None:
+            files = {key: surface[key] for key in ("truth_file", "prediction_file")}
+            named = {key: None if file is None else relative_path(file, to=folder) for key, file in files.items()}
+            surface = {**surface, **named}
+        runs.append({"label": label, "config": config, **entry, "surface": surface})
+    return {
+        "made_by": f"inr-eval {version('inr-plugins')}",
+        "command": command,
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "paths": "relative to the folder of this record; image files to that of their dataset",
+        "protocol": _protocol(settings),
+        "versions": versions(),
+        "hardware": hardware(),
+        "runs": runs,
+    }
+
+
+def _protocol(settings: Settings) -> dict[str, Any]:
+    """What was asked for, and what every number means."""
+    asked = settings.surface
+    return {
+        "images": {
+            "split": settings.split,
+            "every": settings.every,
+            "views": settings.views,
+            "background": settings.background or "white under alpha, else the model's own",
+            "backgrounds": BACKGROUND_DEFINITION,
+            "definitions": IMAGE_DEFINITIONS,
+        },
+        "surface": {
+            "samples": asked.samples,
+            "seed": asked.seed,
+            "thresholds": list(asked.thresholds) or None,
+            "frame": "the dataset's",
+            "definitions": SURFACE_DEFINITIONS,
+        },
+        "silhouettes": {"measured": settings.silhouettes, "definition": SILHOUETTE_DEFINITION},
+    }
+
+
+def versions() -> dict[str, str | None]:
+    """Versions of Python and of the packages that make the numbers; None for one that is not installed."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def hardware() -> dict[str, Any]:
+    """What the seconds were measured on: the processor, the cores this process may use, and the GPU or None."""
+    available = getattr(os, "sched_getaffinity", None)
+    return {
+        "system": platform.system(),
+        "cpu": _cpu_name(),
+        "cores": len(available(0)) if available is not None else os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def _cpu_name() -> str | None:
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or None
+
+
+def relative_path(path: Path, *, to: Path) -> str:
+    """`path` as seen from the folder `to`, so that a record that moves with its run stays true."""
+    return Path(os.path.relpath(path.resolve(), to.resolve())).as_posix()
+
+
+def jsonable(value: Any) -> Any:
+    """`value` with tuples as lists and numbers that JSON has no word for (NaN, infinities) as None."""
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def write_record(record: Mapping[str, Any], path: Path) -> None:
+    """Write `record` as JSON so that at every moment `path` is as it was before or complete.
+
+    Raises:
+        InputError: the folder cannot be written or the disk is full.
+    """
+    text = json.dumps(jsonable(record), indent=1, allow_nan=False) + "\n"
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(text.encode())
+        os.replace(partial, path)
+    except OSError as error:
+        raise InputError(f"{path} could not be written ({error.strerror}): give another --output.") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink()

@@ -1,0 +1,164 @@
+"""A surface against the true one, in the dataset's frame: read, checked to lie in one frame, measured both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from inr_plugins.errors import InputError
+from inr_plugins.geometry.mesh import Mesh, is_watertight
+from inr_plugins.geometry.mesh_read import Cloud, read_surface
+from inr_plugins.metrics.sampling import PointCloud, inside_mesh
+from inr_plugins.metrics.surface import DEFINITIONS, surface_metrics, volumetric_iou
+
+DEFAULT_FRACTIONS = (0.005, 0.01, 0.02)
+"""Thresholds of the F-score where none are given: parts of the diagonal of the truth's bounding box."""
+
+SURFACE_DEFINITIONS = {
+    **DEFINITIONS,
+    "iou": "volume of both / volume of either, at the centres of a grid over the box of both; winding number inside",
+}
+
+# More than this between the sizes of two boxes is another unit of length, not a bad surface.
+_LARGEST_RATIO = 10.0
+_IOU_RESOLUTION = 128
+
+
+@dataclass(frozen=True)
+class SurfaceSettings:
+    """How surfaces are compared.
+
+    Attributes:
+        thresholds: distances of the F-scores, the dataset's units; none: :data:`DEFAULT_FRACTIONS`.
+        samples: points drawn from each surface.
+        seed: seed of the drawing.
+        iou: measure the volumetric IoU even where a mesh is not watertight.
+    """
+
+    thresholds: tuple[float, ...] = ()
+    samples: int = 300_000
+    seed: int = 0
+    iou: bool = False
+
+
+def default_thresholds(box: Float[np.ndarray, "2 3"]) -> tuple[float, ...]:
+    """:data:`DEFAULT_FRACTIONS` of the diagonal of the truth's box."""
+    diagonal = float(np.linalg.norm(box[1] - box[0]))
+    return tuple(fraction * diagonal for fraction in DEFAULT_FRACTIONS)
+
+
+def surface_box(surface: Mesh | Cloud) -> Float[np.ndarray, "2 3"]:
+    """Lowest and highest corner of a mesh's vertices or a cloud's points."""
+    points = surface.points if isinstance(surface, Cloud) else surface.vertices
+    return np.stack([points.min(axis=0), points.max(axis=0)]).astype(np.float64)
+
+
+def check_same_frame(pred: Float[np.ndarray, "2 3"], truth: Float[np.ndarray, "2 3"]) -> None:
+    """Refuse a prediction and a truth whose boxes say that they are in different frames or units.
+
+    Raises:
+        InputError: the boxes do not overlap, or one is over ten times the other's size.
+    """
+    sizes = [float(np.linalg.norm(box[1] - box[0])) for box in (pred, truth)]
+    apart = bool((np.maximum(pred[0], truth[0]) > np.minimum(pred[1], truth[1])).any())
+    if not apart and max(sizes) <= _LARGEST_RATIO * min(sizes):
+        return
+    why = "do not overlap" if apart else f"differ {max(sizes) / max(min(sizes), 1e-300):.3g} times in size"
+    raise InputError(
+        f"The prediction, from {_corner(pred[0])} to {_corner(pred[1])}, and the truth, from {_corner(truth[0])} to "
+        f"{_corner(truth[1])}, {why}: both must be in the dataset's frame and units, so move the truth into it."
+    )
+
+
+def _corner(point: Float[np.ndarray, " 3"]) -> str:
+    return "(" + ", ".join(f"{value:.4g}" for value in point) + ")"
+
+
+def compare_surfaces(pred: Mesh | Cloud, truth: Mesh | Cloud, settings: SurfaceSettings) -> dict[str, Any]:
+    """The record of one comparison: scores, their floor, thresholds and IoU, in units of the truth.
+
+    Raises:
+        InputError: the surfaces lie in different frames, cannot be sampled, or have no inside although IoU is wanted.
+    """
+    pred_box, truth_box = surface_box(pred), surface_box(truth)
+    check_same_frame(pred_box, truth_box)
+    thresholds = settings.thresholds or default_thresholds(truth_box)
+    try:
+        found = surface_metrics(
+            _measurable(pred), _measurable(truth), thresholds=thresholds, samples=settings.samples, seed=settings.seed
+        ).to_json()
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"The surfaces cannot be compared: {error}") from error
+    del found["definitions"]
+    iou, missing = _iou(pred, truth, np.stack([pred_box, truth_box]), settings)
+    parts = ", ".join(f"{100 * fraction:g} %" for fraction in DEFAULT_FRACTIONS)
+    default = f"{parts} of the diagonal of the truth's bounding box"
+    return {
+        **found,
+        "thresholds_from": "--thresholds" if settings.thresholds else default,
+        "iou": iou,
+        "iou_missing": missing,
+        "prediction": describe_surface(pred),
+        "truth": describe_surface(truth),
+    }
+
+
+def _measurable(surface: Mesh | Cloud) -> Mesh | PointCloud:
+    """What the metrics take."""
+    return surface if isinstance(surface, Mesh) else PointCloud(surface.points, surface.normals)
+
+
+def _iou(
+    pred: Mesh | Cloud, truth: Mesh | Cloud, boxes: Float[np.ndarray, "2 2 3"], settings: SurfaceSettings
+) -> tuple[dict[str, Any] | None, str | None]:
+    """The volumetric IoU, or why there is none."""
+    if not (isinstance(pred, Mesh) and isinstance(truth, Mesh)):
+        if settings.iou:
+            raise InputError("A cloud of points has no inside, so that --iou cannot be measured: leave it out.")
+        return None, "a cloud of points has no inside"
+    open_ones = [name for name, mesh in (("prediction", pred), ("truth", truth)) if not is_watertight(mesh)]
+    if open_ones and not settings.iou:
+        return None, f"not watertight: {' and '.join(open_ones)} (--iou measures it all the same)"
+    box = np.stack([boxes[:, 0].min(axis=0), boxes[:, 1].max(axis=0)])
+    try:
+        found = volumetric_iou(
+            inside_mesh(pred.vertices, pred.faces),
+            inside_mesh(truth.vertices, truth.faces),
+            box,
+            resolution=_IOU_RESOLUTION,
+        )
+    except ValueError as error:
+        raise InputError(f"The volumes cannot be compared: {error}") from error
+    note = f"not watertight: {' and '.join(open_ones)}; what lies below a hole may be wrong"
+    return {**found.to_json(), "note": note if open_ones else None}, None
+
+
+def describe_surface(surface: Mesh | Cloud) -> dict[str, Any]:
+    """What a surface is, in numbers."""
+    box = surface_box(surface).tolist()
+    if isinstance(surface, Cloud):
+        return {"kind": "cloud", "points": len(surface.points), "normals": surface.normals is not None, "box": box}
+    counts = {"vertices": len(surface.vertices), "faces": len(surface.faces)}
+    return {"kind": "mesh", **counts, "watertight": is_watertight(surface), "box": box}
+
+
+def read_named(path: Path, *, option: str) -> Mesh | Cloud:
+    """Read a surface; InputError names the option it was given by."""
+    try:
+        return read_surface(path)
+    except InputError as error:
+        raise InputError(f"{option}: {error}") from error
+
+
+def threshold_names(record: dict[str, Any]) -> Sequence[str]:
+    """What to call a comparison's thresholds in a table."""
+    if record["thresholds_from"] != "--thresholds":
+        return [f"{100 * fraction:g} % of the diagonal" for fraction in DEFAULT_FRACTIONS]
+    return [f"{score['threshold']:.4g}" for score in record["scores"]["thresholds"]]
