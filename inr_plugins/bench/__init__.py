@@ -1,0 +1,1 @@
+"""Benchmarks: many methods on many scenes under one budget and one protocol, and tables from the records alone."""

@@ -1,0 +1,104 @@
+"""What a benchmark ran on and with: the machine, the versions, the settings of the environment, the load."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import inr_plugins
+
+_PACKAGES = ("inr-plugins", "nerfstudio", "torch", "torchvision", "numpy", "nerfacc", "tinycudann")
+_VARIABLES = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "MKL_NUM_THREADS", "INR_ALLOCATOR", "CUDA_VISIBLE_DEVICES")
+
+
+def machine(*, device: str) -> dict[str, Any]:
+    """Processor, cores that this process may use, memory, system and, for the device cuda, the names of the GPUs."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return {
+        "cpu": _cpu_name(),
+        "cores": len(affinity(0)) if affinity else os.cpu_count(),
+        "memory_gb": _memory_gb(),
+        "system": f"{platform.system()} {platform.release()}",
+        "gpus": _gpu_names() if device == "cuda" else [],
+    }
+
+
+def _gpu_names() -> list[str]:
+    """As the driver lists them. torch would take up memory on the device to tell."""
+    try:
+        done = subprocess.run(
+            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [line.strip() for line in done.stdout.splitlines() if line.strip()] if done.returncode == 0 else []
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _memory_gb() -> float | None:
+    try:
+        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
+    except (ValueError, OSError):
+        return None
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, of the packages that matter as far as they are installed, and the commit of this one."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    commit = git_commit(Path(inr_plugins.__file__).resolve().parent)
+    return found if commit is None else {**found, "commit": commit}
+
+
+def git_commit(folder: Path) -> str | None:
+    """Commit of the repository whose part `folder` is, with "+" if tracked files differ from it; None without one."""
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=20, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    # An installed package may lie inside somebody else's repository, which ignores it.
+    if git("ls-files", "--error-unmatch", "__init__.py") is None:
+        return None
+    commit = git("rev-parse", "--short=12", "HEAD")
+    if commit is None:
+        return None
+    return f"{commit}+" if git("status", "--porcelain", "--untracked-files=no") else commit
+
+
+def environment() -> dict[str, str]:
+    """Variables that change how fast training is, as far as they are set."""
+    return {name: os.environ[name] for name in _VARIABLES if name in os.environ}
+
+
+def load_average() -> float | None:
+    """Processes that wanted to run in the last minute, on average; None where the system does not say."""
+    try:
+        return round(os.getloadavg()[0], 2)
+    except (AttributeError, OSError):
+        return None

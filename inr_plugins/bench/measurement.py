@@ -1,0 +1,141 @@
+"""What is measured of one training while it runs: the curve, the budgets, memory and speed.
+
+The training calls :meth:`Measurement.before_step` and :meth:`Measurement.after_step`; nothing here knows what trains.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from inr_plugins.bench.clock import Moment, Schedule, TrainingClock, Unit
+from inr_plugins.bench.memory import PeakMemory
+
+_PROGRESS_SECONDS = 0.5
+
+Score = tuple[float | None, float | None]
+"""PSNR (dB) and SSIM of one view; None where a number does not exist."""
+
+
+@dataclass
+class Measurement:
+    """Follows one training and keeps what a record tells of it.
+
+    Attributes:
+        clock: counts the seconds of training.
+        schedule: moments to measure at.
+        unit: what those are in.
+        curve_indices: views that a point of the curve is the mean of.
+        all_indices: views that a budget is measured on; they include those of the curve.
+        score: renders views and compares them, by index.
+        stop: called once, after the step that ends the last budget.
+        synchronise: waits until the device has done what it was told, so that the clock is right.
+        on_budget: called with the step's number when a budget is reached, while the clock stands still.
+        on_progress: told now and then how far training is.
+        memory: watches the peak.
+        steps: taken so far.
+        started_at: Unix time of the first step.
+        curve: points measured so far.
+        results: budgets measured so far.
+    """
+
+    clock: TrainingClock
+    schedule: Schedule
+    unit: Unit
+    curve_indices: Sequence[int]
+    all_indices: Sequence[int]
+    score: Callable[[Sequence[int]], Mapping[int, Score]]
+    stop: Callable[[], None]
+    synchronise: Callable[[], None] = lambda: None
+    on_budget: Callable[[int], None] = lambda step: None
+    on_progress: Callable[[dict[str, Any]], None] = lambda progress: None
+    memory: PeakMemory = field(default_factory=PeakMemory)
+    steps: int = 0
+    started_at: float | None = None
+    curve: list[dict[str, Any]] = field(default_factory=list)
+    results: list[dict[str, Any]] = field(default_factory=list)
+    _told_at: float = 0.0
+
+    def before_step(self) -> None:
+        """Start the clock before the first step."""
+        if not self.clock.is_started:
+            self.memory.watch()
+            self.started_at = time.time()
+            self.clock.start()
+
+    def after_step(self, step: int) -> None:
+        """Count the step, which the trainer calls `step`, and measure if a moment is reached."""
+        self.steps += 1
+        reached = self.schedule.reached(self.clock.seconds if self.unit == "seconds" else self.steps)
+        if not reached:
+            self._tell("training")
+            return
+        self._measure(reached, step, ended_by_itself=False)
+        if self.schedule.is_over:
+            self.stop()
+
+    def finish(self, step: int) -> None:
+        """Measure what is left, when training has ended by itself: all budgets that it did not need."""
+        rest = self.schedule.rest()
+        if rest:
+            self._measure(rest, step, ended_by_itself=True)
+
+    def _measure(self, reached: Sequence[Moment], step: int, *, ended_by_itself: bool) -> None:
+        """Measure once for all of `reached`, with the clock stopped."""
+        self.synchronise()
+        with self.clock.paused():
+            self.memory.note()
+            self._tell("evaluating", at_once=True)
+            budgets = [moment.at for moment in reached if moment.is_budget]
+            indices = self.all_indices if budgets else self.curve_indices
+            begin = time.perf_counter()
+            scores = self.score(indices)
+            taken = time.perf_counter() - begin
+            state = {"seconds": self.clock.seconds, "steps": self.steps}
+            of_curve = mean_of([scores[index][0] for index in self.curve_indices])
+            self.curve.append({"moment": reached[-1].at, **state, "psnr": of_curve})
+            for budget in budgets:
+                result = {"budget": budget, **state, "ended_by_itself": ended_by_itself, **summary(scores)}
+                self.results.append({**result, "evaluation_seconds": taken})
+            if budgets and not ended_by_itself:
+                self.on_budget(step)
+            self.memory.watch()
+
+    def _tell(self, phase: str, *, at_once: bool = False) -> None:
+        now = time.perf_counter()
+        if not at_once and now - self._told_at < _PROGRESS_SECONDS:
+            return
+        self._told_at = now
+        psnr = self.curve[-1]["psnr"] if self.curve else None
+        self.on_progress({"phase": phase, "steps": self.steps, "seconds": self.clock.seconds, "psnr": psnr})
+
+    def outcome(self) -> dict[str, Any]:
+        """What a record keeps, as JSON holds it."""
+        last = self.results[-1] if self.results else None
+        return {
+            "curve": self.curve,
+            "results": self.results,
+            "steps_per_second": None if last is None or not last["seconds"] else last["steps"] / last["seconds"],
+            "peak_memory_gb": self.memory.host_gb,
+            "peak_memory_is_of_training_alone": self.memory.is_of_training_alone,
+            "peak_device_memory_gb": self.memory.device_gb,
+        }
+
+
+def mean_of(values: Sequence[float | None]) -> float | None:
+    """The mean, or None if there are no values or one of them is missing: a mean of the rest would flatter."""
+    present = [value for value in values if value is not None]
+    return statistics.fmean(present) if present and len(present) == len(values) else None
+
+
+def summary(scores: Mapping[int, Score]) -> dict[str, Any]:
+    """Means over views, and each view's own numbers."""
+    psnrs, ssims = ([score[part] for score in scores.values()] for part in (0, 1))
+    return {
+        "psnr": mean_of(psnrs),
+        "ssim": mean_of(ssims),
+        "views": [{"view": index, "psnr": peak, "ssim": similarity} for index, (peak, similarity) in scores.items()],
+    }

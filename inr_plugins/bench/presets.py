@@ -1,0 +1,221 @@
+"""Presets: the papers' tables as benchmarks, with the printed numbers to put beside ours."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from inr_plugins.bench import papers
+from inr_plugins.bench.papers import Numbers
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of a table.
+
+    Attributes:
+        label: what the paper calls the method.
+        method: its name in ns-train; None for a row that stands in the paper only.
+        options: options of ns-train that make the method the paper's.
+        steps: length of the training; None: the user gives a budget.
+    """
+
+    label: str
+    method: str | None
+    options: tuple[str, ...] = ()
+    steps: int | None = None
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A benchmark that is laid out in advance.
+
+    Attributes:
+        name: what --preset takes.
+        source: the table that it repeats.
+        entries: its rows.
+        scenes: names of the scenes that it wants; empty: any.
+        data: words on where such data comes from.
+        resolution: width and height of the paper's images; None where there are none.
+        train_views: the paper's training views; None where there are none.
+        metrics: metrics of the paper that are compared.
+        eval_every_view: test views to evaluate: the first and every n-th after it.
+        seconds: budgets of a preset that goes by time.
+        printed: the paper's numbers by label.
+        note: what a reader of the table must know.
+    """
+
+    name: str
+    source: str
+    entries: tuple[Entry, ...]
+    scenes: tuple[str, ...] = ()
+    data: str = "any dataset"
+    resolution: tuple[int, int] | None = None
+    train_views: int | None = None
+    metrics: tuple[str, ...] = ("psnr", "ssim")
+    eval_every_view: int = 20
+    seconds: tuple[float, ...] = ()
+    printed: Mapping[str, Numbers] = field(default_factory=dict)
+    note: str = ""
+
+    def scene_of(self, name: str) -> str | None:
+        """The wanted scene that a folder called `name` holds: its own name, or it and a suffix (lego_200)."""
+        lowered = name.lower()
+        for scene in self.scenes:
+            if lowered == scene or lowered.startswith((f"{scene}_", f"{scene}-")):
+                return scene
+        return None
+
+
+def missing_methods(preset: Preset, known: Collection[str]) -> list[str]:
+    """Methods of `preset` that are not among `known`, each once."""
+    wanted = dict.fromkeys(entry.method for entry in preset.entries if entry.method is not None)
+    return [method for method in wanted if method not in known]
+
+
+_DINER_STEPS = 6000
+_MIPNERF_STEPS = 1_000_000
+_FINER_STEPS = 37_500
+_NEUS_STEPS = 300_000
+_BLENDER_DATA = "NeRF-synthetic (Blender) scenes, area-averaged to this size"
+_EVERY_FOURTH = ("--pipeline.datamanager.train-view-stride", "4")
+
+
+def _paper_only(*labels: str) -> tuple[Entry, ...]:
+    return tuple(Entry(label, None) for label in labels)
+
+
+def _backbone(label: str, activation: str) -> Entry:
+    options = ("--pipeline.model.activation", activation, *_EVERY_FOURTH)
+    return Entry(label, "finer-nerf", options, steps=_FINER_STEPS)
+
+
+_ALL = (
+    Preset(
+        name="first-use",
+        source="diner and finer-nerf against nerfstudio's own methods, at 1, 5 and 15 minutes",
+        entries=tuple(
+            Entry(name, name) for name in ("diner", "finer-nerf", "nerfacto", "tensorf", "vanilla-nerf", "mipnerf")
+        ),
+        seconds=(60.0, 300.0, 900.0),
+    ),
+    Preset(
+        name="diner-table4",
+        source="DINER (Zhu et al. 2023, journal version), Table 4",
+        entries=(
+            Entry("DINER", "diner", steps=_DINER_STEPS),
+            *_paper_only("NeRF", "Plenoxels", "InstantNGP", "DVGO"),
+        ),
+        scenes=papers.BLENDER,
+        data=_BLENDER_DATA,
+        resolution=(400, 400),
+        train_views=100,
+        eval_every_view=1,
+        printed=papers.DINER_TABLE_4,
+        note="The paper prints means over the eight scenes; its steps and its GPU are not stated.",
+    ),
+    Preset(
+        name="diner-fig17",
+        source="DINER (Zhu et al. 2023, journal version), Figure 17(a): PSNR against the width of the keys",
+        entries=tuple(
+            Entry(f"width {width}", "diner", ("--pipeline.model.key-width", str(width)), steps=_DINER_STEPS)
+            for width in (1, 2, 3, 5, 8, 11, 15, 19, 23, 27)
+        ),
+        scenes=papers.BLENDER,
+        data=_BLENDER_DATA,
+        resolution=(400, 400),
+        train_views=100,
+        eval_every_view=1,
+        metrics=("psnr",),
+        note="The figure is a curve without numbers: PSNR rises steeply at first and is level from about 15.",
+    ),
+    Preset(
+        name="finer-table2",
+        source="FINER++ (Zhu et al. 2024), Table 2",
+        entries=tuple(Entry(label, "finer-sdf", steps=200_000) for label in papers.FINER_TABLE_2),
+        scenes=papers.STANFORD[:-1],
+        data="meshes of the Stanford 3D Scanning Repository",
+        metrics=("chamfer_e6", "iou"),
+        printed=papers.FINER_TABLE_2,
+        note="Most of the best printed distances is the metric's own floor; the printed means are not of these rows.",
+    ),
+    Preset(
+        name="finer-table3",
+        source="FINER++ (Zhu et al. 2024), Table 3",
+        entries=(
+            _backbone("PEMLP", "relu"),
+            _backbone("SIREN", "sine"),
+            Entry("FINER++ (Sine)", "finer-nerf", _EVERY_FOURTH, steps=_FINER_STEPS),
+            _backbone("Gauss", "gauss"),
+            Entry("FINER++ (Gauss)", "finer-gauss-nerf", _EVERY_FOURTH, steps=_FINER_STEPS),
+            _backbone("WIRE", "wavelet"),
+            Entry("FINER++ (Wavelet)", "finer-wavelet-nerf", _EVERY_FOURTH, steps=_FINER_STEPS),
+        ),
+        scenes=papers.BLENDER,
+        data=_BLENDER_DATA + "; every fourth training view is used",
+        resolution=(200, 200),
+        train_views=100,
+        eval_every_view=1,
+        printed=papers.FINER_TABLE_3,
+        note="The networks of the paper's baselines are not published; ours differ in nothing but the activation.",
+    ),
+    Preset(
+        name="norm-table3",
+        source="Towards the Spectral Bias Alleviation by Normalizations in Coordinate Networks, Table III",
+        entries=tuple(
+            Entry(label, None if label in ("SIREN", "MFN", "WIRE") else "cn-occupancy") for label in papers.NORM_TABLE_3
+        ),
+        scenes=papers.OCCUPANCY_SHAPES[:-1],
+        data="meshes of the Stanford 3D Scanning Repository",
+        metrics=("iou",),
+        printed=papers.NORM_TABLE_3,
+        note="The paper gives 200 epochs and not how long one is: give a budget.",
+    ),
+    Preset(
+        name="norm-table6",
+        source="Towards the Spectral Bias Alleviation by Normalizations in Coordinate Networks, Table VI",
+        entries=(
+            Entry("CN-MipNeRF", "cn-mipnerf", steps=_MIPNERF_STEPS),
+            Entry("MipNeRF", "mipnerf", steps=_MIPNERF_STEPS),
+            Entry("DINER", "diner", steps=_DINER_STEPS),
+            *_paper_only("NeRF", "Plenoxels", "DVGO", "InstantNGP"),
+        ),
+        scenes=papers.BLENDER,
+        data=_BLENDER_DATA,
+        resolution=(400, 400),
+        train_views=100,
+        eval_every_view=1,
+        printed=papers.NORM_TABLE_6,
+        note="MipNeRF here is nerfstudio's, whose encoding and schedule differ from the paper's.",
+    ),
+    Preset(
+        name="norm-table7",
+        source="Towards the Spectral Bias Alleviation by Normalizations in Coordinate Networks, Table VII",
+        entries=(
+            Entry("CN-NeuS", "cn-neus", steps=_NEUS_STEPS),
+            *_paper_only("NeuS", "HF-NeuS", "VolSDF", "IDR", "NeRF", "InstantNGP"),
+        ),
+        scenes=papers.DTU,
+        data="DTU scans with IDR's masks",
+        resolution=(1600, 1200),
+        metrics=("chamfer_mm",),
+        printed=papers.NORM_TABLE_7,
+    ),
+    Preset(
+        name="nid-table3",
+        source="Neural Implicit Dictionary (Wang et al. 2022), Table 3",
+        entries=(
+            Entry("NID, k = 128", "nid-fit"),
+            Entry("NID, k = 256", "nid-fit"),
+            *_paper_only("SIREN", "IGR", "DeepSDF", "MetaSDF", "ConvONet"),
+        ),
+        scenes=papers.POINTS,
+        data="ShapeNet chairs as clouds of 500k, 50k and 10k points",
+        metrics=("chamfer_e3", "normal_consistency"),
+        printed=papers.NID_TABLE_3,
+        note="The paper does not define its distance: baselines have to be run again under one definition.",
+    ),
+)
+
+PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL}
+"""All presets by name."""

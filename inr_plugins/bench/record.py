@@ -1,0 +1,118 @@
+"""Records: one JSON file a training, written whole or not at all, under the key of what was asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from inr_plugins.errors import InputError
+
+FORMAT = 1
+FINISHED = "finished"
+FAILED = "failed"
+
+Record = dict[str, Any]
+"""A record as JSON holds it; `describe_protocol` and `runner.make_record` say what is in it."""
+
+
+def records_folder(output: Path) -> Path:
+    """Where the records of a benchmark lie."""
+    return output / "records"
+
+
+def record_path(output: Path, key: str) -> Path:
+    """The file of the record with this key."""
+    return records_folder(output) / f"{key}.json"
+
+
+def write_json(path: Path, content: Any, *, durable: bool = True) -> None:
+    """Write JSON so that at every moment `path` is absent, as it was before, or complete.
+
+    Args:
+        path: the file.
+        content: what to write.
+        durable: wait until it is on the disk, so that this holds through a power cut too.
+
+    Raises:
+        OSError: the disk is full or not writable; `path` is then as it was.
+        ValueError: a number that JSON does not have (NaN, infinity).
+    """
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    # A dot in front, so that no reader of the folder takes it for a record.
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(text)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def read_json(path: Path) -> Any | None:
+    """What `path` holds, or None if it is not there or is not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def is_finished(output: Path, key: str) -> bool:
+    """Whether there is a record of this key whose training was measured to its end."""
+    record = read_json(record_path(output, key))
+    return isinstance(record, dict) and record.get("format") == FORMAT and record.get("status") == FINISHED
+
+
+def read_records(output: Path) -> tuple[list[Record], list[str]]:
+    """All records of a benchmark, oldest first, and a sentence on each file that is none.
+
+    Raises:
+        InputError: there is no such folder, or there are no records in it.
+    """
+    folder = records_folder(output)
+    files = sorted(folder.glob("*.json")) if folder.is_dir() else []
+    found: list[Record] = []
+    complaints = []
+    for file in files:
+        record = read_json(file)
+        if isinstance(record, dict) and record.get("format") == FORMAT and isinstance(record.get("definition"), dict):
+            found.append(record)
+        else:
+            complaints.append(f"{file} is not a record of this version, and is left out.")
+    if not found:
+        raise InputError(f"There are no records in {folder}: give a folder that inr-bench run wrote (--output).")
+    return sorted(found, key=lambda record: str(record.get("date"))), complaints
+
+
+def describe_protocol(definition: Record) -> list[str]:
+    """The protocol in sentences, for a record and a report."""
+    in_seconds = definition["unit"] == "seconds"
+    every = definition["eval_every_view"]
+    which = "every test view" if every == 1 else f"every {every}th test view (five at least)"
+    length = (
+        "A training has its method's own length and learning-rate schedule and is stopped by the clock; budgets are "
+        "moments of one training."
+        if in_seconds
+        else "A training has as many steps as the largest budget (--max-num-iterations); smaller ones are its moments."
+    )
+    return [
+        length,
+        "The clock starts with the first step, when the data is loaded, and stands still during evaluation. A step "
+        "that has begun as a budget ends counts. Start-up is given apart.",
+        f"Quality: {which}, held out from training, over white where images have alpha; PSNR and SSIM (Gaussian "
+        "window of 11, inside the image) are means of each image's value, of colours clamped to [0, 1] in float32.",
+        f"The curve: PSNR of {definition['curve_views']} of these views.",
+        "Peak memory is that of the training process during training, without evaluation and without loading "
+        "processes; on a GPU, what torch has allocated there.",
+    ]
+
+
+def scene_names(records: Sequence[Record]) -> list[str]:
+    """Names of the scenes in `records`, each once, in order of appearance."""
+    return list(dict.fromkeys(record["definition"]["scene"]["name"] for record in records))

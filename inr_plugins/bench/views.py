@@ -1,0 +1,120 @@
+"""Held-out views and how well a model renders them: one way for every method, none of the methods' own metrics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.data.dataparsers.base_dataparser import DataParser
+from nerfstudio.models.base_model import Model
+from torch import Tensor
+
+from inr_plugins.engine.evaluation import spread_indices
+from inr_plugins.engine.rng import separate_rng
+from inr_plugins.errors import InputError
+from inr_plugins.metrics.image import psnr, ssim
+
+_LEAST_VIEWS = 5
+_SSIM_WINDOW = 11
+
+Image = Float[Tensor, "height width 3"]
+
+
+@dataclass(frozen=True)
+class ViewScore:
+    """Quality of one view; None for a number that does not exist, because the image is not finite or too small."""
+
+    psnr: float | None
+    ssim: float | None
+
+
+@dataclass(frozen=True)
+class HeldOutViews:
+    """The test split of a dataset.
+
+    Attributes:
+        cameras: in the frame that the model was trained in.
+        files: its images, as many.
+    """
+
+    cameras: Cameras
+    files: Sequence[Path]
+
+    def truth(self, index: int) -> Image:
+        """One image, over white where it has alpha."""
+        return over_white(self.files[index])
+
+
+def held_out_views(datamanager: Any) -> HeldOutViews:
+    """The test split, by the dataparser that training uses.
+
+    Raises:
+        InputError: there is no dataparser, or no test split.
+    """
+    parser = getattr(datamanager, "dataparser", None)
+    if not isinstance(parser, DataParser):
+        raise InputError("The method's datamanager has no dataparser, so that its test views cannot be had.")
+    outputs = parser.get_dataparser_outputs(split="test")
+    if not outputs.image_filenames:
+        raise InputError("The scene has no test views: a benchmark needs some; add a test split to the dataset.")
+    return HeldOutViews(outputs.cameras, outputs.image_filenames)
+
+
+def evaluation_indices(count: int, *, every: int) -> list[int]:
+    """The first of `count` views and every `every`-th after it; five spread over all if that makes fewer."""
+    indices = list(range(0, count, every))
+    return indices if len(indices) >= _LEAST_VIEWS else spread_indices(count, _LEAST_VIEWS)
+
+
+def over_white(file: Path) -> Image:
+    """Read an image as float32 in [0, 1], straight alpha composited over white."""
+    from PIL import Image as PillowImage
+
+    with PillowImage.open(file) as opened:
+        has_alpha = "A" in opened.getbands() or "transparency" in opened.info
+        values = np.asarray(opened.convert("RGBA" if has_alpha else "RGB"), dtype=np.float32) / 255
+    image = torch.from_numpy(values)
+    return image[..., :3] * image[..., 3:] + 1 - image[..., 3:] if has_alpha else image
+
+
+def rendered_colour(outputs: dict[str, Any]) -> Image:
+    """The final colour among a model's outputs, whatever it is called."""
+    for name in ("rgb", "rgb_fine"):
+        if name in outputs:
+            return outputs[name]
+    raise InputError(f"The method renders no colour that is called rgb or rgb_fine, but {', '.join(outputs)}.")
+
+
+def render_view(model: Model, views: HeldOutViews, index: int) -> Image:
+    """Render one view in evaluation mode, on the model's device; the model is left in the mode it was in."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            camera = views.cameras[index : index + 1].to(model.device)
+            return rendered_colour(model.get_outputs_for_camera(camera)).float().cpu()
+    finally:
+        model.train(was_training)
+
+
+def score_view(rendering: Image, truth: Image) -> ViewScore:
+    """PSNR and SSIM of a rendering, clamped to [0, 1]."""
+    if not bool(torch.isfinite(rendering).all()):
+        return ViewScore(None, None)
+    rendering = rendering.clamp(0, 1)
+    peak = psnr(rendering, truth)
+    is_large = min(truth.shape[:2]) >= _SSIM_WINDOW
+    return ViewScore(peak if math.isfinite(peak) else None, ssim(rendering, truth) if is_large else None)
+
+
+def score_views(model: Model, views: HeldOutViews, indices: Sequence[int]) -> dict[int, ViewScore]:
+    """Score some views; training's random numbers are left alone."""
+    with separate_rng(seed=0):
+        return {index: score_view(render_view(model, views, index), views.truth(index)) for index in indices}

@@ -1,0 +1,190 @@
+"""One training of a benchmark in a process of its own: `ns-train` under a clock.
+
+    python -m inr_plugins.bench.worker --unit seconds --budgets 60 300 --result FILE -- METHOD <ns-train arguments>
+
+It is started by :mod:`inr_plugins.bench.runner`, ends when that does, and writes what it measured to the file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inr_plugins.bench.clock import Schedule, TrainingClock, moments
+from inr_plugins.bench.measurement import Measurement
+from inr_plugins.bench.record import write_json
+
+if TYPE_CHECKING:
+    from nerfstudio.engine.trainer import Trainer
+
+_DATA_SECONDS = 600.0
+
+
+def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    """The worker's own options, and what comes after -- as `ns_train`."""
+    parser = argparse.ArgumentParser(prog="python -m inr_plugins.bench.worker", description=__doc__)
+    parser.add_argument("--unit", choices=("seconds", "steps"), required=True, help="what budgets are in")
+    parser.add_argument("--budgets", type=float, nargs="+", required=True, help="moments of full evaluation")
+    parser.add_argument("--result", type=Path, required=True, help="JSON file for what is measured")
+    parser.add_argument("--progress", type=Path, help="JSON file that says now and then how far training is")
+    parser.add_argument("--picture", type=Path, help="PNG file for the first view as it is in the end, truth beside it")
+    parser.add_argument("--launched", type=float, default=None, help="when this process was started, Unix time")
+    parser.add_argument("--eval-every-view", type=int, default=20, help="test views of full evaluation")
+    parser.add_argument("--curve-points", type=int, default=6, help="points of the curve")
+    parser.add_argument("--curve-views", type=int, default=2, help="views of each of them")
+    parser.add_argument("--save", action="store_true", help="save a checkpoint at each budget")
+    parser.add_argument("--stock", action="store_true", help="the method builds LPIPS in its constructor")
+    parser.add_argument("ns_train", nargs="+", help="after --: arguments of ns-train")
+    return parser.parse_args(arguments)
+
+
+def end_with_parent(*, every: float = 1.0) -> None:
+    """Kill this process and all that it started when its parent is gone, even if that was killed.
+
+    Only for a process that leads a group of its own: data loaders, which survive their parent, are in that group.
+    """
+    if os.getpgrp() != os.getpid():
+        return
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(every)
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True, name="end-with-parent").start()
+
+
+def wait_for_data(datamanager: Any) -> None:
+    """Wait until a datamanager that loads in processes of its own has a batch: loading is no part of training."""
+    queue = getattr(datamanager, "data_queue", None)
+    end = time.monotonic() + _DATA_SECONDS
+    while queue is not None and queue.empty() and time.monotonic() < end:
+        time.sleep(0.05)
+
+
+def synchronise() -> None:
+    """Wait for the CUDA device, if one is in use."""
+    import torch
+
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+
+
+def begin_measurement(trainer: Trainer, options: argparse.Namespace) -> Measurement:
+    """Measure `trainer` from its next step on, by callbacks before and after everything else in a step."""
+    from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackLocation
+
+    from inr_plugins.bench.views import evaluation_indices, held_out_views, score_views
+    from inr_plugins.engine.evaluation import spread_indices
+
+    views = held_out_views(trainer.pipeline.datamanager)
+    model = trainer.pipeline.model
+    chosen = evaluation_indices(len(views.files), every=options.eval_every_view)
+
+    def score(indices: Sequence[int]) -> dict[int, tuple[float | None, float | None]]:
+        return {index: (each.psnr, each.ssim) for index, each in score_views(model, views, indices).items()}
+
+    def stop() -> None:
+        trainer.stop_training = True
+
+    def tell(progress: dict[str, Any]) -> None:
+        if options.progress is not None:
+            write_json(options.progress, progress, durable=False)
+
+    measurement = Measurement(
+        clock=TrainingClock(),
+        schedule=Schedule(moments(options.budgets, unit=options.unit, curve_points=options.curve_points)),
+        unit=options.unit,
+        curve_indices=[chosen[place] for place in spread_indices(len(chosen), options.curve_views)],
+        all_indices=chosen,
+        score=score,
+        stop=stop,
+        synchronise=synchronise,
+        on_budget=trainer.save_checkpoint if options.save else lambda step: None,
+        on_progress=tell,
+    )
+    before, after = TrainingCallbackLocation.BEFORE_TRAIN_ITERATION, TrainingCallbackLocation.AFTER_TRAIN_ITERATION
+    trainer.callbacks.insert(0, TrainingCallback([before], lambda step: measurement.before_step()))
+    trainer.callbacks.append(TrainingCallback([after], lambda step: measurement.after_step(step)))
+    return measurement
+
+
+def describe(trainer: Trainer, measurement: Measurement, *, launched: float | None) -> dict[str, Any]:
+    """What was measured, and what only this process knows; `launched` is the Unix time when it was started."""
+    import torch
+
+    rays = trainer.pipeline.datamanager.get_train_rays_per_batch()
+    found = measurement.outcome()
+    speed = found.pop("steps_per_second")
+    uses_cuda = torch.cuda.is_initialized()
+    started = measurement.started_at
+    return {
+        "startup_seconds": None if launched is None or started is None else started - launched,
+        "rays_per_step": rays,
+        "rays_per_second": None if speed is None else rays * speed,
+        "steps_per_second": speed,
+        **found,
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if uses_cuda else None,
+        "evaluation_views": len(measurement.all_indices),
+    }
+
+
+def write_picture(trainer: Trainer, index: int, path: Path) -> None:
+    """Write one held-out view, the truth beside the rendering, to look at."""
+    import torch
+    from PIL import Image
+
+    from inr_plugins.bench.views import held_out_views, render_view
+
+    views = held_out_views(trainer.pipeline.datamanager)
+    both = torch.cat([views.truth(index), render_view(trainer.pipeline.model, views, index).clamp(0, 1)], dim=1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray((both.nan_to_num() * 255).round().byte().numpy()).save(path)
+
+
+def time_training(options: argparse.Namespace) -> None:
+    """Make every training of this process a measured one."""
+    from nerfstudio.engine.trainer import Trainer
+
+    train = Trainer.train
+
+    @functools.wraps(train)
+    def measured(trainer: Trainer) -> None:
+        wait_for_data(trainer.pipeline.datamanager)
+        measurement = begin_measurement(trainer, options)
+        train(trainer)
+        measurement.finish(trainer.step)
+        if options.picture is not None:
+            write_picture(trainer, measurement.curve_indices[0], options.picture)
+        write_json(options.result, describe(trainer, measurement, launched=options.launched))
+
+    Trainer.train = measured  # type: ignore[method-assign, assignment]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train and measure; errors end the process as they end ns-train."""
+    options = parse_arguments(sys.argv[1:] if arguments is None else arguments)
+    end_with_parent()
+    if options.stock:
+        from inr_plugins.engine.offline_lpips import install_without_weights
+
+        install_without_weights()
+    time_training(options)
+    from nerfstudio.scripts import train
+
+    sys.argv = ["ns-train", *options.ns_train]
+    train.entrypoint()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""inr-bench: train many methods on many scenes under one budget, and report what came of it."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from rich.console import Console
+from rich.markup import escape
+
+from inr_plugins.bench.plan import Job, Request, make_plan, parse_options
+from inr_plugins.bench.presets import PRESETS, Preset, missing_methods
+from inr_plugins.errors import InputError
+
+_EXAMPLE = "inr-bench run --methods diner nerfacto --scenes data/lego --seconds 60 300"
+
+
+@dataclass(frozen=True)
+class Run:
+    """Train each method on each scene with each seed, one at a time, and write a record of each training.
+
+    All trainings have one protocol: the same budgets on one clock, which starts with the first step and stands still
+    during evaluation, and the same held-out views. With --seconds every method keeps its own schedule and is stopped
+    by the clock. What is finished is skipped when the same command is given again, so a benchmark that was stopped
+    goes on.
+    """
+
+    methods: tuple[str, ...] = ()
+    """Methods of ns-train; with a preset, only these of it."""
+    scenes: tuple[Path, ...] = ()
+    """Dataset folders, or folders of them."""
+    seconds: tuple[float, ...] = ()
+    """Budgets in seconds of training, for instance 60 300 900: moments of one training."""
+    steps: tuple[int, ...] = ()
+    """Budgets in steps, in place of seconds."""
+    seeds: int = 1
+    """Trainings of each method on each scene, with seeds 0, 1, ..."""
+    output: Path = Path("bench")
+    """Folder for the records; other benchmarks' records in it are kept."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train; auto: CUDA when there is one."""
+    preset: str | None = None
+    """A benchmark that is laid out in advance: see inr-bench presets."""
+    eval_every_view: int | None = None
+    """Measure the first test view and every n-th after it, five at least; by default 20, in presets all."""
+    curve_points: int = 6
+    """Points of the curve of PSNR against time."""
+    curve_views: int = 2
+    """Test views that each point of the curve is the mean of."""
+    options: tuple[str, ...] = ()
+    """Options of ns-train for a method, as METHOD="--option value ..."."""
+    keep_runs: bool = False
+    """Keep the run folders, with a checkpoint at each budget."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Make tables and plots from the records alone: report.md and plots/ in the folder."""
+
+    folder: tyro.conf.Positional[Path] = Path("bench")
+    """The --output of inr-bench run."""
+
+
+@dataclass(frozen=True)
+class Presets:
+    """List the presets and what they need."""
+
+
+Command = (
+    Annotated[Run, tyro.conf.subcommand("run")]
+    | Annotated[Report, tyro.conf.subcommand("report")]
+    | Annotated[Presets, tyro.conf.subcommand("presets")]
+)
+
+
+def choose_device(wanted: str) -> str:
+    """Settle "auto".
+
+    Raises:
+        InputError: CUDA is asked for and is not there.
+    """
+    if wanted == "cpu":
+        return wanted
+    from inr_plugins.engine.defaults import choose_device_type
+
+    try:
+        return choose_device_type(wanted)
+    except InputError as error:
+        raise InputError("No CUDA device was found: leave --device out, or give it the value cpu.") from error
+
+
+def plan_of(options: Run) -> list[Job]:
+    """The jobs that the command line asks for.
+
+    Raises:
+        InputError: anything in it that cannot be run, in one sentence.
+    """
+    from inr_plugins.bench.scenes import find_scenes
+
+    request = Request(
+        methods=options.methods,
+        scenes=tuple(find_scenes(options.scenes)),
+        seconds=options.seconds,
+        steps=options.steps,
+        seeds=options.seeds,
+        options=parse_options(options.options),
+        device=choose_device(options.device),
+        preset=options.preset,
+        eval_every_view=options.eval_every_view,
+        curve_points=options.curve_points,
+        curve_views=options.curve_views,
+    )
+    return make_plan(request)
+
+
+def run(options: Run) -> int:
+    """Run the plan; 1 if a training failed, else 0.
+
+    Raises:
+        InputError: see :func:`plan_of` and :func:`inr_plugins.bench.runner.run_jobs`.
+    """
+    from inr_plugins.bench.runner import run_jobs
+
+    failed = run_jobs(plan_of(options), options.output, keep_runs=options.keep_runs)
+    print(f"records  {options.output / 'records'}")
+    print(f"   next  inr-bench report {shlex.quote(str(options.output))}")
+    if not failed:
+        return 0
+    names = ", ".join(sorted({record["definition"]["label"] for record in failed}))
+    print(
+        f"inr-bench: {len(failed)} training{'s' if len(failed) > 1 else ''} failed ({names}): the records say how, "
+        f"{options.output / 'logs'} holds what they wrote, and the same command tries them again.",
+        file=sys.stderr,
+    )
+    return 1
+
+
+def report(options: Report) -> int:
+    """Write the report and print it.
+
+    Raises:
+        InputError: there is nothing to report on.
+    """
+    from inr_plugins.bench.report import write_report
+
+    path, text, complaints = write_report(options.folder)
+    print(text)
+    for complaint in complaints:
+        print(f"inr-bench: {complaint}", file=sys.stderr)
+    print(f"inr-bench: written to {path}", file=sys.stderr)
+    return 0
+
+
+def presets() -> int:
+    """Print the presets, what they need, and which cannot be run yet."""
+    from inr_plugins.bench.peers import known_methods
+
+    known = known_methods()
+    console = Console(highlight=False)
+    for preset in PRESETS.values():
+        console.print(f"[bold]{preset.name}[/bold]  {escape(preset.source)}", soft_wrap=True)
+        for name, text in _needs(preset, missing_methods(preset, known)):
+            console.print(f"  {name:<8} {escape(text)}", soft_wrap=True)
+    return 0
+
+
+def _needs(preset: Preset, missing: Sequence[str]) -> list[tuple[str, str]]:
+    methods = list(dict.fromkeys(entry.method for entry in preset.entries if entry.method))
+    lines = [("methods", ", ".join(methods)), ("scenes", ", ".join(preset.scenes) or "any")]
+    size = "" if preset.resolution is None else f", {preset.resolution[0]}x{preset.resolution[1]} pixels"
+    views = "" if preset.train_views is None else f", {preset.train_views} training views"
+    lines.append(("data", f"{preset.data}{size}{views}"))
+    steps = sorted({entry.steps for entry in preset.entries if entry.steps})
+    budget = ", ".join(f"{each:,} steps" for each in steps) or ", ".join(f"{each:g} s" for each in preset.seconds)
+    lines.append(("budget", f"{budget or 'none of its own: give one'} (--seconds or --steps change it)"))
+    if preset.note:
+        lines.append(("note", preset.note))
+    if missing:
+        lines.append(("not yet", f"it cannot be run: this version does not have {', '.join(missing)}"))
+    return lines
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; its exit status: 0, 1 for a mistake or a training that failed, 130 for Ctrl-C."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    options = tyro.cli(
+        Command,
+        prog="inr-bench",
+        description=f"Benchmarks of methods of nerfstudio. For instance: {_EXAMPLE}",
+        args=given,
+    )
+    try:
+        if isinstance(options, Run):
+            return run(options)
+        return report(options) if isinstance(options, Report) else presets()
+    except InputError as error:
+        print(f"inr-bench: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        again = shlex.join(["inr-bench", *given])
+        print(f"inr-bench: stopped; finished trainings are kept. Go on with: {again}", file=sys.stderr)
+        return 130
+
+
+def entrypoint() -> None:
+    """The inr-bench command."""
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""Presets and the papers' numbers: averages that the papers print check the transcription."""
+
+import statistics
+
+import pytest
+
+from inr_plugins.bench import papers
+from inr_plugins.bench.peers import PEERS, known_methods, method_settings
+from inr_plugins.bench.presets import PRESETS, missing_methods
+
+
+@pytest.mark.parametrize(
+    ("table", "metric", "tolerance"),
+    [
+        (papers.FINER_TABLE_3, "psnr", 0.0101),
+        (papers.FINER_TABLE_3, "ssim", 0.00151),
+        (papers.NORM_TABLE_6, "psnr", 0.0101),
+        (papers.NORM_TABLE_6, "ssim", 0.00151),
+        (papers.NORM_TABLE_7, "chamfer_mm", 0.0101),
+        (papers.NORM_TABLE_3, "iou", 0.00151),
+    ],
+)
+def test_printed_means_are_the_means_of_the_printed_rows(table, metric, tolerance):
+    for label, numbers in table.items():
+        scenes = [values[metric] for scene, values in numbers.items() if scene != papers.MEAN]
+        assert statistics.fmean(scenes) == pytest.approx(numbers[papers.MEAN][metric], abs=tolerance), label
+
+
+def test_every_row_of_a_preset_has_a_name_of_its_own():
+    for preset in PRESETS.values():
+        labels = [entry.label for entry in preset.entries]
+        assert len(set(labels)) == len(labels), preset.name
+
+
+def test_printed_numbers_belong_to_rows_and_scenes_of_their_preset():
+    for preset in PRESETS.values():
+        for label, numbers in preset.printed.items():
+            assert label in [entry.label for entry in preset.entries], (preset.name, label)
+            assert set(numbers) <= {*preset.scenes, papers.MEAN}, (preset.name, label)
+
+
+def test_the_wanted_presets_are_there():
+    wanted = {"diner-table4", "diner-fig17", "finer-table2", "finer-table3", "norm-table3", "norm-table6"}
+    assert wanted | {"norm-table7", "nid-table3", "first-use"} == set(PRESETS)
+
+
+def test_missing_methods_are_named_once():
+    assert missing_methods(PRESETS["nid-table3"], ["diner"]) == ["nid-fit"]
+    assert missing_methods(PRESETS["first-use"], known_methods()) == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "scene"),
+    [("lego", "lego"), ("Lego_200", "lego"), ("lego-400", "lego"), ("legoland", None), ("ball", None)],
+)
+def test_a_folder_is_matched_to_a_scene_of_the_paper(folder, scene):
+    assert PRESETS["diner-table4"].scene_of(folder) == scene
+
+
+def test_every_setting_of_a_peer_has_a_reason():
+    for settings in PEERS.values():
+        for each in settings.values():
+            assert all(setting.reason and setting.option.startswith("--") for setting in each)
+
+
+def test_only_peers_have_settings():
+    assert method_settings("diner", "blender-data") == ()
+    assert "uniform" in method_settings("nerfacto", "blender-data")
+    assert method_settings("nerfacto", "nerfstudio-data") == ()

@@ -1,0 +1,192 @@
+"""Reports from hand-written records: every number in a table worked out by hand."""
+
+import pytest
+from bench_helpers import record, write_records
+
+from inr_plugins.bench.plots import curve_of
+from inr_plugins.bench.report import write_report
+from inr_plugins.bench.tables import group_records, spread
+from inr_plugins.errors import InputError
+
+
+def rows(text, heading="| method"):
+    """The cells of each row of the tables below a heading, by table."""
+    tables, current = [], None
+    for line in text.splitlines():
+        if line.startswith(heading):
+            current = []
+            tables.append(current)
+        elif line.startswith("|") and not line.startswith("|-") and current is not None:
+            current.append([cell.strip() for cell in line.strip("|").split(" | ")])
+        elif not line.startswith("|"):
+            current = None
+    return tables
+
+
+def report(tmp_path, *records):
+    return write_report(write_records(tmp_path, *records))[1]
+
+
+def two_budgets(first, second, **more):
+    return [{"budget": 60.0, "psnr": first, **more}, {"budget": 300.0, "psnr": second, **more}]
+
+
+def test_means_and_deviations_over_seeds(tmp_path):
+    text = report(
+        tmp_path,
+        record("a", two_budgets(20.0, 30.0, ssim=0.9)),
+        record("a", two_budgets(22.0, 31.0, ssim=0.8), seed=1),
+        record("a", two_budgets(24.0, 32.0, ssim=0.7), seed=2),
+        record("b", two_budgets(25.0, 26.0, ssim=0.5)),
+    )
+    # Means 22 and 31, deviations 2 and 1 (divided by n - 1); rows go by the last budget.
+    (table,) = rows(text)
+    assert table[0][:4] == ["a", "22.00 ± 2.00", "**31.00 ± 1.00**", "**0.800 ± 0.100**"]
+    assert table[1][:4] == ["b", "**25.00**", "26.00", "0.500"]
+    assert table[0][4:] == ["10", "300", "1,000", "8", "2.0", "3"]
+    assert "PSNR, 1 min | PSNR, 5 min | SSIM" in text
+
+
+def test_missing_numbers_are_dashes_and_counted(tmp_path):
+    text = report(
+        tmp_path,
+        record("a", two_budgets(None, 30.0)),
+        record("a", two_budgets(22.0, 31.0), seed=1),
+        record("b", two_budgets(None, None)),
+    )
+    (table,) = rows(text)
+    assert table[0][:4] == ["a", "22.00 (1 of 2)", "30.50 ± 0.71", "–"]
+    assert table[1][:4] == ["b", "–", "–", "–"]
+
+
+def test_failed_trainings_are_listed_and_not_counted(tmp_path):
+    text = report(
+        tmp_path,
+        record("a", two_budgets(20.0, 30.0)),
+        record("b", [], error="The training ended with status 1.\nFirst line\nThe disk ran away"),
+    )
+    assert "- b on ball, seed 0: The training ended with status 1. The disk ran away" in text
+    assert [row[0] for row in rows(text)[0]] == ["a"]
+
+
+def test_means_over_scenes_are_of_methods_that_have_them_all(tmp_path):
+    text = report(
+        tmp_path,
+        record("a", two_budgets(20.0, 30.0, ssim=0.8), scene_name="x"),
+        record("a", two_budgets(22.0, 34.0, ssim=0.9), scene_name="y"),
+        record("b", two_budgets(29.0, 39.0), scene_name="x"),
+    )
+    over_scenes = rows(text)[-1]
+    assert over_scenes == [["a", "21.00", "32.00", "0.850"], ["b", "–", "–", "–"]]
+
+
+def test_other_machines_and_other_protocols_have_tables_of_their_own(tmp_path):
+    text = report(
+        tmp_path,
+        record("a", two_budgets(20.0, 30.0)),
+        record("a", two_budgets(40.0, 50.0), cpu="another", date="2026-01-02"),
+        record("a", [{"budget": 5.0, "psnr": 11.0}], date="2026-01-03"),
+    )
+    assert [table[0][1] for table in rows(text)] == ["20.00", "40.00", "11.00"]
+
+
+def test_of_one_method_scene_and_seed_the_newest_record_counts():
+    old = record("a", two_budgets(20.0, 30.0), date="2026-01-01")
+    new = record("a", two_budgets(21.0, 31.0), date="2026-01-02")
+    (group,) = group_records([old, new])
+    assert group.records == (new,)
+
+
+def test_steps_that_overran_a_budget_and_early_ends_are_said(tmp_path):
+    text = report(
+        tmp_path,
+        record("slow", [{"budget": 60.0, "psnr": 12.0, "seconds": 75.2}]),
+        record("short", [{"budget": 60.0, "psnr": 12.0, "seconds": 33.0, "ended_by_itself": True}]),
+    )
+    assert "went well beyond it: slow (75 s for 1 min)." in text
+    assert "ended by itself before the last budget: short." in text
+
+
+def test_a_presets_table_puts_the_papers_number_beside_ours(tmp_path):
+    text = report(
+        tmp_path,
+        record(
+            "SIREN", [{"budget": 100.0, "psnr": 29.0, "ssim": 0.9}], scene_name="lego_200", preset="finer-table3",
+            unit="steps", resolution=(200, 200),
+        ),
+        record(
+            "WIRE", [{"budget": 100.0, "psnr": 25.0, "ssim": 0.8}], scene_name="lego_200", preset="finer-table3",
+            unit="steps", resolution=(200, 200),
+        ),
+    )  # fmt: skip
+    psnr, ssim = rows(text)[:2]
+    assert psnr[0] == ["SIREN", "29.00 / 29.60", "– / 28.82"]
+    assert ["PEMLP", "– / 25.90", "– / 25.69"] in psnr
+    assert ["WIRE", "0.800 / 0.886", "– / 0.895"] in ssim
+    assert "| method | lego | mean of 8 |" in text
+    assert "†" not in text
+
+
+def test_another_resolution_or_number_of_views_than_the_papers_is_marked(tmp_path):
+    text = report(
+        tmp_path,
+        record(
+            "SIREN", [{"budget": 100.0, "psnr": 29.0}], scene_name="lego", preset="finer-table3", unit="steps",
+            resolution=(100, 100), train_views=50,
+        ),
+        record("SIREN", [{"budget": 100.0, "psnr": 9.0}], scene_name="ball", preset="finer-table3", unit="steps"),
+    )  # fmt: skip
+    assert "| method | lego† | mean of 8 |" in text
+    assert "lego has 100x100 pixels and not 200x200 and 50 training views and not 100" in text
+    assert "Scenes that the paper does not have: ball." in text
+
+
+def test_the_mean_over_all_scenes_stands_beside_the_papers(tmp_path):
+    scenes = ("chair", "drums", "ficus", "hotdog", "lego", "materials", "mic", "ship")
+    records = [
+        record(
+            "DINER", [{"budget": 6000.0, "psnr": 30.0 + place}], scene_name=name, preset="diner-table4", unit="steps"
+        )
+        for place, name in enumerate(scenes)
+    ]
+    text = report(tmp_path, *records)
+    (diner, *_) = rows(text)[0]
+    # 30, 31, ..., 37.
+    assert diner[-1] == "33.50 / 33.18"
+
+
+def test_plots_are_drawn_and_linked(tmp_path):
+    path, text, _ = write_report(write_records(tmp_path, record("a", two_budgets(20.0, 30.0))))
+    assert path == tmp_path / "report.md"
+    (plot,) = (tmp_path / "plots").iterdir()
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    assert f"](plots/{plot.name})" in text
+
+
+def test_no_plot_where_no_curve_has_a_number(tmp_path):
+    text = report(tmp_path, record("a", two_budgets(None, None)))
+    assert "![" not in text
+    assert not (tmp_path / "plots").exists()
+
+
+def test_a_curve_is_the_mean_over_seeds_with_their_range():
+    def with_curve(*points):
+        curve = [{"moment": at, "seconds": seconds, "psnr": psnr} for at, seconds, psnr in points]
+        return record("a", two_budgets(1.0, 2.0), curve=curve)
+
+    curve = curve_of(
+        [with_curve((1, 1.0, 10.0), (5, 6.0, 20.0), (9, 9.0, None)), with_curve((1, 3.0, 14.0), (9, 9.5, 30.0))]
+    )
+    assert curve.seconds == [2.0, 6.0, 9.5]
+    assert curve.mean == [12.0, 20.0, 30.0]
+    assert (curve.low, curve.high) == ([10.0, 20.0, 30.0], [14.0, 20.0, 30.0])
+
+
+def test_a_report_on_nothing_is_one_sentence(tmp_path):
+    with pytest.raises(InputError, match="no records"):
+        write_report(tmp_path)
+
+
+def test_a_spread_of_one_has_no_deviation():
+    assert spread([4.0, None]).text(1) == "4.0 (1 of 2)"
+    assert spread([]).text(1) == "–"

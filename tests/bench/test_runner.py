@@ -1,0 +1,206 @@
+"""Running plans with stand-ins for trainings: records, failures, kills and resuming."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from bench_helpers import job, measured, scene, stand_in
+from rich.console import Console
+
+from inr_plugins.bench import runner
+from inr_plugins.bench.progress import ProgressLine
+from inr_plugins.bench.record import read_json, record_path
+from inr_plugins.bench.runner import Workplace, run_jobs, worker_command
+from inr_plugins.errors import InputError
+
+HERE = Path(__file__).parent
+GOOD = f"import json; open(RESULT, 'w').write({json.dumps(measured([{'budget': 1.0, 'psnr': 21.5}]))!r})"
+LOUD = "import sys; print('first', file=sys.stderr); sys.exit('the disk ran away')"
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr(runner, "_POLL_SECONDS", 0.01)
+
+
+def run(jobs, output, code, **options):
+    screen = io.StringIO()
+    line = ProgressLine(len(jobs), Console(file=screen, width=200))
+    failed = run_jobs(jobs, output, command_of=stand_in(code), line=line, **options)
+    return failed, screen.getvalue()
+
+
+def test_a_finished_job_has_a_record_with_everything_in_it(tmp_path):
+    failed, screen = run([job("a")], tmp_path, GOOD)
+    assert failed == []
+    record = read_json(record_path(tmp_path, job("a").key))
+    assert record["status"] == "finished"
+    assert record["definition"] == job("a").definition()
+    assert record["measured"]["results"][0]["psnr"] == 21.5
+    assert {"python", "torch", "nerfstudio", "inr-plugins"} <= record["versions"].keys()
+    assert record["hardware"]["cores"] >= 1
+    assert record["command"].startswith(sys.executable)
+    assert record["protocol"]
+    assert record["date"].endswith("+00:00")
+    assert "21.50 dB at 1 s" in screen
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_finished_jobs_are_skipped_and_a_changed_definition_is_run(tmp_path):
+    run([job("a"), job("b")], tmp_path, GOOD)
+    other = job("a", where=scene(digest="1" * 16))
+    failed, screen = run([job("a"), job("b"), other], tmp_path, LOUD)
+    assert [record["key"] for record in failed] == [other.key]
+    assert "2 finished before and skipped." in screen
+    # The record of the old definition is kept.
+    assert read_json(record_path(tmp_path, job("a").key))["status"] == "finished"
+
+
+def test_a_failed_job_says_why_the_others_go_on_and_it_is_tried_again(tmp_path):
+    failed, screen = run([job("bad"), job("good")], tmp_path, f"if LABEL == 'bad':\n    {LOUD}\n{GOOD}")
+    (record,) = failed
+    assert record == read_json(record_path(tmp_path, job("bad").key))
+    assert record["error"].splitlines() == ["The training ended with status 1.", "first", "the disk ran away"]
+    assert record["measured"] is None
+    assert "the disk ran away" in (tmp_path / "logs" / record["key"] / "stderr.txt").read_text()
+    assert read_json(record_path(tmp_path, job("good").key))["status"] == "finished"
+    assert "FAILED: the disk ran away" in screen
+    failed, _ = run([job("bad"), job("good")], tmp_path, GOOD)
+    assert failed == []
+    assert not (tmp_path / "logs" / record["key"]).exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("pass", "ended without a result"),
+        ("open(RESULT, 'w').write('{\"curve\"')", "ended without a result"),
+        ("import os; os.kill(os.getpid(), 9)", "signal 9"),
+        (GOOD + "; raise SystemExit(3)", "status 3"),
+    ],
+)
+def test_a_job_without_a_whole_result_has_failed(tmp_path, code, words):
+    failed, _ = run([job()], tmp_path, code)
+    assert words in failed[0]["error"]
+
+
+def test_run_folders_are_kept_on_demand_only(tmp_path):
+    code = "import os; folder = os.path.join(os.path.dirname(RESULT), 'run'); os.mkdir(folder); " + GOOD
+    run([job("a")], tmp_path, code)
+    assert not (tmp_path / "runs").exists()
+    run([job("b")], tmp_path, code, keep_runs=True)
+    assert (tmp_path / "runs" / job("b").key).is_dir()
+
+
+# A benchmark of a finished job and one that never ends, as a process that can be killed.
+_BENCHMARK = '''
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from bench_helpers import job, stand_in
+from test_runner import GOOD
+from inr_plugins.bench.runner import run_jobs
+code = f"""import os, time
+if LABEL == 'b':
+    open(RESULT + '.pid', 'w').write(str(os.getpid())); time.sleep(60)
+{GOOD}"""
+try:
+    run_jobs([job("a"), job("b")], Path(sys.argv[1]), command_of=stand_in(code))
+except KeyboardInterrupt:
+    sys.exit(130)
+'''
+
+
+def is_alive(number):
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.fixture
+def interrupted(tmp_path):
+    """A benchmark whose first job is finished and whose second is in the middle; its process, and the job's number."""
+    process = subprocess.Popen([sys.executable, "-c", _BENCHMARK, str(tmp_path), str(HERE)], stderr=subprocess.DEVNULL)
+    mark = tmp_path / "work" / job("b").key / "result.json.pid"
+    end = time.monotonic() + 30
+    while not (mark.is_file() and mark.read_text()) and time.monotonic() < end:
+        time.sleep(0.02)
+    number = int(mark.read_text())
+    yield process, number
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+    if is_alive(number):
+        os.kill(number, signal.SIGKILL)
+
+
+def test_a_killed_benchmark_goes_on_where_it_was(interrupted, tmp_path):
+    process, _ = interrupted
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not record_path(tmp_path, job("b").key).exists()
+    left = tmp_path / "work" / job("b").key
+    assert left.is_dir()
+    before = record_path(tmp_path, job("a").key).stat().st_mtime_ns
+    # The half-done job is started anew: of the old one nothing is left to be taken for a result.
+    (left / "result.json").write_text(json.dumps(measured([])))
+    check = f"import os; assert os.listdir(os.path.dirname(RESULT)) != [] and not os.path.exists(RESULT)\n{GOOD}"
+    failed, screen = run([job("a"), job("b")], tmp_path, check)
+    assert failed == []
+    assert "1 finished before" in screen
+    assert record_path(tmp_path, job("a").key).stat().st_mtime_ns == before
+    assert read_json(record_path(tmp_path, job("b").key))["status"] == "finished"
+
+
+def test_ctrl_c_ends_the_job_too_and_leaves_no_record_of_it(interrupted, tmp_path):
+    process, number = interrupted
+    assert is_alive(number)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=20) == 130
+    assert not is_alive(number)
+    assert list((tmp_path / "work").iterdir()) == []
+    assert record_path(tmp_path, job("a").key).exists()
+    assert not record_path(tmp_path, job("b").key).exists()
+
+
+def test_a_second_benchmark_in_the_same_folder_is_refused(interrupted, tmp_path):
+    with pytest.raises(InputError, match="Another benchmark is at work"):
+        run([job("c")], tmp_path, GOOD)
+
+
+def test_an_output_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot write to"):
+        run([job()], tmp_path / "file" / "bench", GOOD)
+
+
+def test_a_terminal_shows_how_far_a_job_is(tmp_path):
+    screen = io.StringIO()
+    jobs = [job("a"), job("b")]
+    line = ProgressLine(2, Console(file=screen, width=200, force_terminal=True))
+    line.expect(jobs)
+    with line:
+        line.begin(jobs[0])
+        line.show({"phase": "training", "seconds": 0.6, "steps": 12, "psnr": 18.25})
+        status = str(line._status.status)
+    assert "job 1 of 2  a on ball, seed 0 · training, 1 of 1 s, step 12, 18.25 dB" in status
+    # 20 s of start-up and 1.3 times the budget, for each of two jobs.
+    assert "about 0:00:43 left" in status
+
+
+def test_the_workers_command_holds_the_protocol_and_the_training(tmp_path):
+    place = Workplace(tmp_path / "work", tmp_path / "picture.png")
+    command = worker_command(job("tensorf"), place, save=True)
+    split = command.index("--")
+    assert command[1:5] == ["-m", "inr_plugins.bench.worker", "--unit", "seconds"]
+    assert {"--stock", "--save"} <= set(command[:split])
+    assert command[split + 1 : split + 4] == ["tensorf", "--save-only-latest-checkpoint", "False"]
+    assert "--stock" not in worker_command(job("diner"), place)

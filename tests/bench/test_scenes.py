@@ -1,0 +1,71 @@
+"""Scenes are recognised by what is in them, and bad ones refused by name."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from bench_helpers import write_blender
+
+from inr_plugins.bench.scenes import find_scenes, read_scene
+from inr_plugins.errors import InputError
+
+
+def test_a_blender_scene_is_described(scene_folder):
+    scene = read_scene(scene_folder)
+    assert (scene.name, scene.parser, scene.resolution) == ("ball", "blender-data", (12, 8))
+    assert (scene.train_views, scene.test_views) == (4, 3)
+
+
+def test_a_nerfstudio_scene_is_described(scene_folder):
+    frames = [{"file_path": f"train/r_{index}.png"} for index in range(4)]
+    for name in ("transforms_train.json", "transforms_test.json"):
+        (scene_folder / name).unlink()
+    (scene_folder / "transforms.json").write_text(json.dumps({"frames": frames}))
+    scene = read_scene(scene_folder)
+    assert (scene.parser, scene.train_views, scene.test_views) == ("nerfstudio-data", 4, 0)
+
+
+def test_a_moved_scene_is_the_same_and_a_changed_one_is_not(scene_folder, tmp_path):
+    before = read_scene(scene_folder).digest
+    moved = Path(shutil.move(scene_folder, tmp_path / "elsewhere"))
+    assert read_scene(moved).digest == before
+    image = moved / "test" / "r_1.png"
+    image.write_bytes(image.read_bytes() + b"more")
+    changed = read_scene(moved).digest
+    assert changed != before
+    poses = moved / "transforms_test.json"
+    poses.write_text(poses.read_text().replace("0.7", "0.8"))
+    assert read_scene(moved).digest not in (before, changed)
+
+
+def test_a_folder_of_scenes_stands_for_them(tmp_path):
+    for name in ("b", "a"):
+        write_blender(tmp_path / "all" / name)
+    (tmp_path / "all" / "notes").mkdir()
+    assert [scene.name for scene in find_scenes([tmp_path / "all"])] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("break_it", "words"),
+    [
+        (lambda folder: shutil.rmtree(folder), "There is no scene folder"),
+        (lambda folder: [file.unlink() for file in folder.glob("*.json")], "is no dataset"),
+        (lambda folder: (folder / "transforms_test.json").unlink(), "transforms_test.json cannot be read"),
+        (lambda folder: (folder / "transforms_train.json").write_text("{"), "transforms_train.json cannot be read"),
+        (lambda folder: (folder / "transforms_train.json").write_text("{}"), "lists no frames"),
+        (lambda folder: (folder / "transforms_train.json").write_text('{"frames": [1]}'), "without file_path"),
+        (lambda folder: (folder / "test" / "r_2.png").unlink(), "r_2, which is not there"),
+        (lambda folder: (folder / "train" / "r_0.png").write_text("no"), "not an image"),
+    ],
+)
+def test_a_bad_scene_is_one_sentence(scene_folder, break_it, words):
+    break_it(scene_folder)
+    with pytest.raises(InputError, match=words):
+        find_scenes([scene_folder])
+
+
+def test_two_scenes_of_one_name_are_refused(tmp_path):
+    folders = [write_blender(tmp_path / each / "ball") for each in ("x", "y")]
+    with pytest.raises(InputError, match="Two scenes are called ball"):
+        find_scenes(folders)

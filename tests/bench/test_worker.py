@@ -1,0 +1,156 @@
+"""The worker with the real trainer on a tiny method, and what keeps it from outliving the benchmark."""
+
+import json
+import mmap
+import os
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+import torch
+from nerfstudio.engine.trainer import Trainer
+from tiny_method import make_scene, tiny_config
+
+from inr_plugins.bench.memory import PeakMemory
+from inr_plugins.bench.worker import parse_arguments, time_training, wait_for_data
+from inr_plugins.engine.rng import seed_all
+
+
+@pytest.fixture
+def _one_thread(monkeypatch):
+    from nerfstudio.utils import profiler, writer
+
+    monkeypatch.setattr(sys, "argv", ["pytest"])
+    monkeypatch.setattr(Trainer, "train", Trainer.train)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+    for table in (writer.EVENT_WRITERS, writer.EVENT_STORAGE, writer.GLOBAL_BUFFER, profiler.PROFILER):
+        table.clear()
+
+
+def train(tmp_path, arguments, *, timestamp="run", **overrides):
+    """Train the tiny method under the worker's clock; returns the trainer and what was measured, if anything."""
+    result = tmp_path / "result.json"
+    if arguments is not None:
+        time_training(parse_arguments([*arguments, "--result", str(result), "--", "tiny"]))
+    scene = tmp_path / "scene"
+    if not scene.exists():
+        make_scene(scene)
+    quiet = {"steps_per_eval_batch": 0, "steps_per_eval_image": 0, "steps_per_save": 0, "final_eval_images": 0}
+    config = tiny_config(scene, tmp_path / "runs", timestamp=timestamp, **{**quiet, **overrides})
+    config.set_timestamp()
+    config.save_config()
+    seed_all(config.machine.seed)
+    trainer = config.setup(local_rank=0, world_size=1)
+    trainer.setup()
+    trainer.train()
+    return trainer, json.loads(result.read_text()) if result.exists() else None
+
+
+@pytest.mark.usefixtures("_one_thread")
+def test_a_training_is_measured_at_its_budgets_and_stopped_after_the_last(tmp_path):
+    picture, progress = tmp_path / "a" / "view.png", tmp_path / "progress.json"
+    trainer, measured = train(
+        tmp_path,
+        ["--unit", "steps", "--budgets", "2", "5", "--save", "--picture", str(picture), "--progress", str(progress),
+         "--launched", str(time.time() - 100)],
+        max_num_iterations=50,
+        save_only_latest_checkpoint=False,
+    )  # fmt: skip
+    assert [(each["budget"], each["steps"]) for each in measured["results"]] == [(2, 2), (5, 5)]
+    assert trainer.step == 4
+    assert [each["steps"] for each in measured["curve"]] == [1, 2, 5]
+    # Four test views, all of which are measured since that is fewer than five.
+    assert [view["view"] for view in measured["results"][0]["views"]] == [0, 1, 2, 3]
+    assert 0 < measured["results"][1]["psnr"] < 30
+    assert measured["rays_per_step"] == 32
+    assert measured["rays_per_second"] == pytest.approx(32 * 5 / measured["results"][1]["seconds"])
+    assert 100 < measured["startup_seconds"] < 160
+    assert measured["peak_memory_gb"] > 0.01
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert json.loads(progress.read_text())["phase"] == "evaluating"
+    names = sorted(path.name for path in trainer.checkpoint_dir.iterdir())
+    assert names == ["step-000000001.ckpt", "step-000000004.ckpt"]
+
+
+@pytest.mark.usefixtures("_one_thread")
+def test_a_training_shorter_than_its_budget_is_measured_where_it_ended(tmp_path):
+    _, measured = train(tmp_path, ["--unit", "seconds", "--budgets", "1000"], max_num_iterations=3)
+    (result,) = measured["results"]
+    assert (result["steps"], result["ended_by_itself"]) == (3, True)
+
+
+@pytest.mark.usefixtures("_one_thread")
+def test_measuring_changes_nothing_in_training(tmp_path):
+    plain, _ = train(tmp_path, None, max_num_iterations=5)
+    watched, _ = train(tmp_path, ["--unit", "steps", "--budgets", "2", "5"], max_num_iterations=5, timestamp="watched")
+    for a, b in zip(plain.pipeline.parameters(), watched.pipeline.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_training_waits_for_a_datamanager_that_loads_in_a_process_of_its_own():
+    answers = iter([True, True, False])
+    asked = []
+    queue = SimpleNamespace(empty=lambda: asked.append(1) or next(answers))
+    wait_for_data(SimpleNamespace(data_queue=queue))
+    assert len(asked) == 3
+    wait_for_data(SimpleNamespace())
+
+
+_ORPHAN = """
+import subprocess, sys
+code = '''
+import subprocess, sys, time
+from inr_plugins.bench.worker import end_with_parent
+end_with_parent(every=0.05)
+loader = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+print(loader.pid, flush=True)
+time.sleep(60)
+'''
+child = subprocess.Popen([sys.executable, "-c", code], start_new_session=True, stdout=subprocess.PIPE, text=True)
+print(child.pid, child.stdout.readline(), flush=True)
+import os
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks into /proc")
+def test_a_worker_and_its_loaders_end_when_the_benchmark_is_killed():
+    killed = subprocess.run([sys.executable, "-c", _ORPHAN], capture_output=True, text=True, check=False, timeout=60)
+    assert killed.returncode == -9
+    numbers = [int(word) for word in killed.stdout.split()]
+    assert len(numbers) == 2
+
+    def alive(number):
+        try:
+            with open(f"/proc/{number}/stat") as file:
+                return file.read().rpartition(")")[2].split()[0] != "Z"
+        except FileNotFoundError:
+            return False
+
+    end = time.monotonic() + 10
+    while any(map(alive, numbers)) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not any(map(alive, numbers))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the mark can be reset on Linux only")
+def test_peak_memory_leaves_out_what_happened_before_it_was_watched():
+    def hold(count):
+        # From the system, and back to it at once.
+        with mmap.mmap(-1, count) as block:
+            block.write(b"x" * count)
+
+    watched = PeakMemory()
+    hold(300_000_000)
+    watched.watch()
+    watched.note()
+    before = watched.host_gb
+    hold(100_000_000)
+    watched.note()
+    assert 0.05 < watched.host_gb - before < 0.25
+    assert watched.is_of_training_alone
