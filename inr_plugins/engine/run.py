@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,8 +80,40 @@ def load_run(
     with without_lpips_weights() if _is_stock(config) else nullcontext():
         pipeline = config.pipeline.setup(device=str(device), test_mode=test_mode)
     pipeline.eval()
-    pipeline.load_pipeline(state["pipeline"], state["step"])
+    _load_weights(pipeline, state["pipeline"], step=state["step"], folder=checkpoint_folder)
     return Run(config, config_path, pipeline, state["step"], pipeline.datamanager.train_dataparser_outputs)
+
+
+def _load_weights(pipeline: Pipeline, state: dict[str, torch.Tensor], *, step: int, folder: Path) -> None:
+    """Load the weights, all of them: nerfstudio leaves what a checkpoint does not hold as it was made, in silence.
+
+    Raises:
+        InputError: the model has tensors that the checkpoint lacks, others, or ones of other shapes.
+    """
+    advice = "it was written by another version of the method: use that version, or train again."
+    try:
+        pipeline.load_pipeline(state, step)
+    except (RuntimeError, KeyError) as error:
+        raise InputError(
+            f"The checkpoint of step {step} in {folder} does not fit the model ({_first_line(error)}): {advice}"
+        ) from error
+    held, wanted = _model_names(state), _model_names(pipeline.state_dict())
+    strange = sorted(held ^ wanted)
+    if strange:
+        what = "lacks" if strange[0] in wanted else "has, unknown to the model,"
+        rest = f" (and {len(strange) - 1} more names differ)" if len(strange) > 1 else ""
+        raise InputError(f"The checkpoint of step {step} in {folder} {what} {strange[0]}{rest}: {advice}")
+
+
+def _model_names(state: Mapping[str, torch.Tensor]) -> set[str]:
+    """Names of the model's tensors, without DDP's prefix and without a metric's weights, which nobody trained."""
+    bare = (name.removeprefix("module.").replace("_model.module.", "_model.", 1) for name in state)
+    return {name for name in bare if name.startswith("_model.") and ".lpips." not in name}
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[min(1, len(lines) - 1)].rstrip(".") if lines else type(error).__name__
 
 
 def _is_stock(config: TrainerConfig) -> bool:

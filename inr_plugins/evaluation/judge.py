@@ -38,7 +38,8 @@ _KEPT = (
     "lattice_shape",
     "box",
     "box_frame",
-    "components_dropped",
+    "evaluated_share",
+    "cleaned",
     "seconds",
 )
 

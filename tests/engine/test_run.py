@@ -116,6 +116,30 @@ def test_load_run_evaluates_with_images(moved):
     assert run.pipeline.get_average_eval_image_metrics()["psnr"] > 5
 
 
+@pytest.mark.parametrize("change", ["lacks", "lacks what it is built from", "unknown", "shape"])
+def test_a_checkpoint_of_another_version_is_refused(moved, change):
+    _, run, _ = moved
+    path = run / "nerfstudio_models" / "step-000000007.ckpt"
+    state = torch.load(path, weights_only=True)
+    name = {"lacks what it is built from": "table", "unknown": "sideboard"}.get(change, "network.0.weight")
+    if change.startswith("lacks"):
+        del state["pipeline"][f"_model.{name}"]
+    else:
+        state["pipeline"][f"_model.{name}"] = torch.zeros(3, 7)
+    torch.save(state, path)
+    with pytest.raises(InputError, match=f"step 7 .*{name}.*another version"):
+        load_run(run)
+
+
+def test_a_metrics_weights_in_a_checkpoint_do_not_matter(moved):
+    _, run, table = moved
+    path = run / "nerfstudio_models" / "step-000000007.ckpt"
+    state = torch.load(path, weights_only=True)
+    state["pipeline"]["_model.lpips.net.weight"] = torch.zeros(3)
+    torch.save(state, path)
+    assert torch.equal(load_run(run).pipeline.model.table, table)
+
+
 def test_moved_data_says_what_to_do(moved, monkeypatch, eval_setup):
     _, folder, _ = moved
     monkeypatch.delenv("INR_DATA")
