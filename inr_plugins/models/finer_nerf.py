@@ -20,6 +20,7 @@ from inr_plugins.errors import InputError
 from inr_plugins.fields.protocol import CellBounds
 from inr_plugins.fields.radiance import RadianceField
 from inr_plugins.metrics.image import ImageMetrics
+from inr_plugins.models.finer_nerf_checks import check_config
 from inr_plugins.models.nerf_backbones import network_config
 from inr_plugins.networks.activations import ActivationName
 from inr_plugins.networks.contraction import Contraction
@@ -28,7 +29,7 @@ from inr_plugins.networks.normalizations import NormalizationName
 from inr_plugins.rendering.density_grid import DensityGrid
 from inr_plugins.rendering.front_to_back import PointRendering, StopSettings, render_front_to_back
 from inr_plugins.rendering.nerfacc_grid import GridBackend, choose_grid
-from inr_plugins.rendering.ray_march import Samples
+from inr_plugins.rendering.ray_march import first_rays
 from inr_plugins.viewer.start_view import StartView
 
 # Connected occupied cells fewer than this share of the largest piece are specks, not worth samples of a mesh.
@@ -323,39 +324,3 @@ def _over(image: Tensor, background: Tensor) -> Tensor:
     if image.shape[-1] == 3:
         return image
     return image[..., :3] * image[..., 3:] + background * (1 - image[..., 3:])
-
-
-def first_rays(samples: Samples, num_rays: int, *, limit: int) -> tuple[int, Samples]:
-    """As many of the first rays as hold at most `limit` samples together, one at least, and their samples."""
-    if len(samples) <= limit:
-        return num_rays, samples
-    rays = max(1, int(samples.ray[limit]))
-    return rays, samples.select((samples.ray < rays).nonzero()[:, 0])
-
-
-def check_config(config: FinerNerfModelConfig) -> None:
-    """Raise InputError for the first setting that cannot be used, with its name and range."""
-    prefix = "--pipeline.model."
-    minima: dict[str, float] = {
-        "samples_per_diagonal": 8,
-        "max_train_samples": 1024,
-        "grid_refresh_every": 1,
-        "grid_warm_up_steps": 0,
-        "near_plane": 0,
-    }
-    for name, least in minima.items():
-        if not getattr(config, name) >= least:
-            raise InputError(f"{prefix}{name.replace('_', '-')} must be at least {least}, got {getattr(config, name)}.")
-    for name in ("min_transmittance", "min_weight"):
-        if not 0 <= getattr(config, name) < 1:
-            option = f"{prefix}{name.replace('_', '-')}"
-            raise InputError(f"{option} must be at least 0 and below 1, got {getattr(config, name)}.")
-    if (
-        list(config.double_samples_at) != sorted(config.double_samples_at)
-        or min(config.double_samples_at, default=0) < 0
-    ):
-        raise InputError(f"{prefix}double-samples-at must be steps in ascending order, none below 0.")
-    if not config.far_plane > config.near_plane:
-        raise InputError(f"{prefix}far-plane must lie beyond {prefix}near-plane.")
-    if not (math.isfinite(config.box_scale) and config.box_scale > 0):
-        raise InputError(f"{prefix}box-scale must be positive, got {config.box_scale}.")

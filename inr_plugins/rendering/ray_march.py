@@ -169,3 +169,11 @@ def _occupied_segments(
     near_occupied = grid.blocks.take(flat.long()) & (segments * length < count[hit][:, None])
     which = near_occupied.nonzero()
     return hit[which[:, 0]], segments[which[:, 1]] * length, length
+
+
+def first_rays(samples: Samples, num_rays: int, *, limit: int) -> tuple[int, Samples]:
+    """As many of the first rays as hold at most `limit` samples together, one at least, and their samples."""
+    if len(samples) <= limit:
+        return num_rays, samples
+    rays = max(1, int(samples.ray[limit]))
+    return rays, samples.select((samples.ray < rays).nonzero()[:, 0])

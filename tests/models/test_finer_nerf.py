@@ -10,9 +10,8 @@ from nerfstudio.data.scene_box import SceneBox
 from nerfstudio.model_components import renderers
 
 from inr_plugins.errors import InputError
-from inr_plugins.models.finer_nerf import FinerNerfModel, FinerNerfModelConfig, first_rays
+from inr_plugins.models.finer_nerf import FinerNerfModel, FinerNerfModelConfig
 from inr_plugins.models.nerf_backbones import BACKBONES
-from inr_plugins.rendering.ray_march import Samples
 
 RADIUS = 0.6
 COLOUR = torch.tensor([0.8, 0.3, 0.1])
@@ -220,13 +219,6 @@ def test_a_step_takes_the_rays_that_fit():
     assert torch.isfinite(loss)
     assert torch.isfinite(model.get_metrics_dict(outputs, batch)["psnr"])
     assert len(model.eval()(bundle)["rgb"]) == 512
-
-
-def test_first_rays_hold_no_more_samples_than_the_limit():
-    ray = torch.repeat_interleave(torch.arange(6), torch.tensor([3, 0, 4, 2, 5, 1]))
-    samples = Samples(ray, torch.arange(15.0), torch.zeros(15, dtype=torch.long), torch.zeros(15, 3))
-    assert [first_rays(samples, 6, limit=n)[0] for n in (1, 3, 6, 7, 8, 9, 14, 15)] == [1, 2, 2, 3, 3, 4, 5, 6]
-    assert len(first_rays(samples, 6, limit=8)[1]) == 7
 
 
 @pytest.mark.parametrize("normalization", ["batch", "cross"])

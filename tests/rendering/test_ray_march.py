@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from inr_plugins.rendering.ray_march import OccupancyGrid, box_interval, march
+from inr_plugins.rendering.ray_march import OccupancyGrid, Samples, box_interval, first_rays, march
 
 ORIGIN = torch.tensor([-1.0, -0.6, 0.2])
 
@@ -107,3 +107,10 @@ def test_box_interval_is_the_slab_test():
     assert enter[:2].tolist() == [2.0, -1.0]
     assert leave[:2].tolist() == [4.0, 1.0]
     assert enter[2] > leave[2]
+
+
+def test_first_rays_hold_no_more_samples_than_the_limit():
+    ray = torch.repeat_interleave(torch.arange(6), torch.tensor([3, 0, 4, 2, 5, 1]))
+    samples = Samples(ray, torch.arange(15.0), torch.zeros(15, dtype=torch.long), torch.zeros(15, 3))
+    assert [first_rays(samples, 6, limit=n)[0] for n in (1, 3, 6, 7, 8, 9, 14, 15)] == [1, 2, 2, 3, 3, 4, 5, 6]
+    assert len(first_rays(samples, 6, limit=8)[1]) == 7
