@@ -1,5 +1,7 @@
 """inr-mesh's other ways: boxes, lattices, cameras, textures, videos, and fields of nerfstudio's own models."""
 
+import functools
+
 import imageio.v3 as iio
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.field_components.field_heads import FieldHeadNames
 from nerfstudio.fields.base_field import Field
 
+from inr_plugins.cli import mesh_video
 from inr_plugins.fields.protocol import CellBounds
 
 
@@ -182,8 +185,11 @@ def test_a_texture_carries_the_fields_colours(run_folder, tmp_path):
     assert np.abs(colours - (0.5 + 0.5 * outward)).mean() < 0.03
 
 
-def test_the_mesh_turns_in_a_video(run_folder, tmp_path):
+def test_the_mesh_turns_in_a_video(run_folder, tmp_path, monkeypatch):
     video = tmp_path / "turn.mp4"
+    # Fewer and smaller pictures than a user gets.
+    small = functools.partial(mesh_video.write_turntable, frames=12, size=96)
+    monkeypatch.setattr(mesh_video, "write_turntable", small)
     assert inr_mesh(Fake(), run_folder, "--resolution", 24, "--turntable", video) == 0
     frames = iio.imread(video)
     assert len(frames) > 10
