@@ -29,19 +29,19 @@ class Backbone:
 BACKBONES: dict[ActivationName, Backbone] = {
     "relu": Backbone(lr=5e-4, encoding="positional"),
     "softplus": Backbone(lr=5e-4, encoding="positional"),
-    "sine": Backbone(lr=2e-4),
-    "gauss": Backbone(lr=2e-4),
-    "wavelet": Backbone(lr=4e-4),
+    "sine": Backbone(lr=5e-4),
+    "gauss": Backbone(lr=3e-3),
+    "wavelet": Backbone(lr=3e-3),
     "finer-sine": Backbone(lr=4e-4),
-    "finer-gauss": Backbone(lr=2e-4, settings={"first_bias": 1 / math.sqrt(3)}),
-    "finer-wavelet": Backbone(lr=2e-4, settings={"first_bias": 1.0}),
+    "finer-gauss": Backbone(lr=1.2e-3, settings={"first_bias": 1 / math.sqrt(3)}),
+    "finer-wavelet": Backbone(lr=1.2e-3, settings={"first_bias": 1.0}),
 }
-
 """Published for radiance fields: finer-sine ω 30 and k 1/√3 (PyTorch's own bias; with lr 2e-4 over 37,500 steps),
-finer-gauss k 1/√3, finer-wavelet k 1 (FINER++), wavelet lr 4e-4 (WIRE's author), relu lr 5e-4 (NeRF). finer-sine's rate
-is twice the published one, for runs of hundreds of steps: on a CPU 1e-3 came apart within 100 steps, 4e-4 did not. The
-other rates follow finer-sine's published one, and all other constants are those of the image experiments: nothing is
-published of them."""
+finer-gauss k 1/√3, finer-wavelet k 1 (FINER++), wavelet lr 4e-4 (WIRE's author), relu lr 5e-4 (NeRF). All other
+constants are those of the image experiments: nothing is published of them.
+
+The rates are for runs of hundreds of steps: of 2e-4, 5e-4, 1.2e-3 and 3e-3 the best after 250 (docs/measurements.md;
+plain gauss and wavelet learn little at any of them). finer-sine's is 4e-4: at 1e-3 lego came apart within 100 steps."""
 
 
 def network_config(
