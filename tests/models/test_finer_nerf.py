@@ -309,3 +309,25 @@ def test_a_box_without_volume_is_an_input_error():
         config = FinerNerfModelConfig(**SMALL, unbounded=unbounded)
         with pytest.raises(InputError, match="no volume"):
             config.setup(scene_box=SceneBox(aabb=torch.zeros(2, 3)), num_train_data=1)
+
+
+def test_samples_become_denser_and_the_grid_is_refreshed_when_the_settings_say():
+    model = make(double_samples_at=(3, 5), grid_refresh_every=2, grid_warm_up_steps=4)
+    finest, lengths, refreshed = model.finest_step, [model.step_length], []
+    model.grid.refresh = lambda density, *, spread: refreshed.append((done, spread))
+    for done in range(1, 7):
+        model.after_step(done - 1)
+        lengths.append(model.step_length)
+    assert lengths == pytest.approx([finest * n for n in (4, 4, 4, 2, 2, 1, 1)])
+    assert refreshed == [(2, True), (4, True), (6, False)]
+
+
+def test_a_mesh_is_looked_for_only_in_cells_that_are_marched():
+    model = make()
+    model.grid.density.fill_(0.0)
+    model.grid.density.view(model.grid.shape)[1, 1, 1] = 1e6
+    cells = model.surface_cells()
+    marched = model.grid.cells.cells.view(model.grid.shape)
+    assert 0 < int(marched.sum()) < marched.numel()
+    assert torch.equal(cells.largest > 0, marched)
+    assert not cells.least.any()

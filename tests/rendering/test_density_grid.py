@@ -73,6 +73,25 @@ def test_the_ball_is_kept_and_what_is_far_from_it_is_skipped():
     assert (box[1] - box[0]).max() < 2 * RADIUS + 5 * grid.edge
 
 
+def test_what_has_gone_decays_after_the_warm_up_too():
+    grid = DensityGrid(BOX, 8)
+    grid.density.fill_(1.0)
+    for _ in range(16):
+        grid.refresh(lambda x: torch.zeros(len(x)))
+    # Each cell was looked at once in its turn, and some more often because they were occupied.
+    assert (grid.density <= 0.95 + 1e-6).all()
+
+
+def test_a_point_speaks_for_its_whole_block_and_lies_anywhere_in_it():
+    seen = []
+    grid = DensityGrid(BOX, 8)
+    for _ in range(40):
+        grid.refresh(lambda x: seen.append(x) or torch.zeros(len(x)), spread=True)
+    place = ((torch.cat(seen) - grid.origin) / grid.edge) % 2
+    assert place.min() < 0.1
+    assert place.max() > 1.9
+
+
 def test_specks_do_not_count_for_the_box_on_request():
     grid = refreshed(resolution=64, times=40)
     box = grid.occupied_aabb()
