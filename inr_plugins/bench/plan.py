@@ -32,6 +32,7 @@ class Protocol:
         unit: what budgets are in.
         budgets: moments at which all evaluation views are measured, ascending; training ends with the last.
         eval_every_view: evaluation takes the first and every n-th test view after it, but five at least.
+        eval_pixel_stride: of these views every n-th row and column is rendered.
         curve_points: points of the curve of PSNR against time.
         curve_views: evaluation views that each of them is the mean of.
         device: cpu or cuda.
@@ -41,6 +42,7 @@ class Protocol:
     unit: Unit
     budgets: tuple[float, ...]
     eval_every_view: int = 20
+    eval_pixel_stride: int = 1
     curve_points: int = 6
     curve_views: int = 2
     device: str = "cpu"
@@ -83,6 +85,7 @@ class Job:
             "unit": self.protocol.unit,
             "budgets": list(self.protocol.budgets),
             "eval_every_view": self.protocol.eval_every_view,
+            "eval_pixel_stride": self.protocol.eval_pixel_stride,
             "curve_points": self.protocol.curve_points,
             "curve_views": self.protocol.curve_views,
             "device": self.protocol.device,
@@ -138,6 +141,7 @@ class Request:
         device: cpu or cuda.
         preset: name of a preset, or None.
         eval_every_view: None leaves it to the preset, or 20.
+        eval_pixel_stride: see Protocol.
         curve_points: see Protocol.
         curve_views: see Protocol.
     """
@@ -151,6 +155,7 @@ class Request:
     device: str = "cpu"
     preset: str | None = None
     eval_every_view: int | None = None
+    eval_pixel_stride: int = 1
     curve_points: int = 6
     curve_views: int = 2
 
@@ -216,7 +221,7 @@ def _check_numbers(request: Request) -> None:
         raise InputError("Give --seconds or --steps, not both: all methods run under one kind of budget.")
     if any(not 0 < value < float("inf") for value in (*request.seconds, *request.steps)):
         raise InputError("Every budget of --seconds or --steps must be above 0.")
-    minima = {"seeds": 1, "curve_points": 1, "curve_views": 1}
+    minima = {"seeds": 1, "eval_pixel_stride": 1, "curve_points": 1, "curve_views": 1}
     if request.eval_every_view is not None:
         minima["eval_every_view"] = 1
     for name, least in minima.items():
@@ -254,6 +259,7 @@ def _job(entry: Entry, scene: Scene, seed: int, request: Request, preset: Preset
         budgets=budgets,
         is_of_preset=not (request.seconds or request.steps),
         eval_every_view=every,
+        eval_pixel_stride=request.eval_pixel_stride,
         curve_points=request.curve_points,
         curve_views=request.curve_views,
         device=request.device,

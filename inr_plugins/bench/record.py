@@ -95,6 +95,11 @@ def describe_protocol(definition: Record) -> list[str]:
     in_seconds = definition["unit"] == "seconds"
     every = definition["eval_every_view"]
     which = "every test view" if every == 1 else f"every {every}th test view (five at least)"
+    stride = definition["eval_pixel_stride"]
+    how = "PSNR and SSIM (Gaussian window of 11, inside the image) are means of each image's value"
+    if stride > 1:
+        which = f"every {stride}th row and column of {which}"
+        how = "PSNR is the mean of each image's value"
     length = (
         "A training has its method's own length and learning-rate schedule and is stopped by the clock; budgets are "
         "moments of one training."
@@ -105,8 +110,8 @@ def describe_protocol(definition: Record) -> list[str]:
         length,
         "The clock starts with the first step, when the data is loaded, and stands still during evaluation. A step "
         "that has begun as a budget ends counts. Start-up is given apart.",
-        f"Quality: {which}, held out from training, over white where images have alpha; PSNR and SSIM (Gaussian "
-        "window of 11, inside the image) are means of each image's value, of colours clamped to [0, 1] in float32.",
+        f"Quality: {which}, held out from training, over white where images have alpha; {how}, of colours clamped "
+        "to [0, 1] in float32.",
         f"The curve: PSNR of {definition['curve_views']} of these views.",
         "Peak memory is that of the training process during training, without evaluation and without loading "
         "processes; on a GPU, what torch has allocated there.",

@@ -131,7 +131,7 @@ def _group_key(record: Record) -> tuple[Any, ...]:
     definition, machine = record["definition"], record["hardware"]
     # Rows of a preset may differ in their number of steps.
     budgets = None if definition["budgets_of_preset"] else tuple(definition["budgets"])
-    names = ("preset", "unit", "eval_every_view", "curve_points", "curve_views", "device")
+    names = ("preset", "unit", "eval_every_view", "eval_pixel_stride", "curve_points", "curve_views", "device")
     return (budgets, *(definition[name] for name in names), machine["cpu"], machine["cores"], str(machine["gpus"]))
 
 

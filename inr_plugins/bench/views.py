@@ -47,9 +47,9 @@ class HeldOutViews:
     cameras: Cameras
     files: Sequence[Path]
 
-    def truth(self, index: int) -> Image:
-        """One image, over white where it has alpha."""
-        return over_white(self.files[index])
+    def truth(self, index: int, *, stride: int = 1) -> Image:
+        """One image, over white where it has alpha; of every `stride`-th row and column."""
+        return _strided(over_white(self.files[index]), stride)
 
 
 def held_out_views(datamanager: Any) -> HeldOutViews:
@@ -92,29 +92,46 @@ def rendered_colour(outputs: dict[str, Any]) -> Image:
     raise InputError(f"The method renders no colour that is called rgb or rgb_fine, but {', '.join(outputs)}.")
 
 
-def render_view(model: Model, views: HeldOutViews, index: int) -> Image:
-    """Render one view in evaluation mode, on the model's device; the model is left in the mode it was in."""
+def _strided(image: Any, stride: int) -> Any:
+    """Every `stride`-th row and column of an image or of its rays, from the middle of the first such square on."""
+    return image if stride == 1 else image[stride // 2 :: stride, stride // 2 :: stride]
+
+
+def render_view(model: Model, views: HeldOutViews, index: int, *, stride: int = 1) -> Image:
+    """Render one view in evaluation mode, on the model's device; the model is left in the mode it was in.
+
+    With a `stride` only the rays of every such row and column are rendered, each as it would be in the whole view.
+    """
     was_training = model.training
     model.eval()
     try:
         with torch.no_grad():
             camera = views.cameras[index : index + 1].to(model.device)
-            return rendered_colour(model.get_outputs_for_camera(camera)).float().cpu()
+            if stride == 1:
+                outputs = model.get_outputs_for_camera(camera)
+            else:
+                rays = camera.generate_rays(camera_indices=0, keep_shape=True)
+                outputs = model.get_outputs_for_camera_ray_bundle(_strided(rays, stride))
+            return rendered_colour(outputs).float().cpu()
     finally:
         model.train(was_training)
 
 
-def score_view(rendering: Image, truth: Image) -> ViewScore:
-    """PSNR and SSIM of a rendering, clamped to [0, 1]."""
+def score_view(rendering: Image, truth: Image, *, is_whole: bool = True) -> ViewScore:
+    """PSNR and SSIM of a rendering, clamped to [0, 1]; pixels that are no neighbours (not `is_whole`) have no SSIM."""
     if not bool(torch.isfinite(rendering).all()):
         return ViewScore(None, None)
     rendering = rendering.clamp(0, 1)
     peak = psnr(rendering, truth)
-    is_large = min(truth.shape[:2]) >= _SSIM_WINDOW
-    return ViewScore(peak if math.isfinite(peak) else None, ssim(rendering, truth) if is_large else None)
+    has_windows = is_whole and min(truth.shape[:2]) >= _SSIM_WINDOW
+    return ViewScore(peak if math.isfinite(peak) else None, ssim(rendering, truth) if has_windows else None)
 
 
-def score_views(model: Model, views: HeldOutViews, indices: Sequence[int]) -> dict[int, ViewScore]:
-    """Score some views; training's random numbers are left alone."""
+def score_views(model: Model, views: HeldOutViews, indices: Sequence[int], *, stride: int = 1) -> dict[int, ViewScore]:
+    """Score some views, or every `stride`-th row and column of them; training's random numbers are left alone."""
     with separate_rng(seed=0):
-        return {index: score_view(render_view(model, views, index), views.truth(index)) for index in indices}
+        pairs = {
+            index: (render_view(model, views, index, stride=stride), views.truth(index, stride=stride))
+            for index in indices
+        }
+    return {index: score_view(*pair, is_whole=stride == 1) for index, pair in pairs.items()}

@@ -38,6 +38,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--picture", type=Path, help="PNG file for the first view as it is in the end, truth beside it")
     parser.add_argument("--launched", type=float, default=None, help="when this process was started, Unix time")
     parser.add_argument("--eval-every-view", type=int, default=20, help="test views of full evaluation")
+    parser.add_argument("--eval-pixel-stride", type=int, default=1, help="of these, every n-th row and column")
     parser.add_argument("--curve-points", type=int, default=6, help="points of the curve")
     parser.add_argument("--curve-views", type=int, default=2, help="views of each of them")
     parser.add_argument("--save", action="store_true", help="save a checkpoint at each budget")
@@ -91,7 +92,8 @@ def begin_measurement(trainer: Trainer, options: argparse.Namespace) -> Measurem
     chosen = evaluation_indices(len(views.files), every=options.eval_every_view)
 
     def score(indices: Sequence[int]) -> dict[int, tuple[float | None, float | None]]:
-        return {index: (each.psnr, each.ssim) for index, each in score_views(model, views, indices).items()}
+        scores = score_views(model, views, indices, stride=options.eval_pixel_stride)
+        return {index: (each.psnr, each.ssim) for index, each in scores.items()}
 
     def stop() -> None:
         trainer.stop_training = True
@@ -139,7 +141,7 @@ def describe(trainer: Trainer, measurement: Measurement, *, launched: float | No
     }
 
 
-def write_picture(trainer: Trainer, index: int, path: Path) -> None:
+def write_picture(trainer: Trainer, index: int, path: Path, *, stride: int) -> None:
     """Write one held-out view, the truth beside the rendering, to look at."""
     import torch
     from PIL import Image
@@ -147,7 +149,8 @@ def write_picture(trainer: Trainer, index: int, path: Path) -> None:
     from inr_plugins.bench.views import held_out_views, render_view
 
     views = held_out_views(trainer.pipeline.datamanager)
-    both = torch.cat([views.truth(index), render_view(trainer.pipeline.model, views, index).clamp(0, 1)], dim=1)
+    rendering = render_view(trainer.pipeline.model, views, index, stride=stride).clamp(0, 1)
+    both = torch.cat([views.truth(index, stride=stride), rendering], dim=1)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray((both.nan_to_num() * 255).round().byte().numpy()).save(path)
 
@@ -165,7 +168,7 @@ def time_training(options: argparse.Namespace) -> None:
         train(trainer)
         measurement.finish(trainer.step)
         if options.picture is not None:
-            write_picture(trainer, measurement.curve_indices[0], options.picture)
+            write_picture(trainer, measurement.curve_indices[0], options.picture, stride=options.eval_pixel_stride)
         write_json(options.result, describe(trainer, measurement, launched=options.launched))
 
     Trainer.train = measured  # type: ignore[method-assign, assignment]

@@ -48,6 +48,8 @@ class Run:
     """A benchmark that is laid out in advance: see inr-bench presets."""
     eval_every_view: int | None = None
     """Measure the first test view and every n-th after it, five at least; by default 20, in presets all."""
+    eval_pixel_stride: int = 1
+    """Render every n-th row and column of these views, where a view takes minutes; above 1 there is no SSIM."""
     curve_points: int = 6
     """Points of the curve of PSNR against time."""
     curve_views: int = 2
@@ -112,6 +114,7 @@ def plan_of(options: Run) -> list[Job]:
         device=choose_device(options.device),
         preset=options.preset,
         eval_every_view=options.eval_every_view,
+        eval_pixel_stride=options.eval_pixel_stride,
         curve_points=options.curve_points,
         curve_views=options.curve_views,
     )

@@ -101,6 +101,7 @@ def record(
             "unit": unit,
             "budgets": budgets,
             "eval_every_view": 1,
+            "eval_pixel_stride": 1,
             "curve_points": 6,
             "curve_views": 2,
             "device": "cpu",

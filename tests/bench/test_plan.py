@@ -49,6 +49,7 @@ def test_keys_differ_between_jobs_and_are_the_same_in_the_next_plan():
         {"protocol": dataclasses.replace(job().protocol, budgets=(2.0,))},
         {"protocol": dataclasses.replace(job().protocol, unit="steps")},
         {"protocol": dataclasses.replace(job().protocol, eval_every_view=3)},
+        {"protocol": dataclasses.replace(job().protocol, eval_pixel_stride=3)},
         {"protocol": dataclasses.replace(job().protocol, device="cuda")},
     ],
 )
@@ -132,6 +133,7 @@ def test_a_presets_budget_and_methods_can_be_chosen():
         ({"steps": (5,)}, "not both"),
         ({"seeds": 0}, "--seeds must be at least 1"),
         ({"eval_every_view": 0}, "--eval-every-view"),
+        ({"eval_pixel_stride": 0}, "--eval-pixel-stride"),
         ({"curve_points": 0}, "--curve-points"),
         ({"options": {"tensorf": ("--x",)}}, "tensorf, which is not among"),
         ({"preset": "table-9"}, "no preset table-9.*diner-table4"),

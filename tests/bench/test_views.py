@@ -59,6 +59,7 @@ def test_numbers_that_do_not_exist_are_none():
     assert score_view(truth + 0.1, truth).ssim is None
     larger = torch.zeros(16, 16, 3)
     assert score_view(larger + 0.1, larger).ssim is not None
+    assert score_view(larger + 0.1, larger, is_whole=False).ssim is None
 
 
 def test_the_fine_colour_is_the_colour():
@@ -89,6 +90,11 @@ class GreyModel(Model):
         grey = float(camera.camera_to_worlds[0, 2, 3])
         return {"rgb": torch.full((16, 16, 3), grey)}
 
+    def get_outputs_for_camera_ray_bundle(self, camera_ray_bundle):
+        # Straight ahead is -z: x / -z is a ray's column, y / -z its row, over the focal length.
+        directions = camera_ray_bundle.directions
+        return {"rgb": (directions / -directions[..., 2:] + 0.5)[..., :2].repeat(1, 1, 2)[..., :3]}
+
 
 def test_views_are_scored_with_their_own_cameras_and_training_is_left_alone(tmp_path):
     poses = torch.eye(4)[:3].repeat(2, 1, 1)
@@ -105,6 +111,21 @@ def test_views_are_scored_with_their_own_cameras_and_training_is_left_alone(tmp_
     assert scores[1].psnr is None or scores[1].psnr > 100
     assert model.training
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_stride_renders_the_same_pixels_of_picture_and_truth(tmp_path):
+    cameras = Cameras(torch.eye(4)[None, :3], fx=24.0, fy=24.0, cx=10.0, cy=6.0, width=20, height=12)
+    # A truth that equals what the model renders, at the centre of every pixel, but for an error of 0.1.
+    rows, columns = np.mgrid[:12, :20] + 0.5
+    across, down = (columns - 10) / 24 + 0.5, 0.5 - (rows - 6) / 24
+    values = np.stack([across, down, across], axis=-1) - 0.1
+    Image.fromarray((values * 255).round().astype(np.uint8)).save(tmp_path / "0.png")
+    views = HeldOutViews(cameras, [tmp_path / "0.png"])
+    # Rows 2, 6, 10 and columns 2, 6, ..., 18.
+    assert views.truth(0, stride=4).shape == (3, 5, 3)
+    score = score_views(GreyModel(), views, [0], stride=4)[0]
+    assert score.psnr == pytest.approx(20.0, abs=0.1)
+    assert score.ssim is None
 
 
 def test_a_datamanager_without_a_dataparser_is_refused():
