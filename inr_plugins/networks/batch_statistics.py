@@ -53,17 +53,22 @@ def row_blocks(x: Float[Tensor, "rows channels"]) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, rows, step))
 
 
-def column_moments(x: Float[Tensor, "rows channels"]) -> ColumnMoments:
+def column_moments(x: Float[Tensor, "rows channels"], *, rowwise_gradients: bool = False) -> ColumnMoments:
     """Count, mean and centred squares of the columns of x, of all ranks' rows together.
 
     Centred squares, and not E[x²] - E[x]², which cancels when the mean is large beside the spread. Differentiable once
     in x, by every rank's loss (the gradient of the sum of the ranks' losses, as torch.nn.SyncBatchNorm has it). Under
     torch.distributed every rank must call it, and its backward, equally often; a rank may have no rows.
 
+    Args:
+        x: the batch.
+        rowwise_gradients: a backward that is asked for a graph of its own (create_graph=True) takes the moments for
+            constants, as the spatial gradient of one row's output wants it; every other backward counts them.
+
     Raises:
-        RuntimeError: the backward is asked for a graph of its own (create_graph=True).
+        RuntimeError: such a backward without `rowwise_gradients`.
     """
-    return ColumnMoments(*_ColumnMoments.apply(x))
+    return ColumnMoments(*_ColumnMoments.apply(x, rowwise_gradients))
 
 
 @torch.no_grad()
@@ -97,7 +102,8 @@ def refuse_second_derivative() -> None:
     if torch.is_grad_enabled():
         raise RuntimeError(
             "create_graph=True through batch statistics: rows are coupled, so this is not the gradient of a row with "
-            "respect to its own position; take spatial gradients inside frozen_statistics(module) or in eval mode"
+            "respect to its own position; take spatial gradients inside rowwise_gradients(module) or "
+            "frozen_statistics(module), or in eval mode"
         )
 
 
@@ -134,16 +140,19 @@ class _ColumnMoments(torch.autograd.Function):
     """d mean_j / d x_ij = 1 / N and d squares_j / d x_ij = 2 (x_ij - mean_j)."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(ctx: Any, x: Tensor, rowwise_gradients: bool) -> tuple[Tensor, Tensor, Tensor]:
         moments = detached_column_moments(x)
+        ctx.rowwise_gradients = rowwise_gradients
         ctx.save_for_backward(x, moments.rows, moments.mean)
         ctx.mark_non_differentiable(moments.rows)
         return moments.rows, moments.mean, moments.squares
 
     @staticmethod
-    def backward(ctx: Any, _: Tensor, grad_mean: Tensor, grad_squares: Tensor) -> Tensor:
+    def backward(ctx: Any, _: Tensor, grad_mean: Tensor, grad_squares: Tensor) -> tuple[Tensor | None, None]:
+        if ctx.rowwise_gradients and torch.is_grad_enabled():
+            return None, None
         refuse_second_derivative()
         x, rows, mean = ctx.saved_tensors
         by_mean, by_squares = sum_over_ranks(torch.stack([grad_mean, grad_squares])).unbind()
         centred = x.to(mean.dtype) - mean
-        return torch.addcmul(by_mean / rows.clamp(min=1), centred, 2 * by_squares).to(x.dtype)
+        return torch.addcmul(by_mean / rows.clamp(min=1), centred, 2 * by_squares).to(x.dtype), None

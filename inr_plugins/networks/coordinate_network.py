@@ -17,6 +17,7 @@ from inr_plugins.networks.normalizations import NormalizationName, make_normaliz
 from inr_plugins.networks.tcnn_network import TcnnNetwork
 
 Implementation = Literal["torch", "tcnn"]
+Initialization = Literal["own", "glorot"]
 
 
 @dataclass
@@ -57,6 +58,9 @@ class CoordinateNetworkConfig:
     """Frequencies that the random Fourier encoding draws."""
     fourier_std: float | None = None
     """Standard deviation of those frequencies, in cycles per unit."""
+    initialization: Initialization = "own"
+    """How linear layers start: own is the activation's rule, glorot is uniform in ±sqrt(6 / (inputs + outputs)) without
+    biases, as in NeRF's and mip-NeRF's code; for relu."""
     cross_variance: bool = False
     """Cross normalization by the variance over the cross itself, as in the paper, and not as in the authors' code."""
     implementation: Implementation = "torch"
@@ -79,6 +83,7 @@ class CoordinateNetworkConfig:
             ("activation", ActivationName),
             ("normalization", NormalizationName),
             ("encoding", EncodingName),
+            ("initialization", Initialization),
             ("implementation", Implementation),
         ):
             if getattr(self, name) not in get_args(kind):
@@ -89,13 +94,18 @@ class CoordinateNetworkConfig:
                 f"normalization {self.normalization!r} does not know complex numbers: with activation "
                 f"{self.activation!r} set normalization to 'none', or take a real activation"
             )
+        if self.initialization == "glorot" and self.activation != "relu":
+            raise ValueError(
+                f"initialization 'glorot' is for the activation 'relu', and {self.activation!r} has a rule of its own: "
+                "set initialization to 'own'"
+            )
         make_normalization(self.normalization, 2, **self._normalization_settings())
         self._encoding(3)
         if self.implementation == "tcnn":
             self._check_tcnn()
 
     def _check_tcnn(self) -> None:
-        plain = {"activation": "relu", "normalization": "none", "skips": ()}
+        plain = {"activation": "relu", "normalization": "none", "skips": (), "initialization": "own"}
         for name, value in plain.items():
             if getattr(self, name) != value:
                 raise ValueError(
@@ -139,7 +149,13 @@ class CoordinateNetworkConfig:
         return make_encoding(self.encoding, in_dim, **given)
 
     def build(
-        self, in_dim: int, out_dim: int, *, spatial_gradient: bool = False, has_covariance: bool = False
+        self,
+        in_dim: int,
+        out_dim: int,
+        *,
+        spatial_gradient: bool = False,
+        has_covariance: bool = False,
+        levels: int = 1,
     ) -> CoordinateNetwork:
         """The network for inputs of width in_dim and outputs of width out_dim.
 
@@ -148,6 +164,7 @@ class CoordinateNetworkConfig:
             out_dim: width of the output.
             spatial_gradient: the field will take gradients with respect to the input.
             has_covariance: the field will pass a covariance with every position.
+            levels: sets of running statistics, for samplers whose passes see different distributions (`use_level`).
 
         Raises:
             ValueError: settings that cannot be used, or not by such a field.
@@ -167,7 +184,7 @@ class CoordinateNetworkConfig:
                 f"encoding {self.encoding!r} needs the covariance of each position, which this field does not have: "
                 "set encoding to 'positional'"
             )
-        return CoordinateNetwork(in_dim, out_dim, config=self)
+        return CoordinateNetwork(in_dim, out_dim, config=self, levels=levels)
 
 
 def _natural_std(settings: ActivationSettings, activation: Activation, fan_in: int, *, is_first: bool) -> float:
@@ -197,7 +214,7 @@ class CoordinateNetwork(nn.Module):
     In eval every row is a function of itself alone.
     """
 
-    def __init__(self, in_dim: int, out_dim: int, *, config: CoordinateNetworkConfig) -> None:
+    def __init__(self, in_dim: int, out_dim: int, *, config: CoordinateNetworkConfig, levels: int = 1) -> None:
         super().__init__()
         self.in_dim, self.out_dim = in_dim, out_dim
         self.skips = frozenset(config.skips)
@@ -220,20 +237,24 @@ class CoordinateNetwork(nn.Module):
             self.activation.init_linear(layer, is_first=i == 0)
             self.layers.append(layer)
             start = _natural_std(settings, self.activation, fan_in, is_first=i == 0)
-            self.norms.append(self._norm(config, width, start))
+            self.norms.append(self._norm(config, width, start, levels))
         last = nn.Linear(width, out_dim, dtype=self._dtype(first=False))
         self.activation.init_last(last)
         self.layers.append(last)
+        if config.initialization == "glorot":
+            for layer in self.layers:
+                nn.init.xavier_uniform_(layer.weight)
+                nn.init.zeros_(layer.bias)
 
     def _dtype(self, *, first: bool) -> torch.dtype:
         complex_layer = self.activation.is_complex and not first
         return torch.get_default_dtype().to_complex() if complex_layer else torch.get_default_dtype()
 
     @staticmethod
-    def _norm(config: CoordinateNetworkConfig, width: int, start: float) -> nn.Module:
+    def _norm(config: CoordinateNetworkConfig, width: int, start: float, levels: int) -> nn.Module:
         if config.normalization == "none":
             return nn.Identity()
-        norm = make_normalization(config.normalization, width, **config._normalization_settings())
+        norm = make_normalization(config.normalization, width, levels=levels, **config._normalization_settings())
         assert norm.weight is not None
         nn.init.constant_(norm.weight, start)
         return norm

@@ -8,7 +8,8 @@ Batch, global and cross normalization couple the rows of a batch. In training mo
 and average them into running ones; in eval mode, and everywhere inside `frozen_statistics`, they use the running ones
 and leave them alone. A row's output then depends on that row only, so that a picture does not depend on its chunks and
 a spatial gradient is that of the function. Every pass in training mode that is not the training pass - normals, an
-occupancy grid's refresh, importance sampling - belongs inside `frozen_statistics`.
+occupancy grid's refresh, importance sampling - belongs inside `frozen_statistics`; a training pass whose loss holds
+a spatial gradient belongs inside `rowwise_gradients`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from inr_plugins.networks.batch_statistics import column_moments, detached_column_moments, statistics_dtype
+from inr_plugins.networks.batch_statistics import (
+    ColumnMoments,
+    column_moments,
+    detached_column_moments,
+    statistics_dtype,
+)
 from inr_plugins.networks.cross_normalization import (
     cross_norm,
     cross_norm_of_statistics,
@@ -32,6 +38,7 @@ from inr_plugins.networks.running_statistics import (
     RunningColumns,
     RunningStatistics,
     frozen_statistics,
+    rowwise_gradients,
     use_level,
 )
 
@@ -46,6 +53,7 @@ __all__ = [
     "RowCoupledNormalization",
     "frozen_statistics",
     "make_normalization",
+    "rowwise_gradients",
     "use_level",
 ]
 
@@ -152,7 +160,8 @@ class RowCoupledNormalization(Normalization):
     Under torch.distributed the statistics are of all ranks' rows: every rank must run as many passes with batch
     statistics as every other, a rank without rows included. Passes with running statistics send nothing.
 
-    A backward through batch statistics with create_graph=True raises a RuntimeError.
+    A backward through batch statistics with create_graph=True raises a RuntimeError, but for passes inside
+    `rowwise_gradients`.
     """
 
     couples_rows = True
@@ -193,6 +202,9 @@ class RowCoupledNormalization(Normalization):
     def by_running(self, x: Float[Tensor, "rows channels"], running: RunningColumns) -> Float[Tensor, "rows channels"]:
         """Normalize each row for itself by given statistics of the columns."""
 
+    def _moments(self, x: Float[Tensor, "rows channels"]) -> ColumnMoments:
+        return column_moments(x, rowwise_gradients=self.statistics.rowwise)
+
     def _standardize(self, x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
         """(x - mean) / sqrt(variance + eps), scaled and shifted; centred first, for a mean may exceed the spread."""
         inverse = torch.rsqrt(variance + self.eps)
@@ -211,7 +223,7 @@ class BatchNorm(RowCoupledNormalization):
 
     def by_batch(self, x: Float[Tensor, "rows channels"]) -> Float[Tensor, "rows channels"]:
         """By the columns' means and biased variances."""
-        moments = column_moments(x)
+        moments = self._moments(x)
         self.statistics.record(moments.mean, moments.unbiased_variance, moments.rows)
         return self._standardize(x, moments.mean, moments.biased_variance)
 
@@ -233,7 +245,7 @@ class GlobalNorm(RowCoupledNormalization):
 
     def by_batch(self, x: Float[Tensor, "rows channels"]) -> Float[Tensor, "rows channels"]:
         """By mean and unbiased variance of all elements."""
-        moments = column_moments(x)
+        moments = self._moments(x)
         mean = moments.mean.mean(0, keepdim=True)
         squares = moments.squares.sum() + moments.rows * (moments.mean - mean).square().sum()
         variance = (squares / (moments.rows * self.width - 1).clamp(min=1))[None]
@@ -277,14 +289,15 @@ class CrossNorm(RowCoupledNormalization):
 
     def by_batch(self, x: Float[Tensor, "rows channels"]) -> Float[Tensor, "rows channels"]:
         """By the crosses of the batch."""
-        if not self.cross_variance:
+        if not self.cross_variance and not self.statistics.rowwise:
             moments = detached_column_moments(x)
             self.statistics.record(moments.mean, moments.unbiased_variance, moments.rows)
             return cross_norm(x, moments, self.weight, self.bias, self.eps)
-        moments = column_moments(x)
+        moments = self._moments(x)
         variance = moments.unbiased_variance
         self.statistics.record(moments.mean, variance, moments.rows)
-        z = cross_scope_normalize(x.to(variance.dtype), moments.mean, variance, moments.rows, self.eps)
+        function = cross_scope_normalize if self.cross_variance else cross_normalize
+        z = function(x.to(variance.dtype), moments.mean, variance, moments.rows, self.eps)
         return self._scale_and_shift(z).to(x.dtype)
 
     def by_running(self, x: Float[Tensor, "rows channels"], running: RunningColumns) -> Float[Tensor, "rows channels"]:

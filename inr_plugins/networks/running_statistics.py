@@ -33,6 +33,7 @@ class RunningStatistics(FullPrecisionBuffers):
 
     Attributes:
         frozen: use these averages also in training mode, and average nothing in; set by `frozen_statistics`.
+        rowwise: spatial gradients take the batch's statistics for constants; set by `rowwise_gradients`.
         level: the set that is read and averaged into; set by `use_level`.
     """
 
@@ -59,6 +60,7 @@ class RunningStatistics(FullPrecisionBuffers):
         self.momentum = momentum
         self.levels = levels
         self.frozen = False
+        self.rowwise = False
         self.level = 0
         self.register_buffer("mean", torch.zeros(levels, channels))
         self.register_buffer("variance", torch.ones(levels, channels))
@@ -96,6 +98,20 @@ def frozen_statistics(module: nn.Module) -> Iterator[None]:
     differentiates as often as it likes. Gradients with respect to weights flow, the statistics being constants.
     """
     with _set_below(module, "frozen", True):
+        yield
+
+
+@contextmanager
+def rowwise_gradients(module: nn.Module) -> Iterator[None]:
+    """Inside it batch statistics allow spatial gradients that training can use: those of each row's own output.
+
+    For the forward pass in training mode of a field whose loss holds its gradient. Batch statistics are used and
+    averaged in as ever. A backward that is asked for a graph of its own - autograd.grad(y.sum(), x, create_graph=True)
+    for outputs y at positions x - takes the columns' statistics for constants, so that row i of it is dy_i/dx_i and not
+    the sum over j of dy_j/dx_i. The loss's backward afterwards counts the statistics everywhere, also in that gradient:
+    it is the exact gradient of the loss with respect to weights.
+    """
+    with _set_below(module, "rowwise", True):
         yield
 
 

@@ -126,7 +126,8 @@ def test_a_report_is_printed_and_written(tmp_path: Path, capsys):
     definition = {
         "label": "diner", "method": "diner", "options": [], "settings": [], "seed": 0, "unit": "seconds",
         "scene": {"name": "ball", "digest": "0", "parser": "blender-data"}, "budgets": [60.0], "eval_every_view": 1,
-        "eval_pixel_stride": 1, "curve_points": 6, "curve_views": 2, "device": "cpu", "budgets_of_preset": False, "preset": None,
+        "eval_pixel_stride": 1, "curve_points": 6, "curve_views": 2, "device": "cpu", "budgets_of_preset": False,
+        "preset": None,
     }  # fmt: skip
     record = {
         "format": FORMAT, "key": "k", "status": FAILED, "error": "It fell over.", "definition": definition,

@@ -12,7 +12,7 @@ from inr_plugins.networks import tcnn_network
 from inr_plugins.networks.activations import ActivationName
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.encodings import EncodingName
-from inr_plugins.networks.normalizations import NormalizationName
+from inr_plugins.networks.normalizations import NormalizationName, use_level
 
 ACTIVATIONS, NORMS, ENCODINGS = get_args(ActivationName), get_args(NormalizationName), get_args(EncodingName)
 COMPLEX = ("wavelet", "finer-wavelet")
@@ -168,6 +168,9 @@ def test_a_field_is_refused_what_it_cannot_use(settings, build_settings, message
         ({"normalization": "batch", "cross_variance": True}, "cross_variance"),
         ({"implementation": "tcnn", "activation": "sine"}, "activation.*'relu'"),
         ({"implementation": "tcnn", "normalization": "cross"}, "normalization.*'none'"),
+        ({"implementation": "tcnn", "initialization": "glorot"}, "initialization.*'own'"),
+        ({"initialization": "he"}, "initialization.*glorot"),
+        ({"initialization": "glorot", "activation": "sine"}, "glorot.*'relu'"),
     ],
 )
 def test_bad_settings_are_refused_when_the_configuration_is_made(settings, message):
@@ -177,6 +180,21 @@ def test_bad_settings_are_refused_when_the_configuration_is_made(settings, messa
         setattr(config, name, value)
     with pytest.raises(ValueError, match=message):
         config.__post_init__()
+
+
+def test_glorot_starts_weights_uniform_by_both_fans_and_biases_at_zero():
+    network = CoordinateNetworkConfig(initialization="glorot", width=300, hidden_layers=2).build(100, 4)
+    for layer, bound in zip(network.layers, (math.sqrt(6 / 400), math.sqrt(6 / 600), math.sqrt(6 / 304)), strict=True):
+        assert 0.98 * bound < layer.weight.abs().max() <= bound
+        assert layer.weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.05)
+        assert not layer.bias.any()
+
+
+def test_levels_reach_the_normalizations():
+    network = CoordinateNetworkConfig(normalization="cross", width=4).build(3, 1, levels=2)
+    with use_level(network, 1):
+        network(torch.randn(9, 3))
+    assert network.norms[0].statistics.batches.tolist() == [0, 1]
 
 
 def test_diners_network_has_the_papers_size():

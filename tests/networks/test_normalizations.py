@@ -6,8 +6,14 @@ import torch
 
 from inr_plugins.networks import batch_statistics
 from inr_plugins.networks.batch_statistics import column_moments
-from inr_plugins.networks.cross_normalization import cross_normalize
-from inr_plugins.networks.normalizations import CrossNorm, frozen_statistics, make_normalization, use_level
+from inr_plugins.networks.cross_normalization import cross_normalize, cross_scope_normalize
+from inr_plugins.networks.normalizations import (
+    CrossNorm,
+    frozen_statistics,
+    make_normalization,
+    rowwise_gradients,
+    use_level,
+)
 
 EPS = 1e-5
 COUPLING = [("batch", False), ("global", False), ("cross", False), ("cross", True)]
@@ -237,6 +243,61 @@ def test_a_gradient_to_be_differentiated_again_is_refused_through_batch_statisti
     out = make(name, 4, cross_variance=cross_variance)(x)
     with pytest.raises(RuntimeError, match="frozen_statistics"):
         torch.autograd.grad(out.square().sum(), x, create_graph=True)
+
+
+def by_columns_of(name, cross_variance, batch):
+    """The normalization of a row alone, by the statistics of a batch's columns, as a function of the row."""
+    rows, channels = batch.shape
+    mean, variance = batch.mean(0), batch.var(0)
+
+    def normalized(x):
+        if name == "batch":
+            return (x - mean) / (variance * (rows - 1) / rows + EPS).sqrt()
+        if name == "global":
+            return (x - batch.mean()) / (batch.var() + EPS).sqrt()
+        if cross_variance:
+            return cross_scope_normalize(x, mean, variance, torch.tensor(float(rows)), EPS)
+        centre = (x.sum(1, keepdim=True) + rows * mean - x) / (rows + channels)
+        return (x - centre) / (variance + x.var(1, keepdim=True) + EPS).sqrt()
+
+    return normalized
+
+
+@pytest.mark.parametrize(("name", "cross_variance"), COUPLING)
+def test_rowwise_gradients_hold_the_batchs_columns(name, cross_variance):
+    norm = make(name, 4, cross_variance=cross_variance).double()
+    lift, head = torch.randn(3, 4, dtype=torch.float64), torch.randn(4, dtype=torch.float64)
+    x = torch.randn(6, 3, dtype=torch.float64, requires_grad=True)
+    with rowwise_gradients(torch.nn.Sequential(norm)):
+        y = torch.tanh(norm(x @ lift)) @ head
+    (gradient,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+    held = by_columns_of(name, cross_variance, (x @ lift).detach())
+
+    def f(x):
+        return torch.tanh(held(x @ lift) * norm.weight + norm.bias) @ head
+
+    torch.testing.assert_close(f(x), y)
+    for d, step in enumerate(1e-6 * torch.eye(3, dtype=torch.float64)):
+        torch.testing.assert_close(gradient[:, d], (f(x + step) - f(x - step)) / 2e-6, rtol=1e-6, atol=1e-7)
+    assert norm.statistics.batches.tolist() == [1]
+    assert not norm.statistics.rowwise
+
+
+@pytest.mark.parametrize(("name", "cross_variance"), COUPLING)
+def test_a_loss_of_rowwise_gradients_counts_the_statistics(name, cross_variance):
+    norm = make(name, 4, cross_variance=cross_variance).double()
+    head = torch.randn(4, dtype=torch.float64)
+    points = torch.randn(6, 3, dtype=torch.float64)
+
+    def loss(lift, *_):
+        x = points.clone().requires_grad_()
+        with rowwise_gradients(norm):
+            y = torch.tanh(norm(x @ lift)) @ head
+        (gradient,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+        return (gradient.norm(dim=-1) - 1).square().mean() + (y - 0.3).square().mean()
+
+    lift = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(loss, (lift, *norm.parameters()))
 
 
 @pytest.mark.parametrize(("name", "cross_variance"), COUPLING)
