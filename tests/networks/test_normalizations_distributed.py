@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,17 +11,27 @@ import pytest
 import torch
 from torch import distributed as dist
 
-from inr_plugins.networks.normalizations import frozen_statistics, make_normalization
+from inr_plugins.networks.normalizations import frozen_statistics, make_normalization, rowwise_gradients
 
 # The second rank has a single row in the second batch and none in the third.
 BATCHES = ((23, 14), (30, 1), (25, 0))
-CASES = {"batch": ("batch", False), "global": ("global", False), "cross": ("cross", False), "paper": ("cross", True)}
+CASES = {
+    f"{label}{', gradient in the loss' if holds_gradient else ''}": (name, cross_variance, holds_gradient)
+    for label, name, cross_variance in (
+        ("batch", "batch", False),
+        ("global", "global", False),
+        ("cross", "cross", False),
+        ("paper", "cross", True),
+    )
+    for holds_gradient in (False, True)
+}
+"""Normalization, whether by the paper's variance, and whether the loss holds the gradient at the positions."""
 
 
 def network_and_batches(case: str) -> tuple[torch.nn.Module, list[torch.Tensor], list[torch.Tensor]]:
     """The same network and the same whole batches, with weights of the loss, in every process."""
     generator = torch.Generator().manual_seed(7)
-    name, cross_variance = CASES[case]
+    name, cross_variance, _ = CASES[case]
     torch.manual_seed(7)
     network = torch.nn.Sequential(
         torch.nn.Linear(3, 6),
@@ -41,8 +52,14 @@ def train(case: str, rank: int | None) -> dict[str, object]:
     outputs = []
     for x, factor, (first, _) in zip(batches, factors, BATCHES, strict=True):
         rows = slice(None) if rank is None else slice(0, first) if rank == 0 else slice(first, None)
-        out = network(x[rows])
-        (out * factor[rows]).sum().backward()
+        part = x[rows].requires_grad_()
+        with rowwise_gradients(network) if CASES[case][2] else nullcontext():
+            out = network(part)
+        loss = (out * factor[rows]).sum()
+        if CASES[case][2]:
+            (gradient,) = torch.autograd.grad(loss, part, create_graph=True)
+            loss = loss + gradient.square().sum()
+        loss.backward()
         outputs.append(out.detach())
     with frozen_statistics(network):
         if rank != 1:  # A pass with running statistics sends nothing: one rank may run it alone.
