@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from inr_plugins.errors import InputError
+from inr_plugins.geometry.output_place import check_place
 
 _FEWEST_SAMPLES = 100
 
@@ -119,7 +120,8 @@ def check_outputs(output: Path, pictures: Path | None, *, overwrite: bool) -> No
     """Refuse outputs that could not be written at the end.
 
     Raises:
-        InputError: a wrong extension, a folder or a file in the way, or something to overwrite without --overwrite.
+        InputError: a wrong extension, a folder or a file in the way, a place that cannot be written, or something to
+            overwrite without --overwrite.
     """
     if output.suffix.lower() != ".json":
         raise InputError(f"--output {output}: the extension must be .json.")
@@ -133,6 +135,5 @@ def check_outputs(output: Path, pictures: Path | None, *, overwrite: bool) -> No
         if any(pictures.iterdir()) and not overwrite:
             raise InputError(f"{pictures} is not empty; pass --overwrite or another --save-images.")
     for target in (output, pictures):
-        above = None if target is None else next(parent for parent in target.absolute().parents if parent.exists())
-        if above is not None and not above.is_dir():
-            raise InputError(f"{target} could not be written, since {above} is a file; give another place.")
+        if target is not None:
+            check_place(target)

@@ -85,10 +85,16 @@ def _baked(found: Extracted, options: MeshOptions, size: int, *, device: torch.d
     if not isinstance(field, ColourField):
         raise InputError("--texture needs a field with colours, which this run's is not; leave it out.")
     colour = colour_function(field, device=device, chunk_points=chunk_points(options))
+
+    def progress(done: int, total: int) -> None:
+        bar("Cutting into charts", 1, 1)
+        bar("Baking the texture", done, total)
+
+    bar("Cutting into charts", 0, 1)
     return bake_texture(
         found.mesh,
         lambda points, normals: colour(points, -normals),
         size=size,
         chunk_points=chunk_points(options),
-        progress=lambda done, total: bar("Baking the texture", done, total),
+        progress=progress,
     )

@@ -16,6 +16,7 @@ from inr_plugins.errors import InputError
 from inr_plugins.geometry.lattice import Progress
 from inr_plugins.geometry.mesh import Mesh
 from inr_plugins.geometry.mesh_render import Direction, turntable_frames
+from inr_plugins.geometry.output_place import check_place
 
 
 def check_video(path: Path, *, overwrite: bool) -> None:
@@ -30,6 +31,7 @@ def check_video(path: Path, *, overwrite: bool) -> None:
         raise InputError(f"The video {path} is a folder; name a file in it, such as {path.name}/turntable.mp4.")
     if path.exists() and not overwrite:
         raise InputError(f"{path} exists already; pass --overwrite, or give another name.")
+    check_place(path)
 
 
 def write_turntable(

@@ -132,6 +132,11 @@ def read_config(config_path: Path) -> TrainerConfig:
     """Read a config.yml of ns-train; InputError if it is something else or names classes that are not installed."""
     try:
         config = yaml.load(config_path.read_text(encoding="utf8"), Loader=yaml.Loader)
+    except yaml.constructor.ConstructorError as error:
+        raise InputError(
+            f"{config_path} names what is not installed here ({error.problem}): it was written by another version, or "
+            "for a method that is not installed; use that version, or train again."
+        ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{config_path} cannot be read ({reason}): give the config.yml of a run.") from error

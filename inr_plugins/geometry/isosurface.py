@@ -90,11 +90,11 @@ def _check_level(values: Float[np.ndarray, "nx ny nz"], *, level: float, inside:
         return
     found = f"The field ranges from {low:.6g} to {high:.6g} in the box"
     if low == high:
-        raise InputError(f"{found}: it is constant, so there is no surface; train longer, or check --aabb.")
+        raise InputError(f"{found}: it is constant, so there is no surface; train longer, or check --box.")
     where = "nothing is inside" if not solid_somewhere else "everything is inside"
     raise InputError(
         f"{found} and the level is {level:.6g}, so {where} and there is no surface; give a --level between the two, or "
-        "check --aabb and that the run has trained long enough."
+        "check --box and that the run has trained long enough."
     )
 
 

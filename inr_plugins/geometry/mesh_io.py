@@ -20,6 +20,7 @@ import numpy as np
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.glb import encode_glb, encode_textured_glb
 from inr_plugins.geometry.mesh import Mesh, face_normals
+from inr_plugins.geometry.output_place import check_place
 from inr_plugins.geometry.texture import TexturedMesh
 
 
@@ -32,8 +33,8 @@ def check_output(path: Path, *, overwrite: bool, textured: bool = False) -> None
     """Refuse an output that could not be written at the end, before any work is done.
 
     Raises:
-        InputError: unknown extension, an extension other than .glb for a textured mesh, a folder of that name, or an
-            existing file without `overwrite`.
+        InputError: unknown extension, an extension other than .glb for a textured mesh, a folder of that name, an
+            existing file without `overwrite`, or a place that cannot be written.
     """
     if path.suffix.lower() not in WRITERS:
         known = ", ".join(sorted(WRITERS))
@@ -46,6 +47,7 @@ def check_output(path: Path, *, overwrite: bool, textured: bool = False) -> None
         for existing in (path, sidecar_path(path)):
             if existing.exists():
                 raise InputError(f"{existing} exists already; pass --overwrite or another --output.")
+    check_place(path)
 
 
 def write_mesh(mesh: Mesh | TexturedMesh, path: Path, *, sidecar: Mapping[str, Any], overwrite: bool = False) -> None:

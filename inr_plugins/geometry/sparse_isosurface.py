@@ -145,7 +145,7 @@ def _check_found(function: _Metered, found: bool, *, level: float, inside: Insid
         where = "none of the chosen blocks holds it: choose more of them"
     else:
         side = "nothing is inside" if not solid_somewhere else "everything is inside"
-        where = f"{side}: give a --level between the two, or check --aabb and that the run has trained long enough"
+        where = f"{side}: give a --level between the two, or check --box and that the run has trained long enough"
     raise InputError(
         f"No surface: the field ranges from {low:.6g} to {high:.6g} at the points looked at, the level is {level:.6g} "
         f"and {where}."

@@ -155,9 +155,16 @@ def test_what_is_no_run_is_an_input_error(moved, tmp_path, monkeypatch):
     _, folder, _ = moved
     with pytest.raises(InputError, match="There is no run"):
         load_run(tmp_path / "nothing")
-    for text in ("just text", "a: [", "!!python/object:inr_plugins.nowhere.Config {}"):
+    for text, message in (
+        ("just text", "is not a configuration"),
+        ("a: [", "cannot be read"),
+        (
+            "!!python/object:inr_plugins.nowhere.Config {}",
+            r"not installed here .*inr_plugins\.nowhere.* another version",
+        ),
+    ):
         (tmp_path / "config.yml").write_text(text, encoding="utf8")
-        with pytest.raises(InputError, match=r"config\.yml"):
+        with pytest.raises(InputError, match=rf"config\.yml .*{message}"):
             load_run(tmp_path)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InputError, match="No CUDA device"):
