@@ -75,6 +75,8 @@ class ProgressLine:
             self._skipped = 0
         self._forget(job)
         self._job, self._job_begin = job, time.monotonic()
+        if self._status is None:
+            self._console.print(escape(f"{self._title()}: started"), soft_wrap=True)
         self.show(None)
 
     def _forget(self, job: Job) -> None:

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from inr_plugins.cli.eval_options import EvalOptions, check_options, check_outputs, find_config, truth_file
 from inr_plugins.errors import InputError
@@ -134,7 +142,9 @@ class _Bar:
     """A progress bar on standard error that appears with the first view: what comes before has its own."""
 
     def __init__(self, title: str) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        # The seconds that run show that it is alive: a view of a slow method takes minutes.
+        times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *times)
         self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
         self._title = title
         self._task: TaskID | None = None
