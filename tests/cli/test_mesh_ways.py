@@ -90,12 +90,14 @@ def test_a_models_own_bounds_decide_what_is_evaluated_and_what_counts(run_folder
     assert "model's own bounds" in about["evaluated_where"]
 
 
-def test_box_is_taken_as_it_is_and_measures_the_samples(run_folder):
+@pytest.mark.parametrize("model_has_a_box", [True, False])
+def test_box_is_taken_as_it_is_and_measures_the_samples(run_folder, model_has_a_box):
     half = np.array([3.0, 2.5, 2.5])
     low, high = CENTRE - half, CENTRE + half
     fake = Fake()
     # The model's own box would cut the sphere: a box of the user's goes before it.
-    fake.model.surface_aabb = lambda: torch.stack([fake.field.centre - 0.3, fake.field.centre + 0.5])
+    if model_has_a_box:
+        fake.model.surface_aabb = lambda: torch.stack([fake.field.centre - 0.3, fake.field.centre + 0.5])
     assert inr_mesh(fake, run_folder, "--box", *low, *high, "--voxel-size", 0.1) == 0
     found, about = read(run_folder / "mesh.ply")
     assert_is_the_sphere(found)
