@@ -72,6 +72,12 @@ def test_vanilla_field_gives_its_own_density_and_colour():
     assert field.colour(x, d).allclose(torch.sigmoid(inner.field_heads[0].net(head)), atol=1e-3)
 
 
+def test_colours_beyond_the_displays_are_cut():
+    # Directions of twice the length give twice the witness's colours.
+    field = StockRadianceField(Witness(), footprint=0.01)
+    assert field.colour(torch.zeros(1, 3), torch.tensor([[2.0, -2.0, 0.5]])).tolist() == [[1.0, 0.0, 0.75]]
+
+
 def test_nerfacto_and_tensorf_answer_in_eval():
     torch.manual_seed(2)
     nerfacto = NerfactoField(BOX, num_images=3, num_levels=2, max_res=32, log2_hashmap_size=8, implementation="torch")

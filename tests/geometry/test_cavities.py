@@ -45,6 +45,17 @@ def test_what_floats_in_a_cavity_goes_with_it_and_what_stands_beside_stays():
     np.testing.assert_array_equal(by_triangles(filled), by_triangles(expected))
 
 
+def test_what_stands_in_the_hole_of_a_hollow_ring_stays():
+    # Inside the cavity's box, but not in the cavity.
+    from_circle = np.hypot(np.hypot(POINTS[..., 0], POINTS[..., 1]) - 0.65, POINTS[..., 2])
+    in_the_hole = ball([0, 0, 0], 0.15)
+    hollow = np.minimum(0.3 - from_circle, from_circle - 0.2).astype(np.float32)
+    solid = (0.3 - from_circle).astype(np.float32)
+    filled, count = fill_cavities(meshed(np.maximum(hollow, in_the_hole)))
+    assert count == 1
+    np.testing.assert_array_equal(by_triangles(filled), by_triangles(meshed(np.maximum(solid, in_the_hole))))
+
+
 def test_a_second_cavity_in_what_floats_in_the_first_counts_too():
     def shell(outer, inner):
         return np.minimum(ball([0, 0, 0], outer), -ball([0, 0, 0], inner))
