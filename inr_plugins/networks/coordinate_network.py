@@ -242,9 +242,10 @@ class CoordinateNetwork(nn.Module):
         self.activation.init_last(last)
         self.layers.append(last)
         if config.initialization == "glorot":
-            for layer in self.layers:
-                nn.init.xavier_uniform_(layer.weight)
-                nn.init.zeros_(layer.bias)
+            for linear in self.layers:
+                assert isinstance(linear, nn.Linear)
+                nn.init.xavier_uniform_(linear.weight)
+                nn.init.zeros_(linear.bias)
 
     def _dtype(self, *, first: bool) -> torch.dtype:
         complex_layer = self.activation.is_complex and not first

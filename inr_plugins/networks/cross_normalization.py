@@ -40,7 +40,7 @@ def cross_normalize(
         rows: N; infinity gives the limit, in which mean_ij is the column's mean.
         eps: added to the variances.
     """
-    column, share, scale = _mean_terms(mean, rows)
+    column, share, scale = mean_terms(mean, rows)
     row_mean, row_variance = _row_moments(x)
     deviation = x - column - x.shape[1] * share * row_mean
     # The scale belongs to the small terms of the variance, not to a pass over all elements.
@@ -110,10 +110,10 @@ def cross_norm_of_statistics(
     eps: float,
 ) -> Float[Tensor, "rows channels"]:
     """weight * `cross_normalize` + bias without a gradient, in few passes over memory."""
-    return _forward(x, weight, bias, mean, variance, rows, eps)[0]
+    return normalize_rows(x, weight, bias, mean, variance + eps, rows)[0]
 
 
-def _mean_terms(mean: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def mean_terms(mean: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """c_j / D, 1 / D and D / (D - 1), none of which needs N to be finite."""
     channels = len(mean)
     share = 1 / (rows + (channels + 1))
@@ -126,20 +126,13 @@ def _row_moments(x: Tensor) -> tuple[Tensor, Tensor]:
     return mean, (x - mean).square().sum(-1, keepdim=True) / max(x.shape[1] - 1, 1)
 
 
-def _forward(
-    x: Tensor,
-    weight: Tensor | None,
-    bias: Tensor | None,
-    mean: Tensor,
-    variance: Tensor,
-    rows: Tensor,
-    eps: float,
+def normalize_rows(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, mean: Tensor, variance: Tensor, rows: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The output, and mean and variance of each row."""
-    column, share, scale = _mean_terms(mean, rows)
+    """The output, and mean and variance of each row; `variance` is the columns' with eps in it."""
+    column, share, scale = mean_terms(mean, rows)
     gain = scale.expand_as(mean) if weight is None else scale * weight.to(mean.dtype)
     shift = torch.zeros_like(mean) if bias is None else bias.to(mean.dtype)
-    variance = variance + eps
     out = torch.empty_like(x)
     row_mean, row_variance = mean.new_empty(2, len(x), 1).unbind()
     for part in row_blocks(x):
@@ -151,15 +144,52 @@ def _forward(
     return out, row_mean, row_variance
 
 
-class _CrossNorm(torch.autograd.Function):
-    """out = gain_j h_ij s_ij + bias_j with h = x - c / D - r / D, s = (v + w + eps)^(-1/2), gain = weight D / (D - 1).
+def batch_gradient(
+    x: Tensor,
+    grad: Tensor,
+    weight: Tensor | None,
+    mean: Tensor,
+    variance: Tensor,
+    rows: Tensor,
+    row_mean: Tensor,
+    row_variance: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradient of x, and the sums over the rows of dL/dout and of dL/dout h s, those of bias and of weight / scale.
 
-    With a = dL/dh = gain s dL/dout, and b = a h s² = -2 dL/dv, whose sums over a column or row carry one index,
+    With out = gain_j h_ij s_ij + bias_j, h = x - c / D - r / D, s = (v + w + eps)^(-1/2), gain = weight D / (D - 1),
+    a = dL/dh = gain s dL/dout, and b = a h s² = -2 dL/dv, whose sums over a column or row carry one index,
 
         dL/dx_ij = a_ij - (a_i + a_j) / D - b_i (x_ij - rowmean_i) / (n - 1) - b_j (x_ij - mean_j) / (N - 1).
 
-    The terms of the columns need all rows, so they are added in a second pass.
+    The terms of the columns need all rows, so they are added in a second pass. `variance` is v + eps.
     """
+    column, share, scale = mean_terms(mean, rows)
+    gain = scale.expand_as(mean) if weight is None else scale * weight.to(mean.dtype)
+    channels = x.shape[1]
+    grad_x = torch.empty_like(x)
+    sum_grad, sum_weight, sum_a, sum_b = sums = mean.new_zeros(4, channels)
+    for part in row_blocks(x):
+        block, g = x[part].to(mean.dtype), grad[part].to(mean.dtype)
+        inverse = (variance + row_variance[part]).rsqrt_()
+        normalized = (block - column).sub_(row_mean[part] * (channels * share)).mul_(inverse)
+        a = (g * gain).mul_(inverse)
+        sum_grad.add_(g.sum(0))
+        sum_weight.add_((g * normalized).sum(0))
+        sum_a.add_(a.sum(0))
+        b = normalized.mul_(a).mul_(inverse)
+        sum_b.add_(b.sum(0))
+        by_spread = b.sum(1, keepdim=True) / max(channels - 1, 1)
+        a.sub_(a.sum(1, keepdim=True) * share)
+        torch.addcmul(a, block - row_mean[part], by_spread, value=-1, out=grad_x[part])
+    sum_a, sum_b = sum_over_ranks(sums[2:].clone())
+    by_mean, by_spread = -share * sum_a, -sum_b / (rows - 1).clamp(min=1)
+    for part in row_blocks(x):
+        grad_x[part].add_(torch.addcmul(by_mean, x[part].to(mean.dtype) - mean, by_spread))
+    return grad_x, sum_grad, sum_weight
+
+
+class _CrossNorm(torch.autograd.Function):
+    """weight * `cross_normalize` + bias, by the batch's own statistics."""
 
     @staticmethod
     def forward(
@@ -172,9 +202,9 @@ class _CrossNorm(torch.autograd.Function):
         rows: Tensor,
         eps: float,
     ) -> Tensor:
-        out, row_mean, row_variance = _forward(x, weight, bias, mean, variance, rows, eps)
+        variance = variance + eps
+        out, row_mean, row_variance = normalize_rows(x, weight, bias, mean, variance, rows)
         ctx.save_for_backward(x, weight, mean, variance, rows, row_mean, row_variance)
-        ctx.eps = eps
         ctx.bias_dtype = None if bias is None else bias.dtype
         return out
 
@@ -182,29 +212,8 @@ class _CrossNorm(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         refuse_second_derivative()
         x, weight, mean, variance, rows, row_mean, row_variance = ctx.saved_tensors
-        column, share, scale = _mean_terms(mean, rows)
-        gain = scale.expand_as(mean) if weight is None else scale * weight.to(mean.dtype)
-        variance = variance + ctx.eps
-        channels = x.shape[1]
-        grad_x = torch.empty_like(x)
-        sum_grad, sum_weight, sum_a, sum_b = sums = mean.new_zeros(4, channels)
-        for part in row_blocks(x):
-            block, g = x[part].to(mean.dtype), grad[part].to(mean.dtype)
-            inverse = (variance + row_variance[part]).rsqrt_()
-            normalized = (block - column).sub_(row_mean[part] * (channels * share)).mul_(inverse)
-            a = (g * gain).mul_(inverse)
-            sum_grad.add_(g.sum(0))
-            sum_weight.add_((g * normalized).sum(0))
-            sum_a.add_(a.sum(0))
-            b = normalized.mul_(a).mul_(inverse)
-            sum_b.add_(b.sum(0))
-            by_spread = b.sum(1, keepdim=True) / max(channels - 1, 1)
-            a.sub_(a.sum(1, keepdim=True) * share)
-            torch.addcmul(a, block - row_mean[part], by_spread, value=-1, out=grad_x[part])
-        sum_a, sum_b = sum_over_ranks(sums[2:].clone())
-        by_mean, by_spread = -share * sum_a, -sum_b / (rows - 1).clamp(min=1)
-        for part in row_blocks(x):
-            grad_x[part].add_(torch.addcmul(by_mean, x[part].to(mean.dtype) - mean, by_spread))
-        grad_weight = None if weight is None else (scale * sum_weight).to(weight.dtype)
+        found = batch_gradient(x, grad, weight, mean, variance, rows, row_mean, row_variance)
+        grad_x, sum_grad, sum_weight = found
+        grad_weight = None if weight is None else (mean_terms(mean, rows)[2] * sum_weight).to(weight.dtype)
         grad_bias = None if ctx.bias_dtype is None else sum_grad.to(ctx.bias_dtype)
         return grad_x, grad_weight, grad_bias, None, None, None, None

@@ -34,6 +34,7 @@ from inr_plugins.networks.cross_normalization import (
     cross_normalize,
     cross_scope_normalize,
 )
+from inr_plugins.networks.rowwise_cross_norm import rowwise_cross_norm
 from inr_plugins.networks.running_statistics import (
     RunningColumns,
     RunningStatistics,
@@ -289,15 +290,16 @@ class CrossNorm(RowCoupledNormalization):
 
     def by_batch(self, x: Float[Tensor, "rows channels"]) -> Float[Tensor, "rows channels"]:
         """By the crosses of the batch."""
-        if not self.cross_variance and not self.statistics.rowwise:
+        if not self.cross_variance:
             moments = detached_column_moments(x)
             self.statistics.record(moments.mean, moments.unbiased_variance, moments.rows)
+            if self.statistics.rowwise:
+                return self._scale_and_shift(rowwise_cross_norm(x, moments, self.eps))
             return cross_norm(x, moments, self.weight, self.bias, self.eps)
         moments = self._moments(x)
         variance = moments.unbiased_variance
         self.statistics.record(moments.mean, variance, moments.rows)
-        function = cross_scope_normalize if self.cross_variance else cross_normalize
-        z = function(x.to(variance.dtype), moments.mean, variance, moments.rows, self.eps)
+        z = cross_scope_normalize(x.to(variance.dtype), moments.mean, variance, moments.rows, self.eps)
         return self._scale_and_shift(z).to(x.dtype)
 
     def by_running(self, x: Float[Tensor, "rows channels"], running: RunningColumns) -> Float[Tensor, "rows channels"]:

@@ -264,7 +264,7 @@ def by_columns_of(name, cross_variance, batch):
 
 
 @pytest.mark.parametrize(("name", "cross_variance"), COUPLING)
-def test_rowwise_gradients_hold_the_batchs_columns(name, cross_variance):
+def test_rowwise_gradients_hold_the_batchs_columns(name, cross_variance, small_blocks):
     norm = make(name, 4, cross_variance=cross_variance).double()
     lift, head = torch.randn(3, 4, dtype=torch.float64), torch.randn(4, dtype=torch.float64)
     x = torch.randn(6, 3, dtype=torch.float64, requires_grad=True)
@@ -284,7 +284,7 @@ def test_rowwise_gradients_hold_the_batchs_columns(name, cross_variance):
 
 
 @pytest.mark.parametrize(("name", "cross_variance"), COUPLING)
-def test_a_loss_of_rowwise_gradients_counts_the_statistics(name, cross_variance):
+def test_a_loss_of_rowwise_gradients_counts_the_statistics(name, cross_variance, small_blocks):
     norm = make(name, 4, cross_variance=cross_variance).double()
     head = torch.randn(4, dtype=torch.float64)
     points = torch.randn(6, 3, dtype=torch.float64)
