@@ -149,7 +149,7 @@ def choose_blocks(
         return ByDistance(), 8, "blocks no farther from the surface than their distance says"
     if cells is not None:
         may_cross = Crossings(cells, region.to_normalised, level=level)
-        return ByPredicate(may_cross), 8, "blocks that the model's own bounds leave open"
+        return ByPredicate(may_cross, is_sure=True), 8, "blocks that the model's own bounds leave open"
     return BySamples(), 4, "blocks around which the samples change sides, and their neighbours"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -15,8 +16,20 @@ from inr_plugins.geometry.lattice import Lattice, ScalarFunction
 MayCross = Callable[[Float[np.ndarray, "n 3"], Float[np.ndarray, "n 3"]], Bool[np.ndarray, " n"]]
 """Whether the surface may pass through boxes, given their lowest and highest corners; a box may be flat."""
 
+Narrow = Callable[
+    [Float[np.ndarray, "n 3"], Float[np.ndarray, "n 3"], Float[np.ndarray, " n"]],
+    Bool[np.ndarray, " n"],
+]
+"""The same for parts of chosen blocks, given also the values at their middles, less the level.
+
+It must be true wherever the surface does pass: a choice of blocks is followed up where it missed some, a narrowing is
+believed, but for parts whose points turn out to be on both sides.
+"""
+
 # The largest of some measured slopes is below the largest of all: a quarter is added.
 _SLOPE_MARGIN = 1.25
+# What is narrowed by a slope that was measured is not followed up: more is added.
+_NARROW_MARGIN = 2.0
 # About how many blocks have the gradient measured at their centre.
 _SLOPE_SAMPLES = 4096
 
@@ -77,28 +90,44 @@ class BlockLattice:
             yield np.arange(first, min(first + chunk, self.size))
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """Blocks to look into.
+
+    Attributes:
+        blocks: True for every one that must be looked at.
+        narrow: the rule for their parts, None where all of a block must be looked at.
+    """
+
+    blocks: Bool[np.ndarray, "bx by bz"]
+    narrow: Narrow | None = None
+
+
 @runtime_checkable
 class BlockChoice(Protocol):
     """A rule that says which blocks the surface can pass through."""
 
-    def choose(
-        self, function: ScalarFunction, blocks: BlockLattice, *, level: float, chunk: int
-    ) -> Bool[np.ndarray, "bx by bz"]:
-        """True for every block that must be looked at; at most `chunk` points go to the function at once."""
+    def choose(self, function: ScalarFunction, blocks: BlockLattice, *, level: float, chunk: int) -> Chosen:
+        """The blocks that must be looked at; at most `chunk` points go to the function at once."""
 
 
 @dataclass(frozen=True)
 class ByPredicate:
-    """The blocks for which the caller says so, from an occupancy grid or interval arithmetic, say."""
+    """The blocks for which the caller says so, from an occupancy grid or interval arithmetic, say.
+
+    Attributes:
+        may_cross: the rule.
+        is_sure: it is never wrong where it says no, for boxes of any size: then parts of blocks are put to it too.
+    """
 
     may_cross: MayCross
+    is_sure: bool = False
 
-    def choose(
-        self, function: ScalarFunction, blocks: BlockLattice, *, level: float, chunk: int
-    ) -> Bool[np.ndarray, "bx by bz"]:
+    def choose(self, function: ScalarFunction, blocks: BlockLattice, *, level: float, chunk: int) -> Chosen:
         """See BlockChoice."""
         chosen = [np.asarray(self.may_cross(*blocks.bounds(flat)), dtype=bool) for flat in blocks.numbers(chunk)]
-        return np.concatenate(chosen).reshape(blocks.shape)
+        narrow = (lambda low, high, _: self.may_cross(low, high)) if self.is_sure else None
+        return Chosen(np.concatenate(chosen).reshape(blocks.shape), narrow)
 
 
 @dataclass(frozen=True)
@@ -118,22 +147,23 @@ class ByDistance:
         if self.lipschitz is not None and not 0 < self.lipschitz < np.inf:
             raise InputError(f"lipschitz is {self.lipschitz}; it must be above 0 and finite, or None to measure it.")
 
-    def choose(
-        self, function: ScalarFunction, blocks: BlockLattice, *, level: float, chunk: int
-    ) -> Bool[np.ndarray, "bx by bz"]:
+    def choose(self, function: ScalarFunction, blocks: BlockLattice, *, level: float, chunk: int) -> Chosen:
         """See BlockChoice."""
         values = np.empty(blocks.size, dtype=np.float32)
-        half_diagonal = np.empty(blocks.size, dtype=np.float32)
         for flat in blocks.numbers(chunk):
             values[flat] = evaluate(function, blocks.centres(flat))
-            low, high = blocks.bounds(flat)
-            half_diagonal[flat] = np.linalg.norm(high - low, axis=1) / 2
-        slope = self.lipschitz
-        if slope is None:
+        if self.lipschitz is not None:
+            slope = narrow_slope = self.lipschitz
+        else:
             slope = measured_slope(function, blocks, values.reshape(blocks.shape), chunk=chunk)
-        # A block that the surface only touches must not be lost to the rounding of float32.
-        rounding = 4 * np.finfo(np.float32).eps * (np.abs(values) + abs(level))
-        return (np.abs(values - level) <= slope * half_diagonal * (1 + 1e-6) + rounding).reshape(blocks.shape)
+            narrow_slope = _NARROW_MARGIN * slope
+        chosen = [
+            _within_reach(*blocks.bounds(flat), values[flat] - np.float32(level), slope=slope, level=level)
+            for flat in blocks.numbers(chunk)
+        ]
+        return Chosen(
+            np.concatenate(chosen).reshape(blocks.shape), partial(_within_reach, slope=narrow_slope, level=level)
+        )
 
 
 @dataclass(frozen=True)
@@ -153,9 +183,7 @@ class BySamples:
         if self.dilation < 0:
             raise InputError(f"dilation is {self.dilation}; it must be 0 or more blocks.")
 
-    def choose(
-        self, function: ScalarFunction, blocks: BlockLattice, *, level: float, chunk: int
-    ) -> Bool[np.ndarray, "bx by bz"]:
+    def choose(self, function: ScalarFunction, blocks: BlockLattice, *, level: float, chunk: int) -> Chosen:
         """See BlockChoice."""
         from scipy.ndimage import binary_dilation
 
@@ -175,8 +203,22 @@ class BySamples:
             every &= corner
         mixed = some & ~every
         if self.dilation == 0:
-            return mixed
-        return binary_dilation(mixed, np.ones((3, 3, 3), dtype=bool), iterations=self.dilation)
+            return Chosen(mixed)
+        return Chosen(binary_dilation(mixed, np.ones((3, 3, 3), dtype=bool), iterations=self.dilation))
+
+
+def _within_reach(
+    low: Float[np.ndarray, "n 3"],
+    high: Float[np.ndarray, "n 3"],
+    values: Float[np.ndarray, " n"],
+    *,
+    slope: float,
+    level: float,
+) -> Bool[np.ndarray, " n"]:
+    """Whether values less the level, at the middles of boxes, let the level be met in them at such a slope."""
+    reach = slope * np.linalg.norm(high - low, axis=1) / 2 * (1 + 1e-6)
+    # A box that the surface only touches must not be lost to the rounding of float32.
+    return np.abs(values) <= reach + 4 * np.finfo(np.float32).eps * (np.abs(values) + 2 * abs(level))
 
 
 def measured_slope(

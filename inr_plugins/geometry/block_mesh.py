@@ -45,7 +45,8 @@ def mesh_layer(
     """The triangles of the active blocks of layer i, None when there are none.
 
     Args:
-        values: of the layer's lattice points with the rim, positive in the solid.
+        values: of the layer's lattice points with the rim, positive in the solid; more points at the ends of y and z
+            are not read.
         blocks: the blocks.
         active: which of the layer's blocks to mesh; no value outside of them is read.
         i: number of the layer along x.
@@ -71,11 +72,11 @@ def _mesh_signs(
     import mcubes
 
     cells = blocks.cells
-    planes = min(cells + 1, blocks.points[0] - i * cells)
+    planes, ny, nz = min(cells + 1, blocks.points[0] - i * cells), *blocks.points[1:]
     edges, faces, count = [np.empty((0, 3), dtype=np.int64)], [np.empty((0, 3), dtype=np.int64)], 0
     for j, k in np.argwhere(active).tolist():
         y, z = j * cells, k * cells
-        solid = values[:planes, y : y + cells + 1, z : z + cells + 1] > 0
+        solid = values[:planes, y : min(y + cells + 1, ny), z : min(z + cells + 1, nz)] > 0
         if solid.all() or not solid.any():
             continue
         middles, triangles = mcubes.marching_cubes(solid, 0.5)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Int
 
-from inr_plugins.geometry.block_lattice import BlockLattice, evaluate
+from inr_plugins.geometry.block_lattice import BlockLattice, Narrow, evaluate
+from inr_plugins.geometry.block_narrowing import LayerPoints, can_narrow, fill_narrowed
 from inr_plugins.geometry.isosurface import Inside
 from inr_plugins.geometry.lattice import ScalarFunction
 
@@ -20,7 +21,13 @@ class Slab:
     def __init__(self, blocks: BlockLattice) -> None:
         _, ny, nz = blocks.points
         self.blocks = blocks
-        self.values = np.full((blocks.cells + 1, ny, nz), -1.0, dtype=np.float32)
+        # Padded to whole blocks, so that all of them are views alike.
+        padded = (blocks.cells + 1, *(b * blocks.cells + 1 for b in blocks.shape[1:]))
+        self.values = np.full(padded, -1.0, dtype=np.float32)
+        self.known = np.zeros(padded, dtype=bool)
+        self._outside = np.ones(padded[1:], dtype=bool)
+        self._outside[blocks.rim : ny - blocks.rim, blocks.rim : nz - blocks.rim] = False
+        self._layer = -2  # None, nor the one before the first.
         # The same coordinates as Lattice.rows, to the last bit, in the rim's numbering (which repeats the ends).
         self.axes = [
             np.pad(np.linspace(lo, hi, n), blocks.rim, mode="edge")
@@ -67,24 +74,44 @@ class Slab:
         level: float,
         inside: Inside,
         chunk: int,
+        narrow: Narrow | None = None,
     ) -> None:
-        """Make `values` those of layer i; layers must come in ascending order."""
-        nz = self.blocks.points[2]
-        self.values[0] = self.values[-1]
-        first, later, planes = self.planes(active, i)
-        total = len(first) + len(later) * planes
-        flat_values = self.values.reshape(len(self.values), -1)
-        for begin in range(0, total, chunk):
-            number = np.arange(begin, min(begin + chunk, total)) - len(first)
-            plane = np.where(number < 0, 0, number // max(1, len(later)) + 1)
-            at = np.empty(len(number), dtype=np.int64)
-            at[number < 0] = first[number[number < 0]]
-            at[number >= 0] = later[number[number >= 0] % max(1, len(later))]
-            y, z = np.divmod(at, nz)
-            x, y, z = (
-                axis[index] for axis, index in zip(self.axes, (plane + i * self.blocks.cells, y, z), strict=True)
-            )
-            values = evaluate(function, np.stack([x, y, z], axis=-1)) - np.float32(level)
-            flat_values[plane, at] = values if inside == "above" else -values
-        # Beyond the box's last plane there is the rim, and nothing that a block reads behind it.
-        self.values[planes + 1 :] = -1.0
+        """Make `values` those of layer i; layers must come in ascending order.
+
+        With a rule to `narrow` blocks, points that no vertex depends on have 1 or -1 for their side instead.
+        """
+        self._advance(i)
+
+        def evaluate_points(flat: Int[np.ndarray, " n"]) -> None:
+            if not len(flat):
+                return
+            plane, y, z = np.unravel_index(flat, self.values.shape)
+            at = (plane + i * self.blocks.cells, y, z)
+            points = np.stack([axis[index] for axis, index in zip(self.axes, at, strict=True)], axis=-1)
+            found = evaluate(function, points) - np.float32(level)
+            self.values.reshape(-1)[flat] = found if inside == "above" else -found
+            self.known.reshape(-1)[flat] = True
+
+        if narrow is None or not can_narrow(self.blocks):
+            _, ny, nz = self.blocks.points
+            wanted = ~self.known
+            wanted[:, :ny, :nz] &= self.needed(active[i])
+            flat = np.flatnonzero(wanted)
+            for first in range(0, len(flat), chunk):
+                evaluate_points(flat[first : first + chunk])
+        else:
+            layer = LayerPoints(self.blocks, i, self.values, self.known)
+            fill_narrowed(layer, active[i], narrow, evaluate_points, chunk=chunk)
+
+    def _advance(self, i: int) -> None:
+        """Keep the last plane as the first of layer i; what lies outside the lattice is known, and empty."""
+        nx, rim, cells = self.blocks.points[0], self.blocks.rim, self.blocks.cells
+        is_next = i == self._layer + 1
+        self.values[0] = self.values[-1] if is_next else -1.0
+        self.known[0] = self.known[-1] if is_next else self._outside
+        self.known[1:] = self._outside
+        self._layer = i
+        plane = np.arange(cells + 1) + i * cells
+        beyond = (plane < rim) | (plane >= nx - rim)
+        self.values[beyond] = -1.0
+        self.known[beyond] = True

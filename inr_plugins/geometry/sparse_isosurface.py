@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from inr_plugins.errors import InputError
-from inr_plugins.geometry.block_lattice import BlockChoice, BlockLattice, evaluate
+from inr_plugins.geometry.block_lattice import BlockChoice, BlockLattice, Narrow, evaluate
 from inr_plugins.geometry.block_mesh import Piece, join, mesh_layer
 from inr_plugins.geometry.block_slab import Slab
 from inr_plugins.geometry.isosurface import Inside
@@ -77,7 +77,8 @@ def extract_sparse_isosurface(
         inside: which side of the level is solid.
         closed: cap the solid where the box cuts it; otherwise the mesh is open there. A capped face of the box is
             evaluated in every block whose centre is solid.
-        block_cells: cells along a block's side.
+        block_cells: cells along a block's side; powers of two are narrowed to parts of two cells where the choice can
+            say which of them matter.
         chunk_points: about how many points to evaluate at once; fewer where memory_bytes asks for it.
         memory_bytes: bound of the memory for the sampling. The mesh, and what the function itself takes, come on top.
         progress: called with (points done, points in all), the choice of blocks not counted; the second number grows
@@ -94,14 +95,17 @@ def extract_sparse_isosurface(
     chunk = _chunk_within(memory_bytes, blocks, chunk_points)
     level = float(np.float32(level))
     metered = _Metered(function)
-    pending = choice.choose(metered, blocks, level=level, chunk=chunk)
+    chosen = choice.choose(metered, blocks, level=level, chunk=chunk)
+    pending = chosen.blocks
     if closed:
         pending = pending | _capped_blocks(metered, blocks, pending, level=level, inside=inside, chunk=chunk)
     metered.follow(progress)
     pieces: list[Piece] = []
     done = np.zeros(blocks.shape, dtype=bool)
     while pending.any():
-        reached = _sweep(metered, blocks, pending, pieces, level=level, inside=inside, chunk=chunk)
+        reached = _sweep(
+            metered, blocks, pending, pieces, narrow=chosen.narrow, level=level, inside=inside, chunk=chunk
+        )
         done |= pending
         pending = reached & ~done
     _check_found(metered, bool(pieces), level=level, inside=inside)
@@ -117,8 +121,8 @@ def _chunk_within(memory_bytes: int, blocks: BlockLattice, chunk_points: int) ->
         InputError: not even the smallest chunk fits; the message says what would.
     """
     _, ny, nz = blocks.points
-    # A slab's float32 values, masks and point numbers; per block a value, a reach and some flags.
-    fixed = ny * nz * (4 * (blocks.cells + 1) + 24) + 32 * blocks.size
+    # A slab's float32 values and two masks, others and point numbers; per block a value, a reach and some flags.
+    fixed = ny * nz * (7 * (blocks.cells + 1) + 24) + 32 * blocks.size
     least = fixed + _LEAST_CHUNK * _BYTES_PER_POINT
     if memory_bytes < least:
         raise InputError(
@@ -165,12 +169,20 @@ class _Metered:
     def follow(self, progress: Progress | None) -> None:
         self.progress, self.start = progress, self.points
 
+    def expect(self, points: int) -> None:
+        self.expected += points
+        if self.points > self.start:
+            self._tell()
+
+    def _tell(self) -> None:
+        if self.progress is not None:
+            self.progress(self.points - self.start, self.expected)
+
     def __call__(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
         values = np.asarray(self.function(points))
         self.points += len(points)
         self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
-        if self.progress is not None:
-            self.progress(self.points - self.start, self.expected)
+        self._tell()
         return values
 
 
@@ -201,16 +213,20 @@ def _sweep(
     active: Bool[np.ndarray, "bx by bz"],
     pieces: list[Piece],
     *,
+    narrow: Narrow | None,
     level: float,
     inside: Inside,
     chunk: int,
 ) -> Bool[np.ndarray, "bx by bz"]:
     """Mesh the active blocks slab by slab along x; returns the blocks into which their surface continues."""
     slab = Slab(blocks)
-    function.expected += sum(slab.count(active, i) for i in range(blocks.shape[0]))
+    function.expect(sum(slab.count(active, i) for i in range(blocks.shape[0])))
     reached = np.zeros(blocks.shape, dtype=bool)
     for i in np.flatnonzero(active.any(axis=(1, 2))):
-        slab.fill(function, active, int(i), level=level, inside=inside, chunk=chunk)
+        before = function.points
+        slab.fill(function, active, int(i), level=level, inside=inside, chunk=chunk, narrow=narrow)
+        # Narrowed blocks need fewer points than they have.
+        function.expect(function.points - before - slab.count(active, int(i)))
         piece = mesh_layer(slab.values, blocks, active[i], int(i), reached)
         if piece is not None:
             pieces.append(piece)

@@ -1,0 +1,37 @@
+"""A picture of meshes for the docs: a row for each, in its own colours and as a grey surface, from two sides.
+
+    .venv/bin/python scripts/mesh_picture.py docs/meshes.png WINDMILL/mesh.ply LEGO/mesh.ply
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from inr_plugins.geometry.mesh_read import read_mesh
+from inr_plugins.geometry.mesh_render import turntable_frames
+
+SIZE = 320
+
+
+def row(path: Path) -> np.ndarray:
+    """Two sides of a mesh in colour, then the same in grey."""
+    mesh = read_mesh(path)
+    looks = [mesh, replace(mesh, colours=None)] if mesh.colours is not None else [mesh]
+    # Eight frames make a turn: opposite ones, a little to the side.
+    chosen = [list(turntable_frames(look, frames=8, size=SIZE))[k] for look in looks for k in (1, 5)]
+    return np.concatenate(chosen, axis=1)
+
+
+def main(output: Path, meshes: list[Path]) -> None:
+    """Draw a row for each mesh."""
+    rows = [row(path) for path in meshes]
+    Image.fromarray(np.concatenate(rows, axis=0)).save(output, optimize=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]])
