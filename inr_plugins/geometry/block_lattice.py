@@ -29,7 +29,7 @@ believed, but for parts whose points turn out to be on both sides.
 # The largest of some measured slopes is below the largest of all: a quarter is added.
 _SLOPE_MARGIN = 1.25
 # What is narrowed by a slope that was measured is not followed up: more is added.
-_NARROW_MARGIN = 2.0
+_NARROW_MARGIN = 1.25
 # About how many blocks have the gradient measured at their centre.
 _SLOPE_SAMPLES = 4096
 
