@@ -137,7 +137,7 @@ class Request:
         seconds: budgets in seconds, or
         steps: budgets in steps.
         seeds: trainings of each method on each scene, with seeds 0, 1, ...
-        options: options of ns-train by method.
+        options: options of ns-train by method; several for one make several rows of it.
         device: cpu or cuda.
         preset: name of a preset, or None.
         eval_every_view: None leaves it to the preset, or 20.
@@ -151,7 +151,7 @@ class Request:
     seconds: tuple[float, ...] = ()
     steps: tuple[int, ...] = ()
     seeds: int = 1
-    options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    options: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
     device: str = "cpu"
     preset: str | None = None
     eval_every_view: int | None = None
@@ -160,23 +160,24 @@ class Request:
     curve_views: int = 2
 
 
-def parse_options(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def parse_options(given: Sequence[str]) -> dict[str, tuple[tuple[str, ...], ...]]:
     """Options by method from texts like ``diner=--pipeline.model.key-width 9``.
 
     Raises:
-        InputError: no method before an equals sign, quotes that do not close, or a method that is named twice.
+        InputError: no method before an equals sign, quotes that do not close, or the same options twice for a method.
     """
-    found: dict[str, tuple[str, ...]] = {}
+    found: dict[str, tuple[tuple[str, ...], ...]] = {}
     for text in given:
         method, equals, options = text.partition("=")
         if not equals or method.startswith("-"):
             raise InputError(f'--options {text} names no method: write --options METHOD="--option value".')
-        if method in found:
-            raise InputError(f"--options names {method} twice: put all its options into one pair of quotes.")
         try:
-            found[method] = tuple(shlex.split(options))
+            words = tuple(shlex.split(options))
         except ValueError as error:
             raise InputError(f"--options {text} cannot be split into words ({error}).") from error
+        if words in found.get(method, ()):
+            raise InputError(f"--options gives {method} the same options twice: give each row of it others.")
+        found[method] = (*found.get(method, ()), words)
     return found
 
 
@@ -199,7 +200,11 @@ def make_plan(request: Request) -> list[Job]:
     jobs = []
     for seed in range(request.seeds):
         for scene in request.scenes:
-            jobs += [_job(entry, scene, seed, request, preset) for entry in entries]
+            jobs += [
+                _job(entry, options, scene, seed, request, preset)
+                for entry in entries
+                for options in request.options.get(entry.method or "", ((),))
+            ]
     return jobs
 
 
@@ -247,13 +252,14 @@ def _entries(request: Request, preset: Preset | None) -> list[Entry]:
     return chosen
 
 
-def _job(entry: Entry, scene: Scene, seed: int, request: Request, preset: Preset | None) -> Job:
+def _job(
+    entry: Entry, options: tuple[str, ...], scene: Scene, seed: int, request: Request, preset: Preset | None
+) -> Job:
     assert entry.method is not None
     every = request.eval_every_view
     if every is None:
         every = preset.eval_every_view if preset else 20
     unit, budgets = _budgets(entry, request, preset)
-    options = request.options.get(entry.method, ())
     protocol = Protocol(
         unit=unit,
         budgets=budgets,

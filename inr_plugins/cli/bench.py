@@ -55,7 +55,7 @@ class Run:
     curve_views: int = 2
     """Test views that each point of the curve is the mean of."""
     options: tuple[str, ...] = ()
-    """Options of ns-train for a method, as METHOD="--option value ..."."""
+    """Options of ns-train for a method, as METHOD="--option value ..."; given several times for one, each is a row."""
     keep_runs: bool = False
     """Keep the run folders, with a checkpoint at each budget."""
 

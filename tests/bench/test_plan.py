@@ -75,12 +75,21 @@ def test_stock_methods_get_their_settings_for_rendered_objects_and_none_for_phot
 
 
 def test_the_users_options_take_the_place_of_settings():
-    options = {"nerfacto": ("--pipeline.model.far_plane=9.0",)}
+    options = {"nerfacto": (("--pipeline.model.far_plane=9.0",),)}
     (peer,) = make_plan(request(methods=("nerfacto",), scenes=(scene(),), seeds=1, options=options))
     arguments = peer.ns_train_arguments(Path("run"))
     assert [word for word in arguments if "far" in word] == ["--pipeline.model.far_plane=9.0"]
     assert "6.0" not in arguments
     assert peer.label == "nerfacto (far_plane=9.0)"
+
+
+def test_several_options_of_a_method_are_rows_beside_each_other_for_every_seed():
+    options = {"diner": ((), ("--pipeline.model.key-width", "9"))}
+    jobs = make_plan(request(methods=("diner", "tensorf"), scenes=(scene(),), seeds=2, options=options))
+    assert [(each.label, each.seed) for each in jobs] == [
+        (label, seed) for seed in (0, 1) for label in ("diner", "diner (key-width 9)", "tensorf")
+    ]
+    assert len({each.key for each in jobs}) == 6
 
 
 def test_methods_of_this_package_do_not_evaluate_once_more():
@@ -135,7 +144,7 @@ def test_a_presets_budget_and_methods_can_be_chosen():
         ({"eval_every_view": 0}, "--eval-every-view"),
         ({"eval_pixel_stride": 0}, "--eval-pixel-stride"),
         ({"curve_points": 0}, "--curve-points"),
-        ({"options": {"tensorf": ("--x",)}}, "tensorf, which is not among"),
+        ({"options": {"tensorf": (("--x",),)}}, "tensorf, which is not among"),
         ({"preset": "table-9"}, "no preset table-9.*diner-table4"),
         ({"preset": "norm-table7", "methods": ()}, "cannot be run yet: it needs cn-neus"),
         ({"preset": "first-use", "methods": ("finer-gauss-nerf",)}, "runs diner"),
@@ -151,9 +160,9 @@ _INSTALLED = ["diner", "finer-gauss-nerf", "finer-nerf", "mipnerf", "tensorf"]
 
 
 def test_options_are_split_as_a_shell_does():
-    assert parse_options(['diner=--a 1 --b "x y"', "mipnerf="]) == {
-        "diner": ("--a", "1", "--b", "x y"),
-        "mipnerf": (),
+    assert parse_options(['diner=--a 1 --b "x y"', "mipnerf=", "diner=--a 2"]) == {
+        "diner": (("--a", "1", "--b", "x y"), ("--a", "2")),
+        "mipnerf": ((),),
     }
 
 
@@ -162,7 +171,7 @@ def test_options_are_split_as_a_shell_does():
     [
         (["--a 1"], "names no method"),
         (["diner --a 1"], "names no method"),
-        (["diner=--a 1", "diner=--b 2"], "twice"),
+        (["diner=--a 1", "diner=--a  1"], "twice"),
         (["diner=--a '1"], "cannot be split"),
     ],
 )
