@@ -10,6 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch import distributed as dist
 
+from inr_plugins.networks import cross_norm_kernels
+
 _CPU_BLOCK = 1 << 17
 """Elements of a block on a CPU: its few temporaries stay in the cache, so that main memory is read once."""
 _ACCELERATOR_BLOCK = 1 << 24
@@ -123,6 +125,9 @@ def _merge(
 
 def _local_moments(x: Float[Tensor, "rows channels"]) -> ColumnMoments:
     dtype = statistics_dtype(x)
+    if cross_norm_kernels.fits(x):
+        mean, squared = cross_norm_kernels.column_sums(x)
+        return ColumnMoments(torch.tensor(float(len(x))), mean, squared)
     counts, means, squares = [], [], []
     for part in row_blocks(x):
         block = x[part].to(dtype)

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from inr_plugins.networks import cross_norm_kernels
 from inr_plugins.networks.batch_statistics import (
     ColumnMoments,
     refuse_second_derivative,
@@ -133,6 +134,8 @@ def normalize_rows(
     column, share, scale = mean_terms(mean, rows)
     gain = scale.expand_as(mean) if weight is None else scale * weight.to(mean.dtype)
     shift = torch.zeros_like(mean) if bias is None else bias.to(mean.dtype)
+    if cross_norm_kernels.fits(x):
+        return cross_norm_kernels.normalize_rows(x, column, variance, gain, shift, share)
     out = torch.empty_like(x)
     row_mean, row_variance = mean.new_empty(2, len(x), 1).unbind()
     for part in row_blocks(x):
@@ -165,6 +168,37 @@ def batch_gradient(
     """
     column, share, scale = mean_terms(mean, rows)
     gain = scale.expand_as(mean) if weight is None else scale * weight.to(mean.dtype)
+    if cross_norm_kernels.fits(x, grad):
+        given = (column, variance, gain, share, row_mean, row_variance)
+        grad_x, sums = cross_norm_kernels.batch_gradient_rows(x, grad, *given)
+    else:
+        grad_x, sums = _gradient_of_rows(x, grad, mean, column, variance, gain, share, row_mean, row_variance)
+    sum_a, sum_b = sum_over_ranks(sums[2:].clone())
+    add_column_terms(x, grad_x, mean, -share * sum_a, -sum_b / (rows - 1).clamp(min=1))
+    return grad_x, sums[0], sums[1]
+
+
+def add_column_terms(x: Tensor, grad_x: Tensor, mean: Tensor, by_mean: Tensor, by_spread: Tensor) -> None:
+    """grad_x += by_mean + by_spread (x - mean), in place."""
+    if cross_norm_kernels.fits(x, grad_x):
+        cross_norm_kernels.add_column_terms(x, grad_x, mean, by_mean, by_spread)
+        return
+    for part in row_blocks(x):
+        grad_x[part].add_(torch.addcmul(by_mean, x[part].to(mean.dtype) - mean, by_spread))
+
+
+def _gradient_of_rows(
+    x: Tensor,
+    grad: Tensor,
+    mean: Tensor,
+    column: Tensor,
+    variance: Tensor,
+    gain: Tensor,
+    share: Tensor,
+    row_mean: Tensor,
+    row_variance: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """`batch_gradient` without the columns' terms, and the sums of g, g h s, a and b over the rows."""
     channels = x.shape[1]
     grad_x = torch.empty_like(x)
     sum_grad, sum_weight, sum_a, sum_b = sums = mean.new_zeros(4, channels)
@@ -181,11 +215,7 @@ def batch_gradient(
         by_spread = b.sum(1, keepdim=True) / max(channels - 1, 1)
         a.sub_(a.sum(1, keepdim=True) * share)
         torch.addcmul(a, block - row_mean[part], by_spread, value=-1, out=grad_x[part])
-    sum_a, sum_b = sum_over_ranks(sums[2:].clone())
-    by_mean, by_spread = -share * sum_a, -sum_b / (rows - 1).clamp(min=1)
-    for part in row_blocks(x):
-        grad_x[part].add_(torch.addcmul(by_mean, x[part].to(mean.dtype) - mean, by_spread))
-    return grad_x, sum_grad, sum_weight
+    return grad_x, sums
 
 
 class _CrossNorm(torch.autograd.Function):

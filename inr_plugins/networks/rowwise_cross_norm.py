@@ -24,8 +24,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from inr_plugins.networks import cross_norm_kernels
 from inr_plugins.networks.batch_statistics import ColumnMoments, refuse_second_derivative, row_blocks, sum_over_ranks
-from inr_plugins.networks.cross_normalization import batch_gradient, mean_terms, normalize_rows
+from inr_plugins.networks.cross_normalization import add_column_terms, batch_gradient, mean_terms, normalize_rows
 
 
 def rowwise_cross_norm(
@@ -80,6 +81,9 @@ class _Pullback(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(x, grad, mean, variance, rows, row_mean, row_variance)
         column, share, scale = mean_terms(mean, rows)
+        if cross_norm_kernels.fits(x, grad):
+            given = (column, variance, scale, share, row_mean, row_variance)
+            return cross_norm_kernels.pullback_rows(x, grad, *given)
         channels = x.shape[1]
         out = torch.empty_like(x)
         for part in row_blocks(x):
@@ -97,37 +101,55 @@ class _Pullback(torch.autograd.Function):
         refuse_second_derivative()
         x, grad, mean, variance, rows, row_mean, row_variance = ctx.saved_tensors
         column, share, scale = mean_terms(mean, rows)
-        channels = x.shape[1]
-        fewer = max(channels - 1, 1)
-        grad_x, grad_grad = torch.empty_like(x), torch.empty_like(grad)
-        sum_column, sum_variance = sums = mean.new_zeros(2, channels)
-        for part in row_blocks(x):
-            block, across = x[part].to(mean.dtype), u[part].to(mean.dtype)
-            centred = block - row_mean[part]
-            rho = (across * centred).sum(1, keepdim=True) / fewer
-            inverse = (variance + row_variance[part]).rsqrt_()
-            square = inverse.square()
-            # h s², the same times rho, and p.
-            pull = (block - column).sub_(row_mean[part] * (channels * share)).mul_(square)
-            bend = pull * rho
-            row = across.sum(1, keepdim=True)
-            p = across - row * share
-            scaled = inverse.mul_(scale)
-            grad_grad[part] = (p - bend).mul_(scaled)
-            a = scaled.mul_(grad[part])
-            b = (pull.mul_(a)).sum(1, keepdim=True)
-            # d/dw: -1/2 of this, and the same by column for d/dv.
-            kappa = p.sub_(bend, alpha=3).mul_(square).mul_(a)
-            # a s² rho: minus d/dh.
-            by_value = a.mul_(square).mul_(rho)
-            sum_column.add_(by_value.sum(0))
-            sum_variance.add_(kappa.sum(0))
-            found = centred.mul_(kappa.sum(1, keepdim=True) / -fewer)
-            found.add_(by_value.sum(1, keepdim=True) * share).sub_(by_value)
-            grad_x[part] = found.sub_(across.sub_(row / channels).mul_(b / fewer))
+        given = (column, variance, scale, share, row_mean, row_variance)
+        if cross_norm_kernels.fits(x, grad, u):
+            grad_grad, grad_x, sums = cross_norm_kernels.pullback_backward_rows(x, grad, u, *given)
+        else:
+            grad_grad, grad_x, sums = _pullback_backward_of_rows(x, grad, u, *given)
         sum_column, sum_variance = sum_over_ranks(sums)
-        by_mean = (1 - (channels + 1) * share) / rows.clamp(min=1) * sum_column
-        by_spread = -sum_variance / (rows - 1).clamp(min=1)
-        for part in row_blocks(x):
-            grad_x[part].add_(torch.addcmul(by_mean, x[part].to(mean.dtype) - mean, by_spread))
+        by_mean = (1 - (x.shape[1] + 1) * share) / rows.clamp(min=1) * sum_column
+        add_column_terms(x, grad_x, mean, by_mean, -sum_variance / (rows - 1).clamp(min=1))
         return grad_x, grad_grad, None, None, None, None, None
+
+
+def _pullback_backward_of_rows(
+    x: Tensor,
+    grad: Tensor,
+    u: Tensor,
+    column: Tensor,
+    variance: Tensor,
+    scale: Tensor,
+    share: Tensor,
+    row_mean: Tensor,
+    row_variance: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of grad and, without the columns' terms, of x; the sums of a s² rho and kappa over the rows."""
+    channels = x.shape[1]
+    fewer = max(channels - 1, 1)
+    grad_x, grad_grad = torch.empty_like(x), torch.empty_like(grad)
+    sum_column, sum_variance = sums = variance.new_zeros(2, channels)
+    for part in row_blocks(x):
+        block, across = x[part].to(variance.dtype), u[part].to(variance.dtype)
+        centred = block - row_mean[part]
+        rho = (across * centred).sum(1, keepdim=True) / fewer
+        inverse = (variance + row_variance[part]).rsqrt_()
+        square = inverse.square()
+        # h s², the same times rho, and p.
+        pull = (block - column).sub_(row_mean[part] * (channels * share)).mul_(square)
+        bend = pull * rho
+        row = across.sum(1, keepdim=True)
+        p = across - row * share
+        scaled = inverse.mul_(scale)
+        grad_grad[part] = (p - bend).mul_(scaled)
+        a = scaled.mul_(grad[part])
+        b = (pull.mul_(a)).sum(1, keepdim=True)
+        # d/dw: -1/2 of this, and the same by column for d/dv.
+        kappa = p.sub_(bend, alpha=3).mul_(square).mul_(a)
+        # a s² rho: minus d/dh.
+        by_value = a.mul_(square).mul_(rho)
+        sum_column.add_(by_value.sum(0))
+        sum_variance.add_(kappa.sum(0))
+        found = centred.mul_(kappa.sum(1, keepdim=True) / -fewer)
+        found.add_(by_value.sum(1, keepdim=True) * share).sub_(by_value)
+        grad_x[part] = found.sub_(across.sub_(row / channels).mul_(b / fewer))
+    return grad_grad, grad_x, sums

@@ -8,10 +8,10 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from inr_plugins.networks import analytic_activations
 from inr_plugins.networks.analytic_activations import evaluate
-from inr_plugins.networks.real_formulas import GaussFormula, SineFormula
+from inr_plugins.networks.real_formulas import GaussFormula, SineFormula, SoftplusFormula
 from inr_plugins.networks.wavelet_formulas import WaveletFormula
 
-OMEGA, S, C = 1.3, 0.9, 2.1
+OMEGA, S, C, BETA = 1.3, 0.9, 2.1, 3.0
 
 
 def variable_sine(detach=False):
@@ -21,6 +21,7 @@ def variable_sine(detach=False):
 REAL = {
     "sine": SineFormula(OMEGA),
     "gauss": GaussFormula(S),
+    "softplus": SoftplusFormula(BETA),
     "finer-sine": variable_sine(),
     "finer-gauss": GaussFormula(S, variable_sine()),
 }
@@ -39,6 +40,8 @@ def closed_form(name, z):
     def stretch(t):
         return (np.abs(t) + 1) * t
 
+    if name == "softplus":
+        return np.log(1 + np.exp(BETA * z)) / BETA
     if name.startswith("finer-"):
         w = stretch(z.real) + 1j * stretch(z.imag) if np.iscomplexobj(z) else stretch(z)
         u = np.sin(OMEGA * w)
@@ -56,6 +59,8 @@ def composition(name, z, detach=False):
         scale = t.abs() + 1
         return (scale.detach() if detach else scale) * t
 
+    if name == "softplus":
+        return torch.nn.functional.softplus(z, beta=BETA)
     if name.startswith("finer-"):
         w = torch.complex(stretch(z.real), stretch(z.imag)) if z.is_complex() else stretch(z)
         u = torch.sin(OMEGA * w)
@@ -280,3 +285,16 @@ def test_what_a_compiler_sees_has_the_same_values_and_gradients(name, dtype, mon
     weight = torch.randn_like(plain)
     (a,), (b,) = (torch.autograd.grad(result, z, weight) for result in (value, plain))
     torch.testing.assert_close(a, b)
+
+
+def test_softplus_is_straight_where_float32_cannot_tell_and_has_no_tiny_numbers():
+    z = torch.linspace(-3, 3, 60_001, requires_grad=True)
+    found = derivatives(lambda t: evaluate(SoftplusFormula(100.0), t), z)
+    value, slope, bend = (each.detach() for each in found[:3])
+    exact = torch.nn.functional.softplus(z.detach().double(), beta=100.0, threshold=1e4)
+    torch.testing.assert_close(value.double(), exact, rtol=1e-6, atol=1e-11)
+    assert bool((value[z < -0.3] == 0).all())
+    assert bool((slope[z < -0.3] == 0).all())
+    assert bool((value[z > 0.3] == z[z > 0.3]).all())
+    for each in (value, slope, bend):
+        assert each[each != 0].abs().min() > 1e-20
