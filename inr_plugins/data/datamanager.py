@@ -5,7 +5,7 @@ It serves any dataparser that gives images and poses. What it leaves to nerfstud
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from inr_plugins.data.dataset_images import InrDataset
 from inr_plugins.data.dataset_parser import CheckedDataParser, TestMode
-from inr_plugins.data.dataset_pixels import PixelStore, load_pixels, store_bytes
+from inr_plugins.data.dataset_pixels import MaskUse, PixelStore, load_pixels, store_bytes
 from inr_plugins.data.dataset_rays import RayTable, make_ray_table
 
 GIGABYTE = 1 << 30
@@ -39,6 +39,8 @@ class InrDataManagerConfig(VanillaDataManagerConfig):
     """On a GPU, images that take less than this are kept there; images_on_gpu lifts the limit."""
     train_view_stride: int = 1
     """Train on the first training view and every n-th after it; 4 makes 25 views of 100. Held-out views all stay."""
+    masks: MaskUse = "sample-inside"
+    """What masks are for: pixels are drawn inside them only, or everywhere with their mask or alpha as a label."""
 
 
 class InrDataManager(VanillaDataManager[InrDataset]):
@@ -48,6 +50,9 @@ class InrDataManager(VanillaDataManager[InrDataset]):
     alpha_color if that is set, else with straight alpha; `indices` (rays, 3) of camera, line and column; `mask` if
     there are masks, inside which pixels are drawn. All pixels of the split are equally likely. Batches follow from
     torch's default generator alone, whatever was drawn or evaluated before.
+
+    Where masks are labels, pixels are drawn everywhere, `mask` (rays, 1) is what the mask says of each, and alpha is
+    passed on straight whatever alpha_color says (but composited, as by nerfstudio, where its loader is used).
 
     Raises:
         InputError: from the constructor, if the dataset or an option is bad; it names the file or the option.
@@ -66,6 +71,9 @@ class InrDataManager(VanillaDataManager[InrDataset]):
     ) -> None:
         self._pixels: dict[str, PixelStore] = {}
         self._rays: dict[str, RayTable | RayGenerator] = {}
+        if config.masks == "labels":
+            # nerfstudio's own sampler then draws everywhere too.
+            config = replace(config, pixel_sampler=replace(config.pixel_sampler, ignore_mask=True))
         super().__init__(
             config=config, device=device, test_mode=test_mode, world_size=world_size, local_rank=local_rank, **kwargs
         )
@@ -117,7 +125,7 @@ class InrDataManager(VanillaDataManager[InrDataset]):
         config, sampler = self.config, self.config.pixel_sampler
         if type(sampler) is not PixelSamplerConfig or config.patch_size > 1 or sampler.keep_full_image:
             return "the pixel sampler is not the plain one"
-        if dataset.has_masks and sampler.ignore_mask:
+        if dataset.has_masks and sampler.ignore_mask and config.masks != "labels":
             return "masks are ignored in sampling"
         if 0 <= images < len(dataset):
             return "only some images are to be sampled from at a time"
@@ -154,7 +162,9 @@ class InrDataManager(VanillaDataManager[InrDataset]):
         if split not in self._pixels:
             dataset = self.train_dataset if split == "train" else self.eval_dataset
             cameras = dataset.cameras.to(self.device)
-            self._pixels[split] = load_pixels(dataset, device=self._pixel_device(dataset), split=split)
+            self._pixels[split] = load_pixels(
+                dataset, device=self._pixel_device(dataset), split=split, masks=self.config.masks
+            )
             self._rays[split] = make_ray_table(cameras) or RayGenerator(cameras).to(self.device)
         return self._pixels[split]
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,6 +17,9 @@ from torch import Tensor
 
 from inr_plugins.data.dataset_images import InrDataset
 from inr_plugins.errors import InputError
+
+MaskUse = Literal["sample-inside", "labels"]
+"""Whether masks say where pixels are drawn, or what each drawn pixel shows."""
 
 MASK_INDEX_BYTES = 8
 """A masked dataset keeps the places of its usable pixels."""
@@ -37,6 +41,8 @@ class PixelStore:
     """Places of the pixels inside their masks; None without masks."""
     background: Float[Tensor, " 3"] | None
     """Colour that alpha is composited over, in [0, 1]; None passes alpha on."""
+    labels: Bool[Tensor, " pixels"] | None = None
+    """What the masks say of each pixel, where they are labels; None where they are not."""
 
     @property
     def device(self) -> torch.device:
@@ -65,9 +71,7 @@ class PixelStore:
 
         With a background, alpha is composited over it and 3 channels are left; without, alpha stays and is straight.
         """
-        image = indices[:, 0]
-        place = self.starts[image] + indices[:, 1] * self.widths[image] + indices[:, 2]
-        colours = self.pixels[place].float() / 255.0
+        colours = self.pixels[self._place(indices)].float() / 255.0
         if not self.has_alpha:
             return colours[:, :3]
         if self.background is None:
@@ -75,12 +79,18 @@ class PixelStore:
         alpha = colours[:, 3:]
         return colours[:, :3] * alpha + self.background * (1.0 - alpha)
 
+    def _place(self, indices: Tensor) -> Tensor:
+        image = indices[:, 0]
+        return self.starts[image] + indices[:, 1] * self.widths[image] + indices[:, 2]
+
     def batch(self, count: int, *, device: torch.device | str) -> tuple[dict[str, Tensor], Int[Tensor, "count 3"]]:
         """Draw a batch as nerfstudio's pixel samplers give it: image, indices, and mask if there are masks."""
         indices = self.draw(count)
         batch = {"image": self.colours(indices).to(device), "indices": indices.to(device)}
         if self.usable is not None:
             batch["mask"] = torch.ones((count, 1), dtype=torch.bool, device=device)
+        elif self.labels is not None:
+            batch["mask"] = self.labels[self._place(indices), None].to(device)
         return batch, batch["indices"]
 
 
@@ -90,16 +100,25 @@ def store_bytes(dataset: InrDataset) -> int:
     return count * (4 + (MASK_INDEX_BYTES if dataset.has_masks else 0))
 
 
-def load_pixels(dataset: InrDataset, *, device: torch.device | str = "cpu", split: str = "train") -> PixelStore:
+def load_pixels(
+    dataset: InrDataset,
+    *,
+    device: torch.device | str = "cpu",
+    split: str = "train",
+    masks: MaskUse = "sample-inside",
+) -> PixelStore:
     """Decode all images of `dataset`, in threads and with a progress bar.
 
     Args:
         dataset: images that all have the size of their camera.
         device: where the pixels are to be kept.
         split: name of the split, for the progress bar and messages.
+        masks: what they are for. As labels they come with each pixel, and so does straight alpha, whatever colour the
+            dataset would composite it over.
 
     Raises:
-        InputError: an image or mask does not decode or has another size than its camera; masks leave no pixel.
+        InputError: an image or mask does not decode or has another size than its camera; masks leave no pixel, or
+            alpha does where it is a label.
     """
     widths = dataset.cameras.width[:, 0].long().cpu()
     sizes = widths * dataset.cameras.height[:, 0].long().cpu()
@@ -121,13 +140,21 @@ def load_pixels(dataset: InrDataset, *, device: torch.device | str = "cpu", spli
             inside[places] = mask.reshape(-1)
 
     _for_each(load, len(dataset), description=f"Loading {split} images")
+    usable = None if inside is None else _usable(torch.from_numpy(inside), dataset, split=split).to(device)
+    are_labels = masks == "labels"
+    if are_labels and inside is None and not pixels[:, 3].any():
+        raise InputError(
+            f"The images of the {split} split are transparent everywhere ({dataset.image_filenames[0]} and all "
+            "others): give them an alpha channel that is opaque where the object is."
+        )
     return PixelStore(
         pixels=torch.from_numpy(pixels).to(device),
         has_alpha=4 in channels,
         starts=starts.to(device),
         widths=widths.to(device),
-        usable=None if inside is None else _usable(torch.from_numpy(inside), dataset, split=split).to(device),
-        background=None if dataset.background is None else dataset.background.to(device),
+        usable=None if are_labels else usable,
+        background=None if are_labels or dataset.background is None else dataset.background.to(device),
+        labels=None if inside is None or not are_labels else torch.from_numpy(inside).to(device),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -33,13 +33,18 @@ class RunDecay(Scheduler):
 
     def get_scheduler(self, optimizer: Optimizer, lr_init: float) -> LRScheduler:
         """Return the schedule for `optimizer`; InputError if the end is unknown or a number is out of range."""
+        factor = self.factor()
+        # A plain function, whose state LambdaLR does not save: a resumed run follows its own configuration.
+        return LambdaLR(optimizer, lr_lambda=lambda step: factor(step))
+
+    def factor(self) -> Callable[[int], float]:
+        """What the rate is multiplied by at a step; InputError as `get_scheduler`."""
         final, end = self.config.final_fraction, self.config.max_steps
         if not 0 < final <= 1:
             raise InputError(f"The scheduler's final_fraction must be above 0 and at most 1, got {final}.")
         if end is None or end < 1:
             raise InputError(f"The scheduler's max_steps must be at least 1, got {end}: give a number of steps.")
-        # A plain function, whose state LambdaLR does not save: a resumed run follows its own configuration.
-        return LambdaLR(optimizer, lr_lambda=lambda step: exponential_factor(step, begin=0, end=end, final=final))
+        return lambda step: exponential_factor(step, begin=0, end=end, final=final)
 
 
 def settle_schedules(optimizers: Mapping[str, Mapping[str, Any]], last_step: int) -> dict[str, dict[str, Any]]:

@@ -10,7 +10,6 @@ import torch
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
-from nerfstudio.model_components.renderers import RGBRenderer
 from nerfstudio.models.base_model import Model, ModelConfig
 from nerfstudio.utils import colormaps
 from torch import Tensor
@@ -20,6 +19,7 @@ from inr_plugins.errors import InputError
 from inr_plugins.fields.protocol import CellBounds
 from inr_plugins.fields.radiance import RadianceField
 from inr_plugins.metrics.image import ImageMetrics
+from inr_plugins.models.backgrounds import Background, BackgroundColor, over
 from inr_plugins.models.finer_nerf_checks import check_config
 from inr_plugins.models.nerf_backbones import network_config
 from inr_plugins.networks.activations import ActivationName
@@ -71,7 +71,7 @@ class FinerNerfModelConfig(ModelConfig):
     """Leave |x| + 1 of the finer activations out of the gradient, as the authors' code does; normals are not given."""
     implementation: Literal["torch", "tcnn"] = "torch"
     """Code that runs the networks; tcnn (relu on CUDA only) is tiny-cuda-nn, with which normals are not given."""
-    background_color: Literal["auto", "white", "black", "random"] = "auto"
+    background_color: BackgroundColor = "auto"
     """What is behind the scene. Auto: a random colour for each pixel in training and white in evaluation; white in
     training too where alpha was composited over it by the dataparser."""
     box_scale: float = 1.0
@@ -151,6 +151,7 @@ class FinerNerfModel(Model):
             raise InputError(f"The model cannot be built: {error} (options --pipeline.model.*).") from error
         self.finest_step = float((self.field.box[1] - self.field.box[0]).norm()) / config.samples_per_diagonal
         self.register_buffer("doublings_left", torch.tensor(len(config.double_samples_at)))
+        self.background = Background(config.background_color, opaque=bool(self.metadata.get("opaque", False)))
         self.image_metrics = ImageMetrics()
         self.start_view = StartView()
 
@@ -202,39 +203,20 @@ class FinerNerfModel(Model):
     ) -> dict[str, Tensor]:
         rgb, image = outputs["rgb"], batch["image"].to(self.device)[: len(outputs["rgb"])]
         if not self.training:
-            return {"rgb_loss": torch.nn.functional.mse_loss(rgb, self._over_background(image))}
-        background = self._training_background(image, has_mask="mask" in batch)
+            return {"rgb_loss": torch.nn.functional.mse_loss(rgb, self.background.under_image(image))}
+        background = self.background.for_training(image, has_mask="mask" in batch)
         rgb = rgb + background * (1 - outputs["accumulation"])
-        return {"rgb_loss": torch.nn.functional.mse_loss(rgb, _over(image, background))}
-
-    def _training_background(self, image: Tensor, *, has_mask: bool) -> Tensor:
-        """Colours behind pixels. What is in front of all of them must be opaque: random colours allow nothing else."""
-        wanted = self.config.background_color
-        if wanted == "auto":
-            was_composited = image.shape[-1] == 3 and not has_mask and not self.metadata.get("opaque", False)
-            wanted = "white" if was_composited else "random"
-        if wanted == "random":
-            return torch.rand_like(image[:, :3])
-        return RGBRenderer.get_background_color(wanted, shape=image[:, :3].shape, device=image.device)
+        return {"rgb_loss": torch.nn.functional.mse_loss(rgb, over(image, background))}
 
     def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
         rgb = outputs["rgb"].detach()
-        target = self._over_background(batch["image"].to(self.device)[: len(rgb)])
+        target = self.background.under_image(batch["image"].to(self.device)[: len(rgb)])
         if self.training:
-            rgb = rgb + self._background(rgb) * (1 - outputs["accumulation"].detach())
+            rgb = rgb + self.background.for_evaluation(rgb) * (1 - outputs["accumulation"].detach())
         error = torch.nn.functional.mse_loss(rgb, target)
         return {"psnr": -10 * torch.log10(error.clamp(min=1e-10))}
 
     # -- rendering -----------------------------------------------------------------------------------------------------
-
-    def _background(self, rgb: Tensor) -> Tensor:
-        """The background of evaluation, in the shape of some colours."""
-        wanted = self.config.background_color
-        colour: Literal["black", "white"] = "black" if wanted == "black" else "white"
-        return RGBRenderer.get_background_color(colour, shape=rgb.shape, device=rgb.device)
-
-    def _over_background(self, image: Tensor) -> Tensor:
-        return _over(image, self._background(image[..., :3]))
 
     @property
     def step_length(self) -> float:
@@ -269,7 +251,7 @@ class FinerNerfModel(Model):
         if self.training:
             return {"rgb": seen.rgb, "accumulation": seen.accumulation, "depth": seen.depth}
         outputs = {
-            "rgb": (seen.rgb + self._background(seen.rgb) * (1 - seen.accumulation)).clamp(0, 1),
+            "rgb": (seen.rgb + self.background.for_evaluation(seen.rgb) * (1 - seen.accumulation)).clamp(0, 1),
             "depth": seen.depth,
             "accumulation": seen.accumulation.clamp(0, 1),
         }
@@ -287,7 +269,7 @@ class FinerNerfModel(Model):
     def get_image_metrics_and_images(
         self, outputs: dict[str, Tensor], batch: dict[str, Any]
     ) -> tuple[dict[str, float], dict[str, Tensor]]:
-        target = self._over_background(batch["image"].to(outputs["rgb"].device))
+        target = self.background.under_image(batch["image"].to(outputs["rgb"].device))
         images = {
             "img": torch.cat([target, outputs["rgb"]], dim=1),
             "accumulation": colormaps.apply_colormap(outputs["accumulation"]),
@@ -317,10 +299,3 @@ class FinerNerfModel(Model):
     def surface_level(self) -> float:
         """Density at which a cell of the occupancy grid counts as occupied: what is fainter is not rendered either."""
         return self.grid.empty_density
-
-
-def _over(image: Tensor, background: Tensor) -> Tensor:
-    """An image with straight alpha over a background; one without alpha as it is."""
-    if image.shape[-1] == 3:
-        return image
-    return image[..., :3] * image[..., 3:] + background * (1 - image[..., 3:])

@@ -16,6 +16,7 @@ from nerfstudio.data.dataparsers.base_dataparser import DataParserConfig
 from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConfig
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 from nerfstudio.data.pixel_samplers import PixelSamplerConfig
+from PIL import Image
 from small_datasets import blender_scene, nerfstudio_scene, orbit_pose
 
 from inr_plugins.data.datamanager import InrDataManager, InrDataManagerConfig
@@ -261,6 +262,55 @@ def test_lists_of_files_in_the_metadata_are_thinned_and_nothing_else(tmp_path: P
     assert thinned["colour"] == [0.1, 0.2, 0.3, 1.0]
     assert len(thinned["points"]) == 4
     assert thinned["unit"] == 2.0
+
+
+# -- masks as labels -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"cache_gigabytes": 0.0}])
+def test_masks_as_labels_come_with_pixels_from_everywhere(tmp_path: Path, options) -> None:
+    """Both from the store and, where images are too many for it, by nerfstudio's sampler."""
+    scene = nerfstudio_scene(tmp_path, masks=True)
+    data = manager(nerfstudio(scene), masks="labels", train_num_rays_per_batch=512, **options)
+    for draw in (data.next_train, data.next_eval):
+        _, batch = draw(0)
+        assert batch["mask"].shape == (len(batch["image"]), 1)
+        left = batch["indices"][:, 2] < 6
+        assert torch.equal(batch["mask"][:, 0].bool().cpu(), left.cpu())
+        assert 0.3 < float(left.float().mean()) < 0.7
+    _, inside = manager(nerfstudio(scene), train_num_rays_per_batch=512).next_train(0)
+    assert inside["mask"].all()
+    assert (inside["indices"][:, 2] < 6).all()
+
+
+def test_labels_of_a_batch_are_those_of_its_pixels_in_images_of_mixed_sizes(tmp_path: Path) -> None:
+    data = manager(nerfstudio(nerfstudio_scene(tmp_path, sizes=MIXED_SIZES, masks=True)), masks="labels")
+    _, batch = data.next_train(0)
+    for (image, line, column), label in zip(batch["indices"].tolist(), batch["mask"], strict=True):
+        assert bool(label) == bool(data.train_dataset[image]["mask"][line, column])
+
+
+@pytest.mark.parametrize("alpha_color", ["white", None])
+def test_alpha_is_a_label_and_stays_straight_whatever_it_would_be_composited_over(tmp_path: Path, alpha_color) -> None:
+    scene = blender_scene(tmp_path)
+    _, batch = manager(blender(scene, alpha_color=alpha_color), masks="labels").next_train(0)
+    straight = manager(blender(scene, alpha_color=None)).train_dataset
+    assert "mask" not in batch
+    for (image, line, column), colour in zip(batch["indices"].tolist(), batch["image"], strict=True):
+        assert torch.equal(colour, straight[image]["image"][line, column])
+
+
+def test_labels_that_are_empty_in_every_image_are_one_sentence(tmp_path: Path) -> None:
+    scene = nerfstudio_scene(tmp_path / "masks", masks=True)
+    for path in (scene / "masks").iterdir():
+        Image.new("L", (12, 10)).save(path)
+    with pytest.raises(InputError, match="leave no pixel to train on"):
+        manager(nerfstudio(scene), masks="labels")
+    scene = blender_scene(tmp_path / "alpha")
+    for path in scene.rglob("*.png"):
+        Image.new("RGBA", (12, 10)).save(path)
+    with pytest.raises(InputError, match="transparent everywhere"):
+        manager(blender(scene, alpha_color=None), masks="labels")
 
 
 # -- nerfstudio's commands -----------------------------------------------------------------------------------------

@@ -1,0 +1,110 @@
+"""Settings of `ns-train cn-neus` and its kin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from nerfstudio.models.base_model import ModelConfig
+
+from inr_plugins.networks.activations import ActivationName
+from inr_plugins.networks.normalizations import NormalizationName
+
+Capture = Literal["object", "table", "room"]
+NormalizationPlace = Literal["both", "sdf", "colour"]
+
+_ANNEALED = 1 / 6
+"""Part of a run in which slopes are annealed where there are no masks; NeuS: 50,000 of 300,000 steps."""
+
+
+def _model() -> type:
+    # Imported when a model is made: it imports its settings itself.
+    from inr_plugins.models.neus import NeusModel
+
+    return NeusModel
+
+
+@dataclass
+class NeusModelConfig(ModelConfig):
+    """Surface of coordinate networks."""
+
+    _target: type = field(default_factory=_model)
+    """Class to instantiate."""
+    enable_collider: bool = False
+    """Not used: rays are cut to the scene box, near_plane and far_plane."""
+    capture: Capture = "object"
+    """What the pictures show: an object with masks or alpha, an object on a table with its surroundings, or a room
+    from inside."""
+    activation: ActivationName = "softplus"
+    """Activation of the distance network; encoding, constants and depth follow it unless they are given."""
+    normalization: NormalizationName = "none"
+    """Normalization before each activation."""
+    normalization_at: NormalizationPlace = "both"
+    """Which network is normalised: that of the distance (sdf), of the colour, or both."""
+    width: int = 256
+    """Width of the hidden layers of the distance network and of a table's background, and number of features."""
+    hidden_layers: int | None = None
+    """Hidden layers of the distance network; None: the activation's own, 8 for softplus and relu, 4 for others."""
+    skips: tuple[int, ...] | None = None
+    """Hidden layers, counted from 0, that get the position again; None: the activation's own, 4 or none."""
+    octaves: int | None = None
+    """Octaves of the positional encoding, 0 for none; None: the activation's own, 6 for softplus and relu."""
+    colour_width: int = 256
+    """Width of the colour network's hidden layers."""
+    colour_layers: int = 4
+    """Hidden layers of the colour network."""
+    omega: float | None = None
+    """Frequency of the sine in sine and finer activations; None: the activation's own."""
+    scale: float | None = None
+    """Scale of Gauss and wavelet activations; None: the activation's own."""
+    carrier: float | None = None
+    """Frequency of the wavelet; None: the activation's own."""
+    beta: float | None = None
+    """Sharpness of softplus; None: 100."""
+    first_bias: float | None = None
+    """Biases of the first layer of the finer activations start in U(-k, k) of this k; None: the activation's own."""
+    background_color: Literal["auto", "white", "black"] = "auto"
+    """What pictures show where nothing is; auto: white."""
+    box_scale: float | None = None
+    """Enlarges the scene box around its middle; None: 1, and 2 for a room, whose walls are behind the cameras."""
+    near_plane: float = 0.05
+    """Distance from the camera before which nothing is sampled."""
+    far_plane: float = 1000.0
+    """Distance from the camera beyond which nothing of the surface is sampled."""
+    uniform_samples: int = 64
+    """Samples spread evenly over what a ray crosses of the scene box."""
+    finer_samples: int = 64
+    """Samples added near the surface, in all rounds together."""
+    sampling_rounds: int = 4
+    """Rounds in which samples are added, each for a surface twice as sharp as the one before."""
+    outside_samples: int = 32
+    """Samples of the background behind an object on a table."""
+    min_weight: float = 1e-3
+    """Sections of a ray that a first look gives less of its pixel are not evaluated (in evaluation a tenth of it
+    counts); 0 evaluates all."""
+    eikonal_points: int = 1024
+    """Points of the scene box, drawn anew in each step, that take part in the eikonal loss beside those on rays."""
+    eikonal_weight: float = 0.1
+    """Weight of the loss that makes the field a distance."""
+    mask_weight: float = 0.1
+    """Weight of the loss that compares opacity with masks or alpha; for objects only."""
+    initial_variance: float = 0.3
+    """Learnt sharpness exp(10 v) of the surface starts at this v."""
+    anneal_share: float | None = None
+    """Part of the run in which surfaces that a ray leaves stop light too; None: 0 for objects with masks, else 1/6."""
+    start_steps: int = 200
+    """Steps of the fit to a sphere before training begins; it takes seconds."""
+    bfloat16: bool = True
+    """On a CPU, run the hidden layers in bfloat16 in training (evaluation is always in float32)."""
+    eval_num_rays_per_chunk: int = 1 << 12
+    """Rays rendered at once in evaluation."""
+
+    @property
+    def resolved_box_scale(self) -> float:
+        """box_scale, or the capture's own."""
+        return (2.0 if self.capture == "room" else 1.0) if self.box_scale is None else self.box_scale
+
+    @property
+    def resolved_anneal_share(self) -> float:
+        """anneal_share, or the capture's own."""
+        return (0.0 if self.capture == "object" else _ANNEALED) if self.anneal_share is None else self.anneal_share

@@ -1,0 +1,33 @@
+"""Trainings of a few steps through the real trainer and datamanager, for integration tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from inr_plugins.engine import checkpoints
+from inr_plugins.engine.rng import seed_all
+from inr_plugins.engine.trainer import InrTrainer, InrTrainerConfig
+
+
+def train(config: InrTrainerConfig, steps: int, load_dir: Path | None = None) -> InrTrainer:
+    """Train as ns-train does, on the CPU and without a viewer; `config` is changed in place."""
+    config.max_num_iterations, config.load_dir = steps, load_dir
+    config.vis, config.final_eval_images, config.machine.device_type = "tensorboard", 0, "cpu"
+    config.set_timestamp()
+    config.save_config()
+    seed_all(config.machine.seed)
+    trainer = config.setup(local_rank=0, world_size=1)
+    trainer.setup()
+    trainer.train()
+    return trainer
+
+
+def assert_same_state(folder: Path, other: Path) -> None:
+    """The newest checkpoints of two folders are of the same step and hold the same bits."""
+    expected, actual = (checkpoints.read_newest_checkpoint(each)[0] for each in (folder, other))
+    assert expected["step"] == actual["step"]
+    assert expected["pipeline"].keys() == actual["pipeline"].keys()
+    for name, value in expected["pipeline"].items():
+        assert torch.equal(value, actual["pipeline"][name]), name
