@@ -110,8 +110,8 @@ def describe_protocol(definition: Record) -> list[str]:
         length,
         "The clock starts with the first step, when the data is loaded, and stands still during evaluation. A step "
         "that has begun as a budget ends counts. Start-up is given apart.",
-        f"Quality: {which}, held out from training, over white where images have alpha; {how}, of colours clamped "
-        "to [0, 1] in float32.",
+        f"Quality: {which}, held out from training, over white where images have alpha, and outside of masks "
+        f"for methods that learn the masked object alone; {how}, of colours clamped to [0, 1] in float32.",
         f"The curve: PSNR of {definition['curve_views']} of these views.",
         "Peak memory is that of the training process during training, without evaluation and without loading "
         "processes; on a GPU, what torch has allocated there.",

@@ -42,18 +42,20 @@ class HeldOutViews:
     Attributes:
         cameras: in the frame that the model was trained in.
         files: its images, as many.
+        masks: as many masks that cut the object out of images without alpha, or none.
     """
 
     cameras: Cameras
     files: Sequence[Path]
+    masks: Sequence[Path] = ()
 
     def truth(self, index: int, *, stride: int = 1) -> Image:
         """One image, over white where it has alpha; of every `stride`-th row and column."""
-        return _strided(over_white(self.files[index]), stride)
+        return _strided(over_white(self.files[index], self.masks[index] if self.masks else None), stride)
 
 
-def held_out_views(datamanager: Any) -> HeldOutViews:
-    """The test split, by the dataparser that training uses.
+def held_out_views(datamanager: Any, *, masked: bool = False) -> HeldOutViews:
+    """The test split, by the dataparser that training uses; with its masks if they are to be used (`masked`).
 
     Raises:
         InputError: there is no dataparser, or no test split.
@@ -64,7 +66,7 @@ def held_out_views(datamanager: Any) -> HeldOutViews:
     outputs = parser.get_dataparser_outputs(split="test")
     if not outputs.image_filenames:
         raise InputError("The scene has no test views: a benchmark needs some; add a test split to the dataset.")
-    return HeldOutViews(outputs.cameras, outputs.image_filenames)
+    return HeldOutViews(outputs.cameras, outputs.image_filenames, (outputs.mask_filenames or ()) if masked else ())
 
 
 def evaluation_indices(count: int, *, every: int) -> list[int]:
@@ -73,14 +75,18 @@ def evaluation_indices(count: int, *, every: int) -> list[int]:
     return indices if len(indices) >= _LEAST_VIEWS else spread_indices(count, _LEAST_VIEWS)
 
 
-def over_white(file: Path) -> Image:
-    """Read an image as float32 in [0, 1], straight alpha composited over white."""
+def over_white(file: Path, mask: Path | None = None) -> Image:
+    """Read an image as float32 in [0, 1], over white by its straight alpha, or else where its mask is 0."""
     from PIL import Image as PillowImage
 
     with PillowImage.open(file) as opened:
         has_alpha = "A" in opened.getbands() or "transparency" in opened.info
         values = np.asarray(opened.convert("RGBA" if has_alpha else "RGB"), dtype=np.float32) / 255
     image = torch.from_numpy(values)
+    if not has_alpha and mask is not None:
+        with PillowImage.open(mask) as opened:
+            inside = torch.from_numpy(np.asarray(opened.convert("L")) > 0)[..., None]
+        return torch.where(inside, image, 1.0)
     return image[..., :3] * image[..., 3:] + 1 - image[..., 3:] if has_alpha else image
 
 

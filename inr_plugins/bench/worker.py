@@ -87,8 +87,8 @@ def begin_measurement(trainer: Trainer, options: argparse.Namespace) -> Measurem
     from inr_plugins.bench.views import evaluation_indices, held_out_views, score_views
     from inr_plugins.engine.evaluation import spread_indices
 
-    views = held_out_views(trainer.pipeline.datamanager)
     model = trainer.pipeline.model
+    views = held_out_views(trainer.pipeline.datamanager, masked=getattr(model, "learns_masked_object", False))
     chosen = evaluation_indices(len(views.files), every=options.eval_every_view)
 
     def score(indices: Sequence[int]) -> dict[int, tuple[float | None, float | None]]:
@@ -148,8 +148,9 @@ def write_picture(trainer: Trainer, index: int, path: Path, *, stride: int) -> N
 
     from inr_plugins.bench.views import held_out_views, render_view
 
-    views = held_out_views(trainer.pipeline.datamanager)
-    rendering = render_view(trainer.pipeline.model, views, index, stride=stride).clamp(0, 1)
+    model = trainer.pipeline.model
+    views = held_out_views(trainer.pipeline.datamanager, masked=getattr(model, "learns_masked_object", False))
+    rendering = render_view(model, views, index, stride=stride).clamp(0, 1)
     both = torch.cat([views.truth(index, stride=stride), rendering], dim=1)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray((both.nan_to_num() * 255).round().byte().numpy()).save(path)

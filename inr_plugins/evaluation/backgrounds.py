@@ -18,10 +18,12 @@ from torch import Tensor
 from inr_plugins.errors import InputError
 
 BackgroundName = Literal["white", "black", "model"]
-Source = Literal["alpha", "composited", "opaque"]
+Source = Literal["alpha", "mask", "composited", "opaque"]
 
 BACKGROUND_DEFINITION = {
     "alpha": "the image's straight alpha is composited over the background, and the model renders over the same",
+    "mask": "the image is cut out along its mask and laid over the background, and the model renders over the same; "
+    "with models that learn the masked object alone, and with all where a background is asked for",
     "composited": "the dataparser has composited the image already; it is taken as it is, and the model renders over "
     "its own background, as it was trained to",
     "opaque": "the image has no alpha; it is taken as it is, and the model renders over its own background",
@@ -35,7 +37,7 @@ class TrueView:
 
     Attributes:
         image: RGB in [0, 1].
-        source: "alpha" (composited here), "composited" (by the dataparser) or "opaque".
+        source: "alpha" or "mask" (composited here), "composited" (by the dataparser) or "opaque".
         background: colour under the truth; None where there is none or it is not known.
         told: colour that the model has to render over; None: its own.
     """
@@ -54,7 +56,8 @@ def true_view(dataset: InputDataset, index: int, *, wanted: BackgroundName | Non
     """
     path = dataset.image_filenames[index]
     try:
-        image = dataset.get_data(index, image_type="float32")["image"]
+        data = dataset.get_data(index, image_type="float32")
+        image = data["image"]
     except InputError:
         raise
     except (OSError, SyntaxError, ValueError, AssertionError) as error:
@@ -63,6 +66,10 @@ def true_view(dataset: InputDataset, index: int, *, wanted: BackgroundName | Non
         under, told = _behind_alpha(wanted, model)
         alpha = image[..., 3:]
         return TrueView(image[..., :3] * alpha + under * (1 - alpha), "alpha", under, told)
+    if "mask" in data and (wanted is not None or getattr(model, "learns_masked_object", False)):
+        under, told = _behind_alpha(wanted, model)
+        inside = (data["mask"].float() > 0.5).reshape(*image.shape[:2], 1)
+        return TrueView(torch.where(inside, image, under), "mask", under, told)
     told = None if wanted in (None, "model") else COLORS_DICT[wanted]
     laid_under = dataset._dataparser_outputs.alpha_color
     if laid_under is None or not _has_alpha(path):

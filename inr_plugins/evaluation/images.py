@@ -26,7 +26,7 @@ IMAGE_DEFINITIONS = {
     "ssim": "Gaussian window of 11 pixels and sigma 1.5, K = (0.01, 0.03), windows inside the image only; the mean of "
     "per-view values; null below 11 pixels",
     "lpips": "AlexNet; the mean of per-view values; null where its weights cannot be had, and below 64 pixels",
-    "pixels": "whole images: masks are not applied",
+    "pixels": "whole images; see backgrounds for where masks cut them out",
     "seconds": "time to render a view, the first one with whatever is made ready in it",
 }
 
@@ -42,7 +42,7 @@ class ViewScores:
     Attributes:
         index: place in the split.
         file: the image, relative to the dataset's folder.
-        truth: "alpha", "composited" or "opaque": see backgrounds.BACKGROUND_DEFINITION.
+        truth: "alpha", "mask", "composited" or "opaque": see backgrounds.BACKGROUND_DEFINITION.
         background: what is under the truth, a colour's name or its RGB in [0, 1], or None.
         rendered_over: what the model was told to render over, or None for its own.
         psnr: dB.

@@ -88,6 +88,11 @@ class NeusModel(Model):
         self.image_metrics = ImageMetrics()
         self.start_view = StartView()
 
+    @property
+    def learns_masked_object(self) -> bool:
+        """Whether the truth, to this model, is what masks cut out of the pictures; evaluation asks."""
+        return self.config.capture == "object"
+
     # -- training ------------------------------------------------------------------------------------------------------
 
     def get_param_groups(self) -> dict[str, list[Parameter]]:

@@ -37,6 +37,15 @@ def test_alpha_is_composited_over_white(tmp_path):
     assert over_white(tmp_path / "a.png").tolist() == [[pytest.approx(pixel) for pixel in row] for row in expected]
 
 
+def test_a_mask_cuts_out_images_without_alpha(tmp_path):
+    Image.new("RGB", (3, 1), (51, 102, 0)).save(tmp_path / "a.png")
+    Image.fromarray(np.array([[255, 0, 1]], np.uint8)).save(tmp_path / "mask.png")
+    camera = Cameras(torch.eye(4)[None, :3], fx=3.0, fy=3.0, cx=1.5, cy=0.5, width=3, height=1)
+    views = HeldOutViews(camera, [tmp_path / "a.png"], [tmp_path / "mask.png"])
+    seen = [pytest.approx(colour) for colour in ([0.2, 0.4, 0.0], [1.0, 1.0, 1.0], [0.2, 0.4, 0.0])]
+    assert views.truth(0)[0].tolist() == seen
+
+
 def test_images_without_alpha_and_grey_ones_are_read_as_they_are(tmp_path):
     Image.new("L", (2, 3), 51).save(tmp_path / "a.png")
     image = over_white(tmp_path / "a.png")

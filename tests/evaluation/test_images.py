@@ -11,6 +11,7 @@ import torch
 from ball_runs import COLOUR, RADIUS, BallModel, BallRuns, hits_ball, make_run, make_scene
 from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConfig
 from nerfstudio.data.datasets.base_dataset import InputDataset
+from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from inr_plugins.engine.offline_lpips import without_lpips_weights
@@ -106,6 +107,28 @@ def test_opaque_images_leave_the_background_to_the_model(tmp_path):
     assert (score.truth, score.background, score.rendered_over) == ("opaque", None, None)
     assert score.psnr > 140
     assert measured(BallModel(background="black"), dataset, background="white")[0].psnr < 10
+
+
+def test_masks_cut_out_what_a_model_learns_alone(tmp_path):
+    folder = make_scene(tmp_path / "scene", alpha=False)
+    for file in folder.glob("test/*.png"):
+        # Grey beside the ball, which no model of the ball alone can know.
+        pixels = np.array(Image.open(file))
+        pixels[~hits_ball(RADIUS)] = 128
+        Image.fromarray(pixels).save(file)
+    mask = folder / "mask.png"
+    Image.fromarray(np.where(hits_ball(RADIUS), 255, 0).astype(np.uint8)).save(mask)
+    outputs = BlenderDataParserConfig(data=folder).setup().get_dataparser_outputs("test")
+    outputs.mask_filenames = [mask] * len(outputs.image_filenames)
+    dataset = InputDataset(outputs)
+    model = BallModel(background="black")
+    assert measured(model, dataset)[0].psnr < 10
+    model.learns_masked_object = True
+    score, _ = measured(model, dataset)
+    assert (score.truth, score.background, score.rendered_over) == ("mask", "white", "white")
+    assert score.psnr > 140
+    model.learns_masked_object = False
+    assert measured(model, dataset, background="black")[0].psnr > 140
 
 
 @pytest.mark.parametrize(
