@@ -1,6 +1,6 @@
 """A picture of meshes for the docs: a row for each, in its own colours and as a grey surface, from two sides.
 
-    .venv/bin/python scripts/mesh_picture.py docs/meshes.png WINDMILL/mesh.ply LEGO/mesh.ply
+.venv/bin/python scripts/mesh_picture.py docs/meshes.png WINDMILL/mesh.ply LEGO/mesh.ply
 """
 
 from __future__ import annotations
