@@ -102,12 +102,14 @@ def test_run_folders_are_kept_on_demand_only(tmp_path):
 
 # A benchmark of a finished job and one that never ends, as a process that can be killed.
 _BENCHMARK = '''
-import sys
+import signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from bench_helpers import job, stand_in
 from test_runner import GOOD
 from inr_plugins.bench.runner import run_jobs
+# A suite that runs in the background of a shell ignores Ctrl-C, and what it starts inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 code = f"""import os, time
 if LABEL == 'b':
     open(RESULT + '.pid', 'w').write(str(os.getpid())); time.sleep(60)
