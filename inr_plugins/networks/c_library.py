@@ -57,7 +57,7 @@ def _fingerprint(source: Path, compiler: str) -> str:
     """Sixteen hexadecimal digits of all that the library depends on."""
     version = subprocess.run([compiler, "--version"], capture_output=True, check=True, timeout=_SECONDS).stdout
     digest = hashlib.sha256(source.read_bytes())
-    for part in (version, compiler.encode(), " ".join(_FLAGS).encode(), _processor().encode()):
+    for part in (version, compiler.encode(), " ".join((*_FLAGS, "-fopenmp")).encode(), _processor().encode()):
         digest.update(part)
     return digest.hexdigest()[:16]
 
@@ -77,7 +77,10 @@ def _compile(source: Path, compiler: str, library: Path) -> None:
     os.close(handle)
     try:
         command = [compiler, *_FLAGS, str(source), "-o", name, "-lm"]
-        subprocess.run(command, capture_output=True, check=True, timeout=_SECONDS)
+        # OpenMP's library is the one that torch has loaded, and its threads are torch's: others would fight with them.
+        with_threads = subprocess.run([*command, "-fopenmp"], capture_output=True, timeout=_SECONDS)
+        if with_threads.returncode:
+            subprocess.run(command, capture_output=True, check=True, timeout=_SECONDS)
         os.replace(name, library)
     finally:
         Path(name).unlink(missing_ok=True)

@@ -3,7 +3,7 @@
    Twins of the torch functions in cross_normalization.py, rowwise_cross_norm.py and batch_statistics.py, which say what
    is computed; names are theirs. Matrices are contiguous, rows x n, of float32 (kind 0) or bfloat16 (kind 1); all
    arithmetic is float32, sums over rows are carried on in float64. Every row is computed alike, whatever stands around
-   it. A call works on rows begin .. end - 1, so that threads can share a matrix; sums are those of these rows. */
+   it. A share is the rows begin .. end - 1; its sums are those of these rows. */
 
 #include <math.h>
 #include <stdint.h>
@@ -57,8 +57,8 @@ static void flush(float *restrict some, double *restrict all, int64_t n)
 }
 
 /* sums: of x - shift, then of its squares, 2 x n. */
-int column_sums(const void *x, int kind, int64_t begin, int64_t end, int64_t n, const float *restrict shift,
-                double *restrict sums)
+static int column_sums_share(const void *x, int kind, int64_t begin, int64_t end, int64_t n,
+                             const float *restrict shift, double *restrict sums)
 {
     float *memory = calloc(3 * n, sizeof(float));
     if (!memory)
@@ -81,9 +81,10 @@ int column_sums(const void *x, int kind, int64_t begin, int64_t end, int64_t n, 
 }
 
 /* out = gain (x - column - n share rowmean) / sqrt(variance + rowvariance) + bias; also the row's moments. */
-int normalize_rows(const void *x, int kind, int64_t begin, int64_t end, int64_t n, const float *restrict column,
-                   const float *restrict variance, const float *restrict gain, const float *restrict bias, float share,
-                   void *out, float *restrict row_mean, float *restrict row_variance)
+static int normalize_rows_share(const void *x, int kind, int64_t begin, int64_t end, int64_t n,
+                                const float *restrict column, const float *restrict variance,
+                                const float *restrict gain, const float *restrict bias, float share, void *out,
+                                float *restrict row_mean, float *restrict row_variance)
 {
     float *memory = malloc(2 * n * sizeof(float));
     if (!memory)
@@ -111,10 +112,10 @@ int normalize_rows(const void *x, int kind, int64_t begin, int64_t end, int64_t 
 }
 
 /* The first pass of batch_gradient: grad_x without the columns' terms, and sums 4 x n of g, g h s, a and b. */
-int batch_gradient_rows(const void *x, const void *grad, int kind, int64_t begin, int64_t end, int64_t n,
-                        const float *restrict column, const float *restrict variance, const float *restrict gain,
-                        float share, const float *restrict row_mean, const float *restrict row_variance, void *grad_x,
-                        double *restrict sums)
+static int batch_gradient_rows_share(const void *x, const void *grad, int kind, int64_t begin, int64_t end, int64_t n,
+                                     const float *restrict column, const float *restrict variance,
+                                     const float *restrict gain, float share, const float *restrict row_mean,
+                                     const float *restrict row_variance, void *grad_x, double *restrict sums)
 {
     float *memory = calloc(8 * n, sizeof(float));
     if (!memory)
@@ -155,8 +156,9 @@ int batch_gradient_rows(const void *x, const void *grad, int kind, int64_t begin
 }
 
 /* grad_x += by_mean + by_spread (x - mean): the columns' terms. */
-int add_column_terms(const void *x, int kind, int64_t begin, int64_t end, int64_t n, const float *restrict mean,
-                     const float *restrict by_mean, const float *restrict by_spread, void *grad_x)
+static int add_column_terms_share(const void *x, int kind, int64_t begin, int64_t end, int64_t n,
+                                  const float *restrict mean, const float *restrict by_mean,
+                                  const float *restrict by_spread, void *grad_x)
 {
     float *memory = malloc(2 * n * sizeof(float));
     if (!memory)
@@ -175,9 +177,9 @@ int add_column_terms(const void *x, int kind, int64_t begin, int64_t end, int64_
 
 /* The forward of the pullback inside rowwise_gradients: batch_gradient_rows without sums, of a normalization without
    factors; gain is D / (D - 1). */
-int pullback_rows(const void *x, const void *grad, int kind, int64_t begin, int64_t end, int64_t n,
-                  const float *restrict column, const float *restrict variance, float gain, float share,
-                  const float *restrict row_mean, const float *restrict row_variance, void *out)
+static int pullback_rows_share(const void *x, const void *grad, int kind, int64_t begin, int64_t end, int64_t n,
+                               const float *restrict column, const float *restrict variance, float gain, float share,
+                               const float *restrict row_mean, const float *restrict row_variance, void *out)
 {
     float *memory = malloc(4 * n * sizeof(float));
     if (!memory)
@@ -206,10 +208,11 @@ int pullback_rows(const void *x, const void *grad, int kind, int64_t begin, int6
 
 /* The first pass of the pullback's backward: grad_grad, grad_x without the columns' terms, and sums 2 x n of a s² rho
    and kappa. */
-int pullback_backward_rows(const void *x, const void *grad, const void *u, int kind, int64_t begin, int64_t end,
-                           int64_t n, const float *restrict column, const float *restrict variance, float gain,
-                           float share, const float *restrict row_mean, const float *restrict row_variance,
-                           void *grad_grad, void *grad_x, double *restrict sums)
+static int pullback_backward_rows_share(const void *x, const void *grad, const void *u, int kind, int64_t begin,
+                                        int64_t end, int64_t n, const float *restrict column,
+                                        const float *restrict variance, float gain, float share,
+                                        const float *restrict row_mean, const float *restrict row_variance,
+                                        void *grad_grad, void *grad_x, double *restrict sums)
 {
     float *memory = calloc(8 * n, sizeof(float));
     if (!memory)
@@ -255,4 +258,60 @@ int pullback_backward_rows(const void *x, const void *grad, const void *u, int k
     }
     free(memory);
     return 0;
+}
+
+/* The functions above for all rows, in shares of as many threads as torch uses; sums are one set for each share. */
+#define BEGIN (rows * k / threads)
+#define END (rows * (k + 1) / threads)
+#define IN_SHARES(call)                                                                                                \
+    int failed = 0;                                                                                                    \
+    _Pragma("omp parallel for num_threads(threads) schedule(static) reduction(| : failed)")                            \
+    for (int k = 0; k < threads; k++)                                                                                  \
+        failed |= call;                                                                                                \
+    return failed;
+
+int column_sums(const void *x, int kind, int64_t rows, int64_t n, const float *restrict shift,
+                double *restrict sums, int threads)
+{
+    IN_SHARES(column_sums_share(x, kind, BEGIN, END, n, shift, sums + k * 2 * n))
+}
+
+int normalize_rows(const void *x, int kind, int64_t rows, int64_t n, const float *restrict column,
+                   const float *restrict variance, const float *restrict gain, const float *restrict bias,
+                   float share, void *out, float *restrict row_mean, float *restrict row_variance, int threads)
+{
+    IN_SHARES(normalize_rows_share(x, kind, BEGIN, END, n, column, variance, gain, bias, share, out, row_mean,
+                                   row_variance))
+}
+
+int batch_gradient_rows(const void *x, const void *grad, int kind, int64_t rows, int64_t n,
+                        const float *restrict column, const float *restrict variance, const float *restrict gain,
+                        float share, const float *restrict row_mean, const float *restrict row_variance,
+                        void *grad_x, double *restrict sums, int threads)
+{
+    IN_SHARES(batch_gradient_rows_share(x, grad, kind, BEGIN, END, n, column, variance, gain, share, row_mean,
+                                        row_variance, grad_x, sums + k * 4 * n))
+}
+
+int add_column_terms(const void *x, int kind, int64_t rows, int64_t n, const float *restrict mean,
+                     const float *restrict by_mean, const float *restrict by_spread, void *grad_x, int threads)
+{
+    IN_SHARES(add_column_terms_share(x, kind, BEGIN, END, n, mean, by_mean, by_spread, grad_x))
+}
+
+int pullback_rows(const void *x, const void *grad, int kind, int64_t rows, int64_t n, const float *restrict column,
+                  const float *restrict variance, float gain, float share, const float *restrict row_mean,
+                  const float *restrict row_variance, void *out, int threads)
+{
+    IN_SHARES(pullback_rows_share(x, grad, kind, BEGIN, END, n, column, variance, gain, share, row_mean,
+                                  row_variance, out))
+}
+
+int pullback_backward_rows(const void *x, const void *grad, const void *u, int kind, int64_t rows, int64_t n,
+                           const float *restrict column, const float *restrict variance, float gain, float share,
+                           const float *restrict row_mean, const float *restrict row_variance, void *grad_grad,
+                           void *grad_x, double *restrict sums, int threads)
+{
+    IN_SHARES(pullback_backward_rows_share(x, grad, u, kind, BEGIN, END, n, column, variance, gain, share, row_mean,
+                                           row_variance, grad_grad, grad_x, sums + k * 2 * n))
 }

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -130,35 +129,24 @@ def _in_parts(
 ) -> Tensor:
     """Call a function of the library for shares of the rows; the total of the shares' sums, float64 (sums, channels).
 
-    Its arguments are x, the other matrices, their kind, the share, the number of channels, the rest, and its sums.
+    Its arguments are x, the other matrices, their kind, rows, channels, the rest, its sums, and how many shares.
     """
     library = _library()
     assert library is not None
     function: Callable[..., int] = getattr(library, name)
     rows, channels = x.shape
     threads = max(1, min(torch.get_num_threads(), x.numel() // _LEAST_SHARE))
-    bounds = [rows * k // threads for k in range(threads + 1)]
     totals = torch.zeros(threads, sums, channels, dtype=torch.float64)
-    # Held until the calls are over: they see addresses only.
-    held = [t.contiguous() if isinstance(t, Tensor) else t for t in rest]
-    matrices = [_pointer(t) for t in (x, *(others or []))]
-    arguments = [_pointer(t) if isinstance(t, Tensor) else ctypes.c_float(t) for t in held]
-
-    def call(k: int) -> int:
-        own = [_pointer(totals[k])] if sums else []
-        share = (ctypes.c_int(_KINDS[x.dtype]), ctypes.c_int64(bounds[k]), ctypes.c_int64(bounds[k + 1]))
-        return function(*matrices, *share, ctypes.c_int64(channels), *arguments, *own)
-
-    results = [call(0)] if threads == 1 else list(_pool(threads).map(call, range(threads)))
-    if any(results):
+    # Held until the call is over: it sees addresses only.
+    held = [each.contiguous() if isinstance(each, Tensor) else each for each in rest]
+    matrices = [_pointer(each) for each in (x, *(others or []))]
+    shape = (ctypes.c_int(_KINDS[x.dtype]), ctypes.c_int64(rows), ctypes.c_int64(channels))
+    arguments = [_pointer(each) if isinstance(each, Tensor) else ctypes.c_float(each) for each in held]
+    own = [_pointer(totals)] if sums else []
+    if function(*matrices, *shape, *arguments, *own, ctypes.c_int(threads)):
         raise MemoryError(f"no memory for the rows of a matrix of {rows} x {channels} in {name}")
     return totals.sum(0)
 
 
 def _pointer(t: Tensor) -> ctypes.c_void_p:
     return ctypes.c_void_p(t.data_ptr())
-
-
-@functools.cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="cross-norm")
