@@ -13,7 +13,12 @@ from torch import Tensor, nn
 
 from inr_plugins.networks.activations import Activation, ActivationName, ActivationSettings, make_activation
 from inr_plugins.networks.encodings import Encoding, EncodingName, make_encoding
-from inr_plugins.networks.normalizations import NormalizationName, make_normalization
+from inr_plugins.networks.normalizations import (
+    NoNormalization,
+    Normalization,
+    NormalizationName,
+    make_normalization,
+)
 from inr_plugins.networks.tcnn_network import TcnnNetwork
 
 Implementation = Literal["torch", "tcnn"]
@@ -252,9 +257,9 @@ class CoordinateNetwork(nn.Module):
         return torch.get_default_dtype().to_complex() if complex_layer else torch.get_default_dtype()
 
     @staticmethod
-    def _norm(config: CoordinateNetworkConfig, width: int, start: float, levels: int) -> nn.Module:
+    def _norm(config: CoordinateNetworkConfig, width: int, start: float, levels: int) -> Normalization:
         if config.normalization == "none":
-            return nn.Identity()
+            return NoNormalization(width)
         norm = make_normalization(config.normalization, width, levels=levels, **config._normalization_settings())
         assert norm.weight is not None
         nn.init.constant_(norm.weight, start)
@@ -275,9 +280,9 @@ class CoordinateNetwork(nn.Module):
         for i, (layer, norm) in enumerate(zip(self.layers[:-1], self.norms, strict=True)):
             if i in self.skips:
                 h = torch.cat([h, encoded.to(h.dtype)], -1)
-            # Positions do not survive eight bits of mantissa: the first layer computes in the precision of its input.
-            exact = i == 0 and h.dtype == layer.weight.dtype
+            # Positions do not survive eight bits of mantissa: a first layer that sees them computes in their precision.
+            exact = i == 0 and self.encoding.keeps_position and h.dtype == layer.weight.dtype
             with torch.autocast(h.device.type, enabled=False) if exact else nullcontext():
-                h = self.activation(norm(layer(h)))
+                h = norm.activated(layer(h), self.activation)
         out = self.layers[-1](h)
         return out.real if out.is_complex() else out

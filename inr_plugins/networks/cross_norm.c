@@ -80,11 +80,12 @@ static int column_sums_share(const void *x, int kind, int64_t begin, int64_t end
     return 0;
 }
 
-/* out = gain (x - column - n share rowmean) / sqrt(variance + rowvariance) + bias; also the row's moments. */
+/* out = gain (x - column - n share rowmean) / sqrt(variance + rowvariance) + bias, its negative values made zero if
+   rectify; also the row's moments. */
 static int normalize_rows_share(const void *x, int kind, int64_t begin, int64_t end, int64_t n,
                                 const float *restrict column, const float *restrict variance,
-                                const float *restrict gain, const float *restrict bias, float share, void *out,
-                                float *restrict row_mean, float *restrict row_variance)
+                                const float *restrict gain, const float *restrict bias, float share, int rectify,
+                                void *out, float *restrict row_mean, float *restrict row_variance)
 {
     float *memory = malloc(2 * n * sizeof(float));
     if (!memory)
@@ -103,6 +104,9 @@ static int normalize_rows_share(const void *x, int kind, int64_t begin, int64_t 
         float spread = squares / (n > 1 ? n - 1 : 1), offset = n * share * mean;
         for (int64_t j = 0; j < n; j++)
             y[j] = (row[j] - column[j] - offset) * gain[j] / sqrtf(variance[j] + spread) + bias[j];
+        if (rectify)
+            for (int64_t j = 0; j < n; j++)
+                y[j] = y[j] < 0.0f ? 0.0f : y[j];
         store(out, kind, i, n, y);
         row_mean[i] = mean;
         row_variance[i] = spread;
@@ -111,11 +115,13 @@ static int normalize_rows_share(const void *x, int kind, int64_t begin, int64_t 
     return 0;
 }
 
-/* The first pass of batch_gradient: grad_x without the columns' terms, and sums 4 x n of g, g h s, a and b. */
+/* The first pass of batch_gradient: grad_x without the columns' terms, and sums 4 x n of g, g h s, a and b. If rectify,
+   g is zero where the output was made so, which the values tell again. */
 static int batch_gradient_rows_share(const void *x, const void *grad, int kind, int64_t begin, int64_t end, int64_t n,
                                      const float *restrict column, const float *restrict variance,
-                                     const float *restrict gain, float share, const float *restrict row_mean,
-                                     const float *restrict row_variance, void *grad_x, double *restrict sums)
+                                     const float *restrict gain, const float *restrict bias, float share, int rectify,
+                                     const float *restrict row_mean, const float *restrict row_variance, void *grad_x,
+                                     double *restrict sums)
 {
     float *memory = calloc(8 * n, sizeof(float));
     if (!memory)
@@ -127,6 +133,10 @@ static int batch_gradient_rows_share(const void *x, const void *grad, int kind, 
         load(x, kind, i, n, row);
         load(grad, kind, i, n, g);
         float mean = row_mean[i], spread = row_variance[i], offset = n * share * mean, of_a = 0.0f, of_b = 0.0f;
+        if (rectify)
+            for (int64_t j = 0; j < n; j++)
+                if ((row[j] - column[j] - offset) * gain[j] / sqrtf(variance[j] + spread) + bias[j] <= 0.0f)
+                    g[j] = 0.0f;
         APART
         for (int64_t j = 0; j < n; j++) {
             float inverse = 1.0f / sqrtf(variance[j] + spread);
@@ -278,19 +288,20 @@ int column_sums(const void *x, int kind, int64_t rows, int64_t n, const float *r
 
 int normalize_rows(const void *x, int kind, int64_t rows, int64_t n, const float *restrict column,
                    const float *restrict variance, const float *restrict gain, const float *restrict bias,
-                   float share, void *out, float *restrict row_mean, float *restrict row_variance, int threads)
+                   float share, int rectify, void *out, float *restrict row_mean, float *restrict row_variance,
+                   int threads)
 {
-    IN_SHARES(normalize_rows_share(x, kind, BEGIN, END, n, column, variance, gain, bias, share, out, row_mean,
+    IN_SHARES(normalize_rows_share(x, kind, BEGIN, END, n, column, variance, gain, bias, share, rectify, out, row_mean,
                                    row_variance))
 }
 
 int batch_gradient_rows(const void *x, const void *grad, int kind, int64_t rows, int64_t n,
                         const float *restrict column, const float *restrict variance, const float *restrict gain,
-                        float share, const float *restrict row_mean, const float *restrict row_variance,
-                        void *grad_x, double *restrict sums, int threads)
+                        const float *restrict bias, float share, int rectify, const float *restrict row_mean,
+                        const float *restrict row_variance, void *grad_x, double *restrict sums, int threads)
 {
-    IN_SHARES(batch_gradient_rows_share(x, grad, kind, BEGIN, END, n, column, variance, gain, share, row_mean,
-                                        row_variance, grad_x, sums + k * 4 * n))
+    IN_SHARES(batch_gradient_rows_share(x, grad, kind, BEGIN, END, n, column, variance, gain, bias, share, rectify,
+                                        row_mean, row_variance, grad_x, sums + k * 4 * n))
 }
 
 int add_column_terms(const void *x, int kind, int64_t rows, int64_t n, const float *restrict mean,

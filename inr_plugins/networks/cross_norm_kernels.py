@@ -50,12 +50,12 @@ def column_sums(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def normalize_rows(
-    x: Tensor, column: Tensor, variance: Tensor, gain: Tensor, bias: Tensor, share: Tensor
+    x: Tensor, column: Tensor, variance: Tensor, gain: Tensor, bias: Tensor, share: Tensor, *, rectify: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The output, and mean and variance of each row (rows, 1)."""
     out = torch.empty_like(x)
     row_mean, row_variance = torch.empty(2, len(x), 1).unbind()
-    _in_parts("normalize_rows", x, [column, variance, gain, bias, float(share), out, row_mean, row_variance])
+    _in_parts("normalize_rows", x, [column, variance, gain, bias, float(share), rectify, out, row_mean, row_variance])
     return out, row_mean, row_variance
 
 
@@ -65,13 +65,16 @@ def batch_gradient_rows(
     column: Tensor,
     variance: Tensor,
     gain: Tensor,
+    bias: Tensor,
     share: Tensor,
     row_mean: Tensor,
     row_variance: Tensor,
+    *,
+    rectify: bool,
 ) -> tuple[Tensor, Tensor]:
     """The gradient without the columns' terms, and the sums (4, channels) of g, g h s, a and b."""
     out = torch.empty_like(x)
-    rest: list[Tensor | float] = [column, variance, gain, float(share), row_mean, row_variance, out]
+    rest: list[Tensor | float] = [column, variance, gain, bias, float(share), rectify, row_mean, row_variance, out]
     return out, _in_parts("batch_gradient_rows", x, rest, others=[grad], sums=4).float()
 
 
@@ -141,11 +144,17 @@ def _in_parts(
     held = [each.contiguous() if isinstance(each, Tensor) else each for each in rest]
     matrices = [_pointer(each) for each in (x, *(others or []))]
     shape = (ctypes.c_int(_KINDS[x.dtype]), ctypes.c_int64(rows), ctypes.c_int64(channels))
-    arguments = [_pointer(each) if isinstance(each, Tensor) else ctypes.c_float(each) for each in held]
+    arguments = [_argument(each) for each in held]
     own = [_pointer(totals)] if sums else []
     if function(*matrices, *shape, *arguments, *own, ctypes.c_int(threads)):
         raise MemoryError(f"no memory for the rows of a matrix of {rows} x {channels} in {name}")
     return totals.sum(0)
+
+
+def _argument(value: Tensor | float) -> ctypes.c_void_p | ctypes.c_int | ctypes.c_float:
+    if isinstance(value, Tensor):
+        return _pointer(value)
+    return ctypes.c_int(value) if isinstance(value, bool) else ctypes.c_float(value)
 
 
 def _pointer(t: Tensor) -> ctypes.c_void_p:

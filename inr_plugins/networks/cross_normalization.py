@@ -81,6 +81,8 @@ def cross_norm(
     weight: Float[Tensor, " channels"] | None,
     bias: Float[Tensor, " channels"] | None,
     eps: float,
+    *,
+    rectify: bool = False,
 ) -> Float[Tensor, "rows channels"]:
     """weight * `cross_normalize` + bias with the batch's own statistics, in few passes over memory.
 
@@ -93,11 +95,12 @@ def cross_norm(
         weight: factor of each channel, 1 when None.
         bias: summand of each channel, 0 when None.
         eps: added to the variances.
+        rectify: ReLU of all that, in the same passes: a third of the memory that both apart go through is saved.
 
     Raises:
         RuntimeError: the backward is asked for a graph of its own (create_graph=True).
     """
-    return _CrossNorm.apply(x, weight, bias, moments.mean, moments.unbiased_variance, moments.rows, eps)
+    return _CrossNorm.apply(x, weight, bias, moments.mean, moments.unbiased_variance, moments.rows, eps, rectify)
 
 
 @torch.no_grad()
@@ -109,9 +112,11 @@ def cross_norm_of_statistics(
     weight: Float[Tensor, " channels"] | None,
     bias: Float[Tensor, " channels"] | None,
     eps: float,
+    *,
+    rectify: bool = False,
 ) -> Float[Tensor, "rows channels"]:
-    """weight * `cross_normalize` + bias without a gradient, in few passes over memory."""
-    return normalize_rows(x, weight, bias, mean, variance + eps, rows)[0]
+    """weight * `cross_normalize` + bias, and ReLU of it if rectify, without a gradient, in few passes over memory."""
+    return normalize_rows(x, weight, bias, mean, variance + eps, rows, rectify=rectify)[0]
 
 
 def mean_terms(mean: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -128,14 +133,20 @@ def _row_moments(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def normalize_rows(
-    x: Tensor, weight: Tensor | None, bias: Tensor | None, mean: Tensor, variance: Tensor, rows: Tensor
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    mean: Tensor,
+    variance: Tensor,
+    rows: Tensor,
+    *,
+    rectify: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The output, and mean and variance of each row; `variance` is the columns' with eps in it."""
     column, share, scale = mean_terms(mean, rows)
-    gain = scale.expand_as(mean) if weight is None else scale * weight.to(mean.dtype)
-    shift = torch.zeros_like(mean) if bias is None else bias.to(mean.dtype)
+    gain, shift = _gain_and_shift(weight, bias, mean, scale)
     if cross_norm_kernels.fits(x):
-        return cross_norm_kernels.normalize_rows(x, column, variance, gain, shift, share)
+        return cross_norm_kernels.normalize_rows(x, column, variance, gain, shift, share, rectify=rectify)
     out = torch.empty_like(x)
     row_mean, row_variance = mean.new_empty(2, len(x), 1).unbind()
     for part in row_blocks(x):
@@ -144,18 +155,27 @@ def normalize_rows(
         deviation = (block - column).sub_(row_mean[part] * (x.shape[1] * share))
         normalized = deviation.mul_((variance + row_variance[part]).rsqrt_())
         torch.addcmul(shift, normalized, gain, out=out[part])
-    return out, row_mean, row_variance
+    return out.relu_() if rectify else out, row_mean, row_variance
+
+
+def _gain_and_shift(weight: Tensor | None, bias: Tensor | None, mean: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    """Factor of h s and summand of each channel."""
+    gain = scale.expand_as(mean) if weight is None else scale * weight.to(mean.dtype)
+    return gain, torch.zeros_like(mean) if bias is None else bias.to(mean.dtype)
 
 
 def batch_gradient(
     x: Tensor,
     grad: Tensor,
     weight: Tensor | None,
+    bias: Tensor | None,
     mean: Tensor,
     variance: Tensor,
     rows: Tensor,
     row_mean: Tensor,
     row_variance: Tensor,
+    *,
+    rectify: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradient of x, and the sums over the rows of dL/dout and of dL/dout h s, those of bias and of weight / scale.
 
@@ -164,15 +184,16 @@ def batch_gradient(
 
         dL/dx_ij = a_ij - (a_i + a_j) / D - b_i (x_ij - rowmean_i) / (n - 1) - b_j (x_ij - mean_j) / (N - 1).
 
-    The terms of the columns need all rows, so they are added in a second pass. `variance` is v + eps.
+    The terms of the columns need all rows, so they are added in a second pass. `variance` is v + eps. If rectify, the
+    gradient given is that of ReLU's output, which is dL/dout where out is positive.
     """
     column, share, scale = mean_terms(mean, rows)
-    gain = scale.expand_as(mean) if weight is None else scale * weight.to(mean.dtype)
+    gain, shift = _gain_and_shift(weight, bias, mean, scale)
+    given = (column, variance, gain, shift, share, row_mean, row_variance)
     if cross_norm_kernels.fits(x, grad):
-        given = (column, variance, gain, share, row_mean, row_variance)
-        grad_x, sums = cross_norm_kernels.batch_gradient_rows(x, grad, *given)
+        grad_x, sums = cross_norm_kernels.batch_gradient_rows(x, grad, *given, rectify=rectify)
     else:
-        grad_x, sums = _gradient_of_rows(x, grad, mean, column, variance, gain, share, row_mean, row_variance)
+        grad_x, sums = _gradient_of_rows(x, grad, *given, rectify=rectify)
     sum_a, sum_b = sum_over_ranks(sums[2:].clone())
     add_column_terms(x, grad_x, mean, -share * sum_a, -sum_b / (rows - 1).clamp(min=1))
     return grad_x, sums[0], sums[1]
@@ -190,22 +211,26 @@ def add_column_terms(x: Tensor, grad_x: Tensor, mean: Tensor, by_mean: Tensor, b
 def _gradient_of_rows(
     x: Tensor,
     grad: Tensor,
-    mean: Tensor,
     column: Tensor,
     variance: Tensor,
     gain: Tensor,
+    shift: Tensor,
     share: Tensor,
     row_mean: Tensor,
     row_variance: Tensor,
+    *,
+    rectify: bool,
 ) -> tuple[Tensor, Tensor]:
     """`batch_gradient` without the columns' terms, and the sums of g, g h s, a and b over the rows."""
     channels = x.shape[1]
     grad_x = torch.empty_like(x)
-    sum_grad, sum_weight, sum_a, sum_b = sums = mean.new_zeros(4, channels)
+    sum_grad, sum_weight, sum_a, sum_b = sums = column.new_zeros(4, channels)
     for part in row_blocks(x):
-        block, g = x[part].to(mean.dtype), grad[part].to(mean.dtype)
+        block, g = x[part].to(column.dtype), grad[part].to(column.dtype)
         inverse = (variance + row_variance[part]).rsqrt_()
         normalized = (block - column).sub_(row_mean[part] * (channels * share)).mul_(inverse)
+        if rectify:
+            g = g.masked_fill(torch.addcmul(shift, normalized, gain) <= 0, 0.0)
         a = (g * gain).mul_(inverse)
         sum_grad.add_(g.sum(0))
         sum_weight.add_((g * normalized).sum(0))
@@ -219,7 +244,7 @@ def _gradient_of_rows(
 
 
 class _CrossNorm(torch.autograd.Function):
-    """weight * `cross_normalize` + bias, by the batch's own statistics."""
+    """weight * `cross_normalize` + bias, by the batch's own statistics, and ReLU of it if rectify."""
 
     @staticmethod
     def forward(
@@ -231,19 +256,20 @@ class _CrossNorm(torch.autograd.Function):
         variance: Tensor,
         rows: Tensor,
         eps: float,
+        rectify: bool,
     ) -> Tensor:
         variance = variance + eps
-        out, row_mean, row_variance = normalize_rows(x, weight, bias, mean, variance, rows)
-        ctx.save_for_backward(x, weight, mean, variance, rows, row_mean, row_variance)
-        ctx.bias_dtype = None if bias is None else bias.dtype
+        out, row_mean, row_variance = normalize_rows(x, weight, bias, mean, variance, rows, rectify=rectify)
+        ctx.save_for_backward(x, weight, bias, mean, variance, rows, row_mean, row_variance)
+        ctx.rectify = rectify
         return out
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         refuse_second_derivative()
-        x, weight, mean, variance, rows, row_mean, row_variance = ctx.saved_tensors
-        found = batch_gradient(x, grad, weight, mean, variance, rows, row_mean, row_variance)
-        grad_x, sum_grad, sum_weight = found
+        x, weight, bias, mean, variance, rows, row_mean, row_variance = ctx.saved_tensors
+        given = (weight, bias, mean, variance, rows, row_mean, row_variance)
+        grad_x, sum_grad, sum_weight = batch_gradient(x, grad, *given, rectify=ctx.rectify)
         grad_weight = None if weight is None else (mean_terms(mean, rows)[2] * sum_weight).to(weight.dtype)
-        grad_bias = None if ctx.bias_dtype is None else sum_grad.to(ctx.bias_dtype)
-        return grad_x, grad_weight, grad_bias, None, None, None, None
+        grad_bias = None if bias is None else sum_grad.to(bias.dtype)
+        return grad_x, grad_weight, grad_bias, None, None, None, None, None

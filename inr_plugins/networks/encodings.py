@@ -32,9 +32,11 @@ class Encoding(FullPrecisionBuffers, ABC):
         in_dim: number of coordinates.
         out_dim: number of features.
         needs_covariance: whether `forward` asks for the covariance of a Gaussian around each position.
+        keeps_position: whether the position may be among the features, which then bear no rounding.
     """
 
     needs_covariance: ClassVar[bool] = False
+    keeps_position: ClassVar[bool] = True
 
     def __init__(self, in_dim: int, out_dim: int) -> None:
         super().__init__()
@@ -125,6 +127,7 @@ class Integrated(Encoding):
     """
 
     needs_covariance = True
+    keeps_position = False
     factors: Tensor
     variance_factors: Tensor
 

@@ -18,10 +18,11 @@ from abc import ABC, abstractmethod
 from typing import ClassVar, Literal, get_args
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Inexact
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from inr_plugins.networks.activations import ReLU
 from inr_plugins.networks.batch_statistics import (
     ColumnMoments,
     column_moments,
@@ -101,13 +102,20 @@ class Normalization(nn.Module, ABC):
         Raises:
             ValueError: x has another number of channels.
         """
-        if x.shape[-1] != self.width:
-            raise ValueError(f"{type(self).__name__} of width {self.width} got {x.shape[-1]} channels")
-        return self.normalize(x.reshape(-1, self.width)).view(x.shape)
+        return self.normalize(self._rows(x)).view(x.shape)
+
+    def activated(self, x: Float[Tensor, "*rows channels"], activation: nn.Module) -> Float[Tensor, "*rows channels"]:
+        """activation(`forward`), in fewer passes over memory where the two can be joined."""
+        return activation(self(x))
 
     @abstractmethod
     def normalize(self, x: Float[Tensor, "rows channels"]) -> Float[Tensor, "rows channels"]:
         """`forward` of a matrix."""
+
+    def _rows(self, x: Float[Tensor, "*rows channels"]) -> Float[Tensor, "rows channels"]:
+        if x.shape[-1] != self.width:
+            raise ValueError(f"{type(self).__name__} of width {self.width} got {x.shape[-1]} channels")
+        return x.reshape(-1, self.width)
 
     def extra_repr(self) -> str:
         """Shown by print(module)."""
@@ -126,6 +134,16 @@ class NoNormalization(Normalization):
 
     def __init__(self, width: int) -> None:
         super().__init__(width, affine=False)
+
+    def forward(self, x: Inexact[Tensor, "*rows channels"]) -> Inexact[Tensor, "*rows channels"]:
+        """x itself, also complex."""
+        return x
+
+    def activated(
+        self, x: Inexact[Tensor, "*rows channels"], activation: nn.Module
+    ) -> Inexact[Tensor, "*rows channels"]:
+        """activation(x)."""
+        return activation(x)
 
     def normalize(self, x: Float[Tensor, "rows channels"]) -> Float[Tensor, "rows channels"]:
         """x itself."""
@@ -288,11 +306,25 @@ class CrossNorm(RowCoupledNormalization):
         super().__init__(width, eps=eps, momentum=momentum, affine=affine, levels=levels)
         self.cross_variance = cross_variance
 
+    def activated(self, x: Float[Tensor, "*rows channels"], activation: nn.Module) -> Float[Tensor, "*rows channels"]:
+        """activation(`forward`); ReLU is done in the passes over rows, where those are analytic and nobody looks on."""
+        uses_batch = self.training and not self.statistics.frozen
+        analytic = not self.statistics.rowwise if uses_batch else not torch.is_grad_enabled()
+        hooked = self._forward_hooks or self._forward_pre_hooks
+        if not isinstance(activation, ReLU) or self.cross_variance or hooked or not analytic:
+            return super().activated(x, activation)
+        rows = self._rows(x)
+        own = (self.weight, self.bias, self.eps)
+        if uses_batch:
+            out = cross_norm(rows, self._recorded_moments(rows), *own, rectify=True)
+        else:
+            out = cross_norm_of_statistics(rows, *self.statistics.read(rows), *own, rectify=True)
+        return out.view(x.shape)
+
     def by_batch(self, x: Float[Tensor, "rows channels"]) -> Float[Tensor, "rows channels"]:
         """By the crosses of the batch."""
         if not self.cross_variance:
-            moments = detached_column_moments(x)
-            self.statistics.record(moments.mean, moments.unbiased_variance, moments.rows)
+            moments = self._recorded_moments(x)
             if self.statistics.rowwise:
                 return self._scale_and_shift(rowwise_cross_norm(x, moments, self.eps))
             return cross_norm(x, moments, self.weight, self.bias, self.eps)
@@ -308,6 +340,11 @@ class CrossNorm(RowCoupledNormalization):
             return cross_norm_of_statistics(x, *running, self.weight, self.bias, self.eps)
         function = cross_scope_normalize if self.cross_variance else cross_normalize
         return self._scale_and_shift(function(x.to(running.mean.dtype), *running, self.eps)).to(x.dtype)
+
+    def _recorded_moments(self, x: Float[Tensor, "rows channels"]) -> ColumnMoments:
+        moments = detached_column_moments(x)
+        self.statistics.record(moments.mean, moments.unbiased_variance, moments.rows)
+        return moments
 
 
 def make_normalization(

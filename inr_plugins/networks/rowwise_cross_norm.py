@@ -62,7 +62,7 @@ class _Normalized(torch.autograd.Function):
         x, *statistics = ctx.saved_tensors
         if torch.is_grad_enabled():
             return _Pullback.apply(x, grad, *statistics), None, None, None
-        return batch_gradient(x, grad, None, *statistics)[0], None, None, None
+        return batch_gradient(x, grad, None, None, *statistics)[0], None, None, None
 
 
 class _Pullback(torch.autograd.Function):
