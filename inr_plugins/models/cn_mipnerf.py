@@ -10,7 +10,6 @@ import torch
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.models.base_model import Model, ModelConfig
-from nerfstudio.utils import colormaps
 from torch import Tensor
 from torch.nn import Parameter
 from torch.nn.functional import mse_loss
@@ -20,6 +19,7 @@ from inr_plugins.fields.mip_radiance import MipRadianceField
 from inr_plugins.metrics.image import ImageMetrics
 from inr_plugins.models.backgrounds import Background, BackgroundColor, over
 from inr_plugins.models.cn_mipnerf_checks import check_config
+from inr_plugins.models.pictures import evaluation_pictures
 from inr_plugins.networks.activations import ActivationName
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.normalizations import NormalizationName
@@ -201,10 +201,4 @@ class CnMipNerfModel(Model):
         self, outputs: dict[str, Tensor], batch: dict[str, Any]
     ) -> tuple[dict[str, float], dict[str, Tensor]]:
         target = self.background.under_image(batch["image"].to(outputs["rgb"].device))
-        images = {
-            "img": torch.cat([target, outputs["rgb"]], dim=1),
-            "accumulation": colormaps.apply_colormap(outputs["accumulation"]),
-            "depth": colormaps.apply_depth_colormap(outputs["depth"], accumulation=outputs["accumulation"]),
-            "normals": outputs["normals"],
-        }
-        return self.image_metrics(outputs["rgb"], target), images
+        return self.image_metrics(outputs["rgb"], target), evaluation_pictures(outputs, target)

@@ -15,7 +15,6 @@ from nerfstudio.engine.optimizers import Optimizers
 from nerfstudio.model_components import renderers
 from nerfstudio.model_components.renderers import RGBRenderer
 from nerfstudio.models.base_model import Model, ModelConfig
-from nerfstudio.utils import colormaps
 from torch import Tensor
 from torch.nn import Parameter
 
@@ -29,6 +28,7 @@ from inr_plugins.fields.voxel_sh import VoxelSHField
 from inr_plugins.losses.radiance import background_entropy, per_point_colour
 from inr_plugins.metrics.image import ImageMetrics
 from inr_plugins.models.diner_checks import check_config
+from inr_plugins.models.pictures import evaluation_pictures
 from inr_plugins.networks.contraction import Contraction
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.sparse_lattice import SparseLattice, dilate
@@ -343,13 +343,7 @@ class DinerModel(Model):
         self, outputs: dict[str, Tensor], batch: dict[str, Tensor]
     ) -> tuple[dict[str, float], dict[str, Tensor]]:
         target = self.renderer_rgb.blend_background(batch["image"].to(outputs["rgb"].device))
-        images = {
-            "img": torch.cat([target, outputs["rgb"]], dim=1),
-            "accumulation": colormaps.apply_colormap(outputs["accumulation"]),
-            "depth": colormaps.apply_depth_colormap(outputs["depth"], accumulation=outputs["accumulation"]),
-            "normals": outputs["normals"],
-        }
-        return self.image_metrics(outputs["rgb"], target), images
+        return self.image_metrics(outputs["rgb"], target), evaluation_pictures(outputs, target)
 
     # -- surface -------------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,6 @@ from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
 from nerfstudio.models.base_model import Model, ModelConfig
-from nerfstudio.utils import colormaps
 from torch import Tensor
 from torch.nn import Parameter
 
@@ -22,6 +21,7 @@ from inr_plugins.metrics.image import ImageMetrics
 from inr_plugins.models.backgrounds import Background, BackgroundColor, over
 from inr_plugins.models.finer_nerf_checks import check_config
 from inr_plugins.models.nerf_backbones import network_config
+from inr_plugins.models.pictures import evaluation_pictures
 from inr_plugins.networks.activations import ActivationName
 from inr_plugins.networks.contraction import Contraction
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
@@ -270,14 +270,7 @@ class FinerNerfModel(Model):
         self, outputs: dict[str, Tensor], batch: dict[str, Any]
     ) -> tuple[dict[str, float], dict[str, Tensor]]:
         target = self.background.under_image(batch["image"].to(outputs["rgb"].device))
-        images = {
-            "img": torch.cat([target, outputs["rgb"]], dim=1),
-            "accumulation": colormaps.apply_colormap(outputs["accumulation"]),
-            "depth": colormaps.apply_depth_colormap(outputs["depth"], accumulation=outputs["accumulation"]),
-        }
-        if "normals" in outputs:
-            images["normals"] = outputs["normals"]
-        return self.image_metrics(outputs["rgb"], target), images
+        return self.image_metrics(outputs["rgb"], target), evaluation_pictures(outputs, target)
 
     # -- surface -------------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
 from nerfstudio.model_components.renderers import RGBRenderer
 from nerfstudio.models.base_model import Model
-from nerfstudio.utils import colormaps
+from nerfstudio.utils import comms
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 from torch.nn import Parameter
@@ -26,6 +26,7 @@ from inr_plugins.models.neus_checks import check_cameras, check_config, check_ma
 from inr_plugins.models.neus_config import NeusModelConfig
 from inr_plugins.models.neus_networks import colour_config, distance_config
 from inr_plugins.models.neus_watch import look_steps, sample_box, surface_problem
+from inr_plugins.models.pictures import evaluation_pictures
 from inr_plugins.rendering.neus_render import SurfaceRendering, pack_sections, render_sections
 from inr_plugins.rendering.neus_sampling import SectionSettings, distances_beyond, place_edges, worthwhile_sections
 from inr_plugins.rendering.ray_march import box_interval
@@ -152,7 +153,7 @@ class NeusModel(Model):
 
     def after_step(self, step: int) -> None:
         """Look at the surface, if it is time to after training step `step`, and warn if it has come to grief."""
-        if step + 1 not in look_steps(self.run_steps):
+        if step + 1 not in look_steps(self.run_steps) or not comms.is_main_process():
             return
         at = self.camera_positions.to(self.device)
         low, high = self.field.box
@@ -290,13 +291,7 @@ class NeusModel(Model):
     ) -> tuple[dict[str, float], dict[str, Tensor]]:
         image = batch["image"].to(outputs["rgb"].device)
         target = self._target(image, self._mask(image, batch))
-        images = {
-            "img": torch.cat([target, outputs["rgb"]], dim=1),
-            "accumulation": colormaps.apply_colormap(outputs["accumulation"]),
-            "depth": colormaps.apply_depth_colormap(outputs["depth"], accumulation=outputs["accumulation"]),
-            "normals": outputs["normals"],
-        }
-        return self.image_metrics(outputs["rgb"], target), images
+        return self.image_metrics(outputs["rgb"], target), evaluation_pictures(outputs, target)
 
     def surface_aabb(self) -> Tensor:
         """Box that the surface lives in, (2, 3), normalised frame."""
