@@ -15,7 +15,7 @@ PACKAGE = "inr_plugins"
 # The arrows of the architecture: what each layer may import of the others.
 ARROWS = {
     "cli": {"bench", "evaluation", "models", "data", "fields", "geometry", "metrics", "engine"},
-    "bench": {"engine", "metrics"},
+    "bench": {"engine", "geometry", "metrics"},
     "evaluation": {"engine", "geometry", "metrics"},
     # Models name networks in their settings only; what they hold are fields.
     "models": {"fields", "networks", "rendering", "losses", "metrics", "viewer", "engine"},
@@ -33,8 +33,9 @@ ARROWS = {
 ARROWS["method_configs"] = set(ARROWS) - {"cli"}
 
 WITHOUT_NERFSTUDIO = {"networks", "geometry", "metrics"}
-# What every layer may import: the package itself (its version) and the exception for users' mistakes.
-COMMON = {"", "errors"}
+# What every layer may import: the package itself (its version), the exception for users' mistakes, and what data
+# hands to models of shapes.
+COMMON = {"", "errors", "shape_points"}
 # The few types through which other layers use a field without knowing it.
 PROTOCOL = "inr_plugins.fields.protocol"
 USERS_OF_THE_PROTOCOL = {"cli", "metrics", "rendering", "viewer"}

@@ -1,0 +1,271 @@
+"""Shapes from mesh and cloud files, one or a folder of them, brought to the normalised frame."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from inr_plugins.data.shape_folder import find_shapes
+from inr_plugins.data.shape_sampling import OPTION, SampleSettings, SampleSource, check_sampling
+from inr_plugins.errors import InputError
+from inr_plugins.geometry.cloud_normals import FEWEST_POINTS, oriented_normals, turned_outward
+from inr_plugins.geometry.frames import Similarity
+from inr_plugins.geometry.mesh import Mesh, is_watertight, transform_mesh
+from inr_plugins.geometry.mesh_read import Cloud, read_surface
+from inr_plugins.geometry.orientation import oriented_outward
+from inr_plugins.geometry.signed_distance import MOST_OPEN_EDGES
+from inr_plugins.geometry.surface_sampler import SurfaceSampler
+
+Up = Literal["auto", "x", "y", "z", "-x", "-y", "-z"]
+CloudNormals = Literal["given", "estimated"]
+# The scene box is [-1, 1]^3.
+_BOX_SIDE = 2.0
+# All shapes together keep as many samples as so many of them alone.
+_FULL_POOLS = 8
+
+
+@dataclass
+class ShapeSettings(SampleSettings):
+    """Which files of a folder are shapes, how they come to the normalised frame, and how they are sampled."""
+
+    only: str = "*"
+    """Which files of a folder to take, as patterns of names without the extension, separated by commas:
+    "tr_reg_0[0-5]?" or "chair_*,stool_*"."""
+    up: Up = "auto"
+    """Which axis of the files points up; it becomes z. Auto: y for .glb and .gltf, whose format says so, and z for the
+    rest."""
+    extent: float = 1.8
+    """Longest side of the largest shape in the normalised frame, whose box has sides of 2."""
+    scale: Literal["common", "each"] = "common"
+    """Whether the shapes of a folder keep their relative sizes (common), or each is scaled to the full extent."""
+    unit: float | None = None
+    """Normalised length of one unit of the files, instead of a scale by the extent: for a shape that must have the size
+    that others were learnt at."""
+    cloud_points: int | None = None
+    """Draw this many points, with normals, from the surface of each mesh and forget its faces."""
+    cloud_normals: CloudNormals = "given"
+    """Normals of clouds: given (those of the file, and estimated only where it has none) or estimated (always)."""
+    normal_neighbours: int = 12
+    """How many neighbours of a point tell its normal where normals are estimated; more for noisy clouds."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One shape.
+
+    Attributes:
+        name: of the file, without its extension where that is no other's name too.
+        path: the file.
+        to_normalised: from the file's frame and units to the normalised frame.
+        surface: mesh with outward faces, or cloud with outward normals, in the normalised frame.
+        source: draws samples of it.
+        watertight: whether the mesh is closed, every edge between two faces that agree; None for a cloud.
+        notes: what was found and mended in the file, each a few words.
+    """
+
+    name: str
+    path: Path
+    to_normalised: Similarity
+    surface: Mesh | Cloud
+    source: SampleSource
+    watertight: bool | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def description(self) -> str:
+        """A line for the user: size, whether it is closed, what was mended, and what tells inside from outside."""
+        if isinstance(self.surface, Mesh):
+            size = f"{len(self.surface.faces):,} faces, {'watertight' if self.watertight else 'not watertight'}"
+        else:
+            size = f"{len(self.surface.points):,} points"
+        return ", ".join([f"{self.name}: {size}", *self.notes, self.source.signed_by])
+
+
+@dataclass(frozen=True)
+class ShapeSet:
+    """Shapes in the order of their names.
+
+    Attributes:
+        shapes: at least one.
+        skipped: for each file that could not be read a sentence that names it and says why.
+    """
+
+    shapes: tuple[Shape, ...]
+    skipped: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the shapes, all different."""
+        return tuple(shape.name for shape in self.shapes)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A file's surface in its own frame, before anything is known of the others."""
+
+    name: str
+    path: Path
+    surface: Mesh | Cloud
+    rotation: Float[np.ndarray, "3 3"]
+    notes: tuple[str, ...]
+    watertight: bool | None
+
+    @property
+    def side(self) -> float:
+        """Longest side of its box; the rotation only swaps axes."""
+        return float(np.ptp(_positions(self.surface), axis=0).max())
+
+
+def read_shapes(path: Path, settings: ShapeSettings) -> ShapeSet:
+    """Read a mesh or cloud file, or all that a folder holds, and bring them to the normalised frame.
+
+    Of a folder those files are taken that `shape_folder.find_shapes` finds. One that cannot be read is left out, and
+    named in `skipped`.
+
+    The middle of each shape's box comes to the origin. One scale for all lets the longest side of the largest be
+    `settings.extent`; or each has its own, or `settings.unit` is the scale.
+
+    Args:
+        path: file or folder.
+        settings: which files, how they come to the normalised frame, and how they are sampled.
+
+    Raises:
+        InputError: a setting that cannot be used, a file that cannot be read, a folder without a file that can, or a
+            shape that the given unit makes larger than the box.
+    """
+    check_settings(settings)
+    if path.is_dir():
+        read, skipped = _read_folder(path, settings)
+    else:
+        read, skipped = [_read_file(path, path.stem, settings)], []
+    largest = max(one.side for one in read)
+    settings = replace(settings, pool=min(settings.pool, _FULL_POOLS * settings.pool // len(read)))
+    shapes = []
+    for one in read:
+        scale = settings.unit or settings.extent / (one.side if settings.scale == "each" else largest)
+        shapes.append(_normalised(one, scale, settings))
+    return ShapeSet(tuple(shapes), tuple(skipped))
+
+
+def check_settings(settings: ShapeSettings) -> None:
+    """Raise InputError for the first setting that cannot be used, with its name and range."""
+    check_sampling(settings)
+    if not 0 < settings.extent <= _BOX_SIDE:
+        raise InputError(f"{OPTION}extent must be above 0 and at most {_BOX_SIDE}, got {settings.extent}.")
+    if settings.unit is not None and not (np.isfinite(settings.unit) and settings.unit > 0):
+        raise InputError(f"{OPTION}unit must be a positive length, got {settings.unit}.")
+    if settings.cloud_points is not None and settings.cloud_points < FEWEST_POINTS:
+        raise InputError(f"{OPTION}cloud-points must be at least {FEWEST_POINTS}, got {settings.cloud_points}.")
+    if settings.normal_neighbours < 3:
+        raise InputError(f"{OPTION}normal-neighbours must be at least 3, got {settings.normal_neighbours}.")
+
+
+def up_rotation(up: Up, path: Path) -> Float[np.ndarray, "3 3"]:
+    """The turn (a signed permutation, determinant 1) that brings a file's up axis to +z."""
+    if up == "auto":
+        up = "y" if path.suffix.lower() in (".glb", ".gltf") else "z"
+    axis = "xyz".index(up[-1])
+    rotation = np.roll(np.eye(3), axis + 1, axis=1) if axis < 2 else np.eye(3)
+    return np.diag([1.0, -1.0, -1.0]) @ rotation if up.startswith("-") else rotation
+
+
+def _read_folder(folder: Path, settings: ShapeSettings) -> tuple[list[_Read], list[str]]:
+    """What can be read of a folder's files, and why the others cannot."""
+    read: list[_Read] = []
+    skipped: list[str] = []
+    for name, file in find_shapes(folder, settings.only).items():
+        try:
+            read.append(_read_file(file, name, settings))
+        except InputError as error:
+            skipped.append(str(error))
+    if not read:
+        raise InputError(f"None of the {len(skipped)} shapes in {folder} can be read. {skipped[0]}")
+    return read, skipped
+
+
+def _read_file(path: Path, name: str, settings: ShapeSettings) -> _Read:
+    """A file's surface with outward faces or normals.
+
+    Raises:
+        InputError: the file cannot be read, or holds no surface; the sentence names it.
+    """
+    surface = read_surface(path)
+    rotation = up_rotation(settings.up, path)
+    if isinstance(surface, Cloud):
+        count = len(np.unique(surface.points, axis=0))
+        if count < FEWEST_POINTS:
+            raise InputError(f"{path} has {count} different points; a shape needs at least {FEWEST_POINTS}.")
+        return _Read(name, path, surface, rotation, (), None)
+    try:
+        oriented = oriented_outward(surface)
+    except InputError as error:
+        raise InputError(f"{path} is no surface: {error}") from error
+    open_edges = len(oriented.cones.corners)
+    by_winding = settings.sign == "winding" and settings.target == "distance" and settings.cloud_points is None
+    if by_winding and open_edges > MOST_OPEN_EDGES:
+        raise InputError(
+            f"{path} has {open_edges} open edges on {len(surface.faces)} faces, too many for a sign by winding number; "
+            f"join its triangles, or give {OPTION}sign normals or unsigned."
+        )
+    notes = [f"{open_edges:,} open edges"] if open_edges else []
+    if oriented.turned:
+        notes.append(f"{oriented.turned:,} faces turned to agree with their neighbours")
+    if oriented.inside_out:
+        notes.append("inside out in the file, turned outward")
+    return _Read(name, path, oriented.mesh, rotation, tuple(notes), is_watertight(oriented.mesh))
+
+
+def _normalised(read: _Read, scale: float, settings: ShapeSettings) -> Shape:
+    """A shape as it is handed out."""
+    box = _positions(read.surface)
+    middle = read.rotation @ ((box.min(axis=0) + box.max(axis=0)) / 2)
+    if settings.unit is not None and scale * read.side > _BOX_SIDE:
+        raise InputError(
+            f"{read.path} has a longest side of {read.side:.4g}, which {OPTION}unit {scale:.4g} makes "
+            f"{scale * read.side:.4g}: more than the box's {_BOX_SIDE}. Is it in the same units as the others?"
+        )
+    to_normalised = Similarity(read.rotation, scale, -scale * middle)
+    # The same shape is sampled the same way whatever else the folder holds.
+    seed = zlib.crc32(f"{settings.sample_seed}/{read.name}".encode())
+    surface, notes = _moved(read.surface, to_normalised), read.notes
+    watertight = read.watertight
+    if isinstance(surface, Mesh) and settings.cloud_points is not None:
+        points = SurfaceSampler(surface).sample(settings.cloud_points, np.random.default_rng(seed))
+        surface, watertight, notes = Cloud(*points), None, (*notes, "drawn from a mesh")
+    if isinstance(surface, Cloud):
+        surface, found = _with_normals(surface, settings)
+        notes = (*notes, *found)
+    return Shape(
+        name=read.name,
+        path=read.path,
+        to_normalised=to_normalised,
+        surface=surface,
+        source=SampleSource(surface, settings, seed),
+        watertight=watertight,
+        notes=notes,
+    )
+
+
+def _with_normals(cloud: Cloud, settings: ShapeSettings) -> tuple[Cloud, tuple[str, ...]]:
+    """The cloud with outward normals, and what was done for it."""
+    if cloud.normals is None or settings.cloud_normals == "estimated":
+        normals = oriented_normals(cloud.points, settings.normal_neighbours)
+        return replace(cloud, normals=normals), ("normals estimated",)
+    normals, inward = turned_outward(cloud.points, cloud.normals)
+    return replace(cloud, normals=normals), ("normals looked inward, turned",) if inward else ()
+
+
+def _moved(surface: Mesh | Cloud, similarity: Similarity) -> Mesh | Cloud:
+    if isinstance(surface, Mesh):
+        return transform_mesh(surface, similarity)
+    normals = None if surface.normals is None else similarity.directions(surface.normals)
+    return Cloud(similarity.points(surface.points), normals)
+
+
+def _positions(surface: Mesh | Cloud) -> Float[np.ndarray, "n 3"]:
+    return surface.vertices if isinstance(surface, Mesh) else surface.points

@@ -1,0 +1,243 @@
+"""Points on, near and around a shape, each with its signed distance, drawn from nothing but a random generator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32
+
+from inr_plugins.errors import InputError
+from inr_plugins.geometry.cloud_distance import CloudDistance, PlaneDistance
+from inr_plugins.geometry.mesh import Mesh
+from inr_plugins.geometry.mesh_read import Cloud
+from inr_plugins.geometry.signed_distance import MeshDistance, Sign
+from inr_plugins.geometry.surface_sampler import SurfaceSampler
+
+OPTION = "--pipeline.datamanager.dataparser."
+Noise = Literal["laplace", "normal"]
+Target = Literal["distance", "plane"]
+Kind = Literal["near", "far", "uniform"]
+
+_KINDS: tuple[Kind, ...] = ("near", "far", "uniform")
+# Samples of one kind that are drawn together: some tenths of a second of work.
+_BLOCK = 1 << 15
+# Of a mesh's surface, for the plane target, which knows points only: as many as a dense scan has.
+_PLANE_POINTS = 200_000
+_SIGN_WORDS = {"winding": "winding number", "parity": "parity of rays", "normals": "normals"}
+
+
+@dataclass
+class SampleSettings:
+    """How points are drawn around a shape, in the normalised frame, where its longest side is 1.8."""
+
+    sign: Sign = "winding"
+    """What counts as inside a mesh: winding (by the winding number, also for open and broken meshes), parity (by rays,
+    for closed meshes of any orientation), normals (by the nearest face, the fastest) or unsigned (nothing: distances
+    are positive). Clouds have the sign of their normals, or none."""
+    target: Target = "distance"
+    """What is fitted: distance (the true signed distance) or plane (the height over the plane at the nearest of many
+    surface points, as FINER's authors fit)."""
+    noise: Noise = "laplace"
+    """Distribution of the offsets of near and far points from the surface, along each axis: laplace or normal."""
+    near_scale: float = 0.002
+    """Scale of the offsets of near points (of a normal distribution the standard deviation); FINER's, in our units."""
+    far_scale: float = 0.2
+    """Scale of the offsets of far points; FINER's, in our units."""
+    pool: int = 500_000
+    """Near, far and uniform points, of each kind, that are made once for a shape and drawn again and again, fewer where
+    there are more than eight shapes; 0 makes new ones for every batch."""
+    sample_seed: int = 0
+    """Another seed gives other points."""
+
+
+@dataclass(frozen=True)
+class SampleCounts:
+    """How many points to draw of each kind."""
+
+    on: int = 0
+    near: int = 0
+    far: int = 0
+    uniform: int = 0
+
+    @property
+    def total(self) -> int:
+        """Points in all."""
+        return self.on + self.near + self.far + self.uniform
+
+
+@dataclass(frozen=True)
+class ShapeSamples:
+    """Points around one shape, in the normalised frame: those on it first, then near, far and uniform ones.
+
+    Attributes:
+        points: positions within [-1, 1]^3.
+        sdf: signed distance, or the other target, in normalised units, negative inside; 0 on the surface.
+        near: drawn near the surface.
+        on: drawn on the surface.
+        normals: outward unit normals of the points on the surface, 0 of the others.
+    """
+
+    points: Float32[np.ndarray, "p 3"]
+    sdf: Float32[np.ndarray, " p"]
+    near: Bool[np.ndarray, " p"]
+    on: Bool[np.ndarray, " p"]
+    normals: Float32[np.ndarray, "p 3"]
+
+    @property
+    def occupancy(self) -> Float32[np.ndarray, " p"]:
+        """1 inside, 0 outside and on the surface itself."""
+        return (self.sdf < 0).astype(np.float32)
+
+
+Distance = Callable[[np.ndarray], np.ndarray]
+"""The target (n,) at points (n, 3) of the normalised frame."""
+
+
+def check_sampling(settings: SampleSettings) -> None:
+    """Raise InputError for the first setting that cannot be used, with its name and range."""
+    for name in ("near_scale", "far_scale"):
+        value = getattr(settings, name)
+        if not 0 < value <= 2:
+            raise InputError(f"{_option(name)} must be above 0 and at most 2, the side of the box, got {value}.")
+    if settings.pool < 0:
+        raise InputError(f"{_option('pool')} must be 0 or a number of points, got {settings.pool}.")
+    if settings.target == "plane" and settings.sign == "unsigned":
+        raise InputError(
+            f"{_option('target')} plane has the sign of the normals: {_option('sign')} unsigned cannot be had with it."
+        )
+
+
+class SampleSource:
+    """Draws points around one shape.
+
+    Near and far points are points of the surface, uniform over its area (or of the cloud), moved along each axis by
+    Laplace or normal noise. What leaves the box [-1, 1]^3 comes in again on the other side, as with FINER's authors;
+    of far points that is a few in a hundred. Uniform points fill the box.
+
+    Distances far from the surface take most of the time. So the points of each kind come from blocks of 32,768, which
+    are made when they are first drawn from and kept: `pool` points make up to so many blocks. A block depends on
+    the shape's seed and its own number only, and the generator that is passed in chooses one for each kind, and points
+    of it with replacement: what comes out is a function of the two.
+
+    Everything that takes time is done at the first draw. Several threads may draw at once; they may make a block twice,
+    the same.
+
+    Args:
+        surface: mesh or cloud with outward normals, in the normalised frame, within the box.
+        settings: how to draw.
+        seed: the shape's own.
+    """
+
+    def __init__(self, surface: Mesh | Cloud, settings: SampleSettings, seed: int) -> None:
+        self.surface = surface
+        self._settings = settings
+        self._seed = seed
+        self._blocks: dict[tuple[Kind, int], tuple[np.ndarray, np.ndarray]] = {}
+        self._number = max(1, round(settings.pool / _BLOCK)) if settings.pool else 0
+
+    @property
+    def signed_by(self) -> str:
+        """A few words on what tells inside from outside."""
+        if self._settings.sign == "unsigned":
+            return "unsigned"
+        by_normals = isinstance(self.surface, Cloud) or self._settings.target == "plane"
+        return f"inside by {_SIGN_WORDS['normals' if by_normals else self._settings.sign]}"
+
+    @cached_property
+    def distance(self) -> Distance:
+        """What gives the target.
+
+        Raises:
+            InputError: the mesh is of a kind that the sign cannot be had for.
+        """
+        if self._settings.target == "plane":
+            if isinstance(self.surface, Mesh):
+                return PlaneDistance(*self._drawer.sample(_PLANE_POINTS, np.random.default_rng(self._seed)))
+            return PlaneDistance(self.surface.points, _normals(self.surface))
+        if isinstance(self.surface, Mesh):
+            return MeshDistance(self.surface, self._settings.sign)
+        return CloudDistance(self.surface.points, _normals(self.surface))
+
+    @cached_property
+    def _drawer(self) -> SurfaceSampler | CloudSampler:
+        return SurfaceSampler(self.surface) if isinstance(self.surface, Mesh) else CloudSampler(self.surface)
+
+    def sample(self, counts: SampleCounts, rng: np.random.Generator, *, fresh: bool = False) -> ShapeSamples:
+        """Points of each kind.
+
+        Args:
+            counts: how many of each.
+            rng: source of the random numbers; the same state gives the same points.
+            fresh: draw near, far and uniform points anew instead of from the pool: points that training has not seen.
+        """
+        on, normals = self._drawer.sample(counts.on, rng)
+        parts = [(on.astype(np.float32), np.zeros(counts.on, dtype=np.float32))]
+        for kind in _KINDS:
+            count = getattr(counts, kind)
+            if count and (fresh or self._number == 0):
+                parts.append(self._made(kind, count, rng))
+            elif count:
+                points, sdf = self._block(kind, int(rng.integers(self._number)))
+                rows = rng.integers(len(points), size=count)
+                parts.append((points[rows], sdf[rows]))
+        position = np.arange(counts.total)
+        all_normals = np.zeros((counts.total, 3), dtype=np.float32)
+        all_normals[: counts.on] = normals
+        return ShapeSamples(
+            points=np.concatenate([points for points, _ in parts]),
+            sdf=np.concatenate([sdf for _, sdf in parts]),
+            near=(position >= counts.on) & (position < counts.on + counts.near),
+            on=position < counts.on,
+            normals=all_normals,
+        )
+
+    def _block(self, kind: Kind, number: int) -> tuple[np.ndarray, np.ndarray]:
+        block = self._blocks.get((kind, number))
+        if block is None:
+            block = self._made(kind, _BLOCK, np.random.default_rng((self._seed, _KINDS.index(kind), number)))
+            self._blocks[kind, number] = block
+        return block
+
+    def _made(
+        self, kind: Kind, count: int, rng: np.random.Generator
+    ) -> tuple[Float32[np.ndarray, "count 3"], Float32[np.ndarray, " count"]]:
+        """New points of a kind and the target there."""
+        if kind == "uniform":
+            points = rng.uniform(-1.0, 1.0, (count, 3))
+        else:
+            scale = self._settings.near_scale if kind == "near" else self._settings.far_scale
+            draw = rng.laplace if self._settings.noise == "laplace" else rng.normal
+            points = self._drawer.sample(count, rng)[0] + draw(scale=scale, size=(count, 3))
+            points = np.mod(points + 1, 2) - 1
+        # What is measured is the point that is handed out, after rounding.
+        points = points.astype(np.float32)
+        distance = self.distance(points)
+        return points, np.abs(distance) if self._settings.sign == "unsigned" else distance
+
+
+class CloudSampler:
+    """Draws points of a cloud, with replacement, each as likely as any other."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._points, self._normals = cloud.points, _normals(cloud)
+
+    def sample(
+        self, count: int, rng: np.random.Generator
+    ) -> tuple[Float[np.ndarray, "count 3"], Float[np.ndarray, "count 3"]]:
+        """Points and their normals."""
+        rows = rng.integers(len(self._points), size=count)
+        return self._points[rows], self._normals[rows]
+
+
+def _normals(cloud: Cloud) -> Float[np.ndarray, "n 3"]:
+    if cloud.normals is None:
+        raise ValueError("The cloud has no normals; estimate them first.")
+    return cloud.normals
+
+
+def _option(name: str) -> str:
+    return OPTION + name.replace("_", "-")

@@ -1,0 +1,153 @@
+"""Normals of a cloud of points: estimated from its neighbourhoods, made to agree, and turned outward."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from inr_plugins.errors import InputError
+
+FEWEST_POINTS = 10
+_POINTS_AT_ONCE = 1 << 16
+# Directions in which the outermost points are looked at to tell outward from inward.
+_VIEWS = 64
+# A sparse matrix takes a weight of zero for no edge.
+_LEAST_WEIGHT = 1e-6
+
+
+def oriented_normals(points: Float[np.ndarray, "n 3"], neighbours: int = 12) -> Float[np.ndarray, "n 3"]:
+    """Outward unit normals of the surface that a cloud was taken from.
+
+    The direction is that of least variance among a point and its neighbours. Signs spread along the minimum spanning
+    tree of the graph of neighbours, on which edges between points whose normals agree are short (Hoppe et al. 1992).
+    Two normals agree as far as one is the mirror image of the other in the plane halfway between the points: on a
+    circle they all do, across a sharp edge, and on the two sides of a thin sheet, which bare products get wrong
+    (compared by Schertler et al. 2017). At last each connected part is turned so that its outermost points, in many
+    directions, look out. The wall of a cavity, which is a part of its own, so comes out the wrong way round.
+
+    Takes seconds for half a million points, and gives the same for the same points.
+
+    Args:
+        points: of a surface, spread so that a ball around a point with its neighbours holds one sheet of it.
+        neighbours: number of neighbours; more for a noisy cloud, fewer for thin parts.
+
+    Raises:
+        ValueError: fewer than 3 neighbours.
+        InputError: fewer than 10 points.
+    """
+    from scipy.spatial import cKDTree
+
+    if neighbours < 3:
+        raise ValueError(f"neighbours is {neighbours}; a plane needs at least 3.")
+    if len(points) < FEWEST_POINTS:
+        raise InputError(f"A cloud of {len(points)} points is no surface; give at least {FEWEST_POINTS} points.")
+    points = (points - points.mean(axis=0)).astype(np.float64)
+    near = cKDTree(points).query(points, k=min(neighbours + 1, len(points)), workers=-1)[1]
+    normals = _least_variance(points, near)
+    one, other = _spanning_tree(points, normals, near)
+    signs, part = _spread_signs(len(points), one, other, _agreement(points, normals, one, other))
+    normals *= signs[:, None]
+    return normals * _outward(points, normals, part)[part, None]
+
+
+def turned_outward(
+    points: Float[np.ndarray, "n 3"], normals: Float[np.ndarray, "n 3"]
+) -> tuple[Float[np.ndarray, "n 3"], bool]:
+    """The normals, all of them turned over if the outermost points' look inward, and whether they were."""
+    (sign,) = _outward(points, normals, np.zeros(len(points), dtype=np.int64))
+    return normals * sign, bool(sign < 0)
+
+
+def _least_variance(points: Float[np.ndarray, "n 3"], near: Int[np.ndarray, "n k"]) -> Float[np.ndarray, "n 3"]:
+    """Unit direction in which the neighbours of each point, itself among them, vary least."""
+    normals = np.empty_like(points)
+    for start in range(0, len(points), _POINTS_AT_ONCE):
+        around = points[near[start : start + _POINTS_AT_ONCE]]
+        around -= around.mean(axis=1, keepdims=True)
+        _, axes = np.linalg.eigh(np.einsum("nki,nkj->nij", around, around))
+        normals[start : start + _POINTS_AT_ONCE] = axes[:, :, 0]
+    return normals
+
+
+def _agreement(
+    points: Float[np.ndarray, "n 3"],
+    normals: Float[np.ndarray, "n 3"],
+    one: Int[np.ndarray, " e"],
+    other: Int[np.ndarray, " e"],
+) -> Float[np.ndarray, " e"]:
+    """Product of one normal and the mirror image of the other, for pairs of points: 1 where they agree, -1 opposed."""
+    between = points[other] - points[one]
+    length = np.linalg.norm(between, axis=1, keepdims=True)
+    between /= np.where(length > 0, length, 1.0)  # points in one place: the plain product
+    a, b = normals[one], normals[other]
+    along_a, along_b = np.einsum("ei,ei->e", a, between), np.einsum("ei,ei->e", b, between)
+    return np.einsum("ei,ei->e", a, b) - 2 * along_a * along_b
+
+
+def _spanning_tree(
+    points: Float[np.ndarray, "n 3"], normals: Float[np.ndarray, "n 3"], near: Int[np.ndarray, "n k"]
+) -> tuple[Int[np.ndarray, " e"], Int[np.ndarray, " e"]]:
+    """Pairs of neighbours that join all that can be joined, with the least doubt in all."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import minimum_spanning_tree
+
+    count = len(points)
+    here = np.arange(count)
+    rows, columns, weights = [], [], []
+    for there in near.T:
+        (apart,) = np.nonzero(there != here)
+        doubt = 1 - np.abs(_agreement(points, normals, apart, there[apart]))
+        rows.append(apart)
+        columns.append(there[apart])
+        weights.append(np.maximum(doubt, 0) + _LEAST_WEIGHT)
+    edges = (np.concatenate(rows), np.concatenate(columns))
+    graph = coo_matrix((np.concatenate(weights), edges), shape=(count, count))
+    tree = minimum_spanning_tree(graph.tocsr()).tocoo()
+    return tree.row, tree.col
+
+
+def _spread_signs(
+    count: int, one: Int[np.ndarray, " e"], other: Int[np.ndarray, " e"], agreement: Float[np.ndarray, " e"]
+) -> tuple[Float[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+    """The sign of each normal with which all pairs of a tree agree, and the number of each one's connected part.
+
+    Every normal stands in a graph twice, with both signs, and a pair links the two that agree with the two of its
+    neighbour: each part of the tree becomes two parts, which are its two orientations.
+    """
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    across = np.where(agreement < 0, count, 0)
+    rows = np.concatenate([one, one + count])
+    columns = np.concatenate([other + across, other + count - across])
+    graph = coo_matrix((np.ones(len(rows), dtype=bool), (rows, columns)), shape=(2 * count, 2 * count))
+    _, labels = connected_components(graph, directed=False)
+    plus, minus = labels[:count], labels[count:]
+    _, part = np.unique(np.minimum(plus, minus), return_inverse=True)
+    return np.where(plus < minus, 1.0, -1.0), part.reshape(-1)
+
+
+def _outward(
+    points: Float[np.ndarray, "n 3"], normals: Float[np.ndarray, "n 3"], part: Int[np.ndarray, " n"]
+) -> Float[np.ndarray, " parts"]:
+    """For each part 1 where the normals look outward, and -1 where they look inward.
+
+    The outermost point in some direction has an outward normal that does not look the other way.
+    """
+    order = np.argsort(part, kind="stable")
+    part, points, normals = part[order], points[order], normals[order]
+    first = np.flatnonzero(np.diff(part, prepend=-1))
+    votes = np.zeros(len(first))
+    for direction in _spread_directions(_VIEWS):
+        reach = points @ direction
+        (outermost,) = np.nonzero(reach == np.maximum.reduceat(reach, first)[part])
+        votes += np.bincount(part[outermost], weights=normals[outermost] @ direction, minlength=len(first))
+    return np.where(votes < 0, -1.0, 1.0)
+
+
+def _spread_directions(count: int) -> Float[np.ndarray, "count 3"]:
+    """Unit vectors spread evenly over the sphere, on a spiral."""
+    height = 1 - (2 * np.arange(count) + 1) / count
+    turn = np.pi * (3 - np.sqrt(5)) * np.arange(count)
+    width = np.sqrt(1 - height**2)
+    return np.stack([width * np.cos(turn), width * np.sin(turn), height], axis=1)

@@ -1,0 +1,214 @@
+"""Shapes from files: one or a folder, good and bad, in the normalised frame and back."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+from mesh_shapes import sphere
+
+from inr_plugins.data.shape_files import ShapeSettings, read_shapes
+from inr_plugins.data.shape_sampling import SampleCounts
+from inr_plugins.errors import InputError
+from inr_plugins.geometry.mesh import Mesh, select_faces, signed_volume
+from inr_plugins.geometry.mesh_io import write_mesh
+from inr_plugins.geometry.mesh_read import Cloud
+
+
+def box(sides=(2.0, 4.0, 1.0), centre=(10.0, -20.0, 5.0)) -> Mesh:
+    made = trimesh.creation.box(extents=sides)
+    return Mesh(np.array(made.vertices) + centre, np.array(made.faces))
+
+
+def write(path: Path, mesh: Mesh) -> Path:
+    write_mesh(mesh, path, sidecar={})
+    return path
+
+
+def write_cloud(path: Path, points, normals=None) -> Path:
+    np.save(path, points if normals is None else np.hstack([points, normals]))
+    return path
+
+
+def ball_cloud(count=600):
+    normals = np.random.default_rng(0).normal(size=(count, 3))
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    return 3 * normals + [7.0, 0, 0], normals
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Boxes of longest side 4, 2 and 1, and a file that is no mesh."""
+    for name, size in (("large", 1.0), ("middle", 0.5), ("small", 0.25)):
+        write(tmp_path / f"{name}.ply", box(sides=(2 * size, 4 * size, size)))
+    (tmp_path / "broken.ply").write_text("ply\nend_header\n")
+    (tmp_path / "notes.txt").write_text("not a shape")
+    return tmp_path
+
+
+def test_a_shape_fills_the_box_and_comes_back_in_its_own_units(tmp_path):
+    mesh = box()
+    (shape,) = read_shapes(write(tmp_path / "b.ply", mesh), ShapeSettings()).shapes
+    assert shape.name == "b"
+    assert shape.watertight
+    assert np.allclose(shape.surface.bounds, [[-0.45, -0.9, -0.225], [0.45, 0.9, 0.225]])
+    back = shape.to_normalised.inverse().points(shape.surface.vertices)
+    assert np.allclose(back[shape.surface.faces], mesh.vertices[mesh.faces])
+    assert shape.description == "b: 12 faces, watertight, inside by winding number"
+
+
+@pytest.mark.parametrize(
+    ("up", "axis"), [("x", [1, 0, 0]), ("y", [0, 1, 0]), ("z", [0, 0, 1]), ("-y", [0, -1, 0]), ("auto", [0, 0, 1])]
+)
+def test_the_chosen_axis_becomes_z(tmp_path, up, axis):
+    (shape,) = read_shapes(write(tmp_path / "b.ply", box()), ShapeSettings(up=up)).shapes
+    assert np.allclose(shape.to_normalised.directions(np.array([axis], dtype=float)), [[0, 0, 1]])
+    assert not shape.to_normalised.mirrors
+    assert signed_volume(shape.surface) > 0
+
+
+def test_glb_points_up_along_y(tmp_path):
+    (shape,) = read_shapes(write(tmp_path / "b.glb", box()), ShapeSettings()).shapes
+    assert np.allclose(np.ptp(shape.surface.bounds, axis=0).ravel(), [0.45, 0.9, 1.8])
+
+
+def test_a_folder_keeps_sizes_and_skips_and_names_what_is_broken(folder):
+    found = read_shapes(folder, ShapeSettings())
+    assert found.names == ("large", "middle", "small")
+    assert len(found.skipped) == 1
+    assert "broken.ply" in found.skipped[0]
+    sides = [np.ptp(shape.surface.vertices, axis=0).max() for shape in found.shapes]
+    assert sides == pytest.approx([1.8, 0.9, 0.45])
+    assert all(np.allclose(shape.surface.bounds.sum(axis=0), 0) for shape in found.shapes)
+    sides = [np.ptp(s.surface.vertices, axis=0).max() for s in read_shapes(folder, ShapeSettings(scale="each")).shapes]
+    assert sides == pytest.approx([1.8, 1.8, 1.8])
+
+
+def test_a_unit_gives_an_unseen_shape_the_size_of_its_category(folder):
+    category = read_shapes(folder, ShapeSettings(only="large,middle"))
+    unit = category.shapes[0].to_normalised.scale
+    (unseen,) = read_shapes(folder / "small.ply", ShapeSettings(unit=unit)).shapes
+    assert np.ptp(unseen.surface.vertices, axis=0).max() == pytest.approx(0.45)
+    with pytest.raises(InputError, match=r"large.ply has a longest side of 4, .*unit"):
+        read_shapes(folder / "large.ply", ShapeSettings(unit=1.0))
+
+
+def test_patterns_choose_files_by_name(folder):
+    assert read_shapes(folder, ShapeSettings(only="[ls]*")).names == ("large", "small")
+    assert read_shapes(folder, ShapeSettings(only="middle")).skipped == ()
+    with pytest.raises(InputError, match=r"No name of the 4 shapes .* 'x\*'; the first of them is broken"):
+        read_shapes(folder, ShapeSettings(only="x*"))
+
+
+def test_samples_of_a_shape_do_not_depend_on_what_else_the_folder_holds(folder):
+    counts, settings = SampleCounts(on=5, near=20), ShapeSettings(scale="each", pool=1)
+    among = read_shapes(folder, settings).shapes[1].source.sample(counts, np.random.default_rng(0))
+    alone = read_shapes(folder, replace(settings, only="middle")).shapes[0]
+    assert np.array_equal(among.points, alone.source.sample(counts, np.random.default_rng(0)).points)
+    other = read_shapes(folder, settings).shapes[2].source.sample(counts, np.random.default_rng(0))
+    assert not np.array_equal(among.points, other.points)
+
+
+def test_folders_are_looked_into_where_there_is_nothing_else(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name / "model.obj", box())
+    assert read_shapes(tmp_path, ShapeSettings()).names == ("a/model", "b/model")
+    write(tmp_path / "own.ply", box())
+    write(tmp_path / "own.stl", box())
+    assert read_shapes(tmp_path, ShapeSettings()).names == ("own.ply", "own.stl")
+
+
+def test_a_folder_without_shapes_says_what_it_holds(tmp_path):
+    with pytest.raises(InputError, match="but nothing"):
+        read_shapes(tmp_path, ShapeSettings())
+    (tmp_path / "a.png").touch()
+    (tmp_path / "b.png").touch()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"2 \.png, 1 folders without shapes"):
+        read_shapes(tmp_path, ShapeSettings())
+    (tmp_path / "c.ply").touch()
+    with pytest.raises(InputError, match=r"None of the 1 shapes .*c.ply is an empty file"):
+        read_shapes(tmp_path, ShapeSettings())
+
+
+def test_broken_meshes_are_mended_and_said_so(tmp_path):
+    ball = sphere(subdivisions=3)
+    open_ball = select_faces(ball, ball.vertices[ball.faces].mean(axis=1)[:, 2] < 0.9)
+    (shape,) = read_shapes(write(tmp_path / "open.ply", open_ball), ShapeSettings()).shapes
+    assert shape.watertight is False
+    assert "open edges" in shape.description
+    reverse = replace(ball, faces=ball.faces[:, ::-1])
+    (shape,) = read_shapes(write(tmp_path / "reverse.ply", reverse), ShapeSettings()).shapes
+    assert shape.watertight
+    assert "inside out" in shape.description
+    assert signed_volume(shape.surface) > 0
+    samples = shape.source.sample(SampleCounts(on=20, uniform=500), np.random.default_rng(0), fresh=True)
+    truth = np.linalg.norm(samples.points, axis=1) - 0.9
+    assert np.abs(samples.sdf - truth).max() < 0.01
+
+
+def test_clouds_get_outward_normals(tmp_path):
+    points, normals = ball_cloud()
+    for name, given in (("bare.npy", None), ("given.npy", normals), ("inward.npy", -normals)):
+        (shape,) = read_shapes(write_cloud(tmp_path / name, points, given), ShapeSettings()).shapes
+        assert isinstance(shape.surface, Cloud)
+        assert shape.watertight is None
+        assert (np.einsum("ij,ij->i", shape.surface.normals, normals) > 0.9).all()
+    assert "turned" in shape.description
+    assert shape.description.endswith("600 points, normals looked inward, turned, inside by normals")
+
+
+def test_a_mesh_can_be_made_a_cloud(tmp_path):
+    path = write(tmp_path / "b.ply", box())
+    (shape,) = read_shapes(path, ShapeSettings(cloud_points=500)).shapes
+    assert len(shape.surface.points) == 500
+    on_face = np.isclose(np.abs(shape.surface.points), [0.45, 0.9, 0.225], atol=1e-9)
+    assert (on_face.sum(axis=1) == 1).all()
+    assert np.allclose(shape.surface.normals, np.where(on_face, np.sign(shape.surface.points), 0))
+    (again,) = read_shapes(path, ShapeSettings(cloud_points=500)).shapes
+    assert np.array_equal(again.surface.points, shape.surface.points)
+    (estimated,) = read_shapes(path, ShapeSettings(cloud_points=500, cloud_normals="estimated")).shapes
+    cosine = np.einsum("ij,ij->i", estimated.surface.normals, shape.surface.normals)
+    assert (cosine > 0).mean() > 0.9
+    assert cosine.min() < 0.999
+    assert "normals estimated" in estimated.description
+
+
+@pytest.mark.parametrize(
+    ("points", "message"), [(np.eye(3), "3 different points"), (np.ones((50, 3)), "1 different points")]
+)
+def test_a_cloud_of_hardly_any_points_is_refused(tmp_path, points, message):
+    with pytest.raises(InputError, match=f"few.npy has {message}; a shape needs at least 10"):
+        read_shapes(write_cloud(tmp_path / "few.npy", points), ShapeSettings())
+
+
+def test_triangles_that_do_not_hang_together_are_refused_by_name(tmp_path):
+    rng = np.random.default_rng(0)
+    soup = Mesh(rng.random((21_000, 3)), np.arange(21_000).reshape(-1, 3))
+    path = write(tmp_path / "soup.ply", soup)
+    with pytest.raises(InputError, match=r"soup.ply has 21000 open edges .*dataparser.sign"):
+        read_shapes(path, ShapeSettings())
+    assert len(read_shapes(path, ShapeSettings(sign="unsigned")).shapes) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"extent": 0.0}, "dataparser.extent must be above 0"),
+        ({"extent": 2.5}, "at most 2.0"),
+        ({"unit": -1.0}, "dataparser.unit"),
+        ({"cloud_points": 5}, "dataparser.cloud-points must be at least 10"),
+        ({"normal_neighbours": 2}, "dataparser.normal-neighbours"),
+        ({"near_scale": -1.0}, "dataparser.near-scale"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_refused(tmp_path, change, message):
+    with pytest.raises(InputError, match=message):
+        read_shapes(tmp_path, ShapeSettings(**change))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere.ply does not exist"):
+        read_shapes(tmp_path / "nowhere.ply", ShapeSettings())
