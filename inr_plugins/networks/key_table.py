@@ -43,7 +43,14 @@ class KeyTable(nn.Module):
             sparse_grad: give the table a sparse gradient that holds only these rows, so that a step costs what it
                 touches, not what the table holds; a dense one is for optimizers that need it.
         """
-        return _GatherDistinct.apply(self.keys, rows, sparse_grad)
+        return gather_distinct(self.keys, rows, sparse_grad=sparse_grad)
+
+
+def gather_distinct(
+    table: Float[Tensor, "rows ..."], rows: Int[Tensor, " u"], *, sparse_grad: bool = True
+) -> Float[Tensor, "u ..."]:
+    """Distinct rows of a table, whose gradient may be sparse; see `KeyTable.forward`."""
+    return _GatherDistinct.apply(table, rows, sparse_grad)
 
 
 class _GatherDistinct(torch.autograd.Function):
