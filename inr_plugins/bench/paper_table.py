@@ -65,11 +65,11 @@ def difference(group: Group, preset: Preset, scene: str) -> str:
     record = next(iter(group.of(scene=scene)), None)
     if record is None:
         return ""
-    width, height = record["scene"]["resolution"]
+    size = tuple(record["scene"]["resolution"] or ())
     views = record["scene"]["train_views"]
     said = []
-    if preset.resolution is not None and (width, height) != preset.resolution:
-        said.append(f"{width}x{height} pixels and not {preset.resolution[0]}x{preset.resolution[1]}")
+    if preset.resolution is not None and size and size != preset.resolution:
+        said.append(f"{size[0]}x{size[1]} pixels and not {preset.resolution[0]}x{preset.resolution[1]}")
     if preset.train_views is not None and views != preset.train_views:
         said.append(f"{views} training views and not {preset.train_views}")
     return f"{scene} has {' and '.join(said)}" if said else ""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from inr_plugins.bench.clock import Unit
-from inr_plugins.bench.peers import check_methods, is_stock, known_methods, method_settings
+from inr_plugins.bench.peers import PEERS, check_methods, is_stock, known_methods, method_settings
 from inr_plugins.bench.presets import PRESETS, Entry, Preset, missing_methods
 from inr_plugins.bench.scenes import Scene
 from inr_plugins.errors import InputError
@@ -124,7 +124,9 @@ class Job:
         fixed += zip(self.settings[::2], self.settings[1::2], strict=True)
         given = {word.split("=")[0].replace("_", "-") for word in self.options if word.startswith("--")}
         kept = [word for pair in fixed if pair[0] not in given for word in pair]
-        return [self.method, *kept, *self.options, self.scene.parser, "--data", str(self.scene.folder)]
+        # Methods of shapes have their dataparser built in.
+        parser = [] if self.scene.parser == "shape-data" else [self.scene.parser]
+        return [self.method, *kept, *self.options, *parser, "--data", str(self.scene.folder)]
 
 
 @dataclass(frozen=True)
@@ -192,11 +194,12 @@ def make_plan(request: Request) -> list[Job]:
     preset = _preset(request.preset)
     _check_numbers(request)
     if not request.scenes:
-        raise InputError("No scene to train on: give --scenes one or more dataset folders; inr-scene makes one.")
+        raise InputError("No scene to train on: give --scenes some dataset folders, or meshes; inr-scene makes one.")
     entries = _entries(request, preset)
     strangers = sorted(set(request.options) - {entry.method for entry in entries})
     if strangers:
         raise InputError(f"--options names {strangers[0]}, which is not among the methods to run: correct its name.")
+    _check_kinds(request.scenes, entries)
     jobs = []
     for seed in range(request.seeds):
         for scene in request.scenes:
@@ -206,6 +209,14 @@ def make_plan(request: Request) -> list[Job]:
                 for options in request.options.get(entry.method or "", ((),))
             ]
     return jobs
+
+
+def _check_kinds(scenes: Sequence[Scene], entries: Sequence[Entry]) -> None:
+    """Refuse nerfstudio's own methods on shapes; whether one of ours learns from them, its training says."""
+    shapes = [scene.name for scene in scenes if scene.parser == "shape-data"]
+    of_images = [entry.method for entry in entries if entry.method in PEERS]
+    if shapes and of_images:
+        raise InputError(f"{of_images[0]} learns from images, and {shapes[0]} is a shape: leave one of them out.")
 
 
 def _preset(name: str | None) -> Preset | None:

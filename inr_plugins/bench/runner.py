@@ -225,7 +225,7 @@ def make_record(job: Job, command: Sequence[str], measured: dict[str, Any] | Non
         "definition": job.definition(),
         "scene": {
             "folder": str(scene.folder),
-            "resolution": list(scene.resolution),
+            "resolution": None if scene.resolution is None else list(scene.resolution),
             "train_views": scene.train_views,
             "test_views": scene.test_views,
         },

@@ -1,4 +1,4 @@
-"""Scenes of a benchmark: dataset folders, found and recognised without reading their images."""
+"""Scenes of a benchmark: dataset folders, mesh files and folders of them, recognised without reading what they hold."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from inr_plugins.errors import InputError
+from inr_plugins.geometry.mesh_read import CLOUD_SUFFIXES, MESH_SUFFIXES
 
-Parser = Literal["blender-data", "nerfstudio-data"]
+Parser = Literal["blender-data", "nerfstudio-data", "shape-data"]
+"""A dataparser of nerfstudio, or that of this package for surfaces, which methods of shapes have built in."""
 
 _BLENDER = ("transforms_train.json", "transforms_test.json")
 _NERFSTUDIO = "transforms.json"
+_SHAPES = frozenset(MESH_SUFFIXES + CLOUD_SUFFIXES)
+_OF_IMAGES: tuple[Parser, ...] = ("blender-data", "nerfstudio-data")
 
 
 @dataclass(frozen=True)
@@ -22,20 +26,21 @@ class Scene:
     """A dataset on the disk.
 
     Attributes:
-        name: name of its folder.
-        folder: where it is.
-        parser: nerfstudio's dataparser for it.
-        digest: of its poses and the names and sizes of its image files; the same wherever the folder is.
-        resolution: width and height of its first image, pixels.
-        train_views: training views; of nerfstudio-data, which splits them as it reads, all views.
-        test_views: test views; 0 for nerfstudio-data.
+        name: name of its folder, or of its file without the extension.
+        folder: where it is; of a single shape, the file.
+        parser: the dataparser for it.
+        digest: of its poses and the names and sizes of its image files, or of the names and contents of its shapes; the
+            same wherever it lies.
+        resolution: width and height of its first image, pixels; None for shapes, which are drawn as training says.
+        train_views: training views; of nerfstudio-data, which splits them as it reads, all views; 0 for shapes.
+        test_views: test views; 0 for nerfstudio-data and shapes.
     """
 
     name: str
     folder: Path
     parser: Parser
     digest: str
-    resolution: tuple[int, int]
+    resolution: tuple[int, int] | None
     train_views: int
     test_views: int
 
@@ -43,19 +48,21 @@ class Scene:
 def find_scenes(folders: Sequence[Path]) -> list[Scene]:
     """The datasets at `folders`; a folder that is none but holds some stands for those, in order of their names.
 
+    A mesh or a point cloud is a dataset, and so is a folder with some in it: they are learnt together.
+
     Raises:
         InputError: nothing there, no dataset, a dataset whose files are missing or broken, or two of one name.
     """
     found: list[Scene] = []
     for folder in folders:
-        if not folder.is_dir():
-            raise InputError(f"There is no scene folder {folder}: give --scenes the folder of a dataset.")
-        parts = [folder] if _parser(folder) else sorted(each for each in folder.iterdir() if each.is_dir())
-        scenes = [read_scene(part) for part in parts if _parser(part)]
+        if not folder.exists():
+            raise InputError(f"There is no scene folder {folder}: give --scenes the folder of a dataset, or a mesh.")
+        scenes = [read_scene(part) for part in _parts(folder)]
         if not scenes:
             raise InputError(
                 f"{folder} is no dataset: --scenes wants a folder with {_BLENDER[0]} and {_BLENDER[1]} (Blender) or "
-                f"{_NERFSTUDIO} (nerfstudio), or a folder of such folders; inr-scene makes one."
+                f"{_NERFSTUDIO} (nerfstudio), a mesh or a folder of meshes, or a folder of such folders; inr-scene "
+                "makes one."
             )
         found += scenes
     names = [scene.name for scene in found]
@@ -65,10 +72,31 @@ def find_scenes(folders: Sequence[Path]) -> list[Scene]:
     return found
 
 
-def _parser(folder: Path) -> Parser | None:
-    if (folder / _BLENDER[0]).is_file():
+def _parts(path: Path) -> list[Path]:
+    """What `path` stands for: itself if it is a dataset of images or a shape, else those in it, else its own shapes."""
+    own = _parser(path)
+    if path.is_file() or own in _OF_IMAGES:
+        return [path] if own else []
+    inside = sorted(each for each in path.iterdir() if each.is_dir())
+    of_images = [each for each in inside if _parser(each) in _OF_IMAGES]
+    if of_images or own is None:
+        return of_images or [each for each in inside if _parser(each)]
+    return [path]
+
+
+def _parser(path: Path) -> Parser | None:
+    """The dataparser for a folder or a file; None if it is no dataset."""
+    if (path / _BLENDER[0]).is_file():
         return "blender-data"
-    return "nerfstudio-data" if (folder / _NERFSTUDIO).is_file() else None
+    if (path / _NERFSTUDIO).is_file():
+        return "nerfstudio-data"
+    return "shape-data" if _shapes(path) else None
+
+
+def _shapes(path: Path) -> list[Path]:
+    """The meshes and point clouds that `path` is or, as a folder, holds."""
+    files = [path] if path.is_file() else sorted(each for each in path.iterdir() if each.is_file())
+    return [file for file in files if file.suffix.lower() in _SHAPES]
 
 
 def read_scene(folder: Path) -> Scene:
@@ -80,6 +108,8 @@ def read_scene(folder: Path) -> Scene:
     parser = _parser(folder)
     if parser is None:
         raise InputError(f"{folder} is no dataset: it has neither {_BLENDER[0]} nor {_NERFSTUDIO}.")
+    if parser == "shape-data":
+        return _read_shapes(folder)
     digest = hashlib.sha256(parser.encode())
     images: list[list[Path]] = []
     for name in _BLENDER if parser == "blender-data" else (_NERFSTUDIO,):
@@ -97,6 +127,27 @@ def read_scene(folder: Path) -> Scene:
         resolution=_size(images[0][0]),
         train_views=len(images[0]),
         test_views=len(images[1]) if parser == "blender-data" else 0,
+    )
+
+
+def _read_shapes(path: Path) -> Scene:
+    """Describe a mesh or a folder of them; that they can be read, training finds out."""
+    digest = hashlib.sha256(b"shape-data")
+    for file in _shapes(path):
+        try:
+            digest.update(file.name.encode())
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+        except OSError as error:
+            raise InputError(f"{file} cannot be read ({error}): mend it, or leave the scene out.") from error
+    whole = path.resolve()
+    return Scene(
+        name=whole.stem if whole.is_file() else whole.name,
+        folder=whole,
+        parser="shape-data",
+        digest=digest.hexdigest()[:16],
+        resolution=None,
+        train_views=0,
+        test_views=0,
     )
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.data.dataparsers.base_dataparser import DataParser
 from nerfstudio.models.base_model import Model
@@ -43,14 +43,18 @@ class HeldOutViews:
         cameras: in the frame that the model was trained in.
         files: its images, as many.
         masks: as many masks that cut the object out of images without alpha, or none.
+        draw: gives an image, with straight alpha, by its number, where there are no files; else None.
     """
 
     cameras: Cameras
     files: Sequence[Path]
     masks: Sequence[Path] = ()
+    draw: Callable[[int], UInt8[np.ndarray, "height width 4"]] | None = None
 
     def truth(self, index: int, *, stride: int = 1) -> Image:
         """One image, over white where it has alpha; of every `stride`-th row and column."""
+        if self.draw is not None:
+            return _strided(_composited(torch.from_numpy(self.draw(index)).float() / 255), stride)
         return _strided(over_white(self.files[index], self.masks[index] if self.masks else None), stride)
 
 
@@ -66,6 +70,9 @@ def held_out_views(datamanager: Any, *, masked: bool = False) -> HeldOutViews:
     outputs = parser.get_dataparser_outputs(split="test")
     if not outputs.image_filenames:
         raise InputError("The scene has no test views: a benchmark needs some; add a test split to the dataset.")
+    kind: Any = getattr(datamanager, "dataset_type", None)
+    if getattr(kind, "in_memory", False):
+        return HeldOutViews(outputs.cameras, outputs.image_filenames, draw=kind(outputs).get_numpy_image)
     return HeldOutViews(outputs.cameras, outputs.image_filenames, (outputs.mask_filenames or ()) if masked else ())
 
 
@@ -87,7 +94,12 @@ def over_white(file: Path, mask: Path | None = None) -> Image:
         with PillowImage.open(mask) as opened:
             inside = torch.from_numpy(np.asarray(opened.convert("L")) > 0)[..., None]
         return torch.where(inside, image, 1.0)
-    return image[..., :3] * image[..., 3:] + 1 - image[..., 3:] if has_alpha else image
+    return _composited(image) if has_alpha else image
+
+
+def _composited(image: Float[Tensor, "height width 4"]) -> Image:
+    """Straight alpha over white."""
+    return image[..., :3] * image[..., 3:] + 1 - image[..., 3:]
 
 
 def rendered_colour(outputs: dict[str, Any]) -> Image:

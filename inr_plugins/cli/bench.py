@@ -33,7 +33,7 @@ class Run:
     methods: tuple[str, ...] = ()
     """Methods of ns-train; with a preset, only these of it."""
     scenes: tuple[Path, ...] = ()
-    """Dataset folders, or folders of them."""
+    """Dataset folders, or folders of them; for methods of shapes, meshes or folders of them."""
     seconds: tuple[float, ...] = ()
     """Budgets in seconds of training, for instance 60 300 900: moments of one training."""
     steps: tuple[int, ...] = ()

@@ -43,7 +43,12 @@ def extract_mesh(run: Run, output: Path, options: EvalOptions) -> dict[str, Any]
     with redirect_stdout(io.StringIO()):
         return export(
             MeshOptions(
-                run=run.config_path, output=output, resolution=options.resolution, colour="none", device=options.device
+                run=run.config_path,
+                output=output,
+                resolution=options.resolution,
+                colour="none",
+                device=options.device,
+                shape=options.shape,
             ),
             load=lambda *_, **__: run,
         )
@@ -183,6 +188,7 @@ def _settings(options: EvalOptions) -> Settings:
         surface=SurfaceSettings(options.thresholds, options.samples, options.seed, options.iou),
         data=options.data,
         device=options.device,
+        shape=options.shape,
     )
 
 

@@ -39,9 +39,11 @@ class EvalOptions:
     ] = None
     """What truth and rendering are composited over."""
     truth: Annotated[str, _shown("FILE|auto|none", "auto")] = "auto"
-    """True mesh or point cloud, in the dataset's frame; auto: that of a scene made by inr-scene, if it is one."""
+    """True mesh or point cloud, in the dataset's frame; auto: a shape's own file, or that of a scene of inr-scene."""
     mesh: Annotated[Path | None, _shown("FILE", "the run's own, extracted as inr-mesh does")] = None
     """Judge this mesh or cloud instead; with --truth, no run is needed."""
+    shape: Annotated[str | None, _shown("NAME|NUMBER", "the only one; of several, the views of all")] = None
+    """Of a run of several shapes, measure this one, by its name or number."""
     resolution: int = 256
     """Samples along the longest side of the box, for the run's own mesh."""
     thresholds: Annotated[tuple[float, ...], _shown("T [T ...]", "0.5 %, 1 % and 2 % of the truth's diagonal")] = ()
@@ -72,14 +74,7 @@ def check_options(options: EvalOptions) -> None:
     Raises:
         InputError: naming the option.
     """
-    if not options.runs and options.mesh is None:
-        raise InputError("Give a run folder of ns-train, or a --mesh and its --truth.")
-    if options.mesh is not None and len(options.runs) > 1:
-        raise InputError(f"--mesh {options.mesh} is one mesh: give one run with it, or none.")
-    if not options.runs and options.truth in ("auto", "none"):
-        raise InputError("--mesh without a run needs --truth, the file to judge it by.")
-    if options.mesh is not None and options.truth == "none":
-        raise InputError("--mesh needs a truth to be judged by: leave out --truth none, or give a file.")
+    _check_subject(options)
     if options.every is not None and options.views is not None:
         raise InputError("Give --every or --views, not both.")
     least = {"every": 1, "views": 1, "resolution": 2, "samples": _FEWEST_SAMPLES, "seed": 0}
@@ -93,6 +88,20 @@ def check_options(options: EvalOptions) -> None:
     for option, file in (("--mesh", options.mesh), ("--truth", truth_file(options))):
         if file is not None and not file.is_file():
             raise InputError(f"{option} {file} is no file; give a mesh or a point cloud.")
+
+
+def _check_subject(options: EvalOptions) -> None:
+    """Refuse runs, meshes, truths and shapes that do not go together."""
+    if not options.runs and options.mesh is None:
+        raise InputError("Give a run folder of ns-train, or a --mesh and its --truth.")
+    if options.mesh is not None and len(options.runs) > 1:
+        raise InputError(f"--mesh {options.mesh} is one mesh: give one run with it, or none.")
+    if not options.runs and options.truth in ("auto", "none"):
+        raise InputError("--mesh without a run needs --truth, the file to judge it by.")
+    if options.mesh is not None and options.truth == "none":
+        raise InputError("--mesh needs a truth to be judged by: leave out --truth none, or give a file.")
+    if options.shape is not None and not options.runs:
+        raise InputError(f"--shape {options.shape} is of a run: give one with it, or leave it out.")
 
 
 def truth_file(options: EvalOptions) -> Path | None:

@@ -43,22 +43,22 @@ def export(options: MeshOptions, *, load: Callable[..., Run] | None = None) -> d
     from inr_plugins.cli.mesh_extraction import extract
     from inr_plugins.cli.mesh_output import write_outputs
     from inr_plugins.cli.mesh_report import describe, summarise
+    from inr_plugins.evaluation.shapes import find_shape, frame_of, show_shape
     from inr_plugins.geometry.frames import Similarity
     from inr_plugins.geometry.mesh import transform_mesh
 
     start = time.perf_counter()
     run = load(config, device=options.device, data=options.data)
     loaded = time.perf_counter()
-    outputs = run.dataparser_outputs
-    to_normalised = Similarity.from_dataparser(
-        outputs.dataparser_transform.detach().cpu().double().numpy(), float(outputs.dataparser_scale)
-    )
+    shape = find_shape(run, options.shape)
+    to_normalised = frame_of(run, shape)
+    show_shape(run, shape)
     with _progress() as bar:
-        found = extract(run, options, to_normalised=to_normalised, bar=bar)
+        found = extract(run, options, to_normalised=to_normalised, shape=shape, bar=bar)
         to_output = Similarity.identity() if options.frame == "normalised" else to_normalised.inverse()
         mesh = transform_mesh(found.mesh, to_output)
         seconds = {"load": loaded - start, "extract": time.perf_counter() - loaded}
-        sidecar = describe(found, mesh, run, options, to_normalised=to_normalised, seconds=seconds)
+        sidecar = describe(found, mesh, run, options, to_normalised=to_normalised, shape=shape, seconds=seconds)
         files = write_outputs(mesh, found, run, options, output, sidecar=sidecar, to_output=to_output, bar=bar)
     summarise(sidecar, files, seconds=time.perf_counter() - start)
     return sidecar

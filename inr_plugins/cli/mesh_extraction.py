@@ -24,6 +24,7 @@ from inr_plugins.cli.mesh_options import DEFAULT_RESOLUTION
 from inr_plugins.cli.mesh_region import COARSE, Region, lattice_points, model_box, plan_region, tight_box
 from inr_plugins.cli.mesh_views import seen_by_several, training_views
 from inr_plugins.errors import InputError
+from inr_plugins.evaluation.shapes import RunShape
 from inr_plugins.geometry.frames import Similarity
 from inr_plugins.geometry.isosurface import mesh_level_set
 from inr_plugins.geometry.lattice import Lattice, ScalarFunction, sample_lattice
@@ -79,20 +80,23 @@ class Extracted:
     colours: str | None = None
 
 
-def extract(run: Run, options: MeshOptions, *, to_normalised: Similarity, bar: Bar) -> Extracted:
+def extract(
+    run: Run, options: MeshOptions, *, to_normalised: Similarity, shape: RunShape | None = None, bar: Bar
+) -> Extracted:
     """The cleaned and coloured mesh of the run's field, in the normalised frame.
 
     Args:
         run: the loaded run.
         options: what to extract.
         to_normalised: map from the dataset's frame to the normalised one.
+        shape: which shape of a run of shapes it is; None: a run of images.
         bar: told how far it is.
 
     Raises:
         InputError: the field has no surface at the level, is not finite, or the options ask for the impossible.
     """
     device, chunk = torch.device(run.pipeline.device), chunk_points(options)
-    surface, views = find_surface(run.pipeline.model), training_views(run)
+    surface, views = find_surface(run.pipeline.model), training_views(run, shape)
     region, level, source = _find_region(run, surface, views, options, to_normalised=to_normalised, chunk=chunk)
     found = _isosurface(surface, region, options, to_normalised, level, source, device=device, bar=bar)
     mesh, cleaned = clean(found.mesh, options, views, floaters=surface.kind != "sdf", bar=bar)

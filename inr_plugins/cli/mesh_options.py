@@ -23,7 +23,7 @@ def _shown(metavar: str, default: str) -> Any:
 
 @dataclass(frozen=True)
 class MeshOptions:
-    """Extract the surface of a trained run as a coloured mesh, in the frame and units of the input data.
+    """Extract the surface of a trained run as a mesh, coloured where the field is, in the frame and units of the data.
 
     Takes runs of this package's methods and of nerfstudio's radiance fields (nerfacto, tensorf, vanilla-nerf, mipnerf).
     """
@@ -34,6 +34,8 @@ class MeshOptions:
     """The run, under the name that nerfstudio's commands use."""
     output: Annotated[Path | None, _shown("PATH", "mesh.ply in the run folder")] = None
     """Mesh file, .ply, .obj, .glb or .stl; a description goes beside it as <name>.json."""
+    shape: Annotated[str | None, _shown("NAME|NUMBER", "the first")] = None
+    """Of a run of several shapes, the one to extract, by its name or number."""
     resolution: Annotated[int | None, _shown("SAMPLES", "256")] = None
     """Samples along the longest side of the box; cost grows with their square."""
     voxel_size: Annotated[float | None, _shown("FLOAT", "by --resolution")] = None

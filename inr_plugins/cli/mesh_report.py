@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from inr_plugins.evaluation.shapes import RunShape
 from inr_plugins.geometry.frames import Similarity
 from inr_plugins.geometry.mesh import Mesh, is_watertight, signed_volume, surface_area
 
@@ -27,17 +28,23 @@ def describe(
     options: MeshOptions,
     *,
     to_normalised: Similarity,
+    shape: RunShape | None = None,
     seconds: dict[str, float],
 ) -> dict[str, Any]:
     """The sidecar: everything needed to place the mesh, judge it and make it again."""
     low, high = mesh.bounds
+    units = "units of the input camera poses" if shape is None else f"units of {shape.file.name}"
     return {
         "made_by": f"inr-mesh {version('inr-plugins')}",
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "run": str(run.config_path),
         "step": int(run.step),
         "frame": options.frame,
-        "units": "units of the input camera poses" if options.frame == "dataset" else "normalised units",
+        "units": units if options.frame == "dataset" else "normalised units",
+        "shape": None if shape is None else shape.name,
+        "shape_number": None if shape is None else shape.number,
+        "shapes": None if shape is None else shape.count,
+        "shape_file": None if shape is None else str(shape.file),
         "orientation": "faces and normals look outward; corners run anticlockwise seen from outside",
         "normalised_from_dataset": to_normalised.matrix.tolist(),
         "field": found.surface.kind,
@@ -80,6 +87,7 @@ def summarise(sidecar: dict[str, Any], files: dict[str, Path], *, seconds: float
     box = " to ".join(" ".join(f"{x:.4g}" for x in corner) for corner in sidecar["box_in_dataset"])
     step = max(sidecar["lattice_spacing"])
     lines = {
+        "shape": _which(sidecar),
         "mesh": f"{sidecar['vertices']:,} vertices, {sidecar['faces']:,} faces, "
         f"{'watertight' if sidecar['watertight'] else 'not watertight'}"
         f"{'' if sidecar['colours'] else ', without colours'}",
@@ -96,6 +104,13 @@ def summarise(sidecar: dict[str, Any], files: dict[str, Path], *, seconds: float
     for name, text in lines.items():
         if text:
             print(f"{name:>9}  {text}")
+
+
+def _which(sidecar: dict[str, Any]) -> str:
+    """Which of several shapes it is, in words; empty where there is no choice."""
+    if (sidecar["shapes"] or 0) < 2:
+        return ""
+    return f"{sidecar['shape']}, number {sidecar['shape_number']} of {sidecar['shapes']} (--shape chooses)"
 
 
 def dropped(cleaned: dict[str, Any]) -> str:

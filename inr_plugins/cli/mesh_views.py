@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from inr_plugins.errors import InputError
+from inr_plugins.evaluation.shapes import RunShape
 from inr_plugins.geometry.pinhole import PinholeViews
 
 # Points that fewer training views than this look at are nobody's surface: their depth was never seen.
@@ -15,8 +16,10 @@ _FEWEST_VIEWS = 2
 _NUMBERS, _SIZES = ("fx", "fy", "cx", "cy"), ("width", "height")
 
 
-def training_views(run: Any) -> PinholeViews | None:
+def training_views(run: Any, shape: RunShape | None = None) -> PinholeViews | None:
     """The run's training cameras in the normalised frame; None where there are none or one is no pinhole.
+
+    Of a run of several shapes only those that look at `shape`.
 
     Lens distortion is left out, which moves what a camera sees by a few pixels at the border of its image.
     """
@@ -25,6 +28,8 @@ def training_views(run: Any) -> PinholeViews | None:
     cameras = getattr(run.dataparser_outputs, "cameras", None)
     if cameras is None or len(cameras) == 0 or (cameras.camera_type != CameraType.PERSPECTIVE.value).any():
         return None
+    if shape is not None and "shape" in (cameras.metadata or {}):
+        cameras = cameras[cameras.metadata["shape"].reshape(-1) == shape.number]
     numbers = {name: getattr(cameras, name).detach().cpu().double().numpy().reshape(-1) for name in _NUMBERS}
     sizes = {name: getattr(cameras, name).detach().cpu().numpy().reshape(-1).astype(np.int64) for name in _SIZES}
     return PinholeViews(cameras.camera_to_worlds.detach().cpu().double().numpy(), **numbers, **sizes)

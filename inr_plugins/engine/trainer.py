@@ -68,7 +68,10 @@ class InrTrainerConfig(TrainerConfig):
         path = data_path(self.pipeline)
         if self.experiment_name is None and path is not None:
             path = Path(path).resolve()
-            self.experiment_name = (path.parent if path.is_file() else path).name
+            if path.is_file():
+                # A dataset's description says what the folder is; a shape's file is the data itself.
+                path = path.parent if path.suffix == ".json" else path.with_suffix("")
+            self.experiment_name = path.name
         super().set_experiment_name()
 
     def set_timestamp(self) -> None:

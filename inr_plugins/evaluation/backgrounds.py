@@ -12,10 +12,10 @@ from jaxtyping import Float
 from nerfstudio.data.datasets.base_dataset import InputDataset
 from nerfstudio.model_components.renderers import background_color_override_context
 from nerfstudio.utils.colors import COLORS_DICT
-from PIL import Image
 from torch import Tensor
 
 from inr_plugins.errors import InputError
+from inr_plugins.evaluation.stored_images import has_alpha, is_in_memory
 
 BackgroundName = Literal["white", "black", "model"]
 Source = Literal["alpha", "mask", "composited", "opaque"]
@@ -62,6 +62,9 @@ def true_view(dataset: InputDataset, index: int, *, wanted: BackgroundName | Non
         raise
     except (OSError, SyntaxError, ValueError, AssertionError) as error:
         raise InputError(f"Image {path} or its mask cannot be read ({error}): replace the file.") from error
+    if is_in_memory(dataset):
+        # Drawn with alpha; it is only for nerfstudio's commands that the dataset composites it.
+        image = torch.from_numpy(dataset.get_numpy_image(index)).float() / 255
     if image.shape[-1] == 4:
         under, told = _behind_alpha(wanted, model)
         alpha = image[..., 3:]
@@ -72,7 +75,7 @@ def true_view(dataset: InputDataset, index: int, *, wanted: BackgroundName | Non
         return TrueView(torch.where(inside, image, under), "mask", under, told)
     told = None if wanted in (None, "model") else COLORS_DICT[wanted]
     laid_under = dataset._dataparser_outputs.alpha_color
-    if laid_under is None or not _has_alpha(path):
+    if laid_under is None or not has_alpha(dataset, index):
         return TrueView(image, "opaque", None, told)
     under = laid_under.float().cpu()
     if told is not None and not torch.equal(told, under):
@@ -102,11 +105,6 @@ def colour_name(colour: Float[Tensor, " 3"] | None) -> str | list[float] | None:
         return None
     named = [name for name, known in COLORS_DICT.items() if torch.equal(known, colour.cpu().float())]
     return named[0] if named else [float(value) for value in colour]
-
-
-def _has_alpha(path: Any) -> bool:
-    with Image.open(path) as image:
-        return "A" in image.getbands()
 
 
 @contextmanager

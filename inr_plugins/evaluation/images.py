@@ -18,6 +18,7 @@ from inr_plugins.engine.evaluation import spread_indices
 from inr_plugins.errors import InputError
 from inr_plugins.evaluation.backgrounds import BackgroundName, colour_name, over_background, true_view
 from inr_plugins.evaluation.silhouettes import silhouette_iou, silhouette_source, true_silhouette
+from inr_plugins.evaluation.stored_images import is_in_memory
 from inr_plugins.metrics.image import image_metrics
 
 IMAGE_DEFINITIONS = {
@@ -81,7 +82,7 @@ def check_views(dataset: InputDataset, indices: Sequence[int], *, silhouettes: b
     """
     for index in indices:
         path = dataset.image_filenames[index]
-        if not path.is_file():
+        if not is_in_memory(dataset) and not path.is_file():
             raise InputError(f"Image {path} is missing: put it back, or take its frame out of the dataset.")
         try:
             source = silhouette_source(dataset, index) if silhouettes else "alpha"

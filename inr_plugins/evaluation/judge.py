@@ -18,6 +18,7 @@ from inr_plugins.errors import InputError
 from inr_plugins.evaluation.backgrounds import BackgroundName, true_view
 from inr_plugins.evaluation.images import check_views, choose_views, measure_views, summarise_views
 from inr_plugins.evaluation.runs import Split, data_folder, find_truth, open_run, split_dataset
+from inr_plugins.evaluation.shapes import RunShape, find_shape, views_of
 from inr_plugins.evaluation.surfaces import SurfaceSettings, compare_surfaces, read_named
 from inr_plugins.geometry.mesh import Mesh
 from inr_plugins.geometry.mesh_read import Cloud
@@ -31,6 +32,7 @@ Extract = Callable[[Any, Path], dict[str, Any]]
 # What is worth keeping of the description of an extracted mesh: nothing that says where it lay.
 _KEPT = (
     "made_by",
+    "shape",
     "field",
     "level",
     "level_source",
@@ -54,11 +56,13 @@ class Settings:
         views: this many views, spread evenly; every and views None: all.
         background: see backgrounds.true_view.
         silhouettes: compare silhouettes too.
-        truth: the true surface's file; "auto": that of a made scene, where there is one; None: no surface is judged.
+        truth: the true surface's file; "auto": that of a made scene, or the file that a shape was learnt from, where
+            there is one; None: no surface is judged.
         mesh: judge this surface, not the run's own.
         surface: how surfaces are compared.
         data: where the dataset is now.
         device: where models go; None: CUDA when there is one.
+        shape: name or number of the shape to measure; None: the views of all, and the surface of a run's only one.
     """
 
     split: Split = "test"
@@ -71,6 +75,7 @@ class Settings:
     surface: SurfaceSettings = field(default_factory=SurfaceSettings)
     data: Path | None = None
     device: str | None = None
+    shape: str | None = None
 
 
 OnView = Callable[[int, int, str, Float[Tensor, "height width 3"], Float[Tensor, "height width 3"]], None]
@@ -90,6 +95,7 @@ def judge_mesh(settings: Settings) -> dict[str, Any]:
     found = compare_surfaces(pred, truth, settings.surface)
     return {
         "method": None,
+        "shape": None,
         "step": None,
         "device": None,
         "images": None,
@@ -120,8 +126,10 @@ def judge_run(
     log = _Log()
     with log.timed("open"):
         run = open_run(config_path, device=settings.device, data=settings.data, load=load)
+    shape, undecided = _meant_shape(run, settings)
     dataset = split_dataset(run, settings.split)
-    indices = [] if dataset is None else choose_views(len(dataset), every=settings.every, views=settings.views)
+    seen = [] if dataset is None else views_of(dataset, shape)
+    indices = [seen[place] for place in choose_views(len(seen), every=settings.every, views=settings.views)]
     if dataset is None:
         log.missing["images"] = "the method has no images"
         if settings.silhouettes:
@@ -130,18 +138,43 @@ def judge_run(
         check_views(dataset, indices, silhouettes=settings.silhouettes)
         # Made only to be refused, if need be, before the surface takes its time.
         true_view(dataset, indices[0], wanted=settings.background, model=run.pipeline.model)
-    surface = _surface(run, settings, extract=extract, log=log)
-    images = None if dataset is None else _images(run, dataset, indices, settings, on_view=on_view, log=log)
+    surface = None
+    if undecided:
+        log.missing["surface"] = "the run holds several shapes, and --shape names none of them"
+        log.notes.append("The surface was not measured: name with --shape the shape to measure.")
+    else:
+        surface = _surface(run, settings, shape, extract=extract, log=log)
+    images = None
+    if dataset is not None:
+        images = _images(run, dataset, indices, settings, count=len(seen), on_view=on_view, log=log)
     if images is None and surface is None:
         raise InputError(f"There is nothing to measure in {config_path.parent}: give a --truth for its surface.")
     return {
         "method": getattr(run.config, "method_name", None),
+        "shape": None if shape is None else shape.name,
         "step": int(run.step),
         "device": str(run.pipeline.device),
         "images": images,
         "surface": surface,
         **asdict(log),
     }
+
+
+def _meant_shape(run: Run, settings: Settings) -> tuple[RunShape | None, bool]:
+    """The shape to measure, None for all or none; and whether the run holds several of which none is named.
+
+    Raises:
+        InputError: as `shapes.find_shape`; also a truth or a mesh is given for one of several, and not which.
+    """
+    shape = find_shape(run, settings.shape)
+    if shape is None or shape.count == 1 or settings.shape is not None:
+        return shape, False
+    if settings.mesh is not None or settings.truth not in ("auto", None):
+        raise InputError(
+            f"The run {run.config_path.parent} holds {shape.count} shapes: name with --shape the one that --truth or "
+            "--mesh is of."
+        )
+    return None, settings.truth is not None
 
 
 @dataclass
@@ -167,9 +200,16 @@ class _Log:
 
 
 def _images(
-    run: Run, dataset: InputDataset, indices: Sequence[int], settings: Settings, *, on_view: OnView, log: _Log
+    run: Run,
+    dataset: InputDataset,
+    indices: Sequence[int],
+    settings: Settings,
+    *,
+    count: int,
+    on_view: OnView,
+    log: _Log,
 ) -> dict[str, Any]:
-    """The images part of a run's entry."""
+    """The images part of a run's entry; `count` views could have been chosen."""
     names = [f"{settings.split}_{index:04d}" for index in indices]
     with log.timed("images"):
         scores = measure_views(
@@ -184,19 +224,21 @@ def _images(
         )
     if scores[0].lpips is None:
         log.missing["lpips"] = "its weights could not be had, or the images are too small for it"
-    return summarise_views(scores, split=settings.split, count=len(dataset))
+    return summarise_views(scores, split=settings.split, count=count)
 
 
-def _surface(run: Run, settings: Settings, *, extract: Extract, log: _Log) -> dict[str, Any] | None:
+def _surface(
+    run: Run, settings: Settings, shape: RunShape | None, *, extract: Extract, log: _Log
+) -> dict[str, Any] | None:
     """The surface part of a run's entry; None, with the reason in `log`, where there is nothing to judge it by."""
-    truth_file = find_truth(data_folder(run)) if settings.truth == "auto" else settings.truth
+    truth_file = _truth_file(run, settings, shape)
     if truth_file is None:
         if settings.mesh is not None:
             raise InputError(f"The dataset of {run.config_path.parent} has no true surface: give --truth for --mesh.")
         no_scene = "the dataset was not made by inr-scene, so its true surface is not known; --truth names it"
         log.missing["surface"] = "not asked for" if settings.truth is None else no_scene
         return None
-    truth = read_named(Path(truth_file), option="--truth")
+    truth = read_named(truth_file, option="--truth")
     try:
         pred, extraction = _prediction(run, settings, extract=extract, log=log)
         with log.timed("surface"):
@@ -208,8 +250,15 @@ def _surface(run: Run, settings: Settings, *, extract: Extract, log: _Log) -> di
             log.notes.append(f"The surface was not measured: {error}")
             return None
         raise
-    files = {"truth_file": Path(truth_file), "prediction_file": settings.mesh}
+    files = {"truth_file": truth_file, "prediction_file": settings.mesh}
     return {**found, **files, "extraction": extraction}
+
+
+def _truth_file(run: Run, settings: Settings, shape: RunShape | None) -> Path | None:
+    """The file to judge the surface by, or None."""
+    if settings.truth != "auto":
+        return None if settings.truth is None else Path(settings.truth)
+    return find_truth(data_folder(run)) if shape is None else shape.file
 
 
 def _prediction(

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from nerfstudio.data.datasets.base_dataset import InputDataset
-from PIL import Image
 from torch import Tensor
+
+from inr_plugins.evaluation.stored_images import has_alpha
 
 SILHOUETTE_DEFINITION = (
     "pixels of both / pixels of either, of rendered accumulation > 0.5 and the dataset's mask where it is not 0 "
@@ -24,8 +25,7 @@ def silhouette_source(dataset: InputDataset, index: int) -> Source | None:
     """Where the true silhouette of view `index` comes from: its mask, else its image's alpha, else None."""
     if dataset._dataparser_outputs.mask_filenames:
         return "mask"
-    with Image.open(dataset.image_filenames[index]) as image:
-        return "alpha" if "A" in image.getbands() else None
+    return "alpha" if has_alpha(dataset, index) else None
 
 
 def true_silhouette(dataset: InputDataset, index: int, source: Source) -> Bool[np.ndarray, "height width"]:

@@ -117,7 +117,8 @@ def _cell(row: Row, place: int, *, is_best: bool) -> str:
 
 def captions(record: Mapping[str, Any]) -> list[str]:
     """What a reader has to know about the numbers: views, means, backgrounds, thresholds and floors."""
-    lines = []
+    shapes = sorted({run["shape"] for run in record["runs"] if run.get("shape")})
+    lines = [f"Shape: {', '.join(shapes)}."] if shapes else []
     images = [run["images"] for run in record["runs"] if run["images"] is not None]
     if images:
         counts = sorted({(image["views_measured"], image["views_of_the_split"]) for image in images})

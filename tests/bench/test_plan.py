@@ -178,3 +178,18 @@ def test_options_are_split_as_a_shell_does():
 def test_options_that_cannot_be_read_are_one_sentence(given, words):
     with pytest.raises(InputError, match=words):
         parse_options(given)
+
+
+def test_shapes_are_given_as_data_without_a_dataparsers_name():
+    shape = dataclasses.replace(scene("bunny"), parser="shape-data", resolution=None)
+    (each,) = make_plan(request(methods=("diner",), scenes=(shape,), seeds=1))
+    arguments = each.ns_train_arguments(Path("run"))
+    assert arguments[-2:] == ["--data", "/nowhere/bunny"]
+    assert "shape-data" not in arguments
+    assert each.definition()["scene"]["parser"] == "shape-data"
+
+
+def test_methods_of_images_are_not_tried_on_shapes():
+    shape = dataclasses.replace(scene("bunny"), parser="shape-data", resolution=None)
+    with pytest.raises(InputError, match="nerfacto learns from images, and bunny is a shape"):
+        make_plan(request(methods=("diner", "nerfacto"), scenes=(scene("a"), shape)))

@@ -69,3 +69,55 @@ def test_two_scenes_of_one_name_are_refused(tmp_path):
     folders = [write_blender(tmp_path / each / "ball") for each in ("x", "y")]
     with pytest.raises(InputError, match="Two scenes are called ball"):
         find_scenes(folders)
+
+
+def test_a_mesh_is_a_scene_and_so_is_a_folder_of_them(tmp_path):
+    (tmp_path / "people").mkdir()
+    for name in ("b.obj", "a.PLY", "notes.txt"):
+        (tmp_path / "people" / name).write_text(name)
+    folder, file = find_scenes([tmp_path / "people", tmp_path / "people" / "b.obj"])
+    assert (folder.name, folder.parser, folder.folder) == ("people", "shape-data", tmp_path / "people")
+    assert (file.name, file.parser, file.folder) == ("b", "shape-data", tmp_path / "people" / "b.obj")
+    assert (file.resolution, file.train_views, file.test_views) == (None, 0, 0)
+
+
+def test_a_moved_shape_is_the_same_and_a_changed_or_renamed_one_is_not(tmp_path):
+    (tmp_path / "people").mkdir()
+    mesh = tmp_path / "people" / "a.ply"
+    mesh.write_text("a mesh")
+    (tmp_path / "people" / "notes.txt").write_text("words")
+    before = read_scene(tmp_path / "people").digest, read_scene(mesh).digest
+    (tmp_path / "people" / "notes.txt").write_text("other words")
+    moved = Path(shutil.move(tmp_path / "people", tmp_path / "elsewhere"))
+    assert (read_scene(moved).digest, read_scene(moved / "a.ply").digest) == before
+    (moved / "a.ply").write_text("A mesh")
+    changed = read_scene(moved).digest
+    assert changed != before[0]
+    (moved / "a.ply").rename(moved / "b.ply")
+    assert read_scene(moved).digest not in (changed, before[0])
+
+
+def test_a_mesh_beside_datasets_of_images_does_not_hide_them(tmp_path):
+    for name in ("b", "a"):
+        write_blender(tmp_path / "all" / name)
+        # As inr-scene leaves it.
+        (tmp_path / "all" / name / "mesh.ply").write_text("the truth")
+    (tmp_path / "all" / "stray.ply").write_text("a mesh")
+    assert [(scene.name, scene.parser) for scene in find_scenes([tmp_path / "all"])] == [
+        ("a", "blender-data"),
+        ("b", "blender-data"),
+    ]
+
+
+def test_folders_of_shapes_in_a_folder_are_a_scene_each(tmp_path):
+    for name in ("cups", "chairs", "empty"):
+        (tmp_path / "all" / name).mkdir(parents=True)
+    for name in ("cups/a.ply", "cups/b.ply", "chairs/c.obj"):
+        (tmp_path / "all" / name).write_text(name)
+    assert [scene.name for scene in find_scenes([tmp_path / "all"])] == ["chairs", "cups"]
+
+
+def test_a_file_that_is_no_shape_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("words")
+    with pytest.raises(InputError, match="is no dataset"):
+        find_scenes([tmp_path / "notes.txt"])

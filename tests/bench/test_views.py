@@ -1,11 +1,14 @@
 """Held-out views: read over white, rendered without touching training, scored by closed forms."""
 
 import math
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.data.dataparsers.base_dataparser import DataParser, DataparserOutputs
 from nerfstudio.models.base_model import Model
 from PIL import Image
 
@@ -140,3 +143,41 @@ def test_a_stride_renders_the_same_pixels_of_picture_and_truth(tmp_path):
 def test_a_datamanager_without_a_dataparser_is_refused():
     with pytest.raises(InputError, match="no dataparser"):
         held_out_views(object())
+
+
+class DrawnDataset:
+    """A dataset whose images are on no disk: opaque red in the left half, nothing in the right."""
+
+    in_memory = True
+
+    def __init__(self, outputs):
+        self.count = len(outputs.image_filenames)
+
+    def get_numpy_image(self, index):
+        assert 0 <= index < self.count
+        pixels = np.zeros((4, 6, 4), np.uint8)
+        pixels[:, :3] = (255, 51, 0, 255)
+        pixels[0, 0, 1] = index
+        return pixels
+
+
+class DrawingParser(DataParser):
+    def __init__(self):
+        poses = torch.eye(4)[:3].repeat(2, 1, 1)
+        cameras = Cameras(poses, fx=3.0, fy=3.0, cx=3.0, cy=2.0, width=6, height=4)
+        self.outputs = DataparserOutputs([Path("a/0.png"), Path("a/1.png")], cameras)
+
+    def get_dataparser_outputs(self, split="train", **kwargs):
+        assert split == "test"
+        return self.outputs
+
+
+def test_pictures_that_are_drawn_are_laid_over_white_without_a_file():
+    views = held_out_views(SimpleNamespace(dataparser=DrawingParser(), dataset_type=DrawnDataset))
+    assert len(views.files) == 2
+    truth = views.truth(1)
+    assert truth.shape == (4, 6, 3)
+    assert truth[2, 0].tolist() == [pytest.approx(each) for each in (1.0, 0.2, 0.0)]
+    assert truth[0, 0, 1] == pytest.approx(1 / 255, abs=1e-6)
+    assert bool((truth[:, 3:] == 1).all())
+    assert views.truth(0, stride=2).shape == (2, 3, 3)
