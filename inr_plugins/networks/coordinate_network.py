@@ -283,6 +283,7 @@ class CoordinateNetwork(nn.Module):
             # Positions do not survive eight bits of mantissa: a first layer that sees them computes in their precision.
             exact = i == 0 and self.encoding.keeps_position and h.dtype == layer.weight.dtype
             with torch.autocast(h.device.type, enabled=False) if exact else nullcontext():
+                assert isinstance(norm, Normalization)
                 h = norm.activated(layer(h), self.activation)
         out = self.layers[-1](h)
         return out.real if out.is_complex() else out
