@@ -1,0 +1,132 @@
+"""finer-sdf and cn-occupancy through their own trainer and datamanager, and what can be done with their runs."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from inr_plugins.method_configs.shapes import cn_occupancy, finer_sdf
+from short_runs import assert_same_state, train
+
+from inr_plugins.cli import mesh
+from inr_plugins.engine.run import load_run
+from inr_plugins.errors import InputError
+
+CENTRE, RADIUS = np.array([120.0, -40.0, 7.0]), 50.0
+"""Of the ball, in millimetres, say."""
+
+
+@pytest.fixture(scope="module")
+def ball(tmp_path_factory):
+    """A mesh file of a ball off the origin."""
+    path = tmp_path_factory.mktemp("a shape") / "ball.ply"
+    shape = trimesh.creation.icosphere(4, RADIUS)
+    shape.apply_translation(CENTRE)
+    shape.export(path)
+    return path
+
+
+def small_config(preset, data, output, lr):
+    config = copy.deepcopy(preset.config)
+    manager, model = config.pipeline.datamanager, config.pipeline.model
+    manager.data, manager.points_per_batch = data, 600
+    manager.dataparser.pool, manager.dataparser.image_size = 3000, 24
+    model.width, model.hidden_layers = 32, 2
+    if preset is finer_sdf:
+        model.omega = 10.0
+    else:
+        model.octaves = 4
+    for group in config.optimizers.values():
+        group["optimizer"].lr = lr
+    config.output_dir = output
+    return config
+
+
+@pytest.mark.parametrize(("preset", "total"), [(finer_sdf, 9), (cn_occupancy, 6)])
+def test_stopping_and_going_on_gives_the_same_bits(preset, total, ball, tmp_path):
+    stop = 4
+
+    def config(name):
+        each = small_config(preset, ball, tmp_path / name, 1e-3)
+        for group in each.optimizers.values():
+            # As of a run that was interrupted: the length of the whole.
+            group["scheduler"].max_steps = total
+        return each
+
+    straight = train(config("straight"), total)
+    first = train(config("first"), stop)
+    second = train(config("second"), total - stop, load_dir=first.checkpoint_dir)
+    assert second._trained_step == total - 1
+    assert_same_state(straight.checkpoint_dir, second.checkpoint_dir)
+
+
+@pytest.fixture(scope="module")
+def distance_run(ball, tmp_path_factory):
+    return train(small_config(finer_sdf, ball, tmp_path_factory.mktemp("distance"), 4e-3), 120)
+
+
+@pytest.fixture(scope="module")
+def occupancy_run(ball, tmp_path_factory):
+    return train(small_config(cn_occupancy, ball, tmp_path_factory.mktemp("occupancy"), 1e-2), 60)
+
+
+@pytest.mark.parametrize(("name", "worst"), [("distance_run", 0.03), ("occupancy_run", 0.15)])
+def test_a_run_is_evaluated_on_pictures_that_nobody_drew(name, worst, request):
+    opened = load_run(request.getfixturevalue(name).base_dir, device="cpu", test_mode="test")
+    model = opened.pipeline.model
+    camera, batch = next(iter(opened.pipeline.datamanager.fixed_indices_eval_dataloader))
+    outputs = model.get_outputs_for_camera(camera)
+    assert outputs["normals"].shape == (24, 24, 3)
+    metrics, images = model.get_image_metrics_and_images(outputs, batch)
+    assert metrics["psnr"] > 12
+    assert images["img"].shape == (24, 48, 3)
+    truth = (batch["image"] < 0.999).any(-1, keepdim=True)
+    assert ((outputs["accumulation"] > 0.5) != truth).float().mean() < worst
+
+
+def test_held_out_points_have_losses_and_metrics(distance_run):
+    pipeline = distance_run.pipeline
+    outputs, losses, metrics = pipeline.get_eval_loss_dict(0)
+    assert set(outputs) == {"value"}
+    assert set(losses) == {"sdf_loss"}
+    assert metrics["sign_accuracy"] > 0.6
+    assert metrics["near_error"] < 60
+    assert pipeline.training
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "level", "worst"), [("distance_run", "sdf", 0, 2.0), ("occupancy_run", "occupancy", 0.5, 6.0)]
+)
+def test_a_run_gives_a_mesh_in_the_units_of_the_file(name, field, level, worst, request, tmp_path, monkeypatch):
+    monkeypatch.setenv("INR_LPIPS", "off")
+    run, output = request.getfixturevalue(name), tmp_path / "mesh.ply"
+    arguments = [str(run.base_dir), "--output", str(output), "--resolution", "24", "--device", "cpu", "--keep-largest"]
+    assert mesh.main(arguments) == 0
+    found = trimesh.load(output)
+    assert found.volume > 0
+    outward = found.vertices - CENTRE
+    distance = np.linalg.norm(outward, axis=1)
+    assert np.abs(distance - RADIUS).mean() < worst
+    assert (found.vertex_normals * outward / distance[:, None]).sum(-1).mean() > 0.9
+    report = json.loads((tmp_path / "mesh.ply.json").read_text())
+    assert (report["field"], report["level"]) == (field, level)
+
+
+def test_several_shapes_are_refused_and_leave_no_folder(ball, tmp_path):
+    folder = tmp_path / "shapes"
+    folder.mkdir()
+    for name in ("one", "two"):
+        (folder / f"{name}.ply").write_bytes(ball.read_bytes())
+    config = small_config(finer_sdf, folder, tmp_path / "out", 1e-3)
+    with pytest.raises(InputError, match=r"learns one shape.*nid-shapes"):
+        train(config, 2)
+    assert not any((tmp_path / "out").iterdir())
+
+
+def test_the_learning_rate_ends_where_the_preset_says(distance_run):
+    (optimizer,) = distance_run.optimizers.optimizers.values()
+    fraction = finer_sdf.config.optimizers["finer-sine"]["scheduler"].final_fraction
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(4e-3 * fraction)
+    assert all(torch.isfinite(p).all() for p in distance_run.pipeline.model.parameters())
