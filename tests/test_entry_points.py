@@ -88,7 +88,15 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
 def test_methods_are_registered() -> None:
     assert METHODS, "no entry point of this package is installed: run scripts/setup"
     methods = {"diner", "finer-nerf", "finer-gauss-nerf", "finer-wavelet-nerf", "cn-mipnerf", "cn-neus"}
-    assert methods | {"cn-neus-table", "cn-neus-room", "finer-neus"} <= {point.name for point in METHODS}
+    assert methods | {
+        "cn-neus-table",
+        "cn-neus-room",
+        "finer-neus",
+        "finer-sdf",
+        "cn-occupancy",
+        "nid-shapes",
+        "nid-fit",
+    } <= {point.name for point in METHODS}
 
 
 @pytest.mark.parametrize("name", [point.name for point in METHODS])

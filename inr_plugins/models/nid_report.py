@@ -1,0 +1,138 @@
+"""What a regression found: for the terminal, and as a file beside the run's configuration."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from inr_plugins.fields.code_solve import FoundCode
+
+REPORT_NAME = "nid_fit.json"
+_EXPERTS = 5
+_SHAPES = 3
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """How well a code meets its equations, and which experts and training shapes it resembles.
+
+    Attributes:
+        seconds: that it took to find it.
+        equations: how many there were.
+        surface_points: how many of them say that a point lies on the surface.
+        surface_residual: root mean square of what those are missed by, normalised units.
+        left_out: equations that counted nothing, as a code that met the others had their points on the other side.
+        residual: root mean square of what all are missed by, normalised units.
+        surface_residual_in_file_units: the former in the units of the file; None if they are not known.
+        experts: share of the code's squared length of every expert in use, the largest first.
+        outside: share of the code's squared distance from the training codes' mean that leaves their span; None where
+            there are no training codes.
+        noise: error of an equation that the prior reckoned with, normalised units; None where no prior was used.
+        alike: cosine of the code with those of the training shapes that are most alike.
+    """
+
+    seconds: float
+    equations: int
+    surface_points: int
+    surface_residual: float
+    residual: float
+    left_out: int
+    surface_residual_in_file_units: float | None
+    experts: dict[int, float]
+    outside: float | None
+    noise: float | None
+    alike: dict[str, float]
+
+    def text(self) -> str:
+        """A few lines."""
+        file_units = self.surface_residual_in_file_units
+        own = "" if file_units is None else f" ({file_units:.3g} in the file's unit)"
+        experts = ", ".join(f"{each} ({100 * share:.0f} %)" for each, share in list(self.experts.items())[:_EXPERTS])
+        lines = [
+            f"Code of {len(self.experts)} experts from {self.equations} equations in {self.seconds:.1f} s; "
+            f"{self.left_out} of them were contradicted by the others and left out.",
+            f"{self.surface_points} points of the surface are missed by {self.surface_residual:.2e}{own}, all equations"
+            f" by {self.residual:.2e} (root mean squares; the box has sides of 2).",
+            f"Most used experts: {experts}.",
+        ]
+        if self.outside is not None:
+            alike = ", ".join(f"{name} ({cosine:.2f})" for name, cosine in self.alike.items())
+            lines.append(
+                f"{100 * self.outside:.0f} % of what sets it apart from the mean of the training codes leaves their "
+                f"span; most alike: {alike}."
+            )
+        return "\n".join(lines)
+
+    def write(self, folder: Path) -> None:
+        """Write it as JSON into a run's folder.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / REPORT_NAME).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf8")
+
+
+def report_fit(
+    found: FoundCode,
+    codes: Float[Tensor, "rows n"],
+    names: Sequence[str],
+    *,
+    errors: Float[Tensor, " m"],
+    on_surface: int,
+    left_out: int,
+    unit: float | None,
+    seconds: float,
+) -> FitReport:
+    """Put together what was found.
+
+    Args:
+        found: the code.
+        codes: of training shapes, a row for each patch of each.
+        names: of those shapes.
+        errors: what the equations are missed by, normalised units; those on the surface first.
+        on_surface: how many of them are on the surface.
+        left_out: how many counted nothing, contradicted by the others.
+        unit: normalised units in a unit of the file; None if that is not known.
+        seconds: that it took.
+    """
+    missed = float(errors[:on_surface].square().mean().sqrt())
+    return FitReport(
+        seconds=seconds,
+        equations=len(errors),
+        surface_points=on_surface,
+        surface_residual=missed,
+        left_out=left_out,
+        residual=float(errors.square().mean().sqrt()),
+        surface_residual_in_file_units=None if unit is None else missed / unit,
+        experts=_shares(found),
+        outside=found.outside,
+        noise=found.noise,
+        alike=_alike(found, codes, names),
+    )
+
+
+def _shares(found: FoundCode) -> dict[int, float]:
+    """Share of the code's squared length of each expert in use."""
+    strength: dict[int, float] = {}
+    for expert, weight in zip(found.index.flatten().tolist(), found.weight.flatten().tolist(), strict=True):
+        if weight != 0:
+            strength[expert] = strength.get(expert, 0.0) + weight**2
+    total = sum(strength.values())
+    return {each: strength[each] / total for each in sorted(strength, key=lambda expert: -strength[expert])}
+
+
+def _alike(found: FoundCode, codes: Tensor, names: Sequence[str]) -> dict[str, float]:
+    """The training shapes whose codes have the largest cosines with the one found."""
+    patches = len(found.index)
+    code = torch.zeros(patches, codes.shape[1], device=codes.device).scatter(1, found.index, found.weight).flatten()
+    rows = codes.view(-1, len(code))
+    cosine = rows @ code / (rows.norm(dim=-1) * code.norm() + 1e-12)
+    first = cosine.argsort(descending=True)[:_SHAPES].tolist()
+    return {names[each] if each < len(names) else str(each): float(cosine[each]) for each in first}

@@ -1,0 +1,182 @@
+"""nid-shapes and nid-fit through their own trainers and datamanager, and what can be done with their runs."""
+
+import copy
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from inr_plugins.method_configs.nid import nid_fit, nid_shapes
+from short_runs import assert_same_state, train
+
+from inr_plugins.cli import mesh
+from inr_plugins.engine.run import load_run
+from inr_plugins.errors import InputError
+
+AXES = np.array([[50.0, 40.0, 60.0], [40.0, 50.0, 60.0], [60.0, 40.0, 40.0], [50.0, 60.0, 50.0]])
+"""Half axes of ellipsoids, in millimetres, say."""
+CENTRE = np.array([120.0, -40.0, 7.0])
+
+
+def ellipsoid(axes):
+    """Its mesh, with the middle off the origin."""
+    shape = trimesh.creation.icosphere(3, 1.0)
+    shape.apply_scale(axes)
+    shape.apply_translation(CENTRE)
+    return shape
+
+
+def write_cloud(path, axes, count):
+    """Points of an ellipsoid with their normals, as a PLY of text."""
+    direction = np.random.default_rng(0).normal(size=(count, 3))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    normal = direction / axes
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    names = "".join(f"property float {name}\n" for name in ("x", "y", "z", "nx", "ny", "nz"))
+    rows = np.concatenate([direction * axes + CENTRE, normal], 1)
+    text = "\n".join(" ".join(f"{value:.6f}" for value in row) for row in rows)
+    path.write_text(f"ply\nformat ascii 1.0\nelement vertex {count}\n{names}end_header\n{text}\n")
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory):
+    """A folder of ellipsoids, with one file in it that cannot be read."""
+    folder = tmp_path_factory.mktemp("some shapes")
+    for number, axes in enumerate(AXES):
+        ellipsoid(axes).export(folder / f"shape_{number}.ply")
+    (folder / "shape_9.ply").write_text("ply\n")
+    return folder
+
+
+def small_config(preset, data, output):
+    config = copy.deepcopy(preset.config)
+    manager, model = config.pipeline.datamanager, config.pipeline.model
+    manager.data, manager.points_per_batch = data, 800
+    manager.dataparser.pool, manager.dataparser.image_size = 2000, 16
+    if preset is nid_shapes:
+        manager.shapes_per_batch = 2
+        model.experts, model.active, model.expert_width = 24, 12, 6
+        model.trunk_width, model.trunk_layers, model.omega, model.warmup_steps = 24, 2, 5.0, 5
+        for group in config.optimizers.values():
+            group["optimizer"].lr = 5e-3
+    config.output_dir = output
+    return config
+
+
+@pytest.mark.parametrize("gate", ["table", "points"])
+def test_a_dictionary_that_was_stopped_in_its_warm_up_goes_on_with_the_same_bits(gate, shapes, tmp_path):
+    total, stop = 8, 3
+
+    def config(name):
+        each = small_config(nid_shapes, shapes, tmp_path / name)
+        each.pipeline.model.gate = gate
+        for group in each.optimizers.values():
+            # As of a run that was interrupted: the length of the whole.
+            group["scheduler"].max_steps = total
+        return each
+
+    straight = train(config("straight"), total)
+    first = train(config("first"), stop)
+    assert not first.pipeline.model.is_sparse
+    second = train(config("second"), total - stop, load_dir=first.checkpoint_dir)
+    assert second.pipeline.model.is_sparse
+    assert_same_state(straight.checkpoint_dir, second.checkpoint_dir)
+
+
+@pytest.fixture(scope="module")
+def dictionary(shapes, tmp_path_factory):
+    config = small_config(nid_shapes, shapes, tmp_path_factory.mktemp("dictionary"))
+    config.pipeline.datamanager.points_per_batch = 2000
+    return train(config, 120)
+
+
+def test_every_shape_of_a_dictionary_is_evaluated_on_its_own_pictures(dictionary):
+    opened = load_run(dictionary.base_dir, device="cpu", test_mode="test")
+    model = opened.pipeline.model
+    assert model.is_sparse
+    assert model.names == tuple(f"shape_{number}" for number in range(4))
+    camera, batch = next(iter(opened.pipeline.datamanager.fixed_indices_eval_dataloader))
+    metrics, _ = model.get_image_metrics_and_images(model.get_outputs_for_camera(camera), batch)
+    assert metrics["psnr"] > 10
+
+
+def test_a_shape_of_a_dictionary_becomes_a_mesh_in_the_units_of_its_file(dictionary, tmp_path, monkeypatch):
+    monkeypatch.setenv("INR_LPIPS", "off")
+    output = tmp_path / "mesh.ply"
+    arguments = ["--shape", "shape_2", "--output", str(output), "--resolution", "32", "--device", "cpu"]
+    assert mesh.main([str(dictionary.base_dir), *arguments]) == 0
+    found = trimesh.load(output)
+    assert found.volume > 0
+    np.testing.assert_allclose(found.bounds.mean(0), CENTRE, atol=6)
+    np.testing.assert_allclose(np.ptp(found.bounds, axis=0), 2 * AXES[2], atol=12)
+
+
+@pytest.fixture(scope="module")
+def fit(dictionary, tmp_path_factory):
+    """A run of nid-fit on an ellipsoid between those of the dictionary, which was deleted when it had begun."""
+    folder = tmp_path_factory.mktemp("fit")
+    write_cloud(folder / "cloud.ply", UNSEEN, 2000)
+    copied = folder / "copied dictionary"
+    shutil.copytree(dictionary.base_dir, copied)
+    config = small_config(nid_fit, folder / "cloud.ply", folder)
+    config.pipeline.model.dictionary = copied
+    trainer = train(config, 4)
+    shutil.rmtree(copied)
+    return trainer
+
+
+UNSEEN = np.array([48.0, 48.0, 56.0])
+
+
+def test_an_unseen_shape_is_fitted_at_the_size_that_its_dictionary_was_learnt_at(dictionary, fit):
+    learnt = dictionary.pipeline.datamanager.shape_frame(0).scale
+    assert fit.pipeline.datamanager.shape_frame(0).scale == pytest.approx(learnt)
+    model = fit.pipeline.model.eval()
+    direction = torch.nn.functional.normalize(torch.randn(300, 3), dim=-1)
+    on = direction * torch.tensor(learnt * UNSEEN).float()
+    with torch.no_grad():
+        assert float(model.field.sdf(on).abs().mean()) < 0.06
+
+
+def test_a_fit_outlives_its_dictionary(fit, tmp_path, monkeypatch):
+    opened = load_run(fit.base_dir, device="cpu", test_mode="test")
+    x = 2 * torch.rand(50, 3) - 1
+    with torch.no_grad():
+        assert torch.equal(opened.pipeline.model.field.sdf(x), fit.pipeline.model.eval().field.sdf(x))
+    monkeypatch.setenv("INR_LPIPS", "off")
+    output = tmp_path / "mesh.ply"
+    assert mesh.main([str(fit.base_dir), "--output", str(output), "--resolution", "32", "--device", "cpu"]) == 0
+    np.testing.assert_allclose(np.ptp(trimesh.load(output).bounds, axis=0), 2 * UNSEEN, atol=12)
+    assert json.loads((tmp_path / "mesh.ply.json").read_text())["field"] == "sdf"
+
+
+def test_a_fit_that_was_stopped_goes_on_without_its_dictionary_with_the_same_bits(dictionary, fit, tmp_path):
+    data = fit.config.pipeline.datamanager.data
+    total, stop = 5, 2
+
+    def config(name, source):
+        each = small_config(nid_fit, data, tmp_path / name)
+        each.pipeline.model.dictionary = source
+        each.optimizers["code"]["scheduler"].max_steps = total
+        return each
+
+    straight = train(config("straight", dictionary.base_dir), total)
+    first = train(config("first", dictionary.base_dir), stop)
+    gone = config("second", tmp_path / "gone")
+    second = train(gone, total - stop, load_dir=first.checkpoint_dir)
+    assert_same_state(straight.checkpoint_dir, second.checkpoint_dir)
+
+
+@pytest.mark.parametrize("which", ["none", "missing", "images"])
+def test_a_fit_without_a_dictionary_ends_in_a_sentence_and_leaves_no_folder(which, shapes, tmp_path):
+    config = small_config(nid_fit, shapes / "shape_0.ply", tmp_path / "out")
+    if which != "none":
+        config.pipeline.model.dictionary = tmp_path / "nowhere"
+    if which == "images":
+        (tmp_path / "nowhere").mkdir()
+    words = {"none": "needs a dictionary", "missing": "no dictionary at", "images": "no checkpoints in"}
+    with pytest.raises(InputError, match=words[which]):
+        train(config, 2)
+    assert not (tmp_path / "out").exists()
