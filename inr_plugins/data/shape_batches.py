@@ -26,7 +26,6 @@ class PointBatch(NamedTuple):
 
 
 @runtime_checkable
-@runtime_checkable
 class PointSource(Protocol):
     """Draws points around one shape."""
 

@@ -101,7 +101,7 @@ class ShapeDataParser(DataParser):
             cameras=shape_cameras(radii, split=cast(Split, split), views=views, size=config.image_size),
             alpha_color=torch.ones(3),
             scene_box=SceneBox(aabb=torch.tensor([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]])),
-            metadata={"shapes": names, "unit": scales.pop() if len(scales) == 1 else None},
+            metadata={"shapes": names, "unit": scales.pop() if len(scales) == 1 else None, "up": config.up},
             dataparser_transform=transform,
             dataparser_scale=scale,
             pictures=self._pictures,
