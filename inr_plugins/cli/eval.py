@@ -63,6 +63,9 @@ def evaluate(
 ) -> tuple[dict[str, Any], Path]:
     """Measure everything, write the record and the pictures; returns the record and where it lies.
 
+    One of several runs that cannot be measured does not cost the others theirs: the record's "failed" says why it is
+    not among them.
+
     Args:
         options: what the command line said.
         arguments: the command line itself, for the record.
@@ -70,7 +73,7 @@ def evaluate(
         extract: in place of inr-mesh: writes the mesh of an open run to a file.
 
     Raises:
-        InputError: anything the user can mend, in one sentence.
+        InputError: anything the user can mend, in one sentence, where nothing could be measured.
     """
     check_options(options)
     configs = [find_config(path) for path in options.runs]
@@ -89,7 +92,7 @@ def evaluate(
     settings = _settings(options)
     # Standard output is for the table; nerfstudio says there what it has to say about a model.
     with picture_folder(options.save_images) as pictures, redirect_stdout(sys.stderr):
-        entries = _judge_runs(
+        entries, failed = _judge_runs(
             configs,
             settings,
             load=load,
@@ -98,7 +101,9 @@ def evaluate(
         )
         if not configs:
             entries = [judge_mesh(settings)]
-        record = make_record(entries, configs, settings, folder=output.parent, command=_command(arguments))
+        measured = [config for config in configs if config not in failed]
+        command = _command(arguments)
+        record = make_record(entries, measured, settings, failed=failed, folder=output.parent, command=command)
         write_record(record, output)
         if pictures is not None:
             pictures.publish()
@@ -122,13 +127,18 @@ def _judge_runs(
     load: Callable[..., Run],
     extract: Callable[[Run, Path], dict[str, Any]],
     pictures: PictureFolder | None,
-) -> list[dict[str, Any]]:
-    """The entry of each run, under a progress bar on standard error."""
+) -> tuple[list[dict[str, Any]], dict[Path, str]]:
+    """The entry of each run, under a progress bar on standard error, and why the others have none.
+
+    Raises:
+        InputError: no run could be measured; of several, the first one's reason.
+    """
     from inr_plugins.evaluation.judge import judge_run
     from inr_plugins.evaluation.runs import distinct
 
     names = distinct([config.parent.name for config in configs], [str(i + 1) for i in range(len(configs))])
-    entries = []
+    entries: list[dict[str, Any]] = []
+    failed: dict[Path, InputError] = {}
     for name, config in zip(names, configs, strict=True):
         with _Bar(f"Rendering the views of {name}") as bar:
 
@@ -139,8 +149,13 @@ def _judge_runs(
                     pictures.save(f"{view}.png" if len(configs) == 1 else f"{name}/{view}.png", truth, rgb)
                 bar.show(done, total)
 
-            entries.append(judge_run(config, settings, load=load, extract=extract, on_view=on_view))
-    return entries
+            try:
+                entries.append(judge_run(config, settings, load=load, extract=extract, on_view=on_view))
+            except InputError as error:
+                failed[config] = error
+    if failed and not entries:
+        raise next(iter(failed.values()))
+    return entries, {config: str(error) for config, error in failed.items()}
 
 
 class _Bar:
@@ -218,7 +233,9 @@ def main(
     console.print(f"record  {output}", soft_wrap=True, markup=False)
     if options.save_images is not None:
         console.print(f"images  {options.save_images}", soft_wrap=True, markup=False)
-    return 0
+    for each in record["failed"]:
+        print(f"inr-eval: {each['reason']}", file=sys.stderr)
+    return 1 if record["failed"] else 0
 
 
 def entrypoint() -> None:

@@ -29,8 +29,10 @@ class PointBatch(NamedTuple):
 class PointSource(Protocol):
     """Draws points around one shape."""
 
-    def sample(self, counts: SampleCounts, rng: np.random.Generator, *, fresh: bool = False) -> ShapeSamples:
-        """So many points of each kind; `fresh`: none that were drawn before."""
+    def sample(
+        self, counts: SampleCounts, rng: np.random.Generator, *, step: int | None = None, fresh: bool = False
+    ) -> ShapeSamples:
+        """So many points of each kind for a step of training; `fresh`: none that were drawn before."""
 
 
 class PointBatches:
@@ -71,7 +73,7 @@ class PointBatches:
         """The batch of a step, in the computer's memory."""
         rng = np.random.default_rng((*self._entropy, step))
         chosen = rng.choice(len(self._sources), self._shapes, replace=False)
-        drawn = [self._sources[number].sample(self._counts, rng, fresh=self._fresh) for number in chosen]
+        drawn = [self._sources[number].sample(self._counts, rng, step=step, fresh=self._fresh) for number in chosen]
         known = {
             "sdf": self._stacked([each.sdf for each in drawn]),
             "occupancy": self._stacked([each.occupancy for each in drawn]),

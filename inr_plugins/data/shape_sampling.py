@@ -25,6 +25,8 @@ Kind = Literal["near", "far", "uniform"]
 _KINDS: tuple[Kind, ...] = ("near", "far", "uniform")
 # Samples of one kind that are drawn together: some tenths of a second of work.
 _BLOCK = 1 << 15
+# A training takes about as long for so many steps as a thread for a block of each kind.
+_STEPS_A_BLOCK = 8
 # Of a mesh's surface, for the plane target, which knows points only: as many as a dense scan has.
 _PLANE_POINTS = 200_000
 _SIGN_WORDS = {"winding": "winding number", "parity": "parity of rays", "normals": "normals"}
@@ -166,14 +168,19 @@ class SampleSource:
     def _drawer(self) -> SurfaceSampler | CloudSampler:
         return SurfaceSampler(self.surface) if isinstance(self.surface, Mesh) else CloudSampler(self.surface)
 
-    def sample(self, counts: SampleCounts, rng: np.random.Generator, *, fresh: bool = False) -> ShapeSamples:
+    def sample(
+        self, counts: SampleCounts, rng: np.random.Generator, *, step: int | None = None, fresh: bool = False
+    ) -> ShapeSamples:
         """Points of each kind.
 
         Args:
             counts: how many of each.
             rng: source of the random numbers; the same state gives the same points.
+            step: of a training that must not wait until the whole pool is made: it grows by a block every eight steps.
+                None: all of it.
             fresh: draw near, far and uniform points anew instead of from the pool: points that training has not seen.
         """
+        blocks = self._number if step is None else min(self._number, 1 + step // _STEPS_A_BLOCK)
         on, normals = self._drawer.sample(counts.on, rng)
         parts = [(on.astype(np.float32), np.zeros(counts.on, dtype=np.float32))]
         for kind in _KINDS:
@@ -181,7 +188,7 @@ class SampleSource:
             if count and (fresh or self._number == 0):
                 parts.append(self._made(kind, count, rng))
             elif count:
-                points, sdf = self._block(kind, int(rng.integers(self._number)))
+                points, sdf = self._block(kind, int(rng.integers(blocks)))
                 rows = rng.integers(len(points), size=count)
                 parts.append((points[rows], sdf[rows]))
         position = np.arange(counts.total)

@@ -31,6 +31,7 @@ def make_record(
     configs: Sequence[Path],
     settings: Settings,
     *,
+    failed: Mapping[Path, str] | None = None,
     folder: Path,
     command: str,
 ) -> dict[str, Any]:
@@ -40,6 +41,7 @@ def make_record(
         entries: what judge.judge_run or judge.judge_mesh returned, one a run.
         configs: the runs' config.yml, or none for a mesh without a run.
         settings: what was measured.
+        failed: config.yml of runs that could not be, and why.
         folder: where the record will lie.
         command: the command line.
     """
@@ -63,6 +65,9 @@ def make_record(
         "versions": versions(),
         "hardware": hardware(),
         "runs": runs,
+        "failed": [
+            {"config": relative_path(config, to=folder), "reason": reason} for config, reason in (failed or {}).items()
+        ],
     }
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Float32
 
+from inr_plugins.geometry.cloud_winding import CloudWinding
+
 _POINTS_AT_ONCE = 1 << 15
 # The disc of a point reaches as far as this many of its neighbours: about exp(-4) of a randomly sampled surface is
 # farther than that from its nearest point.
@@ -26,7 +28,8 @@ class CloudDistance:
     as they reach.
 
     The sign is that of the height over the nearest points' discs, averaged with weights that fall with the squared
-    distance to the points: positive on the side the normals look to.
+    distance to the points: positive on the side the normals look to. Beyond an edge that can be the wrong one, so far
+    from a closed surface the winding number tells (`CloudWinding`).
 
     Args:
         points: of the surface, at least 5.
@@ -47,6 +50,7 @@ class CloudDistance:
         near, _ = self._tree.query(self._points, k=[_DISC_NEIGHBOURS + 1], workers=-1)
         self.reach: Float[np.ndarray, " n"] = np.minimum(near[:, 0], _LARGEST_DISC * np.median(near))
         """Radius of the points' discs."""
+        self._winding = CloudWinding(self._points, self._normals)
 
     def __call__(self, points: Float[np.ndarray, "q 3"]) -> Float32[np.ndarray, " q"]:
         """Signed distances of points in the cloud's frame."""
@@ -58,6 +62,9 @@ class CloudDistance:
             beside = np.sqrt(np.maximum(apart[:, 0] ** 2 - height[:, 0] ** 2, 0))
             length = np.hypot(height[:, 0], np.maximum(beside - self.reach[near[:, 0]], 0))
             outside = np.einsum("qk,qk->q", 1 / np.maximum(apart, 1e-12) ** 2, height) >= 0
+            if self._winding.closed:
+                far = length > self._winding.reliable_from
+                outside[far] = self._winding(chunk[far]) < 0.5
             distance[part] = np.where(outside, length, -length)
         return distance
 

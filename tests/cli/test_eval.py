@@ -257,6 +257,27 @@ def test_data_that_has_moved(scene, run_folder, tmp_path):
     assert inr_eval(run_folder, "--views", 1, "--truth", "none", "--data", tmp_path / "moved", load=runs) == 0
 
 
+def test_a_run_that_cannot_be_measured_does_not_cost_the_others_theirs(scene, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folders = [make_run(tmp_path / "runs" / name) for name in ("first", "broken", "last")]
+    runs = BallRuns(scene, {name: BallModel(radius=1.1) for name in ("first", "last")})
+
+    def load(path, **options):
+        if path.parent.name == "broken":
+            raise InputError("the broken one is broken: mend it.")
+        return runs(path, **options)
+
+    assert inr_eval(*folders, "--truth", "none", "--views", 1, load=load) == 1
+    told = capsys.readouterr()
+    assert told.err.splitlines()[-1] == "inr-eval: the broken one is broken: mend it."
+    record = read(tmp_path / "eval.json")
+    assert [entry["config"] for entry in record["runs"]] == ["runs/first/config.yml", "runs/last/config.yml"]
+    assert record["failed"] == [{"config": "runs/broken/config.yml", "reason": "the broken one is broken: mend it."}]
+    (tmp_path / "eval.json").unlink()
+    assert inr_eval(folders[1], folders[1], "--truth", "none", load=load) == 1
+    assert not (tmp_path / "eval.json").exists()
+
+
 def test_ctrl_c_leaves_nothing(scene, run_folder, tmp_path, capsys):
     class Interrupted(BallModel):
         def get_outputs_for_camera(self, camera):

@@ -18,7 +18,9 @@ class Ball:
     def __init__(self, radius: float) -> None:
         self.radius = radius
 
-    def sample(self, counts: SampleCounts, rng: np.random.Generator, *, fresh: bool = False) -> ShapeSamples:
+    def sample(
+        self, counts: SampleCounts, rng: np.random.Generator, *, step: int | None = None, fresh: bool = False
+    ) -> ShapeSamples:
         direction = rng.normal(size=(counts.total, 3))
         direction /= np.linalg.norm(direction, axis=1, keepdims=True)
         position = np.arange(counts.total)

@@ -82,6 +82,22 @@ def test_a_pool_is_drawn_from_again_and_fresh_points_are_not_in_it(source):
     assert np.abs(fresh.sdf - (np.linalg.norm(fresh.points, axis=1) - 0.9)).max() < 6e-4
 
 
+def test_the_pool_grows_with_the_steps_of_a_training(ball):
+    source = SampleSource(ball, SampleSettings(pool=5 * 32_768), seed=0)
+    counts = SampleCounts(uniform=2000)
+
+    def blocks(step):
+        """How many blocks were made when forty batches of a step have been drawn."""
+        for seed in range(40):
+            source.sample(counts, rng(seed), step=step)
+        return len(source._blocks)
+
+    assert blocks(0) == 1
+    assert blocks(7) == 1
+    assert 1 < blocks(16) <= 3
+    assert blocks(10_000) == 5
+
+
 def test_unsigned_targets_are_never_negative(ball):
     source = SampleSource(ball, SampleSettings(pool=0, sign="unsigned"), seed=0)
     samples = source.sample(SampleCounts(near=500, uniform=500), rng())
