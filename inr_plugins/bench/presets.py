@@ -90,6 +90,35 @@ def _backbone(label: str, activation: str) -> Entry:
     return Entry(label, "finer-nerf", options, steps=_FINER_STEPS)
 
 
+_ACTIVATIONS = {
+    "PEMLP": "relu",
+    "SIREN": "sine",
+    "FINER++ (Sine)": "finer-sine",
+    "Gauss": "gauss",
+    "FINER++ (Gauss)": "finer-gauss",
+    "WIRE": "wavelet",
+    "FINER++ (Wavelet)": "finer-wavelet",
+}
+_NORMALIZATIONS = {"": "none", "BN": "batch", "LN": "layer", "GN": "global", "CN": "cross"}
+
+
+def _occupancy(label: str) -> Entry:
+    """A row of the occupancy table: an activation of its own, or ReLU without or with encoding and a normalization."""
+    if label == "MFN":
+        return Entry(label, None)
+    if label in ("SIREN", "WIRE"):
+        network = ("--pipeline.model.activation", _ACTIVATIONS[label], "--pipeline.model.normalization", "none")
+        return Entry(label, "cn-occupancy", network)
+    start, _, normalization = label.partition("+")
+    encoding = ("identity",) if start == "ReLU" else ("positional", "--pipeline.model.octaves", "10")
+    network = ("--pipeline.model.encoding", *encoding)
+    return Entry(
+        label,
+        "cn-occupancy",
+        (*network, "--pipeline.model.normalization", _NORMALIZATIONS[normalization]),
+    )
+
+
 _ALL = (
     Preset(
         name="first-use",
@@ -132,7 +161,10 @@ _ALL = (
     Preset(
         name="finer-table2",
         source="FINER++ (Zhu et al. 2024), Table 2",
-        entries=tuple(Entry(label, "finer-sdf", steps=200_000) for label in papers.FINER_TABLE_2),
+        entries=tuple(
+            Entry(label, "finer-sdf", ("--pipeline.model.activation", _ACTIVATIONS[label]), steps=200_000)
+            for label in papers.FINER_TABLE_2
+        ),
         scenes=papers.STANFORD[:-1],
         data="meshes of the Stanford 3D Scanning Repository",
         metrics=("chamfer_e6", "iou"),
@@ -162,9 +194,7 @@ _ALL = (
     Preset(
         name="norm-table3",
         source="Towards the Spectral Bias Alleviation by Normalizations in Coordinate Networks, Table III",
-        entries=tuple(
-            Entry(label, None if label in ("SIREN", "MFN", "WIRE") else "cn-occupancy") for label in papers.NORM_TABLE_3
-        ),
+        entries=tuple(_occupancy(label) for label in papers.NORM_TABLE_3),
         scenes=papers.OCCUPANCY_SHAPES[:-1],
         data="meshes of the Stanford 3D Scanning Repository",
         metrics=("iou",),
@@ -205,15 +235,16 @@ _ALL = (
         name="nid-table3",
         source="Neural Implicit Dictionary (Wang et al. 2022), Table 3",
         entries=(
-            Entry("NID, k = 128", "nid-fit"),
-            Entry("NID, k = 256", "nid-fit"),
+            Entry("NID, k = 128", "nid-fit", ("--pipeline.model.active", "128")),
+            Entry("NID, k = 256", "nid-fit", ("--pipeline.model.active", "256")),
             *_paper_only("SIREN", "IGR", "DeepSDF", "MetaSDF", "ConvONet"),
         ),
         scenes=papers.POINTS,
         data="ShapeNet chairs as clouds of 500k, 50k and 10k points",
         metrics=("chamfer_e3", "normal_consistency"),
         printed=papers.NID_TABLE_3,
-        note="The paper does not define its distance: baselines have to be run again under one definition.",
+        note="The paper does not define its distance: baselines have to be run again under one definition. Give the "
+        'dictionary by --options nid-fit="--pipeline.model.dictionary RUN".',
     ),
 )
 

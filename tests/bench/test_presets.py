@@ -1,12 +1,17 @@
 """Presets and the papers' numbers: averages that the papers print check the transcription."""
 
+import dataclasses
 import statistics
+from typing import get_args
 
 import pytest
+from inr_plugins.method_configs.shapes import cn_occupancy, finer_sdf
 
 from inr_plugins.bench import papers
 from inr_plugins.bench.peers import PEERS, known_methods, method_settings
 from inr_plugins.bench.presets import PRESETS, missing_methods
+from inr_plugins.networks.activations import ActivationName
+from inr_plugins.networks.normalizations import NormalizationName
 
 
 @pytest.mark.parametrize(
@@ -42,6 +47,24 @@ def test_printed_numbers_belong_to_rows_and_scenes_of_their_preset():
 def test_the_wanted_presets_are_there():
     wanted = {"diner-table4", "diner-fig17", "finer-table2", "finer-table3", "norm-table3", "norm-table6"}
     assert wanted | {"norm-table7", "nid-table3", "first-use"} == set(PRESETS)
+
+
+def test_the_rows_of_a_table_are_different_networks_and_settings_that_there_are():
+    models = {"finer-sdf": finer_sdf.config.pipeline.model, "cn-occupancy": cn_occupancy.config.pipeline.model}
+    for name in ("finer-table2", "norm-table3"):
+        rows = [entry for entry in PRESETS[name].entries if entry.method is not None]
+        assert len({entry.options for entry in rows}) == len(rows)
+        for entry in rows:
+            options = dict(zip(entry.options[::2], entry.options[1::2], strict=True))
+            fields = {option.removeprefix("--pipeline.model."): value for option, value in options.items()}
+            known = {each.name: each.type for each in dataclasses.fields(models[entry.method])}
+            assert set(fields) <= set(known)
+            if "activation" in fields:
+                assert fields["activation"] in get_args(ActivationName)
+            assert fields.get("normalization", "none") in get_args(NormalizationName)
+    labels = {entry.label: entry.options for entry in PRESETS["norm-table3"].entries}
+    assert labels["PE+GN"][-1] == "global"
+    assert "identity" in labels["ReLU+CN"]
 
 
 def test_missing_methods_are_named_once():

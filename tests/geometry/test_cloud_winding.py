@@ -35,7 +35,7 @@ def test_it_is_one_in_a_ball_and_zero_outside(count):
     points, away = points[np.abs(away) > winding.reliable_from], away[np.abs(away) > winding.reliable_from]
     found = winding(points + 7)
     assert (away < 0).sum() > 20
-    assert np.abs(found - (away < 0)).max() < 0.25
+    assert np.abs(found - (away < 0)).max() < 0.08
     assert np.abs(found - (away < 0)).mean() < 0.06
 
 
