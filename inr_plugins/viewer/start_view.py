@@ -11,9 +11,13 @@ from nerfstudio.viewer.viewer_elements import ViewerControl
 _VIEWER_SCALE = 10.0
 """Units of the viewer's scene in one normalised unit (nerfstudio's VISER_NERFSTUDIO_SCALE_RATIO)."""
 
+_AHEAD = 0.05
+"""Part of the way to what it looks at that the view starts before its camera, whose picture hangs just in front of
+it."""
+
 
 def view_from(pose: Float[np.ndarray, "3 4"]) -> tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]]:
-    """Where a camera stands, and the point of its optical axis that is nearest to the middle of the normalised frame.
+    """A place just before a camera, and the point of its optical axis nearest to the middle of the normalised frame.
 
     Args:
         pose: camera-to-world (OpenGL: looking along -z), normalised frame.
@@ -21,11 +25,12 @@ def view_from(pose: Float[np.ndarray, "3 4"]) -> tuple[Float[np.ndarray, " 3"], 
     position, forward = pose[:, 3], -pose[:, 2] / np.linalg.norm(pose[:, 2])
     distance = -float(position @ forward)
     # A camera that looks away from the middle looks one unit ahead.
-    return position, position + forward * (distance if distance > 0.1 else 1.0)
+    length = distance if distance > 0.1 else 1.0
+    return position + forward * (_AHEAD * length), position + forward * length
 
 
 class StartView(ViewerControl):
-    """A control without a widget: each browser that connects starts at the first training camera, with z up.
+    """A control without a widget: each browser that connects starts before the first training camera, with z up.
 
     Held by a model as an attribute, where nerfstudio's viewer finds it in ns-train and ns-viewer.
     """
