@@ -49,6 +49,7 @@ def network_config(
     *,
     encoding: Literal["auto", "identity", "positional", "fourier"] = "auto",
     constants: Mapping[str, float | None],
+    backbones: Mapping[ActivationName, Backbone] = BACKBONES,
     **shape: Any,
 ) -> CoordinateNetworkConfig:
     """The network of an activation with its own set-up, where nothing else is asked for.
@@ -56,15 +57,16 @@ def network_config(
     Args:
         activation: which one.
         encoding: of positions; "auto" takes the activation's own.
-        constants: omega, scale, carrier, first_bias; None takes the activation's own.
+        constants: omega, scale, carrier, beta, first_bias; None takes the activation's own.
+        backbones: the set-up of every activation.
         shape: all else of CoordinateNetworkConfig: width, hidden_layers, normalization and so on.
 
     Raises:
-        ValueError: there is no such activation.
+        ValueError: there is no such activation, or settings cannot go together; it names them.
     """
-    if activation not in BACKBONES:
-        raise ValueError(f"unknown activation {activation!r}: choose one of {', '.join(BACKBONES)}")
-    own = BACKBONES[activation]
+    if activation not in backbones:
+        raise ValueError(f"unknown activation {activation!r}: choose one of {', '.join(backbones)}")
+    own = backbones[activation]
     settings: dict[str, Any] = {name: own.settings.get(name) if v is None else v for name, v in constants.items()}
     return CoordinateNetworkConfig(
         activation=activation, encoding=own.encoding if encoding == "auto" else encoding, **settings, **shape

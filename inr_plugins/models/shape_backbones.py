@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, Literal
+from functools import partial
 
+from inr_plugins.models import nerf_backbones
 from inr_plugins.models.nerf_backbones import Backbone
 from inr_plugins.networks.activations import ActivationName
-from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 
 CONSTANTS = ("omega", "scale", "carrier", "beta", "first_bias")
 FINAL_LR = 1e-4
@@ -30,29 +29,5 @@ image experiments; k is 1, for finer-wavelet 1/√3 (the paper says 1/√2; the 
 The rates there are 1e-4 all along 200,000 steps (relu with octaves: from 5e-4). The rates here start from those of the
 authors' image experiments, which are as short as runs on a CPU, and end at 1e-4."""
 
-
-def network_config(
-    activation: ActivationName,
-    *,
-    encoding: Literal["auto", "identity", "positional", "fourier"] = "auto",
-    constants: Mapping[str, float | None],
-    **shape: Any,
-) -> CoordinateNetworkConfig:
-    """The network of an activation with its own set-up, where nothing else is asked for.
-
-    Args:
-        activation: which one.
-        encoding: of positions; "auto" takes the activation's own.
-        constants: omega, scale, carrier, beta, first_bias; None takes the activation's own.
-        shape: all else of CoordinateNetworkConfig: width, hidden_layers, normalization and so on.
-
-    Raises:
-        ValueError: there is no such activation, or settings cannot go together; it names them.
-    """
-    if activation not in BACKBONES:
-        raise ValueError(f"unknown activation {activation!r}: choose one of {', '.join(BACKBONES)}")
-    own = BACKBONES[activation]
-    settings: dict[str, Any] = {name: own.settings.get(name) if v is None else v for name, v in constants.items()}
-    return CoordinateNetworkConfig(
-        activation=activation, encoding=own.encoding if encoding == "auto" else encoding, **settings, **shape
-    )
+network_config = partial(nerf_backbones.network_config, backbones=BACKBONES)
+"""`nerf_backbones.network_config` with these set-ups."""
