@@ -31,6 +31,7 @@ class Measurement:
         curve_indices: views that a point of the curve is the mean of.
         all_indices: views that a budget is measured on; they include those of the curve.
         score: renders views and compares them, by index.
+        surface: extracts the mesh and compares it with the true one, at each budget; None: that is not asked for.
         stop: called once, after the step that ends the last budget.
         synchronise: waits until the device has done what it was told, so that the clock is right.
         on_budget: called with the step's number when a budget is reached, while the clock stands still.
@@ -49,6 +50,7 @@ class Measurement:
     all_indices: Sequence[int]
     score: Callable[[Sequence[int]], Mapping[int, Score]]
     stop: Callable[[], None]
+    surface: Callable[[], dict[str, Any]] | None = None
     synchronise: Callable[[], None] = lambda: None
     on_budget: Callable[[int], None] = lambda step: None
     on_progress: Callable[[dict[str, Any]], None] = lambda progress: None
@@ -94,12 +96,13 @@ class Measurement:
             begin = time.perf_counter()
             scores = self.score(indices)
             taken = time.perf_counter() - begin
+            surface = {"surface": self.surface()} if budgets and self.surface is not None else {}
             state = {"seconds": self.clock.seconds, "steps": self.steps}
             of_curve = mean_of([scores[index][0] for index in self.curve_indices])
             self.curve.append({"moment": reached[-1].at, **state, "psnr": of_curve})
             for budget in budgets:
                 result = {"budget": budget, **state, "ended_by_itself": ended_by_itself, **summary(scores)}
-                self.results.append({**result, "evaluation_seconds": taken})
+                self.results.append({**result, **surface, "evaluation_seconds": taken})
             if budgets and not ended_by_itself:
                 self.on_budget(step)
             self.memory.watch()

@@ -6,8 +6,14 @@ from inr_plugins.bench import papers
 from inr_plugins.bench.presets import Preset
 from inr_plugins.bench.tables import NOTHING, Group, Spread, markdown_table, mean_over_scenes, metric_spread
 
-_NAMES = {"psnr": "PSNR", "ssim": "SSIM"}
-_DIGITS = {"psnr": 2, "ssim": 3}
+_NAMES = {
+    "psnr": "PSNR",
+    "ssim": "SSIM",
+    "chamfer_e6": "Chamfer² of the shape with a longest side of 0.9, in millionths",
+    "iou": "IoU of the volumes",
+    "normal_consistency": "Normal consistency",
+}
+_DIGITS = {"psnr": 2, "ssim": 3, "chamfer_e6": 3, "iou": 4, "normal_consistency": 3}
 _MARK = "†"
 
 

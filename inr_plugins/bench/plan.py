@@ -21,6 +21,7 @@ from inr_plugins.bench.clock import Unit
 from inr_plugins.bench.peers import PEERS, check_methods, is_stock, known_methods, method_settings
 from inr_plugins.bench.presets import PRESETS, Entry, Preset, missing_methods
 from inr_plugins.bench.scenes import Scene
+from inr_plugins.bench.surfaces import DEFAULT_RESOLUTION
 from inr_plugins.errors import InputError
 
 
@@ -35,6 +36,7 @@ class Protocol:
         eval_pixel_stride: of these views every n-th row and column is rendered.
         curve_points: points of the curve of PSNR against time.
         curve_views: evaluation views that each of them is the mean of.
+        mesh_resolution: samples along the longest side of the mesh that each budget is measured by; 0: none is made.
         device: cpu or cuda.
         is_of_preset: whether budgets are a preset's own, which may differ from method to method.
     """
@@ -45,6 +47,7 @@ class Protocol:
     eval_pixel_stride: int = 1
     curve_points: int = 6
     curve_views: int = 2
+    mesh_resolution: int = 0
     device: str = "cpu"
     is_of_preset: bool = False
 
@@ -91,6 +94,8 @@ class Job:
             "device": self.protocol.device,
             "budgets_of_preset": self.protocol.is_of_preset,
             "preset": self.preset,
+            # Only where it means something: records without meshes keep the keys they had before there were any.
+            **({"mesh_resolution": self.protocol.mesh_resolution} if self.protocol.mesh_resolution else {}),
         }
 
     @property
@@ -146,6 +151,7 @@ class Request:
         eval_pixel_stride: see Protocol.
         curve_points: see Protocol.
         curve_views: see Protocol.
+        mesh_resolution: see Protocol; None: 256 for shapes and for presets that compare surfaces, else 0.
     """
 
     methods: tuple[str, ...]
@@ -160,6 +166,7 @@ class Request:
     eval_pixel_stride: int = 1
     curve_points: int = 6
     curve_views: int = 2
+    mesh_resolution: int | None = None
 
 
 def parse_options(given: Sequence[str]) -> dict[str, tuple[tuple[str, ...], ...]]:
@@ -238,6 +245,8 @@ def _check_numbers(request: Request) -> None:
     if any(not 0 < value < float("inf") for value in (*request.seconds, *request.steps)):
         raise InputError("Every budget of --seconds or --steps must be above 0.")
     minima = {"seeds": 1, "eval_pixel_stride": 1, "curve_points": 1, "curve_views": 1}
+    if request.mesh_resolution:
+        minima["mesh_resolution"] = 2
     if request.eval_every_view is not None:
         minima["eval_every_view"] = 1
     for name, least in minima.items():
@@ -279,6 +288,7 @@ def _job(
         eval_pixel_stride=request.eval_pixel_stride,
         curve_points=request.curve_points,
         curve_views=request.curve_views,
+        mesh_resolution=_mesh_resolution(request, scene, preset),
         device=request.device,
     )
     return Job(
@@ -291,6 +301,14 @@ def _job(
         protocol=protocol,
         preset=None if preset is None else preset.name,
     )
+
+
+def _mesh_resolution(request: Request, scene: Scene, preset: Preset | None) -> int:
+    """The user's, else what the scene or the preset is about."""
+    if request.mesh_resolution is not None:
+        return request.mesh_resolution
+    of_surfaces = preset is not None and not {"psnr", "ssim"}.intersection(preset.metrics)
+    return DEFAULT_RESOLUTION if of_surfaces or scene.parser == "shape-data" else 0
 
 
 def labelled(label: str, options: Sequence[str]) -> str:

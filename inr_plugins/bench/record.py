@@ -112,9 +112,19 @@ def describe_protocol(definition: Record) -> list[str]:
         "that has begun as a budget ends counts. Start-up is given apart.",
         f"Quality: {which}, held out from training, over white where images have alpha, and outside of masks "
         f"for methods that learn the masked object alone; {how}, of colours clamped to [0, 1] in float32.",
+        *_about_meshes(definition.get("mesh_resolution", 0)),
         f"The curve: PSNR of {definition['curve_views']} of these views.",
         "Peak memory is that of the training process during training, without evaluation and without loading "
         "processes; on a GPU, what torch has allocated there.",
+    ]
+
+
+def _about_meshes(resolution: int) -> list[str]:
+    if not resolution:
+        return []
+    return [
+        f"Surfaces: the mesh as `inr-mesh --resolution {resolution}` makes it, against the shape's own file or the "
+        "mesh that a made scene was rendered from, where there is one; 100,000 points of each, IoU on a grid of 128^3."
     ]
 
 

@@ -11,6 +11,7 @@ from inr_plugins.bench.paper_table import paper_section
 from inr_plugins.bench.plots import plot_scene
 from inr_plugins.bench.presets import PRESETS
 from inr_plugins.bench.record import Record, describe_protocol, read_records
+from inr_plugins.bench.surface_table import mean_surface_table, surface_table
 from inr_plugins.bench.tables import (
     NOTHING,
     Group,
@@ -61,12 +62,12 @@ def _section(group: Group, output: Path, *, number: int) -> str:
         parts.append(paper_section(group, preset))
     for scene in group.scenes():
         if group.of(scene=scene):
-            parts += [f"### {scene}", _scene_table(group, scene)]
+            parts += [f"### {scene}", _scene_table(group, scene), surface_table(group, scene)]
             plot = output / "plots" / f"{number}-{_slug(scene)}.png"
             if plot_scene(group, scene, plot):
                 parts.append(f"![PSNR on {scene} against seconds of training]({plot.relative_to(output).as_posix()})")
     if len(group.scenes()) > 1 and group.budgets():
-        parts += ["### Mean over scenes", _mean_table(group)]
+        parts += ["### Mean over scenes", _mean_table(group), mean_surface_table(group)]
     if group.failed:
         parts += ["### Failed", _failures(group)]
     parts += ["### Protocol", _protocol(group)]

@@ -42,6 +42,7 @@ from inr_plugins.bench.record import (
 from inr_plugins.errors import InputError
 
 _POLL_SECONDS = 0.2
+_WORKER = "inr_plugins.bench.worker"
 
 
 @dataclass(frozen=True)
@@ -69,15 +70,16 @@ class Workplace:
         return self.folder / "progress.json"
 
 
-def worker_command(job: Job, place: Workplace, *, save: bool = False) -> list[str]:
-    """The command that trains and measures `job`."""
+def worker_command(job: Job, place: Workplace, *, save: bool = False, worker: str = _WORKER) -> list[str]:
+    """The command that trains and measures `job`, by the module `worker`."""
     protocol = job.protocol
-    command = [sys.executable, "-m", "inr_plugins.bench.worker", "--unit", protocol.unit]
+    command = [sys.executable, "-m", worker, "--unit", protocol.unit]
     command += ["--budgets", *(f"{budget:g}" for budget in protocol.budgets)]
     command += ["--result", str(place.result), "--progress", str(place.progress), "--picture", str(place.picture)]
     command += ["--eval-every-view", str(protocol.eval_every_view)]
     command += ["--eval-pixel-stride", str(protocol.eval_pixel_stride), "--curve-points", str(protocol.curve_points)]
     command += ["--curve-views", str(protocol.curve_views), "--launched", f"{time.time():.3f}"]
+    command += ["--mesh-resolution", str(protocol.mesh_resolution)] if protocol.mesh_resolution else []
     command += ["--stock"] if is_stock(job.method) else []
     arguments = job.ns_train_arguments(place.folder / "run")
     if save:
@@ -91,6 +93,7 @@ def run_jobs(
     output: Path,
     *,
     keep_runs: bool = False,
+    worker: str = _WORKER,
     command_of: Callable[[Job, Workplace], list[str]] | None = None,
     line: ProgressLine | None = None,
 ) -> list[Record]:
@@ -100,6 +103,7 @@ def run_jobs(
         jobs: in the order to run them in.
         output: folder of the benchmark; records of other definitions in it are kept.
         keep_runs: keep each job's run folder, with a checkpoint at each budget.
+        worker: module that trains and measures one job; that of this layer makes no meshes.
         command_of: the command of a job, in place of :func:`worker_command`.
         line: where progress is shown.
 
@@ -111,7 +115,7 @@ def run_jobs(
     if command_of is None:
 
         def command_of(job: Job, place: Workplace) -> list[str]:
-            return worker_command(job, place, save=keep_runs)
+            return worker_command(job, place, save=keep_runs, worker=worker)
 
     line = line or ProgressLine(len(jobs))
     failed = []

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from inr_plugins.bench.record import FINISHED, Record
+from inr_plugins.bench.surfaces import IOU, SURFACE_NUMBERS, surface_value
 
 NOTHING = "–"
 
@@ -132,7 +133,8 @@ def _group_key(record: Record) -> tuple[Any, ...]:
     # Rows of a preset may differ in their number of steps.
     budgets = None if definition["budgets_of_preset"] else tuple(definition["budgets"])
     names = ("preset", "unit", "eval_every_view", "eval_pixel_stride", "curve_points", "curve_views", "device")
-    return (budgets, *(definition[name] for name in names), machine["cpu"], machine["cores"], str(machine["gpus"]))
+    protocol = (*(definition[name] for name in names), definition.get("mesh_resolution", 0))
+    return (budgets, *protocol, machine["cpu"], machine["cores"], str(machine["gpus"]))
 
 
 def result_at(record: Record, budget: float | None) -> dict[str, Any] | None:
@@ -143,18 +145,23 @@ def result_at(record: Record, budget: float | None) -> dict[str, Any] | None:
     return next((result for result in results if result["budget"] == budget), None)
 
 
+def metric_of(result: dict[str, Any] | None, metric: str) -> float | None:
+    """A metric of a result, of its images or its surface; None where it was not measured."""
+    if metric == IOU or metric in SURFACE_NUMBERS:
+        return surface_value(result, metric)
+    return None if result is None else result.get(metric)
+
+
 def metric_spread(records: Sequence[Record], metric: str, budget: float | None) -> Spread:
     """A metric at a budget over records, which differ in their seeds."""
-    results = [result_at(record, budget) for record in records]
-    return spread(None if result is None else result.get(metric) for result in results)
+    return spread(metric_of(result_at(record, budget), metric) for record in records)
 
 
 def mean_over_scenes(group: Group, label: str, scenes: Sequence[str], metric: str, budget: float | None) -> Spread:
     """Each seed's mean over `scenes`, and the spread of these; seeds that lack a scene have none."""
     by_seed: dict[int, dict[str, float | None]] = {}
     for record in group.of(label=label):
-        result = result_at(record, budget)
-        value = None if result is None else result.get(metric)
+        value = metric_of(result_at(record, budget), metric)
         definition = record["definition"]
         by_seed.setdefault(definition["seed"], {})[definition["scene"]["name"]] = value
     means: list[float | None] = []

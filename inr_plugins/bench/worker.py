@@ -2,7 +2,8 @@
 
     python -m inr_plugins.bench.worker --unit seconds --budgets 60 300 --result FILE -- METHOD <ns-train arguments>
 
-It is started by :mod:`inr_plugins.bench.runner`, ends when that does, and writes what it measured to the file.
+It is started by :mod:`inr_plugins.bench.runner`, ends when that does, and writes what it measured to the file. The
+command line starts it as :mod:`inr_plugins.cli.bench_worker`, which knows how a mesh is made.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from nerfstudio.engine.trainer import Trainer
 
 _DATA_SECONDS = 600.0
+
+MeasureSurface = Callable[["Trainer", int], dict[str, Any]]
+"""Extracts the mesh of what a trainer has learnt, with so many samples along its longest side, and compares it with
+the true one: what a record keeps of that."""
 
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
@@ -41,6 +46,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--eval-pixel-stride", type=int, default=1, help="of these, every n-th row and column")
     parser.add_argument("--curve-points", type=int, default=6, help="points of the curve")
     parser.add_argument("--curve-views", type=int, default=2, help="views of each of them")
+    parser.add_argument("--mesh-resolution", type=int, default=0, help="samples of the mesh of a budget; 0: no mesh")
     parser.add_argument("--save", action="store_true", help="save a checkpoint at each budget")
     parser.add_argument("--stock", action="store_true", help="the method builds LPIPS in its constructor")
     parser.add_argument("ns_train", nargs="+", help="after --: arguments of ns-train")
@@ -80,7 +86,9 @@ def synchronise() -> None:
         torch.cuda.synchronize()
 
 
-def begin_measurement(trainer: Trainer, options: argparse.Namespace) -> Measurement:
+def begin_measurement(
+    trainer: Trainer, options: argparse.Namespace, measure_surface: MeasureSurface | None = None
+) -> Measurement:
     """Measure `trainer` from its next step on, by callbacks before and after everything else in a step."""
     from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackLocation
 
@@ -102,6 +110,10 @@ def begin_measurement(trainer: Trainer, options: argparse.Namespace) -> Measurem
         if options.progress is not None:
             write_json(options.progress, progress, durable=False)
 
+    def surface() -> dict[str, Any]:
+        assert measure_surface is not None
+        return measure_surface(trainer, options.mesh_resolution)
+
     measurement = Measurement(
         clock=TrainingClock(),
         schedule=Schedule(moments(options.budgets, unit=options.unit, curve_points=options.curve_points)),
@@ -110,6 +122,7 @@ def begin_measurement(trainer: Trainer, options: argparse.Namespace) -> Measurem
         all_indices=chosen,
         score=score,
         stop=stop,
+        surface=surface if options.mesh_resolution and measure_surface is not None else None,
         synchronise=synchronise,
         on_budget=trainer.save_checkpoint if options.save else lambda step: None,
         on_progress=tell,
@@ -156,8 +169,8 @@ def write_picture(trainer: Trainer, index: int, path: Path, *, stride: int) -> N
     Image.fromarray((both.nan_to_num() * 255).round().byte().numpy()).save(path)
 
 
-def time_training(options: argparse.Namespace) -> None:
-    """Make every training of this process a measured one."""
+def time_training(options: argparse.Namespace, measure_surface: MeasureSurface | None = None) -> None:
+    """Make every training of this process a measured one; without `measure_surface` there are no meshes."""
     from nerfstudio.engine.trainer import Trainer
 
     train = Trainer.train
@@ -165,7 +178,7 @@ def time_training(options: argparse.Namespace) -> None:
     @functools.wraps(train)
     def measured(trainer: Trainer) -> None:
         wait_for_data(trainer.pipeline.datamanager)
-        measurement = begin_measurement(trainer, options)
+        measurement = begin_measurement(trainer, options, measure_surface)
         train(trainer)
         measurement.finish(trainer.step)
         if options.picture is not None:
@@ -175,7 +188,7 @@ def time_training(options: argparse.Namespace) -> None:
     Trainer.train = measured  # type: ignore[method-assign, assignment]
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None, *, measure_surface: MeasureSurface | None = None) -> None:
     """Train and measure; errors end the process as they end ns-train."""
     options = parse_arguments(sys.argv[1:] if arguments is None else arguments)
     end_with_parent()
@@ -183,7 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from inr_plugins.engine.offline_lpips import install_without_weights
 
         install_without_weights()
-    time_training(options)
+    time_training(options, measure_surface)
     from nerfstudio.scripts import train
 
     sys.argv = ["ns-train", *options.ns_train]

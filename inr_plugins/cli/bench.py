@@ -17,6 +17,7 @@ from inr_plugins.bench.plan import Job, Request, make_plan, parse_options
 from inr_plugins.bench.presets import PRESETS, Preset, missing_methods
 from inr_plugins.errors import InputError
 
+_WORKER = "inr_plugins.cli.bench_worker"
 _EXAMPLE = "inr-bench run --methods diner nerfacto --scenes data/lego --seconds 60 300"
 
 
@@ -56,6 +57,11 @@ class Run:
     """Test views that each point of the curve is the mean of."""
     options: tuple[str, ...] = ()
     """Options of ns-train for a method, as METHOD="--option value ..."; given several times for one, each is a row."""
+    mesh_resolution: Annotated[
+        int | None, tyro.conf.arg(metavar="SAMPLES", help_behavior_hint="(default: 256 for shapes, else 0)")
+    ] = None
+    """At each budget make a mesh with so many samples along its longest side and compare it with the shape's own file,
+    or with the mesh that inr-scene rendered: Chamfer, F-score, normals, IoU. 0: no meshes."""
     keep_runs: bool = False
     """Keep the run folders, with a checkpoint at each budget."""
 
@@ -117,6 +123,7 @@ def plan_of(options: Run) -> list[Job]:
         eval_pixel_stride=options.eval_pixel_stride,
         curve_points=options.curve_points,
         curve_views=options.curve_views,
+        mesh_resolution=options.mesh_resolution,
     )
     return make_plan(request)
 
@@ -129,7 +136,7 @@ def run(options: Run) -> int:
     """
     from inr_plugins.bench.runner import run_jobs
 
-    failed = run_jobs(plan_of(options), options.output, keep_runs=options.keep_runs)
+    failed = run_jobs(plan_of(options), options.output, keep_runs=options.keep_runs, worker=_WORKER)
     print(f"records  {options.output / 'records'}")
     print(f"   next  inr-bench report {shlex.quote(str(options.output))}")
     if not failed:

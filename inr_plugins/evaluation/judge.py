@@ -160,6 +160,20 @@ def judge_run(
     }
 
 
+def judge_surface(run: Run, settings: Settings, *, extract: Extract) -> dict[str, Any]:
+    """The surface of an open run alone, as `judge_run` measures it; {"missing": why} where there is nothing to measure.
+
+    Raises:
+        InputError: a truth or a mesh was named and cannot be compared.
+    """
+    log = _Log()
+    shape, undecided = _meant_shape(run, settings)
+    if undecided:
+        return {"missing": "the run holds several shapes"}
+    surface = _surface(run, settings, shape, extract=extract, log=log)
+    return {"missing": log.missing["surface"]} if surface is None else {**surface, "seconds": log.seconds}
+
+
 def _meant_shape(run: Run, settings: Settings) -> tuple[RunShape | None, bool]:
     """The shape to measure, None for all or none; and whether the run holds several of which none is named.
 

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from nerfstudio.data.datasets.base_dataset import InputDataset
 
+from inr_plugins.engine.shape_names import number_of_shape
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.frames import Similarity
 
 if TYPE_CHECKING:
     from inr_plugins.engine.run import Run
-
-# Names told in an error message.
-_NAMES = 8
 
 
 @runtime_checkable
@@ -57,7 +55,8 @@ def find_shape(run: Run, wanted: str | None) -> RunShape | None:
 
     Args:
         run: the open run.
-        wanted: the shape's name or number; None: the run's only shape, or its first.
+        wanted: the shape's name or number; None: the one that the model shows, which is its only one or its first
+            unless the environment variable INR_SHAPE names another.
 
     Raises:
         InputError: no such shape, or one is wanted of a run of images.
@@ -68,18 +67,11 @@ def find_shape(run: Run, wanted: str | None) -> RunShape | None:
             raise InputError(f"--shape {wanted}: the run was not trained on shapes but on images; leave --shape out.")
         return None
     names = manager.shape_names
-    number = 0 if wanted is None else _number(wanted, names)
+    if wanted is None:
+        number = int(getattr(run.pipeline.model, "shown_shape", 0))
+    else:
+        number = number_of_shape(wanted, names, given_by="--shape")
     return RunShape(number, names[number], manager.shape_file(number), manager.shape_frame(number), len(names))
-
-
-def _number(wanted: str, names: tuple[str, ...]) -> int:
-    if wanted in names:
-        return names.index(wanted)
-    if wanted.isdecimal() and int(wanted) < len(names):
-        return int(wanted)
-    some = ", ".join(names[:_NAMES]) + (", ..." if len(names) > _NAMES else "")
-    numbers = "number 0" if len(names) == 1 else f"numbers 0 to {len(names) - 1}"
-    raise InputError(f"--shape {wanted} is none of the run's shapes: give a name ({some}) or one of {numbers}.")
 
 
 def show_shape(run: Run, shape: RunShape | None) -> None:

@@ -317,7 +317,7 @@ class DinerModel(Model):
         self.best_weight.scatter_reduce_(0, seen.samples.flat_cell, seen.weights.detach(), "amax")
 
     def get_loss_dict(
-        self, outputs: dict[str, Any], batch: dict[str, Tensor], metrics_dict: dict[str, Tensor] | None = None
+        self, outputs: dict[str, Any], batch: dict[str, Any], metrics_dict: dict[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
         config = self.config
         rgb, target = self.renderer_rgb.blend_background_for_loss_computation(
@@ -334,13 +334,13 @@ class DinerModel(Model):
             losses["point_loss"] = point * per_point_colour(seen.weights, seen.colours, seen.samples.ray, target)
         return losses
 
-    def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
         target = self.renderer_rgb.blend_background(batch["image"].to(self.device))
         error = torch.nn.functional.mse_loss(outputs["rgb"].detach(), target)
         return {"psnr": -10 * torch.log10(error.clamp(min=1e-10))}
 
     def get_image_metrics_and_images(
-        self, outputs: dict[str, Tensor], batch: dict[str, Tensor]
+        self, outputs: dict[str, Tensor], batch: dict[str, Any]
     ) -> tuple[dict[str, float], dict[str, Tensor]]:
         target = self.renderer_rgb.blend_background(batch["image"].to(outputs["rgb"].device))
         return self.image_metrics(outputs["rgb"], target), evaluation_pictures(outputs, target)

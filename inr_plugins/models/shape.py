@@ -18,6 +18,7 @@ from nerfstudio.utils import comms
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
+from inr_plugins.engine.shape_names import first_shown_shape
 from inr_plugins.errors import InputError
 from inr_plugins.fields.level_normals import outward_normals
 from inr_plugins.fields.protocol import SDFField
@@ -83,14 +84,14 @@ class ShapeModel(Model):
         check_config(self.config)
         self.metadata = self.kwargs.get("metadata") or {}
         self.names = tuple(str(name) for name in self.metadata.get("shapes", ("shape",)))
-        self.shown_shape = 0
+        self.shown_shape = first_shown_shape(self.names)
         self.run_steps = 1
         self._inside_parts: Tensor | None = None
         self.register_buffer("trace_box", self.scene_box.aabb.detach().float().clone(), persistent=False)
         self.image_metrics = ImageMetrics()
         self.start_view = StartView()
         if len(self.names) > 1:
-            self.shape_choice = ShapeChoice(self.names, self.show)
+            self.shape_choice = ShapeChoice(self.names, self.show, first=self.shown_shape)
 
     def show(self, number: int) -> None:
         """Make a shape the one that rays of no shape of their own see, and that a mesh is made of.

@@ -133,14 +133,12 @@ static int batch_gradient_rows_share(const void *x, const void *grad, int kind, 
         load(x, kind, i, n, row);
         load(grad, kind, i, n, g);
         float mean = row_mean[i], spread = row_variance[i], offset = n * share * mean, of_a = 0.0f, of_b = 0.0f;
-        if (rectify)
-            for (int64_t j = 0; j < n; j++)
-                if ((row[j] - column[j] - offset) * gain[j] / sqrtf(variance[j] + spread) + bias[j] <= 0.0f)
-                    g[j] = 0.0f;
+        float least = rectify ? 0.0f : -INFINITY;
         APART
         for (int64_t j = 0; j < n; j++) {
             float inverse = 1.0f / sqrtf(variance[j] + spread);
             float normalized = (row[j] - column[j] - offset) * inverse;
+            g[j] = normalized * gain[j] + bias[j] <= least ? 0.0f : g[j];
             float aj = g[j] * gain[j] * inverse, bj = normalized * aj * inverse;
             a[j] = aj;
             of_a += aj;

@@ -15,16 +15,17 @@ class ShapeChoice(ViewerDropdown):
     anew when a shape is chosen.
     """
 
-    def __init__(self, names: Sequence[str], show: Callable[[int], Any]) -> None:
+    def __init__(self, names: Sequence[str], show: Callable[[int], Any], *, first: int = 0) -> None:
         """
         Args:
             names: of all shapes, in their order; at least one.
             show: called with the number of the one that was chosen.
+            first: the one that is shown at first.
         """
         labels = [f"{number}: {name}" for number, name in enumerate(names)]
         super().__init__(
             "Shape",
-            labels[0],
+            labels[first],
             labels,
             cb_hook=lambda element: show(labels.index(element.value)),
             hint="Which shape is rendered where the camera is not that of an image.",

@@ -69,6 +69,22 @@ def test_a_budget_is_the_mean_of_all_views_and_its_point_that_of_the_curves_view
     assert [(each["moment"], each["psnr"]) for each in trained.curve] == [(2, 3.0), (4, 5.0)]
 
 
+def test_the_surface_is_measured_at_each_budget_while_the_clock_stands_still():
+    def surface():
+        stand_in.now += 500.0
+        return {"steps": stand_in.measurement.steps}
+
+    plan = schedule(4.0, 6.0, curve=[2.0])
+    stand_in = StandIn(step_seconds=1.0, schedule=plan, unit="seconds", surface=surface)
+    trained = stand_in.train()
+    assert [(each["surface"]["steps"], each["seconds"]) for each in trained.results] == [(4, 4.0), (6, 6.0)]
+
+
+def test_without_meshes_results_say_nothing_of_a_surface():
+    trained = StandIn(step_seconds=1.0, schedule=schedule(2.0), unit="seconds").train()
+    assert "surface" not in trained.results[0]
+
+
 def test_moments_that_one_step_went_past_are_measured_once():
     stand_in = StandIn(step_seconds=20.0, schedule=schedule(5.0, 15.0, curve=[1.0, 2.0]), unit="seconds")
     trained = stand_in.train()

@@ -51,6 +51,7 @@ def test_keys_differ_between_jobs_and_are_the_same_in_the_next_plan():
         {"protocol": dataclasses.replace(job().protocol, eval_every_view=3)},
         {"protocol": dataclasses.replace(job().protocol, eval_pixel_stride=3)},
         {"protocol": dataclasses.replace(job().protocol, device="cuda")},
+        {"protocol": dataclasses.replace(job().protocol, mesh_resolution=64)},
     ],
 )
 def test_the_key_follows_the_definition(changes):
@@ -193,3 +194,21 @@ def test_methods_of_images_are_not_tried_on_shapes():
     shape = dataclasses.replace(scene("bunny"), parser="shape-data", resolution=None)
     with pytest.raises(InputError, match="nerfacto learns from images, and bunny is a shape"):
         make_plan(request(methods=("diner", "nerfacto"), scenes=(scene("a"), shape)))
+
+
+def test_meshes_are_made_of_shapes_on_request_and_for_presets_about_surfaces(tmp_path):
+    shape = dataclasses.replace(scene("bunny"), parser="shape-data")
+
+    def resolutions(**changes):
+        return [each.protocol.mesh_resolution for each in make_plan(request(**{"seeds": 1, **changes}))]
+
+    assert resolutions(methods=("diner",)) == [0, 0]
+    assert resolutions(methods=("finer-sdf",), scenes=(shape,)) == [256]
+    assert resolutions(methods=("finer-sdf",), scenes=(shape,), mesh_resolution=0) == [0]
+    assert resolutions(methods=("diner",), mesh_resolution=64) == [64, 64]
+    assert resolutions(methods=("cn-neus",), preset="norm-table7") == [256, 256]
+    assert resolutions(methods=("diner",), preset="diner-table4") == [0, 0]
+
+
+def test_a_job_without_meshes_keeps_the_key_that_it_had_before_there_were_any():
+    assert "mesh_resolution" not in job().definition()

@@ -155,6 +155,73 @@ def test_the_mean_over_all_scenes_stands_beside_the_papers(tmp_path):
     assert diner[-1] == "33.50 / 33.18"
 
 
+def surface(chamfer, *, squared=8e-6, f_score=0.5, iou=0.75, floor=0.01, box=((0, 0, 0), (1, 2, 2))):
+    """What is measured of a surface whose truth, unless told otherwise, has a diagonal of 3."""
+    thresholds = [{"f_score": f_score}, {"f_score": f_score + 0.1}, {"f_score": 1.0}]
+    more = {"thresholds": thresholds, "normal_consistency": 0.9}
+    return {
+        "scores": {"chamfer": chamfer, "chamfer_squared": squared, **more},
+        "floor": {"chamfer": floor, "chamfer_squared": 0.9e-6, **more},
+        "iou": None if iou is None else {"iou": iou},
+        "truth": {"box": [list(corner) for corner in box]},
+        "seconds": {"extract": 7.0},
+    }
+
+
+def shape_record(label, found, **more):
+    return record(label, [{"budget": 60.0, "psnr": 20.0, "surface": found}], **more)
+
+
+def test_surfaces_go_by_the_diagonal_of_the_truth_nearest_first_with_their_floor(tmp_path):
+    text = report(
+        tmp_path,
+        shape_record("far", surface(0.06, squared=18e-6)),
+        shape_record("near", surface(0.03, squared=9e-6, f_score=0.7, iou=0.9)),
+        shape_record("near", surface(0.015, squared=9e-6, f_score=0.7, iou=0.9), seed=1),
+    )
+    _, table = rows(text)
+    # 0.0225 and 0.06 of a diagonal of 3; 9 and 18 millionths of 9; F at the first two of three thresholds.
+    assert table[0] == [
+        *("near", "**0.750 ± 0.354**", "**1.00 ± 0.00**", "**0.700 ± 0.000**", "**0.800 ± 0.000**"),
+        *("**0.900 ± 0.000**", "**0.9000 ± 0.0000**", "7"),
+    ]
+    assert table[1] == ["far", "2.000", "2.00", "0.500", "0.600", "**0.900**", "0.7500", "7"]
+    # The floor of F is the mean of what the three records say of theirs.
+    assert table[2] == ["*floor*", "0.333", "0.10", "0.633", "0.733", "0.900", "–", "–"]
+
+
+def test_means_of_surfaces_over_scenes_are_of_methods_that_have_them_all(tmp_path):
+    text = report(
+        tmp_path,
+        shape_record("a", surface(0.03), scene_name="x"),
+        shape_record("a", surface(0.04, box=((0, 0, 0), (0, 0, 4))), scene_name="y"),
+        shape_record("b", surface(0.03, iou=None), scene_name="x"),
+        shape_record("b", {"missing": "the field has no surface"}, scene_name="y"),
+    )
+    assert [row[:2] for row in rows(text)[-1]] == [["a", "1.000"], ["*floor*", "0.292"]]
+
+
+def test_surfaces_that_could_not_be_measured_say_why(tmp_path):
+    text = report(tmp_path, shape_record("a", {"missing": "there is no truth"}))
+    assert "Surfaces were not measured: there is no truth." in text
+    assert len(rows(text)) == 1
+
+
+def test_a_presets_distance_is_that_of_a_shape_with_the_papers_longest_side(tmp_path):
+    found = surface(0.03, squared=8e-6, iou=0.9)
+    text = report(
+        tmp_path,
+        record(
+            *("SIREN", [{"budget": 100.0, "psnr": 29.0, "surface": found}]),
+            **{"scene_name": "armadillo", "preset": "finer-table2", "unit": "steps"},
+        ),
+    )
+    distance, iou = rows(text)[:2]
+    # 8 millionths at a longest side of 2, so 8 (0.9 / 2)^2 at 0.9.
+    assert ["SIREN", "1.620 / 3.505", "– / 3.438"] in distance
+    assert ["SIREN", "0.9000 / 0.9895", "– / 0.9749"] in iou
+
+
 def test_plots_are_drawn_and_linked(tmp_path):
     path, text, _ = write_report(write_records(tmp_path, record("a", two_budgets(20.0, 30.0))))
     assert path == tmp_path / "report.md"

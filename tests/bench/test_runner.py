@@ -1,5 +1,6 @@
 """Running plans with stand-ins for trainings: records, failures, kills and resuming."""
 
+import dataclasses
 import io
 import json
 import os
@@ -208,3 +209,13 @@ def test_the_workers_command_holds_the_protocol_and_the_training(tmp_path):
     assert {"--stock", "--save"} <= set(command[:split])
     assert command[split + 1 : split + 4] == ["tensorf", "--save-only-latest-checkpoint", "False"]
     assert "--stock" not in worker_command(job("diner"), place)
+
+
+def test_a_job_with_meshes_tells_its_worker_which_may_be_another(tmp_path):
+    plain = worker_command(job(), Workplace(tmp_path, tmp_path / "view.png"))
+    assert plain[1:3] == ["-m", "inr_plugins.bench.worker"]
+    assert "--mesh-resolution" not in plain
+    meshed = dataclasses.replace(job(), protocol=dataclasses.replace(job().protocol, mesh_resolution=64))
+    command = worker_command(meshed, Workplace(tmp_path, tmp_path / "view.png"), worker="another.worker")
+    assert command[2] == "another.worker"
+    assert command[command.index("--mesh-resolution") + 1] == "64"

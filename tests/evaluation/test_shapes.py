@@ -155,10 +155,13 @@ def test_shapes_are_found_by_name_before_number():
         shape_frame=lambda number: Similarity.identity(),
         shape_file=lambda number: Path(f"{number}.ply"),
     )
-    run = SimpleNamespace(pipeline=SimpleNamespace(datamanager=frames))
+    model = SimpleNamespace(shown_shape=0)
+    run = SimpleNamespace(pipeline=SimpleNamespace(datamanager=frames, model=model))
     assert find_shape(run, "1").number == 0
     assert find_shape(run, "0").number == 1
     assert find_shape(run, None).file == Path("0.ply")
+    model.shown_shape = 1
+    assert find_shape(run, None).file == Path("1.ply")
     assert find_shape(SimpleNamespace(pipeline=SimpleNamespace(datamanager=object())), None) is None
 
 

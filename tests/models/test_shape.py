@@ -301,6 +301,18 @@ def test_several_shapes_can_be_chosen_in_the_viewer_and_one_cannot():
     assert not hasattr(make(names=("one",)), "shape_choice")
 
 
+def test_commands_that_cannot_be_told_go_by_the_environment(monkeypatch):
+    for wanted in ("large", "1"):
+        monkeypatch.setenv("INR_SHAPE", wanted)
+        model = make()
+        assert model.shown_shape == 1
+        assert model.shape_choice.value == "1: large"
+        assert model.field.radius == RADII[1]
+    monkeypatch.setenv("INR_SHAPE", "huge")
+    with pytest.raises(InputError, match=r"INR_SHAPE huge is none .* \(small, large\) or one of numbers 0 to 1"):
+        make()
+
+
 def test_nothing_of_the_set_up_enters_a_checkpoint():
     assert set(make().state_dict()) == {"offset", "device_indicator_param"}
     torch.testing.assert_close(make().surface_aabb(), torch.tensor([[-1.0] * 3, [1.0] * 3]))
