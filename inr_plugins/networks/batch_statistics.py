@@ -77,7 +77,7 @@ def column_moments(x: Float[Tensor, "rows channels"], *, rowwise_gradients: bool
 def detached_column_moments(x: Float[Tensor, "rows channels"]) -> ColumnMoments:
     """`column_moments` without a gradient."""
     local = _local_moments(x)
-    if not _is_distributed():
+    if not is_distributed():
         return local
     channels = x.shape[1]
     packed = torch.cat([local.rows[None], local.mean, local.squares])
@@ -89,7 +89,7 @@ def detached_column_moments(x: Float[Tensor, "rows channels"]) -> ColumnMoments:
 
 def sum_over_ranks(x: Tensor) -> Tensor:
     """The sum of every rank's x, in place; x itself where torch.distributed does not run."""
-    if _is_distributed():
+    if is_distributed():
         dist.all_reduce(x)
     return x
 
@@ -109,7 +109,8 @@ def refuse_second_derivative() -> None:
         )
 
 
-def _is_distributed() -> bool:
+def is_distributed() -> bool:
+    """Whether statistics are of several ranks."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 

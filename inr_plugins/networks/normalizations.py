@@ -23,10 +23,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from inr_plugins.networks.activations import ReLU
+from inr_plugins.networks.batch_norm import batch_norm
 from inr_plugins.networks.batch_statistics import (
     ColumnMoments,
     column_moments,
     detached_column_moments,
+    is_distributed,
     statistics_dtype,
 )
 from inr_plugins.networks.cross_normalization import (
@@ -242,8 +244,11 @@ class BatchNorm(RowCoupledNormalization):
 
     def by_batch(self, x: Float[Tensor, "rows channels"]) -> Float[Tensor, "rows channels"]:
         """By the columns' means and biased variances."""
-        moments = self._moments(x)
+        fast = len(x) > 0 and not self.statistics.rowwise and not is_distributed()
+        moments = detached_column_moments(x) if fast else self._moments(x)
         self.statistics.record(moments.mean, moments.unbiased_variance, moments.rows)
+        if fast:
+            return batch_norm(x, moments, self.weight, self.bias, self.eps)
         return self._standardize(x, moments.mean, moments.biased_variance)
 
     def by_running(self, x: Float[Tensor, "rows channels"], running: RunningColumns) -> Float[Tensor, "rows channels"]:

@@ -201,6 +201,14 @@ def test_means_of_surfaces_over_scenes_are_of_methods_that_have_them_all(tmp_pat
     assert [row[:2] for row in rows(text)[-1]] == [["a", "1.000"], ["*floor*", "0.292"]]
 
 
+def test_methods_of_shapes_draw_points_and_not_rays(tmp_path):
+    of_shape = shape_record("a", surface(0.03))
+    of_shape["definition"]["scene"]["parser"] = "shape-data"
+    text = report(tmp_path, of_shape)
+    assert "| points/s |" in text
+    assert "rays/s" not in text
+
+
 def test_surfaces_that_could_not_be_measured_say_why(tmp_path):
     text = report(tmp_path, shape_record("a", {"missing": "there is no truth"}))
     assert "Surfaces were not measured: there is no truth." in text
