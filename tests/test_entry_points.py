@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 METHODS = [point for point in entry_points(group="nerfstudio.method_configs") if point.value.startswith("inr_plugins.")]
-COMMANDS = ["inr-scene", "inr-mesh"]
+COMMANDS = ["inr-scene", "inr-mesh", "inr-eval", "inr-bench"]
 
 # Imports what every ns-train has loaded before it comes to plugins, then loads each entry point in a child of its own,
 # so that none finds this package imported already. The built-in names are read from the source of the module that
@@ -52,6 +52,7 @@ def load(name, value):
         "new_modules": sorted(set(sys.modules) - before),
         "modules": sorted(sys.modules),
         "built_in": built_in,
+        "started_cuda": sys.modules["torch"].cuda.is_initialized(),
     }), flush=True)
 
 for name, value in json.loads(sys.argv[1]):
@@ -123,9 +124,9 @@ def test_loading_takes_under_half_a_second(loaded: dict[str, dict], tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", [point.name for point in METHODS])
-def test_loading_pulls_in_nothing_heavy(name: str, loaded: dict[str, dict]) -> None:
-    heavy = {"open3d", "mcubes", "trimesh", "skimage", "torchmetrics", "matplotlib", "tinycudann"}
-    assert not heavy & {module.split(".")[0] for module in loaded[name]["new_modules"]}
+def test_loading_pulls_in_nothing_but_this_package(name: str, loaded: dict[str, dict]) -> None:
+    assert {module.split(".")[0] for module in loaded[name]["new_modules"]} == {"inr_plugins"}
+    assert not loaded[name]["started_cuda"]
     assert not {"open3d", "mcubes"} & {module.split(".")[0] for module in loaded[name]["modules"]}
 
 
