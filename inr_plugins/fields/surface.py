@@ -62,6 +62,7 @@ class SurfaceField(nn.Module):
 
     middle: Tensor
     extent: Tensor
+    sharpness_rate: Tensor
 
     def __init__(
         self,
@@ -98,7 +99,9 @@ class SurfaceField(nn.Module):
         self.distance_network.layers[-1] = self.head
         self.direction_encoding = Positional(3, octaves=_DIRECTION_OCTAVES)
         self.colour_network = colour.build(6 + self.direction_encoding.out_dim + features, 3)
-        self.variance = nn.Parameter(torch.tensor(float(initial_variance)))
+        self.initial_variance = float(initial_variance)
+        self.variance = nn.Parameter(torch.tensor(self.initial_variance))
+        self.register_buffer("sharpness_rate", torch.tensor(1.0))
 
     @property
     def box(self) -> Float[Tensor, "2 3"]:
@@ -112,8 +115,12 @@ class SurfaceField(nn.Module):
 
     @property
     def sharpness(self) -> Float[Tensor, ""]:
-        """Of the logistic function that turns distances into light, 1 / normalised unit; bounds as in NeuS's code."""
-        return torch.exp(10 * self.variance.float()).clamp(1e-6, 1e6) / self.unit
+        """Of the logistic function that turns distances into light, 1 / normalised unit; bounds as in NeuS's code.
+
+        What v has moved by counts `sharpness_rate` times: Adam's steps are of one length, whatever the gradient.
+        """
+        moved = self.sharpness_rate * (self.variance.float() - self.initial_variance)
+        return torch.exp(10 * (self.initial_variance + moved)).clamp(1e-6, 1e6) / self.unit
 
     # -- what the renderer asks --
 

@@ -130,7 +130,9 @@ class NeusModel(Model):
         self.camera_positions = cameras.camera_to_worlds[:, :3, 3].detach().float()
 
     def begin(self) -> None:
-        """Make the surface a sphere, unless it has been one: weights from a checkpoint stay as they are.
+        """Make the surface a sphere, unless it has been one, and settle how fast it is to sharpen.
+
+        Weights from a checkpoint stay as they are, and so does that.
 
         Raises:
             InputError: the network does not become one.
@@ -144,6 +146,7 @@ class NeusModel(Model):
                 "box's half side): lower --pipeline.model.omega, scale or carrier, whose activation is too rough for "
                 "a distance, or raise --pipeline.model.start-steps."
             )
+        self.field.sharpness_rate.fill_(self.config.resolved_sharpness_rate(self.run_steps))
         self.is_started.fill_(True)
 
     def before_step(self, step: int) -> None:

@@ -49,6 +49,8 @@ def check_config(config: NeusModelConfig) -> None:
         raise InputError(f"{_option('box_scale')} must be positive, got {config.box_scale}.")
     if not -1 <= config.initial_variance <= 1:
         raise InputError(f"{_option('initial_variance')} must lie between -1 and 1, got {config.initial_variance}.")
+    if config.sharpness_rate is not None and not (math.isfinite(config.sharpness_rate) and config.sharpness_rate > 0):
+        raise InputError(f"{_option('sharpness_rate')} must be positive, got {config.sharpness_rate}.")
     if not config.far_plane > config.near_plane:
         raise InputError(f"{_option('far_plane')} must lie beyond {_option('near_plane')}.")
 

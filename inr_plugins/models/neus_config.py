@@ -13,6 +13,9 @@ from inr_plugins.networks.normalizations import NormalizationName
 Capture = Literal["object", "table", "room"]
 NormalizationPlace = Literal["both", "sdf", "colour"]
 
+_SHARP_STEPS = 20_000
+"""Runs of fewer steps are given a faster sharpness. At NeuS's rate, 5e-4, Adam moves its logarithm by 0.005 a step at
+most; from 20 to 1000 are 800 such steps, all in one direction."""
 _ANNEALED = 1 / 6
 """Part of a run in which slopes are annealed where there are no masks; NeuS: 50,000 of 300,000 steps."""
 
@@ -39,7 +42,7 @@ class NeusModelConfig(ModelConfig):
     """Activation of the distance network; encoding, constants and depth follow it unless they are given."""
     normalization: NormalizationName = "none"
     """Normalization before each activation."""
-    normalization_at: NormalizationPlace = "both"
+    normalization_at: NormalizationPlace = "colour"
     """Which network is normalised: that of the distance (sdf), of the colour, or both."""
     width: int = 256
     """Width of the hidden layers of the distance network and of a table's background, and number of features."""
@@ -90,6 +93,9 @@ class NeusModelConfig(ModelConfig):
     """Weight of the loss that compares opacity with masks or alpha; for objects only."""
     initial_variance: float = 0.3
     """Learnt sharpness exp(10 v) of the surface starts at this v."""
+    sharpness_rate: float | None = None
+    """How many times faster than the networks the sharpness learns; None: 20,000 / steps of the run, at least 1 and at
+    most 10, since a short run would end with a blurred surface."""
     anneal_share: float | None = None
     """Part of the run in which surfaces that a ray leaves stop light too; None: 0 for objects with masks, else 1/6."""
     start_steps: int = 200
@@ -103,6 +109,10 @@ class NeusModelConfig(ModelConfig):
     def resolved_box_scale(self) -> float:
         """box_scale, or the capture's own."""
         return (2.0 if self.capture == "room" else 1.0) if self.box_scale is None else self.box_scale
+
+    def resolved_sharpness_rate(self, steps: int) -> float:
+        """sharpness_rate, or what suits a run of so many steps."""
+        return min(max(_SHARP_STEPS / max(steps, 1), 1.0), 10.0) if self.sharpness_rate is None else self.sharpness_rate
 
     @property
     def resolved_anneal_share(self) -> float:

@@ -1,5 +1,6 @@
 """The surface model on a scene with a closed form: a ball of one colour before nothing, seen from all around."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -26,6 +27,7 @@ SMALL = {
     "outside_samples": 8,
     "eikonal_points": 128,
     "start_steps": 60,
+    "normalization_at": "both",
 }
 
 
@@ -205,6 +207,34 @@ def test_resuming_gives_the_same_weights_as_never_stopping():
     train(resumed, 3, 6, other)
     expected = straight.state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in resumed.state_dict().items())
+
+
+@pytest.mark.parametrize(("steps", "rate"), [(300_000, 1.0), (5_000, 4.0), (600, 10.0)])
+def test_short_runs_sharpen_faster(steps, rate):
+    model = make(start_steps=0)
+    model.run_steps = steps
+    before = float(model.field.sharpness)
+    assert before == pytest.approx(math.exp(10 * 0.3) / 1.5)
+    model.begin()
+    # Nothing has moved yet.
+    assert float(model.field.sharpness) == pytest.approx(before)
+    optimizer = torch.optim.Adam([model.field.variance], lr=1e-3)
+    (-model.field.sharpness).backward()
+    optimizer.step()
+    # Adam's first step is as long as its rate, here in v, of which the logarithm is ten times as much.
+    assert math.log(float(model.field.sharpness) / before) == pytest.approx(10 * 1e-3 * rate, rel=1e-3)
+    # A run that goes on keeps its rate, however many steps are left.
+    other = make(start_steps=0)
+    other.load_state_dict(model.state_dict())
+    other.run_steps = 10
+    other.begin()
+    assert float(other.field.sharpness) == float(model.field.sharpness)
+
+
+def test_the_rate_of_the_sharpness_can_be_given():
+    model = make(start_steps=0, sharpness_rate=2.5)
+    model.begin()
+    assert float(model.field.sharpness_rate) == 2.5
 
 
 # -- losses ------------------------------------------------------------------------------------------------------------
@@ -388,6 +418,7 @@ def test_presets_differ_by_capture_activation_and_normalization():
         ({"anneal_share": 1.5}, "anneal-share"),
         ({"box_scale": 0.0}, "box-scale"),
         ({"initial_variance": 5.0}, "initial-variance"),
+        ({"sharpness_rate": 0.0}, "sharpness-rate"),
         ({"far_plane": 0.01}, "far-plane"),
         ({"width": 0}, "width"),
         ({"skips": (9,)}, "skips"),
