@@ -70,14 +70,19 @@ def test_a_budget_is_the_mean_of_all_views_and_its_point_that_of_the_curves_view
 
 
 def test_the_surface_is_measured_at_each_budget_while_the_clock_stands_still():
+    made = []
+
     def surface():
         stand_in.now += 500.0
+        made.append(stand_in.measurement.steps)
         return {"steps": stand_in.measurement.steps}
 
     plan = schedule(4.0, 6.0, curve=[2.0])
     stand_in = StandIn(step_seconds=1.0, schedule=plan, unit="seconds", surface=surface)
     trained = stand_in.train()
     assert [(each["surface"]["steps"], each["seconds"]) for each in trained.results] == [(4, 4.0), (6, 6.0)]
+    # A mesh takes seconds: none is made for a point of the curve.
+    assert made == [4, 6]
 
 
 def test_without_meshes_results_say_nothing_of_a_surface():
