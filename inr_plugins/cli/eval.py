@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shlex
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 # Wide enough for a few runs side by side where no terminal says how wide it is.
 _WIDTH_OF_A_FILE = 160
+_SECONDS_BETWEEN_LINES = 20.0
 
 
 def extract_mesh(run: Run, output: Path, options: EvalOptions) -> dict[str, Any]:
@@ -153,13 +155,18 @@ def _judge_runs(
                 entries.append(judge_run(config, settings, load=load, extract=extract, on_view=on_view))
             except InputError as error:
                 failed[config] = error
+                if pictures is not None:
+                    pictures.discard(name)
     if failed and not entries:
         raise next(iter(failed.values()))
     return entries, {config: str(error) for config, error in failed.items()}
 
 
 class _Bar:
-    """A progress bar on standard error that appears with the first view: what comes before has its own."""
+    """A progress bar on standard error that appears with the first view: what comes before has its own.
+
+    Where standard error is no terminal, a line now and then says how far it is.
+    """
 
     def __init__(self, title: str) -> None:
         # The seconds that run show that it is alive: a view of a slow method takes minutes.
@@ -168,12 +175,19 @@ class _Bar:
         self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
         self._title = title
         self._task: TaskID | None = None
+        self._begin = self._told = time.monotonic()
 
     def __enter__(self) -> _Bar:
         return self
 
     def show(self, done: int, total: int) -> None:
         """Say how many views are done."""
+        if not self._progress.console.is_terminal:
+            now = time.monotonic()
+            if now - self._told >= _SECONDS_BETWEEN_LINES:
+                self._told = now
+                print(f"{self._title}: {done} of {total} after {now - self._begin:.0f} s", file=sys.stderr, flush=True)
+            return
         if self._task is None:
             self._progress.start()
             self._task = self._progress.add_task(self._title, total=total)

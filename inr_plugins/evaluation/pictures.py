@@ -37,6 +37,10 @@ class PictureFolder:
                 f"{self.target} could not be written ({error.strerror}): give another --save-images."
             ) from error
 
+    def discard(self, folder: str) -> None:
+        """Forget what was kept in `folder`: the pictures of a run that could not be measured to its end."""
+        shutil.rmtree(self.partial / folder, ignore_errors=True)
+
     def publish(self) -> None:
         """Move every picture to its place, over those of the same name."""
         for path in sorted(self.partial.rglob("*.png")):

@@ -278,6 +278,28 @@ def test_a_run_that_cannot_be_measured_does_not_cost_the_others_theirs(scene, tm
     assert not (tmp_path / "eval.json").exists()
 
 
+def test_a_run_that_breaks_off_leaves_no_pictures_and_the_others_keep_theirs(scene, tmp_path, monkeypatch):
+    class BreaksOff(BallModel):
+        def get_outputs_for_camera(self, camera):
+            outputs = super().get_outputs_for_camera(camera)
+            return {"depth": outputs["rgb"]} if self.rendered > 2 else outputs
+
+    monkeypatch.chdir(tmp_path)
+    folders = [make_run(tmp_path / "runs" / name) for name in ("whole", "part")]
+    runs = BallRuns(scene, {"whole": BallModel(), "part": BreaksOff()})
+    assert inr_eval(*folders, "--truth", "none", "--save-images", tmp_path / "pictures", load=runs) == 1
+    assert [path.name for path in (tmp_path / "pictures").iterdir()] == ["whole"]
+    assert len(list((tmp_path / "pictures" / "whole").iterdir())) == 5
+
+
+def test_where_there_is_no_terminal_lines_say_how_far_it_is(scene, run_folder, capsys, monkeypatch):
+    monkeypatch.setattr(cli, "_SECONDS_BETWEEN_LINES", 0.0)
+    runs = BallRuns(scene, {"ball": BallModel()})
+    assert inr_eval(run_folder, "--truth", "none", "--views", 2, load=runs) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Rendering")]
+    assert [line.rsplit(" after ")[0] for line in lines] == [f"Rendering the views of ball: {n} of 2" for n in (1, 2)]
+
+
 def test_ctrl_c_leaves_nothing(scene, run_folder, tmp_path, capsys):
     class Interrupted(BallModel):
         def get_outputs_for_camera(self, camera):
