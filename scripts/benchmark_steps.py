@@ -4,9 +4,9 @@
     [--normalizations none cross] [--rays 512] [--warm-up 20] [--steps 10] [--float32] [--json FILE]
 
 Every case is a training of its own with the shipped preset. All take their steps in turns, so that a machine that slows
-down slows all of them; medians are given, of the steps after the warm-up, of which nerfstudio's method takes the last two
-only. The presets' samples a ray are nerfstudio's. Its method is timed under this package's settings of the allocator; as
-it comes, it has none: INR_ALLOCATOR=system ... --methods mipnerf.
+down slows all of them; medians are given, of the steps after the warm-up, of which nerfstudio's method takes two. The
+presets' samples a ray are nerfstudio's. Its method is timed under this package's settings of the allocator; as it comes
+it has none: INR_ALLOCATOR=system ... --methods mipnerf.
 """
 
 from __future__ import annotations

@@ -21,11 +21,10 @@ from inr_plugins.metrics.image import ImageMetrics
 from inr_plugins.models.backgrounds import Background, BackgroundColor, over
 from inr_plugins.models.finer_nerf_checks import check_config
 from inr_plugins.models.nerf_backbones import network_config
+from inr_plugins.models.network_settings import BackboneSettings
 from inr_plugins.models.pictures import evaluation_pictures
-from inr_plugins.networks.activations import ActivationName
 from inr_plugins.networks.contraction import Contraction
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
-from inr_plugins.networks.normalizations import NormalizationName
 from inr_plugins.rendering.density_grid import DensityGrid
 from inr_plugins.rendering.front_to_back import PointRendering, StopSettings, render_front_to_back
 from inr_plugins.rendering.nerfacc_grid import GridBackend, choose_grid
@@ -34,39 +33,18 @@ from inr_plugins.viewer.start_view import StartView
 
 # Connected occupied cells fewer than this share of the largest piece are specks, not worth samples of a mesh.
 _SPECK = 1e-3
-_CONSTANTS = ("omega", "scale", "carrier", "beta", "first_bias")
 
 
 @dataclass
-class FinerNerfModelConfig(ModelConfig):
+class FinerNerfModelConfig(ModelConfig, BackboneSettings):
     """Radiance field of coordinate networks."""
 
     _target: type = field(default_factory=lambda: FinerNerfModel)
     """Class to instantiate."""
     enable_collider: bool = False
     """Not used: rays are cut to the scene box, near_plane and far_plane."""
-    activation: ActivationName = "finer-sine"
-    """Activation of the hidden layers; encoding, constants and learning rate follow it unless they are given."""
-    encoding: Literal["auto", "identity", "positional", "fourier"] = "auto"
-    """Encoding of positions; auto: positional for relu and softplus, none for the others."""
-    octaves: int | None = None
-    """Octaves of the positional encoding; None: ten."""
-    normalization: NormalizationName = "none"
-    """Normalization before each activation."""
     width: int = 182
     """Width of the hidden layers of both networks."""
-    hidden_layers: int = 3
-    """Hidden layers of each network."""
-    omega: float | None = None
-    """Frequency of the sine in sine and finer activations; None: the activation's own."""
-    scale: float | None = None
-    """Scale of Gauss and wavelet activations; None: the activation's own."""
-    carrier: float | None = None
-    """Frequency of the wavelet; None: the activation's own."""
-    beta: float | None = None
-    """Sharpness of softplus; None: the activation's own."""
-    first_bias: float | None = None
-    """Biases of the first layer of the finer activations start in U(-k, k) of this k; None: the activation's own."""
     detach_scale: bool = False
     """Leave |x| + 1 of the finer activations out of the gradient, as the authors' code does; normals are not given."""
     implementation: Literal["torch", "tcnn"] = "torch"
@@ -160,7 +138,7 @@ class FinerNerfModel(Model):
         return network_config(
             config.activation,
             encoding=config.encoding,
-            constants={name: getattr(config, name) for name in _CONSTANTS},
+            constants=config.constants,
             octaves=config.octaves,
             normalization=config.normalization,
             width=config.width,

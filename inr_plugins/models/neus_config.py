@@ -7,6 +7,7 @@ from typing import Literal
 
 from nerfstudio.models.base_model import ModelConfig
 
+from inr_plugins.models.network_settings import ActivationSettings
 from inr_plugins.networks.activations import ActivationName
 from inr_plugins.networks.normalizations import NormalizationName
 
@@ -28,7 +29,7 @@ def _model() -> type:
 
 
 @dataclass
-class NeusModelConfig(ModelConfig):
+class NeusModelConfig(ModelConfig, ActivationSettings):
     """Surface of coordinate networks."""
 
     _target: type = field(default_factory=_model)
@@ -56,16 +57,6 @@ class NeusModelConfig(ModelConfig):
     """Width of the colour network's hidden layers."""
     colour_layers: int = 4
     """Hidden layers of the colour network."""
-    omega: float | None = None
-    """Frequency of the sine in sine and finer activations; None: the activation's own."""
-    scale: float | None = None
-    """Scale of Gauss and wavelet activations; None: the activation's own."""
-    carrier: float | None = None
-    """Frequency of the wavelet; None: the activation's own."""
-    beta: float | None = None
-    """Sharpness of softplus; None: 100."""
-    first_bias: float | None = None
-    """Biases of the first layer of the finer activations start in U(-k, k) of this k; None: the activation's own."""
     background_color: Literal["auto", "white", "black"] = "auto"
     """What pictures show where nothing is; auto: white."""
     box_scale: float | None = None

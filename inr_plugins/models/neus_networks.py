@@ -11,8 +11,6 @@ from inr_plugins.networks.activations import ActivationName
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.normalizations import NormalizationName
 
-CONSTANTS = ("omega", "scale", "carrier", "beta", "first_bias")
-
 
 @dataclass(frozen=True)
 class SurfaceBackbone:
@@ -58,7 +56,7 @@ def distance_config(config: NeusModelConfig) -> CoordinateNetworkConfig:
         raise ValueError(f"unknown activation {config.activation!r}: choose one of {', '.join(BACKBONES)}")
     own = BACKBONES[config.activation]
     settings: dict[str, Any] = {
-        name: own.settings.get(name) if (given := getattr(config, name)) is None else given for name in CONSTANTS
+        name: own.settings.get(name) if given is None else given for name, given in config.constants.items()
     }
     octaves = config.octaves
     if own.encoding == "positional" and octaves is None:

@@ -9,7 +9,6 @@ from inr_plugins.models import nerf_backbones
 from inr_plugins.models.nerf_backbones import Backbone
 from inr_plugins.networks.activations import ActivationName
 
-CONSTANTS = ("omega", "scale", "carrier", "beta", "first_bias")
 FINAL_LR = 1e-4
 """Where the learning rate of every signed distance ends."""
 

@@ -8,7 +8,8 @@ import torch
 from inr_plugins.fields.level_normals import level_normals, outward_normals
 from inr_plugins.fields.protocol import OccupancyField, SDFField
 from inr_plugins.fields.shape import DistanceShape, OccupancyShape
-from inr_plugins.models.shape_backbones import BACKBONES, CONSTANTS, network_config
+from inr_plugins.models.network_settings import ActivationSettings
+from inr_plugins.models.shape_backbones import BACKBONES, network_config
 from inr_plugins.networks.activations import ActivationName
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.normalizations import NormalizationName
@@ -146,7 +147,7 @@ def test_every_activation_and_normalization_can_be_had_or_is_refused(activation,
     def build():
         config = network_config(
             activation,
-            constants=dict.fromkeys(CONSTANTS),
+            constants=ActivationSettings().constants,
             octaves=None,
             normalization=normalization,
             width=8,
