@@ -31,7 +31,7 @@ MOMENTUM = 0.1
 
 
 class RowCoupledNormalization(Normalization):
-    """A normalization by the batch's statistics in training and by their running averages in eval (see `normalizations`).
+    """By statistics of the batch in training and by their running averages in eval (see `normalizations`).
 
     A batch without rows gives no rows and leaves the running statistics alone. A batch of one row is normalized, with a
     variance of 0 for its columns (PyTorch's batch norm raises), and leaves them alone too. Before the first batch the
