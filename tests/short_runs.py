@@ -11,10 +11,10 @@ from inr_plugins.engine.rng import seed_all
 from inr_plugins.engine.trainer import InrTrainer, InrTrainerConfig
 
 
-def train(config: InrTrainerConfig, steps: int, load_dir: Path | None = None) -> InrTrainer:
-    """Train as ns-train does, on the CPU and without a viewer; `config` is changed in place."""
+def train(config: InrTrainerConfig, steps: int, load_dir: Path | None = None, *, device: str = "cpu") -> InrTrainer:
+    """Train as ns-train does, on the CPU unless told otherwise, without a viewer; `config` is changed in place."""
     config.max_num_iterations, config.load_dir = steps, load_dir
-    config.vis, config.final_eval_images, config.machine.device_type = "tensorboard", 0, "cpu"
+    config.vis, config.final_eval_images, config.machine.device_type = "tensorboard", 0, device
     config.set_timestamp()
     config.save_config()
     seed_all(config.machine.seed)

@@ -1,13 +1,12 @@
 """The shipped cn-mipnerf preset through its own trainer and datamanager, and what can be done with its run."""
 
-import copy
 import json
 
 import imageio.v3 as imageio
 import pytest
 import torch
 import trimesh
-from inr_plugins.method_configs.cn_mipnerf import cn_mipnerf
+from integration.small_methods import small_mipnerf
 from nerfstudio.scripts.render import DatasetRender
 from short_runs import assert_same_state, train
 
@@ -15,22 +14,11 @@ from inr_plugins.cli import mesh
 from inr_plugins.engine.run import load_run
 
 
-def small_config(data, output):
-    config = copy.deepcopy(cn_mipnerf.config)
-    manager, model = config.pipeline.datamanager, config.pipeline.model
-    manager.data, manager.train_num_rays_per_batch = data, 128
-    model.width, model.hidden_layers = 32, 3
-    model.num_coarse_samples = model.num_fine_samples = 16
-    config.optimizers["fields"]["optimizer"].lr = 5e-3
-    config.output_dir = output
-    return config
-
-
 def test_stopping_and_going_on_gives_the_same_bits(knot, tmp_path):
     total, stop = 12, 7
 
     def config(name):
-        each = small_config(knot, tmp_path / name)
+        each = small_mipnerf(knot, tmp_path / name)
         # As of a run that was interrupted: the length of the whole.
         each.optimizers["fields"]["scheduler"].max_steps = total
         return each
@@ -44,7 +32,7 @@ def test_stopping_and_going_on_gives_the_same_bits(knot, tmp_path):
 
 @pytest.fixture(scope="module")
 def run(knot, tmp_path_factory):
-    return train(small_config(knot, tmp_path_factory.mktemp("run")), 60)
+    return train(small_mipnerf(knot, tmp_path_factory.mktemp("run")), 60)
 
 
 def test_the_learning_rate_has_fallen_to_a_hundredth_when_the_run_ends(run):

@@ -1,11 +1,10 @@
 """The shipped finer-nerf preset through its own trainer and datamanager, and what can be done with its run."""
 
-import copy
 import json
 
 import pytest
 import trimesh
-from inr_plugins.method_configs.finer_nerf import finer_nerf
+from integration.small_methods import small_finer_nerf
 from short_runs import assert_same_state, train
 
 from inr_plugins.cli import mesh
@@ -14,25 +13,13 @@ from inr_plugins.engine.run import load_run
 ACTIVATION = "finer-sine"
 
 
-def small_config(data, output):
-    config = copy.deepcopy(finer_nerf.config)
-    manager, model = config.pipeline.datamanager, config.pipeline.model
-    manager.data, manager.train_num_rays_per_batch, manager.train_view_stride = data, 256, 3
-    model.width, model.hidden_layers, model.omega = 32, 2, 10.0
-    model.samples_per_diagonal, model.double_samples_at = 96, (12, 30)
-    model.grid_resolution, model.grid_refresh_every, model.grid_warm_up_steps = 16, 4, 16
-    config.optimizers[ACTIVATION]["optimizer"].lr = 2e-3
-    config.output_dir = output
-    return config
-
-
 @pytest.mark.parametrize("stop", [9, 18])
 def test_stopping_and_going_on_gives_the_same_bits(knot, tmp_path, stop):
     """In the grid's warm-up, and after it with denser samples."""
     total = 26
 
     def config(name):
-        each = small_config(knot, tmp_path / name)
+        each = small_finer_nerf(knot, tmp_path / name)
         # As of a run that was interrupted: the length of the whole.
         each.optimizers[ACTIVATION]["scheduler"].max_steps = total
         return each
@@ -46,7 +33,7 @@ def test_stopping_and_going_on_gives_the_same_bits(knot, tmp_path, stop):
 
 @pytest.fixture(scope="module")
 def run(knot, tmp_path_factory):
-    trainer = train(small_config(knot, tmp_path_factory.mktemp("run")), 60)
+    trainer = train(small_finer_nerf(knot, tmp_path_factory.mktemp("run")), 60)
     return trainer
 
 

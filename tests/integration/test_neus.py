@@ -1,12 +1,12 @@
 """The shipped presets of surfaces through their own trainer and datamanager, and what can be done with their runs."""
 
-import copy
 import json
 
 import pytest
 import torch
 import trimesh
 from inr_plugins.method_configs.neus import cn_neus, cn_neus_room, cn_neus_table, finer_neus
+from integration.small_methods import small_neus
 from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConfig
 from short_runs import assert_same_state, train
 
@@ -15,23 +15,11 @@ from inr_plugins.engine.run import load_run
 from inr_plugins.errors import InputError
 
 
-def small_config(preset, data, output):
-    config = copy.deepcopy(preset.config)
-    manager, model = config.pipeline.datamanager, config.pipeline.model
-    manager.data, manager.train_num_rays_per_batch = data, 96
-    model.width, model.hidden_layers, model.skips, model.colour_width, model.colour_layers = 24, 2, (), 16, 1
-    model.uniform_samples, model.finer_samples, model.outside_samples = 24, 16, 8
-    model.eikonal_points, model.start_steps = 64, 40
-    config.optimizers["fields"]["optimizer"].lr = 2e-3
-    config.output_dir = output
-    return config
-
-
 def test_stopping_and_going_on_gives_the_same_bits(knot, tmp_path):
     total, stop = 12, 5
 
     def config(name):
-        each = small_config(cn_neus, knot, tmp_path / name)
+        each = small_neus(cn_neus, knot, tmp_path / name)
         # As of a run that was interrupted: the length of the whole.
         each.optimizers["fields"]["scheduler"].max_steps = total
         return each
@@ -45,7 +33,7 @@ def test_stopping_and_going_on_gives_the_same_bits(knot, tmp_path):
 
 @pytest.fixture(scope="module")
 def run(knot, tmp_path_factory):
-    return train(small_config(cn_neus, knot, tmp_path_factory.mktemp("run")), 40)
+    return train(small_neus(cn_neus, knot, tmp_path_factory.mktemp("run")), 40)
 
 
 def test_the_learning_rate_has_come_down_when_the_run_ends(run):
@@ -84,7 +72,7 @@ def test_a_run_gives_a_mesh_with_faces_outward_and_colours(run, tmp_path, monkey
 
 @pytest.mark.parametrize("preset", [cn_neus_table, cn_neus_room, finer_neus])
 def test_every_preset_trains(preset, knot, tmp_path):
-    config = small_config(preset, knot, tmp_path)
+    config = small_neus(preset, knot, tmp_path)
     config.pipeline.datamanager.dataparser = BlenderDataParserConfig(alpha_color="white")
     if preset is finer_neus:
         config.pipeline.model.start_steps = 150
@@ -98,7 +86,7 @@ def test_every_preset_trains(preset, knot, tmp_path):
 
 
 def test_a_preset_that_does_not_fit_the_data_says_so_and_leaves_no_folder(knot, tmp_path):
-    config = small_config(cn_neus_room, knot, tmp_path / "out")
+    config = small_neus(cn_neus_room, knot, tmp_path / "out")
     config.pipeline.datamanager.dataparser = BlenderDataParserConfig(alpha_color="white")
     with pytest.raises(InputError, match=r"cameras stand outside .*box-scale"):
         train(config, 2)

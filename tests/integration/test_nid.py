@@ -1,6 +1,5 @@
 """nid-shapes and nid-fit through their own trainers and datamanager, and what can be done with their runs."""
 
-import copy
 import json
 import shutil
 
@@ -9,6 +8,7 @@ import pytest
 import torch
 import trimesh
 from inr_plugins.method_configs.nid import nid_fit, nid_shapes
+from integration.small_methods import small_nid
 from short_runs import assert_same_state, train
 
 from inr_plugins.cli import mesh
@@ -50,27 +50,12 @@ def shapes(tmp_path_factory):
     return folder
 
 
-def small_config(preset, data, output):
-    config = copy.deepcopy(preset.config)
-    manager, model = config.pipeline.datamanager, config.pipeline.model
-    manager.data, manager.points_per_batch = data, 800
-    manager.dataparser.pool, manager.dataparser.image_size = 2000, 16
-    if preset is nid_shapes:
-        manager.shapes_per_batch = 2
-        model.experts, model.active, model.expert_width = 24, 12, 6
-        model.trunk_width, model.trunk_layers, model.omega, model.warmup_steps = 24, 2, 5.0, 5
-        for group in config.optimizers.values():
-            group["optimizer"].lr = 5e-3
-    config.output_dir = output
-    return config
-
-
 @pytest.mark.parametrize("gate", ["table", "points"])
 def test_a_dictionary_that_was_stopped_in_its_warm_up_goes_on_with_the_same_bits(gate, shapes, tmp_path):
     total, stop = 8, 3
 
     def config(name):
-        each = small_config(nid_shapes, shapes, tmp_path / name)
+        each = small_nid(nid_shapes, shapes, tmp_path / name)
         each.pipeline.model.gate = gate
         for group in each.optimizers.values():
             # As of a run that was interrupted: the length of the whole.
@@ -87,7 +72,7 @@ def test_a_dictionary_that_was_stopped_in_its_warm_up_goes_on_with_the_same_bits
 
 @pytest.fixture(scope="module")
 def dictionary(shapes, tmp_path_factory):
-    config = small_config(nid_shapes, shapes, tmp_path_factory.mktemp("dictionary"))
+    config = small_nid(nid_shapes, shapes, tmp_path_factory.mktemp("dictionary"))
     config.pipeline.datamanager.points_per_batch = 2000
     return train(config, 120)
 
@@ -120,7 +105,7 @@ def fit(dictionary, tmp_path_factory):
     write_cloud(folder / "cloud.ply", UNSEEN, 2000)
     copied = folder / "copied dictionary"
     shutil.copytree(dictionary.base_dir, copied)
-    config = small_config(nid_fit, folder / "cloud.ply", folder)
+    config = small_nid(nid_fit, folder / "cloud.ply", folder)
     config.pipeline.model.dictionary = copied
     trainer = train(config, 4)
     shutil.rmtree(copied)
@@ -157,7 +142,7 @@ def test_a_fit_that_was_stopped_goes_on_without_its_dictionary_with_the_same_bit
     total, stop = 5, 2
 
     def config(name, source):
-        each = small_config(nid_fit, data, tmp_path / name)
+        each = small_nid(nid_fit, data, tmp_path / name)
         each.pipeline.model.dictionary = source
         each.optimizers["code"]["scheduler"].max_steps = total
         return each
@@ -171,7 +156,7 @@ def test_a_fit_that_was_stopped_goes_on_without_its_dictionary_with_the_same_bit
 
 @pytest.mark.parametrize("which", ["none", "missing", "images"])
 def test_a_fit_without_a_dictionary_ends_in_a_sentence_and_leaves_no_folder(which, shapes, tmp_path):
-    config = small_config(nid_fit, shapes / "shape_0.ply", tmp_path / "out")
+    config = small_nid(nid_fit, shapes / "shape_0.ply", tmp_path / "out")
     if which != "none":
         config.pipeline.model.dictionary = tmp_path / "nowhere"
     if which == "images":

@@ -1,6 +1,5 @@
 """finer-sdf and cn-occupancy through their own trainer and datamanager, and what can be done with their runs."""
 
-import copy
 import json
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 import torch
 import trimesh
 from inr_plugins.method_configs.shapes import cn_occupancy, finer_sdf
+from integration.small_methods import small_shape
 from short_runs import assert_same_state, train
 
 from inr_plugins.cli import mesh
@@ -28,28 +28,12 @@ def ball(tmp_path_factory):
     return path
 
 
-def small_config(preset, data, output, lr):
-    config = copy.deepcopy(preset.config)
-    manager, model = config.pipeline.datamanager, config.pipeline.model
-    manager.data, manager.points_per_batch = data, 600
-    manager.dataparser.pool, manager.dataparser.image_size = 3000, 24
-    model.width, model.hidden_layers = 32, 2
-    if preset is finer_sdf:
-        model.omega = 10.0
-    else:
-        model.octaves = 4
-    for group in config.optimizers.values():
-        group["optimizer"].lr = lr
-    config.output_dir = output
-    return config
-
-
 @pytest.mark.parametrize(("preset", "total"), [(finer_sdf, 9), (cn_occupancy, 6)])
 def test_stopping_and_going_on_gives_the_same_bits(preset, total, ball, tmp_path):
     stop = 4
 
     def config(name):
-        each = small_config(preset, ball, tmp_path / name, 1e-3)
+        each = small_shape(preset, ball, tmp_path / name, 1e-3)
         for group in each.optimizers.values():
             # As of a run that was interrupted: the length of the whole.
             group["scheduler"].max_steps = total
@@ -64,12 +48,12 @@ def test_stopping_and_going_on_gives_the_same_bits(preset, total, ball, tmp_path
 
 @pytest.fixture(scope="module")
 def distance_run(ball, tmp_path_factory):
-    return train(small_config(finer_sdf, ball, tmp_path_factory.mktemp("distance"), 4e-3), 120)
+    return train(small_shape(finer_sdf, ball, tmp_path_factory.mktemp("distance"), 4e-3), 120)
 
 
 @pytest.fixture(scope="module")
 def occupancy_run(ball, tmp_path_factory):
-    return train(small_config(cn_occupancy, ball, tmp_path_factory.mktemp("occupancy"), 1e-2), 60)
+    return train(small_shape(cn_occupancy, ball, tmp_path_factory.mktemp("occupancy"), 1e-2), 60)
 
 
 @pytest.mark.parametrize(("name", "worst"), [("distance_run", 0.03), ("occupancy_run", 0.15)])
@@ -119,7 +103,7 @@ def test_several_shapes_are_refused_and_leave_no_folder(ball, tmp_path):
     folder.mkdir()
     for name in ("one", "two"):
         (folder / f"{name}.ply").write_bytes(ball.read_bytes())
-    config = small_config(finer_sdf, folder, tmp_path / "out", 1e-3)
+    config = small_shape(finer_sdf, folder, tmp_path / "out", 1e-3)
     with pytest.raises(InputError, match=r"learns one shape.*nid-shapes"):
         train(config, 2)
     assert not any((tmp_path / "out").iterdir())

@@ -1,0 +1,92 @@
+"""The shipped presets, small enough for a training of a few steps."""
+
+import copy
+
+from inr_plugins.method_configs.cn_mipnerf import cn_mipnerf
+from inr_plugins.method_configs.diner import diner
+from inr_plugins.method_configs.finer_nerf import finer_nerf
+from inr_plugins.method_configs.nid import nid_shapes
+from inr_plugins.method_configs.shapes import finer_sdf
+
+
+def small_diner(data, output):
+    """Diner; a change of stage is at step 70."""
+    config = copy.deepcopy(diner.config)
+    config.pipeline.datamanager.data = data
+    config.pipeline.datamanager.train_num_rays_per_batch = 512
+    model = config.pipeline.model
+    model.num_voxels, model.coarse_voxels, model.coarse_steps = 8000, (1000, 3000), (50, 20)
+    model.coarse_prune_every, model.prune_steps, model.warm_up_steps = 40, (10, 25), 5
+    config.output_dir = output
+    return config
+
+
+def small_finer_nerf(data, output):
+    """finer-nerf with finer-sine; samples become denser at steps 12 and 30."""
+    config = copy.deepcopy(finer_nerf.config)
+    manager, model = config.pipeline.datamanager, config.pipeline.model
+    manager.data, manager.train_num_rays_per_batch, manager.train_view_stride = data, 256, 3
+    model.width, model.hidden_layers, model.omega = 32, 2, 10.0
+    model.samples_per_diagonal, model.double_samples_at = 96, (12, 30)
+    model.grid_resolution, model.grid_refresh_every, model.grid_warm_up_steps = 16, 4, 16
+    config.optimizers["finer-sine"]["optimizer"].lr = 2e-3
+    config.output_dir = output
+    return config
+
+
+def small_mipnerf(data, output):
+    """cn-mipnerf."""
+    config = copy.deepcopy(cn_mipnerf.config)
+    manager, model = config.pipeline.datamanager, config.pipeline.model
+    manager.data, manager.train_num_rays_per_batch = data, 128
+    model.width, model.hidden_layers = 32, 3
+    model.num_coarse_samples = model.num_fine_samples = 16
+    config.optimizers["fields"]["optimizer"].lr = 5e-3
+    config.output_dir = output
+    return config
+
+
+def small_neus(preset, data, output):
+    """A preset of surfaces."""
+    config = copy.deepcopy(preset.config)
+    manager, model = config.pipeline.datamanager, config.pipeline.model
+    manager.data, manager.train_num_rays_per_batch = data, 96
+    model.width, model.hidden_layers, model.skips, model.colour_width, model.colour_layers = 24, 2, (), 16, 1
+    model.uniform_samples, model.finer_samples, model.outside_samples = 24, 16, 8
+    model.eikonal_points, model.start_steps = 64, 40
+    config.optimizers["fields"]["optimizer"].lr = 2e-3
+    config.output_dir = output
+    return config
+
+
+def small_shape(preset, data, output, lr):
+    """A preset of one shape."""
+    config = copy.deepcopy(preset.config)
+    manager, model = config.pipeline.datamanager, config.pipeline.model
+    manager.data, manager.points_per_batch = data, 600
+    manager.dataparser.pool, manager.dataparser.image_size = 3000, 24
+    model.width, model.hidden_layers = 32, 2
+    if preset is finer_sdf:
+        model.omega = 10.0
+    else:
+        model.octaves = 4
+    for group in config.optimizers.values():
+        group["optimizer"].lr = lr
+    config.output_dir = output
+    return config
+
+
+def small_nid(preset, data, output):
+    """nid-shapes, or nid-fit."""
+    config = copy.deepcopy(preset.config)
+    manager, model = config.pipeline.datamanager, config.pipeline.model
+    manager.data, manager.points_per_batch = data, 800
+    manager.dataparser.pool, manager.dataparser.image_size = 2000, 16
+    if preset is nid_shapes:
+        manager.shapes_per_batch = 2
+        model.experts, model.active, model.expert_width = 24, 12, 6
+        model.trunk_width, model.trunk_layers, model.omega, model.warmup_steps = 24, 2, 5.0, 5
+        for group in config.optimizers.values():
+            group["optimizer"].lr = 5e-3
+    config.output_dir = output
+    return config
