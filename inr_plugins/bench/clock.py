@@ -38,9 +38,9 @@ class TrainingClock:
         """Whether :meth:`start` was called."""
         return self._begin is not None
 
-    def start(self) -> None:
-        """Begin at zero."""
-        self._begin = self._now()
+    def start(self, at: float = 0.0) -> None:
+        """Begin, as if `at` seconds of training had passed."""
+        self._begin = self._now() - at
         self._left_out = 0.0
 
     @property

@@ -36,6 +36,7 @@ class Measurement:
         synchronise: waits until the device has done what it was told, so that the clock is right.
         on_budget: called with the step's number when a budget is reached, while the clock stands still.
         on_progress: told now and then how far training is.
+        preparation: seconds that the model took to prepare itself before the first step; they count.
         memory: watches the peak.
         steps: taken so far.
         started_at: Unix time of the first step.
@@ -54,6 +55,7 @@ class Measurement:
     synchronise: Callable[[], None] = lambda: None
     on_budget: Callable[[int], None] = lambda step: None
     on_progress: Callable[[dict[str, Any]], None] = lambda progress: None
+    preparation: float = 0.0
     memory: PeakMemory = field(default_factory=PeakMemory)
     steps: int = 0
     started_at: float | None = None
@@ -66,7 +68,7 @@ class Measurement:
         if not self.clock.is_started:
             self.memory.watch()
             self.started_at = time.time()
-            self.clock.start()
+            self.clock.start(self.preparation)
 
     def after_step(self, step: int) -> None:
         """Count the step, which the trainer calls `step`, and measure if a moment is reached."""
@@ -118,10 +120,12 @@ class Measurement:
     def outcome(self) -> dict[str, Any]:
         """What a record keeps, as JSON holds it."""
         last = self.results[-1] if self.results else None
+        in_steps = 0.0 if last is None else last["seconds"] - self.preparation
         return {
             "curve": self.curve,
             "results": self.results,
-            "steps_per_second": None if last is None or not last["seconds"] else last["steps"] / last["seconds"],
+            "steps_per_second": last["steps"] / in_steps if last is not None and in_steps > 0 else None,
+            "preparation_seconds": self.preparation,
             "peak_memory_gb": self.memory.host_gb,
             "peak_memory_is_of_training_alone": self.memory.is_of_training_alone,
             "peak_device_memory_gb": self.memory.device_gb,

@@ -2,9 +2,10 @@
 
 The protocol is the same for every method. With budgets in seconds each training runs once, with the method's own
 length and learning-rate schedule, and a clock stops it: what a user with a stopwatch gets. Budgets are moments of that
-one training. The clock starts with the first step, when the data is loaded and the first batch is ready, and stands
-still during evaluation; a step that has begun when a budget ends is finished and counts. With budgets in steps the
-largest is the training's --max-num-iterations, which methods whose schedules follow the run's length go by.
+one training. The clock starts when the data is loaded, counts what a model does to prepare itself and then the steps,
+from when the first batch is ready, and stands still during evaluation; a step that has begun when a budget ends is
+finished and counts. With budgets in steps the largest is the training's --max-num-iterations, which methods whose
+schedules follow the run's length go by.
 """
 
 from __future__ import annotations

@@ -108,8 +108,9 @@ def describe_protocol(definition: Record) -> list[str]:
     )
     return [
         length,
-        "The clock starts with the first step, when the data is loaded, and stands still during evaluation. A step "
-        "that has begun as a budget ends counts. Start-up is given apart.",
+        "The clock starts when the data is loaded, with what a model does to prepare itself (the sphere of a surface, "
+        "the regression of nid-fit), and stands still during evaluation. A step that has begun as a budget ends "
+        "counts. Start-up is given apart.",
         f"Quality: {which}, held out from training, over white where images have alpha, and outside of masks "
         f"for methods that learn the masked object alone; {how}, of colours clamped to [0, 1] in float32.",
         *_about_meshes(definition.get("mesh_resolution", 0)),

@@ -87,9 +87,20 @@ def synchronise() -> None:
 
 
 def begin_measurement(
-    trainer: Trainer, options: argparse.Namespace, measure_surface: MeasureSurface | None = None
+    trainer: Trainer,
+    options: argparse.Namespace,
+    measure_surface: MeasureSurface | None = None,
+    *,
+    preparation: float = 0.0,
 ) -> Measurement:
-    """Measure `trainer` from its next step on, by callbacks before and after everything else in a step."""
+    """Measure `trainer` from its next step on, by callbacks before and after everything else in a step.
+
+    Args:
+        trainer: set up, with its data loaded.
+        options: see `parse_arguments`.
+        measure_surface: in place of meshes.
+        preparation: seconds that the model took before this to prepare itself; they count as training.
+    """
     from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackLocation
 
     from inr_plugins.bench.views import evaluation_indices, held_out_views, score_views
@@ -126,6 +137,7 @@ def begin_measurement(
         synchronise=synchronise,
         on_budget=trainer.save_checkpoint if options.save else lambda step: None,
         on_progress=tell,
+        preparation=preparation,
     )
     before, after = TrainingCallbackLocation.BEFORE_TRAIN_ITERATION, TrainingCallbackLocation.AFTER_TRAIN_ITERATION
     trainer.callbacks.insert(0, TrainingCallback([before], lambda step: measurement.before_step()))
@@ -143,7 +155,9 @@ def describe(trainer: Trainer, measurement: Measurement, *, launched: float | No
     uses_cuda = torch.cuda.is_initialized()
     started = measurement.started_at
     return {
-        "startup_seconds": None if launched is None or started is None else started - launched,
+        "startup_seconds": None
+        if launched is None or started is None
+        else started - launched - measurement.preparation,
         "rays_per_step": rays,
         "rays_per_second": None if speed is None else rays * speed,
         "steps_per_second": speed,
@@ -172,13 +186,24 @@ def write_picture(trainer: Trainer, index: int, path: Path, *, stride: int) -> N
 def time_training(options: argparse.Namespace, measure_surface: MeasureSurface | None = None) -> None:
     """Make every training of this process a measured one; without `measure_surface` there are no meshes."""
     from nerfstudio.engine.trainer import Trainer
+    from nerfstudio.pipelines.base_pipeline import VanillaPipeline
 
-    train = Trainer.train
+    train, prepare = Trainer.train, VanillaPipeline.get_training_callbacks
+    preparation = 0.0
+
+    @functools.wraps(prepare)
+    def prepared(pipeline: VanillaPipeline, *arguments: Any) -> Any:
+        # A model that starts from something better than noise, a sphere or a code, makes it here.
+        nonlocal preparation
+        begin = time.perf_counter()
+        callbacks = prepare(pipeline, *arguments)
+        preparation = time.perf_counter() - begin
+        return callbacks
 
     @functools.wraps(train)
     def measured(trainer: Trainer) -> None:
         wait_for_data(trainer.pipeline.datamanager)
-        measurement = begin_measurement(trainer, options, measure_surface)
+        measurement = begin_measurement(trainer, options, measure_surface, preparation=preparation)
         train(trainer)
         measurement.finish(trainer.step)
         if options.picture is not None:
@@ -186,6 +211,7 @@ def time_training(options: argparse.Namespace, measure_surface: MeasureSurface |
         write_json(options.result, describe(trainer, measurement, launched=options.launched))
 
     Trainer.train = measured  # type: ignore[method-assign, assignment]
+    VanillaPipeline.get_training_callbacks = prepared  # type: ignore[method-assign, assignment]
 
 
 def main(arguments: Sequence[str] | None = None, *, measure_surface: MeasureSurface | None = None) -> None:

@@ -25,10 +25,10 @@ _EXAMPLE = "inr-bench run --methods diner nerfacto --scenes data/lego --seconds 
 class Run:
     """Train each method on each scene with each seed, one at a time, and write a record of each training.
 
-    All trainings have one protocol: the same budgets on one clock, which starts with the first step and stands still
-    during evaluation, and the same held-out views. With --seconds every method keeps its own schedule and is stopped
-    by the clock. What is finished is skipped when the same command is given again, so a benchmark that was stopped
-    goes on.
+    All trainings have one protocol: the same budgets on one clock, which starts when the data is loaded and stands
+    still during evaluation, and the same held-out views. With --seconds every method keeps its own schedule and is
+    stopped by the clock. What is finished is skipped when the same command is given again, so a benchmark that was
+    stopped goes on.
     """
 
     methods: tuple[str, ...] = ()

@@ -55,6 +55,13 @@ def test_a_budget_in_seconds_counts_training_alone_and_ends_it():
     assert trained.outcome()["steps_per_second"] == 0.5
 
 
+def test_what_a_model_took_to_prepare_itself_counts_but_is_no_step():
+    trained = StandIn(step_seconds=2.0, schedule=schedule(10.0), unit="seconds", preparation=5.0).train()
+    assert [(each["seconds"], each["steps"]) for each in trained.results] == [(11, 3)]
+    assert trained.outcome()["steps_per_second"] == 0.5
+    assert trained.outcome()["preparation_seconds"] == 5.0
+
+
 def test_a_step_that_has_begun_is_finished_and_its_real_seconds_are_kept():
     trained = StandIn(step_seconds=4.0, schedule=schedule(6.0), unit="seconds").train()
     assert [(each["budget"], each["seconds"], each["steps"]) for each in trained.results] == [(6, 8, 2)]

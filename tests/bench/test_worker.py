@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from nerfstudio.engine.trainer import Trainer
+from nerfstudio.pipelines.base_pipeline import VanillaPipeline
 from tiny_method import make_scene, tiny_config
 
 from inr_plugins.bench.memory import PeakMemory
@@ -24,6 +25,7 @@ def _one_thread(monkeypatch):
 
     monkeypatch.setattr(sys, "argv", ["pytest"])
     monkeypatch.setattr(Trainer, "train", Trainer.train)
+    monkeypatch.setattr(VanillaPipeline, "get_training_callbacks", VanillaPipeline.get_training_callbacks)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -68,7 +70,8 @@ def test_a_training_is_measured_at_its_budgets_and_stopped_after_the_last(tmp_pa
     assert [view["view"] for view in measured["results"][0]["views"]] == [0, 1, 2, 3]
     assert 0 < measured["results"][1]["psnr"] < 30
     assert measured["rays_per_step"] == 32
-    assert measured["rays_per_second"] == pytest.approx(32 * 5 / measured["results"][1]["seconds"])
+    in_steps = measured["results"][1]["seconds"] - measured["preparation_seconds"]
+    assert measured["rays_per_second"] == pytest.approx(32 * 5 / in_steps)
     assert 100 < measured["startup_seconds"] < 160
     assert measured["peak_memory_gb"] > 0.01
     assert picture.read_bytes().startswith(b"\x89PNG")
@@ -82,6 +85,25 @@ def test_a_training_shorter_than_its_budget_is_measured_where_it_ended(tmp_path)
     _, measured = train(tmp_path, ["--unit", "seconds", "--budgets", "1000"], max_num_iterations=3)
     (result,) = measured["results"]
     assert (result["steps"], result["ended_by_itself"]) == (3, True)
+
+
+@pytest.mark.usefixtures("_one_thread")
+def test_what_the_model_does_before_the_first_step_counts_as_training_and_not_as_start_up(tmp_path, monkeypatch):
+    callbacks = VanillaPipeline.get_training_callbacks
+
+    def slow(self, attributes):
+        time.sleep(1.5)
+        return callbacks(self, attributes)
+
+    monkeypatch.setattr(VanillaPipeline, "get_training_callbacks", slow)
+    launched = time.time()
+    _, measured = train(
+        tmp_path, ["--unit", "seconds", "--budgets", "1.5", "--launched", str(launched)], max_num_iterations=50
+    )
+    assert 1.5 <= measured["preparation_seconds"] < 10
+    # The budget is over when training begins; a step that has begun counts.
+    assert [each["steps"] for each in measured["results"]] == [1]
+    assert measured["startup_seconds"] + measured["results"][0]["seconds"] < time.time() - launched
 
 
 @pytest.mark.usefixtures("_one_thread")
