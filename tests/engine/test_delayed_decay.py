@@ -3,7 +3,7 @@
 import math
 
 import pytest
-import torch
+from engine.learning_rates import rates
 
 from inr_plugins.engine.delayed_decay import DelayedDecayConfig
 from inr_plugins.engine.run_decay import settle_schedules
@@ -17,27 +17,16 @@ def rate(step, *, steps, delay, first=5e-4, last=5e-6, part=0.01):
     return held_back * math.exp(math.log(first) * (1 - t) + math.log(last) * t)
 
 
-def rates(config, steps, lr=5e-4):
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
-    scheduler = config.setup().get_scheduler(optimizer, lr)
-    found = []
-    for _ in range(steps):
-        found.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        scheduler.step()
-    return found, scheduler
-
-
 def test_the_rate_is_mip_nerfs_stretched_to_the_run():
     (group,) = settle_schedules({"fields": {"scheduler": DelayedDecayConfig()}}, 4000).values()
-    found, scheduler = rates(group["scheduler"], 4010)
+    found, scheduler = rates(group["scheduler"], 4010, 5e-4)
     assert found == pytest.approx([rate(step, steps=4000, delay=10) for step in range(4010)])
     assert found[0] == pytest.approx(5e-6)
     assert all(type(value) is float for value in scheduler.get_last_lr())
 
 
 def test_without_a_delay_the_first_step_has_the_whole_rate():
-    assert rates(DelayedDecayConfig(max_steps=100, delay_share=0.0), 1)[0] == [5e-4]
+    assert rates(DelayedDecayConfig(max_steps=100, delay_share=0.0), 1, 5e-4)[0] == [5e-4]
 
 
 @pytest.mark.parametrize(
@@ -51,4 +40,4 @@ def test_without_a_delay_the_first_step_has_the_whole_rate():
 )
 def test_numbers_out_of_range_are_named(settings, name):
     with pytest.raises(InputError, match=name):
-        rates(DelayedDecayConfig(**{"max_steps": 10, **settings}), 1)
+        rates(DelayedDecayConfig(**{"max_steps": 10, **settings}), 1, 5e-4)

@@ -3,22 +3,11 @@
 import math
 
 import pytest
-import torch
+from engine.learning_rates import rates
 
 from inr_plugins.engine.run_cosine import RunCosineConfig
 from inr_plugins.engine.run_decay import settle_schedules
 from inr_plugins.errors import InputError
-
-
-def rates(schedule, steps, lr=5e-4):
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
-    scheduler = schedule.setup().get_scheduler(optimizer, lr)
-    found = []
-    for _ in range(steps):
-        found.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        scheduler.step()
-    return found, scheduler
 
 
 def neus(step, *, warm, end, final=0.05):
@@ -31,7 +20,7 @@ def neus(step, *, warm, end, final=0.05):
 @pytest.mark.parametrize("end", [600, 60])
 def test_the_schedule_is_neuss_scaled_to_the_run(end):
     schedule = settle_schedules({"fields": {"scheduler": RunCosineConfig()}}, end)["fields"]["scheduler"]
-    found, scheduler = rates(schedule, end + 5)
+    found, scheduler = rates(schedule, end + 5, 5e-4)
     expected = [5e-4 * neus(step, warm=end // 60, end=end) for step in range(end + 1)]
     assert found[: end + 1] == pytest.approx(expected)
     assert found[-1] == pytest.approx(2.5e-5)
@@ -44,4 +33,4 @@ def test_the_schedule_is_neuss_scaled_to_the_run(end):
 )
 def test_numbers_out_of_range_are_refused(settings, name):
     with pytest.raises(InputError, match=name):
-        rates(RunCosineConfig(**{"max_steps": 10, **settings}), 1)
+        rates(RunCosineConfig(**{"max_steps": 10, **settings}), 1, 5e-4)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from engine.learning_rates import rates
 from nerfstudio.engine.optimizers import AdamOptimizerConfig
 
 from inr_plugins.engine.adam import AdamConfig
@@ -10,19 +11,8 @@ from inr_plugins.engine.schedulers import ExponentialDecayConfig
 from inr_plugins.errors import InputError
 
 
-def rates(schedule, steps, lr=2e-3):
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
-    scheduler = schedule.setup().get_scheduler(optimizer, lr)
-    found = []
-    for _ in range(steps):
-        found.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        scheduler.step()
-    return found, scheduler
-
-
 def test_the_rate_falls_to_its_final_fraction_over_the_run():
-    found, scheduler = rates(RunDecayConfig(final_fraction=0.1, max_steps=40), 51)
+    found, scheduler = rates(RunDecayConfig(final_fraction=0.1, max_steps=40), 51, 2e-3)
     assert found[0] == 2e-3
     assert found[20] == pytest.approx(2e-3 * 10**-0.5)
     assert found[40] == found[50] == pytest.approx(2e-4)
@@ -49,7 +39,7 @@ def test_only_schedules_without_an_end_of_their_own_are_settled():
 )
 def test_a_schedule_without_an_end_or_a_rate_is_refused(settings, name):
     with pytest.raises(InputError, match=name):
-        rates(RunDecayConfig(**{"max_steps": 10, **settings}), 1)
+        rates(RunDecayConfig(**{"max_steps": 10, **settings}), 1, 2e-3)
 
 
 def test_adams_moments_are_settable():

@@ -2,8 +2,10 @@
 
 import copy
 
+import ball_views
 import pytest
 import torch
+from ball_views import model_in_a_box
 from inr_plugins.method_configs.cn_mipnerf import cn_mipnerf
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.scene_box import SceneBox
@@ -13,7 +15,6 @@ from inr_plugins.errors import InputError
 from inr_plugins.models.cn_mipnerf import CnMipNerfModel, CnMipNerfModelConfig
 
 RADIUS = 0.6
-COLOUR = torch.tensor([0.8, 0.3, 0.1])
 # Thick cones, whose fine detail is blurred: a short training has nothing else to say about it.
 PIXEL = 2e-3
 SMALL = {"width": 24, "hidden_layers": 2, "num_coarse_samples": 16, "num_fine_samples": 16}
@@ -21,20 +22,11 @@ NORMALIZATIONS = ["none", "batch", "layer", "global", "cross"]
 
 
 def make(metadata=None, seed=0, **changes) -> CnMipNerfModel:
-    torch.manual_seed(seed)
-    box = SceneBox(aabb=torch.tensor([[-1.5] * 3, [1.5] * 3]))
-    config = CnMipNerfModelConfig(**{**SMALL, **changes})
-    return config.setup(scene_box=box, num_train_data=1, metadata=metadata or {"opaque": False}, device="cpu")
+    return model_in_a_box(CnMipNerfModelConfig(**{**SMALL, **changes}), metadata, seed)
 
 
 def ball_batch(count=128):
-    """Rays from radius 4 towards the middle, and what they see, with alpha."""
-    origins = torch.nn.functional.normalize(torch.randn(count, 3), dim=-1) * 4
-    directions = torch.nn.functional.normalize(torch.randn(count, 3) * 0.5 - origins, dim=-1)
-    closest = (origins - (origins * directions).sum(-1, keepdim=True) * directions).norm(dim=-1)
-    hit = (closest < RADIUS)[:, None]
-    image = torch.cat([torch.where(hit, COLOUR, torch.zeros(3)), hit.float()], -1)
-    return RayBundle(origins=origins, directions=directions, pixel_area=torch.full((count, 1), PIXEL)), {"image": image}
+    return ball_views.ball_batch(RADIUS, count, pixel=PIXEL)
 
 
 def optimizer_of(model):

@@ -2,8 +2,10 @@
 
 import copy
 
+import ball_views
 import pytest
 import torch
+from ball_views import model_in_a_box
 from inr_plugins.method_configs.finer_nerf import finer_gauss_nerf, finer_nerf, finer_wavelet_nerf
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.scene_box import SceneBox
@@ -14,7 +16,6 @@ from inr_plugins.models.finer_nerf import FinerNerfModel, FinerNerfModelConfig
 from inr_plugins.models.nerf_backbones import BACKBONES
 
 RADIUS = 0.6
-COLOUR = torch.tensor([0.8, 0.3, 0.1])
 SMALL = {
     "width": 32,
     "hidden_layers": 2,
@@ -28,20 +29,11 @@ SMALL = {
 
 
 def make(metadata=None, **changes) -> FinerNerfModel:
-    torch.manual_seed(0)
-    box = SceneBox(aabb=torch.tensor([[-1.5] * 3, [1.5] * 3]))
-    config = FinerNerfModelConfig(**{**SMALL, **changes})
-    return config.setup(scene_box=box, num_train_data=1, metadata=metadata or {"opaque": False}, device="cpu")
+    return model_in_a_box(FinerNerfModelConfig(**{**SMALL, **changes}), metadata)
 
 
 def ball_batch(count=512):
-    """Rays from radius 4 towards the middle, and what they see, with alpha."""
-    origins = torch.nn.functional.normalize(torch.randn(count, 3), dim=-1) * 4
-    directions = torch.nn.functional.normalize(torch.randn(count, 3) * 0.5 - origins, dim=-1)
-    closest = (origins - (origins * directions).sum(-1, keepdim=True) * directions).norm(dim=-1)
-    hit = (closest < RADIUS)[:, None]
-    image = torch.cat([torch.where(hit, COLOUR, torch.zeros(3)), hit.float()], -1)
-    return RayBundle(origins=origins, directions=directions, pixel_area=torch.ones(count, 1)), {"image": image}
+    return ball_views.ball_batch(RADIUS, count)
 
 
 def optimizer_of(model):

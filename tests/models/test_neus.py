@@ -3,8 +3,10 @@
 import math
 from dataclasses import replace
 
+import ball_views
 import pytest
 import torch
+from ball_views import COLOUR, model_in_a_box, rays
 from inr_plugins.method_configs.neus import cn_neus, cn_neus_room, cn_neus_table, finer_neus
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.scene_box import SceneBox
@@ -16,7 +18,6 @@ from inr_plugins.models.neus_config import NeusModelConfig
 from inr_plugins.models.neus_networks import BACKBONES
 
 RADIUS = 0.5
-COLOUR = torch.tensor([0.8, 0.3, 0.1])
 SMALL = {
     "width": 32,
     "hidden_layers": 3,
@@ -32,24 +33,11 @@ SMALL = {
 
 
 def make(metadata=None, **changes) -> NeusModel:
-    torch.manual_seed(0)
-    box = SceneBox(aabb=torch.tensor([[-1.5] * 3, [1.5] * 3]))
-    config = NeusModelConfig(**{**SMALL, **changes})
-    return config.setup(scene_box=box, num_train_data=1, metadata=metadata or {"opaque": False}, device="cpu")
-
-
-def rays(origins, directions) -> RayBundle:
-    return RayBundle(origins=origins, directions=directions, pixel_area=torch.ones(len(origins), 1))
+    return model_in_a_box(NeusModelConfig(**{**SMALL, **changes}), metadata)
 
 
 def ball_batch(count=192, spread=0.4):
-    """Rays from radius 4 towards the middle, and what they see, with alpha."""
-    origins = torch.nn.functional.normalize(torch.randn(count, 3), dim=-1) * 4
-    directions = torch.nn.functional.normalize(torch.randn(count, 3) * spread - origins, dim=-1)
-    closest = (origins - (origins * directions).sum(-1, keepdim=True) * directions).norm(dim=-1)
-    hit = (closest < RADIUS)[:, None]
-    image = torch.cat([torch.where(hit, COLOUR, torch.zeros(3)), hit.float()], -1)
-    return rays(origins, directions), {"image": image}
+    return ball_views.ball_batch(RADIUS, count, spread=spread)
 
 
 def train(model, first, last, optimizer=None):
