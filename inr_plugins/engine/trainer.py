@@ -176,11 +176,17 @@ class InrTrainer(Trainer):
         except InputError:
             discard_unstarted_run(self.base_dir, stop=self.config.output_dir)
             raise
+        # nerfstudio counts percents and the time left as if every run began at step 0.
+        writer.GLOBAL_BUFFER["max_iter"] = self._end_step()
+
+    def _end_step(self) -> int:
+        """The step that training ends before: --max-num-iterations counts from where the run began or goes on."""
+        return self._start_step + self.config.max_num_iterations
 
     def setup_optimizers(self) -> Optimizers:
         """Optimizers for the model as it is; schedules without an end of their own end with the run."""
-        last_step = self._start_step + self.config.max_num_iterations
-        return Optimizers(settle_schedules(self.config.optimizers, last_step), self.pipeline.get_param_groups())
+        schedules = settle_schedules(self.config.optimizers, self._end_step())
+        return Optimizers(schedules, self.pipeline.get_param_groups())
 
     # -- checkpoints ---------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import sys
 from pathlib import Path
 
@@ -98,6 +99,18 @@ def test_resuming_equals_never_having_stopped(scene, tmp_path, change, how):
         second.load_checkpoint = checkpoints.checkpoint_path(first.checkpoint_dir, 4)
     random.seed(), np.random.seed(5), torch.manual_seed(5)
     assert_same(outcome(train(second)), outcome(whole))
+
+
+def test_a_resumed_run_says_how_far_it_is(scene, tmp_path, capsys):
+    first = train(tiny_config(scene, tmp_path, timestamp="first", max_num_iterations=4))
+    rest = tiny_config(scene, tmp_path, timestamp="rest", max_num_iterations=4, load_dir=first.checkpoint_dir)
+    rest.logging.steps_per_log = 1
+    capsys.readouterr()
+    train(rest)
+    printed = capsys.readouterr().out
+    rows = dict(re.findall(r"^(\d+) \((\S+)%\)", printed, flags=re.MULTILINE))
+    assert rows == {"4": "50.00", "5": "62.50", "6": "75.00", "7": "87.50"}
+    assert not re.search(r"\d h, ", printed), "hours are left of four steps"
 
 
 def test_evaluation_and_cadence_do_not_change_training(scene, tmp_path):
