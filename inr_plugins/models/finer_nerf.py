@@ -14,6 +14,7 @@ from nerfstudio.models.base_model import Model, ModelConfig
 from torch import Tensor
 from torch.nn import Parameter
 
+from inr_plugins.engine.weight_average import WeightAverage
 from inr_plugins.errors import InputError
 from inr_plugins.fields.protocol import CellBounds
 from inr_plugins.fields.radiance import RadianceField
@@ -81,6 +82,9 @@ class FinerNerfModelConfig(ModelConfig, BackboneSettings):
     """Samples that less light than this reaches are left out."""
     min_weight: float = 1e-4
     """Samples that contribute less to a pixel are not shaded."""
+    average_decay: float = 0.95
+    """Evaluation, viewer and meshes see a running mean of the weights; the part of it that a training step keeps. 0: the
+    weights as they are."""
     bfloat16: bool = True
     """On a CPU, run the networks in bfloat16 in training (evaluation is always in float32)."""
     eval_num_rays_per_chunk: int = 1 << 13
@@ -90,6 +94,9 @@ class FinerNerfModelConfig(ModelConfig, BackboneSettings):
 class FinerNerfModel(Model):
     """A density network and a colour network, sampled where an occupancy grid says that there is something.
 
+    In evaluation the field is the mean of its weights over recent steps, as in FINER++'s released code: at a learning rate
+    that has not fallen yet the weights themselves wander about what they have learnt.
+
     Outputs in the normalised frame: rgb, depth (distance along the ray), accumulation, and in eval normals in [0, 1].
     In training rgb is not blended with a background yet, and may hold fewer rays than were given: the first ones.
 
@@ -98,7 +105,8 @@ class FinerNerfModel(Model):
     """
 
     config: FinerNerfModelConfig
-    field: RadianceField
+    trained_field: RadianceField
+    average: WeightAverage
     grid: DensityGrid
     doublings_left: Tensor
 
@@ -115,7 +123,7 @@ class FinerNerfModel(Model):
         except ValueError as error:
             raise InputError(f"The scene box cannot be used: {error}; set the dataparser's scene scale.") from error
         try:
-            self.field = RadianceField(
+            self.trained_field = RadianceField(
                 box,
                 network=self._network_config(),
                 contraction=contraction,
@@ -123,10 +131,11 @@ class FinerNerfModel(Model):
                 low_precision=config.bfloat16,
             )
             self.grid = choose_grid(config.grid, self.kwargs.get("device", "cpu"))(
-                self.field.box, config.grid_resolution, contraction=contraction, skip=config.skip_empty
+                self.trained_field.box, config.grid_resolution, contraction=contraction, skip=config.skip_empty
             )
         except ValueError as error:
             raise InputError(f"The model cannot be built: {error} (options --pipeline.model.*).") from error
+        self.average = WeightAverage(self.trained_field, decay=config.average_decay)
         self.finest_step = float((self.field.box[1] - self.field.box[0]).norm()) / config.samples_per_diagonal
         self.register_buffer("doublings_left", torch.tensor(len(config.double_samples_at)))
         self.background = Background(config.background_color, opaque=bool(self.metadata.get("opaque", False)))
@@ -148,6 +157,11 @@ class FinerNerfModel(Model):
         )
 
     @property
+    def field(self) -> RadianceField:
+        """The networks that are trained; in evaluation their average."""
+        return self.trained_field if self.training else self.average.of(self.trained_field)
+
+    @property
     def _has_normals(self) -> bool:
         """Whether the networks' gradient with respect to the position is theirs."""
         return not self.config.detach_scale and self.config.implementation == "torch"
@@ -161,7 +175,7 @@ class FinerNerfModel(Model):
 
     def get_param_groups(self) -> dict[str, list[Parameter]]:
         """One group, named after the activation: each has a learning rate of its own."""
-        return {self.config.activation: list(self.field.parameters())}
+        return {self.config.activation: list(self.trained_field.parameters())}
 
     def get_training_callbacks(
         self, training_callback_attributes: TrainingCallbackAttributes
@@ -170,8 +184,9 @@ class FinerNerfModel(Model):
         return [TrainingCallback(where, self.after_step, update_every_num_iters=1)]
 
     def after_step(self, step: int) -> None:
-        """Refresh the occupancy grid, or make samples denser, if it is time after training step `step`."""
+        """After training step `step`: average the weights; refresh the grid, or make samples denser, if it is time."""
         config, done = self.config, step + 1
+        self.average.update(self.trained_field)
         self.doublings_left.fill_(sum(at > done for at in config.double_samples_at))
         if config.skip_empty and done % config.grid_refresh_every == 0:
             self.grid.refresh(self.field.density_of_contracted, spread=done <= config.grid_warm_up_steps)

@@ -24,7 +24,7 @@ def check_config(config: FinerNerfModelConfig) -> None:
     for name, least in minima.items():
         if not getattr(config, name) >= least:
             raise InputError(f"{prefix}{name.replace('_', '-')} must be at least {least}, got {getattr(config, name)}.")
-    for name in ("min_transmittance", "min_weight"):
+    for name in ("min_transmittance", "min_weight", "average_decay"):
         if not 0 <= getattr(config, name) < 1:
             option = f"{prefix}{name.replace('_', '-')}"
             raise InputError(f"{option} must be at least 0 and below 1, got {getattr(config, name)}.")

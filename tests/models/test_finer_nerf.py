@@ -144,6 +144,25 @@ def test_resuming_gives_the_same_weights_as_never_stopping():
         assert torch.equal(value, actual[name]), name
 
 
+def test_evaluation_sees_the_mean_of_the_weights_and_training_does_not():
+    model, plain = make(average_decay=0.5), make(average_decay=0.0)
+    optimizer, states = optimizer_of(model), []
+    for step in range(3):
+        train(model, optimizer, step, step + 1)
+        states.append(copy.deepcopy(model.trained_field.state_dict()))
+    mean = {name: states[0][name] / 4 + states[1][name] / 4 + states[2][name] / 2 for name in states[0]}
+    plain.trained_field.load_state_dict(mean)
+    plain.grid.load_state_dict(model.grid.state_dict())
+    plain.doublings_left.copy_(model.doublings_left)
+    bundle, _ = ball_batch(64)
+    expected, seen = plain.eval()(bundle)["rgb"], model.eval()(bundle)["rgb"]
+    torch.testing.assert_close(seen, expected)
+    assert model.field is not model.trained_field
+    assert model.train().field is model.trained_field
+    plain.trained_field.load_state_dict(states[-1])
+    assert not torch.allclose(plain(bundle)["rgb"], expected, atol=1e-4)
+
+
 # -- backgrounds -------------------------------------------------------------------------------------------------------
 
 
@@ -280,6 +299,7 @@ def test_a_detached_scale_trains_and_gives_no_normals():
         ({"grid_refresh_every": 0}, "grid-refresh-every"),
         ({"grid_resolution": 1}, "resolution"),
         ({"min_transmittance": 1.0}, "min-transmittance"),
+        ({"average_decay": 1.0}, "average-decay"),
         ({"far_plane": 0.1}, "far-plane"),
         ({"box_scale": 0.0}, "box-scale"),
         ({"width": 0}, "width"),
