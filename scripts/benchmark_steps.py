@@ -34,8 +34,8 @@ OURS = {"cn-mipnerf": cn_mipnerf, "cn-neus": cn_neus, "finer-neus": finer_neus}
 PEER = "mipnerf"
 
 
-def make_config(method: str, normalization: str, options: argparse.Namespace) -> Any:
-    """The preset, for a short training without a viewer."""
+def make_config(method: str, normalization: str, options: argparse.Namespace, folder: Path) -> Any:
+    """The preset, for a short training without a viewer, whose run is put into `folder`."""
     if method == PEER:
         from nerfstudio.configs.method_configs import method_configs
         from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConfig
@@ -51,15 +51,14 @@ def make_config(method: str, normalization: str, options: argparse.Namespace) ->
     config.pipeline.datamanager.train_num_rays_per_batch = options.rays
     config.vis, config.machine.device_type = "tensorboard", "cpu"
     config.max_num_iterations = options.warm_up + options.steps
+    config.output_dir, config.experiment_name, config.timestamp = folder, method, normalization
     return config
 
 
-def make_step(method: str, normalization: str, options: argparse.Namespace, folder: Path) -> Callable[[int], float]:
+def make_step(config: Any) -> Callable[[int], float]:
     """A training that has taken no step, as a function that takes one and gives its seconds."""
     from inr_plugins.engine.offline_lpips import without_lpips_weights
 
-    config = make_config(method, normalization, options)
-    config.output_dir, config.experiment_name, config.timestamp = folder, method, normalization
     config.save_config()
     torch.manual_seed(0)
     with without_lpips_weights():
@@ -97,7 +96,7 @@ def main() -> None:
     cases = [(m, n) for m in options.methods for n in (["none"] if m == PEER else options.normalizations)]
     seconds: dict[tuple[str, str], list[float]] = {case: [] for case in cases}
     with tempfile.TemporaryDirectory() as folder:
-        steps = {case: make_step(*case, options, Path(folder)) for case in cases}
+        steps = {case: make_step(make_config(*case, options, Path(folder))) for case in cases}
         for number in range(options.warm_up + options.steps):
             for case, step in steps.items():
                 # nerfstudio's own skips nothing, so that what it has learnt does not change what a step costs.

@@ -13,7 +13,7 @@ import torch
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineConfig
 
 from inr_plugins.engine.memory import tune_allocator
-from inr_plugins.engine.threads import wait_without_spinning
+from inr_plugins.engine.threads import yield_to_neighbours
 from inr_plugins.errors import InputError
 
 DATA_VARIABLE = "INR_DATA"
@@ -32,7 +32,7 @@ class InrPipelineConfig(VanillaPipelineConfig):
         settle_data_path(self)
         if torch.device(kwargs.get("device", "cpu")).type == "cpu":
             tune_allocator()
-            wait_without_spinning()
+            yield_to_neighbours()
         return super().setup(**kwargs)
 
 

@@ -83,7 +83,7 @@ class FinerNerfModelConfig(ModelConfig, BackboneSettings):
     min_weight: float = 1e-4
     """Samples that contribute less to a pixel are not shaded."""
     average_decay: float = 0.95
-    """Evaluation, viewer and meshes see a running mean of the weights; the part of it that a training step keeps. 0: the
+    """Evaluation, viewer and meshes see a running mean of the weights, of which a training step keeps this part; 0: the
     weights as they are."""
     bfloat16: bool = True
     """On a CPU, run the networks in bfloat16 in training (evaluation is always in float32)."""
@@ -94,8 +94,8 @@ class FinerNerfModelConfig(ModelConfig, BackboneSettings):
 class FinerNerfModel(Model):
     """A density network and a colour network, sampled where an occupancy grid says that there is something.
 
-    In evaluation the field is the mean of its weights over recent steps, as in FINER++'s released code: at a learning rate
-    that has not fallen yet the weights themselves wander about what they have learnt.
+    In evaluation the field has the mean of its weights over recent steps, as in FINER++'s released code: at a learning
+    rate that has not fallen yet the weights themselves wander about what they have learnt.
 
     Outputs in the normalised frame: rgb, depth (distance along the ray), accumulation, and in eval normals in [0, 1].
     In training rgb is not blended with a background yet, and may hold fewer rays than were given: the first ones.
