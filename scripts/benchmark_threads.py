@@ -1,4 +1,4 @@
-"""What it costs that torch's threads do not spin while they wait, and what it gains on a busy machine, as one table.
+"""What a step costs as torch's threads spin while they wait, as they do not, and as we let them; idle and busy machine.
 
 .venv/bin/python scripts/benchmark_threads.py --scene DIR --mesh FILE [--methods diner finer-sdf] [--steps 20]
     [--warm-up 20] [--repeat 2]

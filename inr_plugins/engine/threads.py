@@ -20,6 +20,7 @@ import time
 from collections.abc import Set
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -114,20 +115,35 @@ def busy_seconds(statistics: str, processors: Set[int], ticks_per_second: int) -
     return sum(int(row[at]) for row in rows if row and row[0] in names for at in _BUSY_COLUMNS) / ticks_per_second
 
 
+class Reading(NamedTuple):
+    """What was used up to a moment, in seconds."""
+
+    moment: float
+    machine: float
+    """Of all processors together, by everybody."""
+    own: float
+    """Of them, by this process."""
+
+    def used_by_others_since(self, then: Reading) -> float:
+        """Processors that other processes used since `then`, on average."""
+        return (self.machine - then.machine - (self.own - then.own)) / (self.moment - then.moment)
+
+
 def _watch() -> None:
     processors, ticks = os.sched_getaffinity(0), os.sysconf("SC_CLK_TCK")
     team, decision = IdleTeam(), Decision()
 
-    def now() -> tuple[float, float]:
-        return time.monotonic(), busy_seconds(_STATISTICS.read_text(), processors, ticks) - time.process_time()
+    def read() -> Reading:
+        machine = busy_seconds(_STATISTICS.read_text(), processors, ticks)
+        return Reading(time.monotonic(), machine, time.process_time())
 
-    then, others_then = now()
+    then = read()
     time.sleep(_FIRST_LOOK)
     while True:
-        moment, others = now()
-        if decision.update((others - others_then) / (moment - then)):
+        now = read()
+        if decision.update(now.used_by_others_since(then)):
             team.hold()
         else:
             team.release()
-        then, others_then = moment, others
+        then = now
         time.sleep(_LOOK_EVERY)

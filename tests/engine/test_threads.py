@@ -9,7 +9,7 @@ import sys
 import pytest
 import torch
 
-from inr_plugins.engine.threads import WAIT_VARIABLES, Decision, busy_seconds, yield_to_neighbours
+from inr_plugins.engine.threads import WAIT_VARIABLES, Decision, Reading, busy_seconds, yield_to_neighbours
 
 _PROCESSORS = len(os.sched_getaffinity(0)) if sys.platform.startswith("linux") else 1
 several_processors = pytest.mark.skipif(_PROCESSORS < 2, reason="one processor: nothing waits for anything")
@@ -106,3 +106,9 @@ intr 55 66
     assert busy_seconds(statistics, {0}, ticks_per_second=100) == pytest.approx(2.0)
     assert busy_seconds(statistics, {0, 1}, ticks_per_second=100) == pytest.approx(12.0)
     assert busy_seconds(statistics, {10}, ticks_per_second=100) == pytest.approx(0.06)
+
+
+def test_what_a_process_uses_itself_is_not_used_by_others():
+    then = Reading(moment=10.0, machine=100.0, own=3.0)
+    assert Reading(moment=12.0, machine=104.0, own=6.0).used_by_others_since(then) == pytest.approx(0.5)
+    assert Reading(moment=12.0, machine=104.0, own=7.0).used_by_others_since(then) == 0
