@@ -1,4 +1,4 @@
-"""Open the viewer where a training camera stood, instead of close to the middle of the scene."""
+"""Open the viewer where a training camera stood, seeing what it saw, instead of close to the middle of the scene."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ _AHEAD = 0.05
 """Part of the way to what it looks at that the view starts before its camera, whose picture hangs just in front of
 it."""
 
+_PITCH = np.radians(20.0)
+"""The camera that looks down most nearly by this angle is taken: neither from below nor a plan from above."""
+_NARROWEST, _WIDEST = np.radians((20.0, 75.0))
+"""Fields of view that a browser starts with; the widest is the viewer's own."""
+
 
 def view_from(pose: Float[np.ndarray, "3 4"]) -> tuple[Float[np.ndarray, " 3"], Float[np.ndarray, " 3"]]:
     """A place just before a camera, and the point of its optical axis nearest to the middle of the normalised frame.
@@ -29,8 +34,21 @@ def view_from(pose: Float[np.ndarray, "3 4"]) -> tuple[Float[np.ndarray, " 3"], 
     return position + forward * (_AHEAD * length), position + forward * length
 
 
+def camera_to_start_from(poses: Float[np.ndarray, "n 3 4"]) -> int:
+    """The number of the camera that looks slightly down (z up); the first of those that do so alike.
+
+    Args:
+        poses: camera-to-world (OpenGL: looking along -z), normalised frame.
+    """
+    away = np.abs(np.arcsin(np.clip(poses[:, 2, 2] / np.linalg.norm(poses[:, :, 2], axis=-1), -1, 1)) - _PITCH)
+    return int(np.argmax(away <= away.min() + 1e-6))
+
+
 class StartView(ViewerControl):
-    """A control without a widget: each browser that connects starts before the first training camera, with z up.
+    """A control without a widget: each browser that connects starts before a training camera, with z up.
+
+    It is one that looks slightly down, and the browser's field of view is the camera's own, so that what fills the
+    photographs fills the page.
 
     Held by a model as an attribute, where nerfstudio's viewer finds it in ns-train and ns-viewer.
     """
@@ -40,11 +58,17 @@ class StartView(ViewerControl):
         dataset = getattr(viewer.pipeline.datamanager, "train_dataset", None)
         if dataset is None or len(dataset.cameras) == 0:
             return
-        position, target = view_from(dataset.cameras.camera_to_worlds[0].detach().cpu().double().numpy())
+        cameras = dataset.cameras
+        poses = cameras.camera_to_worlds.detach().cpu().double().numpy()
+        chosen = camera_to_start_from(poses)
+        position, target = view_from(poses[chosen])
+        half_height = float(cameras.height[chosen]) / 2 / float(cameras.fy[chosen])
+        field_of_view = float(np.clip(2 * np.arctan(half_height), _NARROWEST, _WIDEST))
 
         def place(client: Any) -> None:
             client.camera.up_direction = (0.0, 0.0, 1.0)
             client.camera.position = tuple(_VIEWER_SCALE * position)
             client.camera.look_at = tuple(_VIEWER_SCALE * target)
+            client.camera.fov = field_of_view
 
         self.viser_server.on_client_connect(place)

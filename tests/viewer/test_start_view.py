@@ -1,10 +1,11 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import torch
 from nerfstudio.viewer.viewer import VISER_NERFSTUDIO_SCALE_RATIO
 
-from inr_plugins.viewer.start_view import StartView, view_from
+from inr_plugins.viewer.start_view import StartView, camera_to_start_from, view_from
 
 POSE = np.array([[0.0, 0.0, 1.0, 4.0], [1.0, 0.0, 0.0, 0.5], [0.0, 1.0, 0.0, 0.0]])
 
@@ -22,9 +23,29 @@ def test_a_camera_that_looks_away_looks_ahead():
     np.testing.assert_allclose(view_from(away)[1], [5.0, 0.5, 0.0])
 
 
-def test_every_browser_that_connects_starts_there():
+def looking_down(degrees, azimuth=0.0):
+    """A camera four units from the origin, which it looks at, `degrees` above the horizon."""
+    pitch, turn = np.radians((degrees, azimuth))
+    back = np.array([np.cos(pitch) * np.cos(turn), np.cos(pitch) * np.sin(turn), np.sin(pitch)])
+    right = np.array([-np.sin(turn), np.cos(turn), 0.0])
+    return np.stack([right, np.cross(back, right), back, 4 * back], axis=1)
+
+
+def test_the_camera_that_looks_slightly_down_is_taken():
+    poses = np.stack([looking_down(each) for each in (-60, 85, 35, 12, -20)])
+    assert camera_to_start_from(poses) == 3
+    assert camera_to_start_from(poses[:2]) == 1
+    assert camera_to_start_from(np.stack([looking_down(-30), looking_down(25), looking_down(25, azimuth=90)])) == 1
+
+
+def start(poses, fy, height=200.0):
+    """The camera of a browser that has just connected."""
     handlers = []
-    cameras = type("Cameras", (), {"camera_to_worlds": torch.tensor(POSE)[None], "__len__": lambda self: 1})()
+    count = len(poses)
+    cameras = SimpleNamespace(
+        camera_to_worlds=torch.tensor(poses), fy=torch.full((count, 1), fy), height=torch.full((count, 1), height)
+    )
+    cameras = type("Cameras", (), {**vars(cameras), "__len__": lambda self: count})()
     dataset = SimpleNamespace(cameras=cameras)
     viewer = SimpleNamespace(
         viser_server=SimpleNamespace(on_client_connect=handlers.append),
@@ -33,5 +54,18 @@ def test_every_browser_that_connects_starts_there():
     StartView()._setup(viewer)
     client = SimpleNamespace(camera=SimpleNamespace())
     handlers[0](client)
-    np.testing.assert_allclose(client.camera.position, np.array([3.8, 0.5, 0.0]) * VISER_NERFSTUDIO_SCALE_RATIO)
-    np.testing.assert_allclose(client.camera.look_at, np.array([0.0, 0.5, 0.0]) * VISER_NERFSTUDIO_SCALE_RATIO)
+    return client.camera
+
+
+def test_every_browser_that_connects_starts_there():
+    camera = start(np.stack([looking_down(-50), POSE]), fy=200.0)
+    np.testing.assert_allclose(camera.position, np.array([3.8, 0.5, 0.0]) * VISER_NERFSTUDIO_SCALE_RATIO)
+    np.testing.assert_allclose(camera.look_at, np.array([0.0, 0.5, 0.0]) * VISER_NERFSTUDIO_SCALE_RATIO)
+    assert camera.up_direction == (0.0, 0.0, 1.0)
+
+
+def test_a_browser_sees_as_much_as_the_camera_did():
+    """Half the height is half the focal length away: 2 atan(1 / 2); wider and narrower ones are held in range."""
+    assert start(POSE[None], fy=200.0).fov == pytest.approx(2 * np.arctan(0.5))
+    assert start(POSE[None], fy=20.0).fov == pytest.approx(np.radians(75))
+    assert start(POSE[None], fy=5000.0).fov == pytest.approx(np.radians(20))
