@@ -55,7 +55,7 @@ class ShapeModelConfig(ModelConfig):
     """Most steps of a ray towards a signed distance."""
     march_samples: int = 96
     """Steps along the longest side of the box of a ray towards an occupancy; pictures can miss what is thinner."""
-    eval_num_rays_per_chunk: int = 1 << 15
+    eval_num_rays_per_chunk: int = 1 << 16
     """Rays rendered at once in evaluation."""
 
 
@@ -231,6 +231,7 @@ class ShapeModel(Model):
             return trace_level(surface.occupancy, origins, directions, enter, leave, step=step)
         return trace_distance(
             *(surface.sdf, origins, directions, enter, leave),
+            box=self.trace_box,
             slope=config.trace_slope,
             min_step=side * _SHORTEST_STEP,
             max_step=side * _LONGEST_STEP,

@@ -20,11 +20,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-PointFunction = Callable[[Float[Tensor, "n 3"]], Float[Tensor, " n"]]
-"""A value at each point of the normalised frame."""
+from inr_plugins.rendering.free_space import FreeSpace, PointFunction, cells_worth_asking
 
 _FALSE_POSITIONS = 5
 """Rounds of false position in a bracket of a signed distance, which is nearly linear there."""
+_CLOSE_ENOUGH = 0.01
+"""Of the shortest step: how close to zero a signed distance has to come."""
 _BISECTIONS = 12
 """Halvings of a bracket of a function that may be as steep as a step."""
 
@@ -52,6 +53,16 @@ class _Rays:
     function: PointFunction
     origins: Float[Tensor, "r 3"]
     directions: Float[Tensor, "r 3"]
+    free: FreeSpace | None = None
+
+    def onward(
+        self, rays: Int[Tensor, " k"], distance: Float[Tensor, " k"], leave: Float[Tensor, " k"]
+    ) -> Float[Tensor, " k"]:
+        """Distances at which some of the rays are out of what is known to be free; `leave` where they stay in it."""
+        if self.free is None:
+            return distance
+        passed = self.free.pass_through(self.origins[rays], self.directions[rays], distance, leave)
+        return torch.minimum(passed, leave)
 
     def at(self, rays: Int[Tensor, " k"], distance: Float[Tensor, " k"]) -> Float[Tensor, " k"]:
         """Values at distances along some of the rays."""
@@ -81,6 +92,7 @@ def trace_distance(
     enter: Float[Tensor, " r"],
     leave: Float[Tensor, " r"],
     *,
+    box: Float[Tensor, "2 3"] | None = None,
     slope: float = 1.2,
     min_step: float = 5e-4,
     max_step: float = 0.125,
@@ -97,6 +109,8 @@ def trace_distance(
         directions: unit directions.
         enter: distance at which each ray is first looked at.
         leave: distance beyond which it is not; below `enter` for rays to be left out.
+        box: where the rays are between the two, (minimum, maximum corner); given, what is free of the surface by a
+            coarse lattice over it is passed without asking (`free_space`).
         slope: steps are the distance divided by this; at least the slope that the function can have.
         min_step: shortest step, except to where a ray leaves.
         max_step: longest step.
@@ -113,8 +127,14 @@ def trace_distance(
     def stride(value: Tensor) -> Tensor:
         return (value / slope).clamp(min_step, max_step)
 
-    rays = _Rays(sdf, origins, directions)
-    return _trace(rays, enter, leave, stride, max_steps=max_steps, close=min_step, narrow=_false_position)
+    cells = 0 if box is None else cells_worth_asking(box, int((leave > enter).sum()))
+    free = FreeSpace(sdf, box, cells=cells, slope=slope) if box is not None and cells else None
+    rays = _Rays(sdf, origins, directions, free)
+
+    def narrow(rays: _Rays, bracket: _Bracket) -> Tensor:
+        return _false_position(rays, bracket, close=_CLOSE_ENOUGH * min_step)
+
+    return _trace(rays, enter, leave, stride, max_steps=max_steps, close=min_step, narrow=narrow)
 
 
 @torch.no_grad()
@@ -168,7 +188,8 @@ def _trace(
     distance, hit = leave.clone(), torch.zeros_like(enter, dtype=torch.bool)
     steps = torch.zeros_like(enter, dtype=torch.int64)
     active = (leave > enter).nonzero()[:, 0]
-    near = enter[active]
+    near = rays.onward(active, enter[active], leave[active])
+    active, near = active[near < leave[active]], near[near < leave[active]]
     value = rays.at(active, near) if len(active) else near
     steps[active] = 1
     within = value <= 0
@@ -178,7 +199,11 @@ def _trace(
     for _ in range(max_steps):
         if len(active) == 0:
             break
-        far = torch.minimum(near + stride(value), leave[active])
+        stepped = torch.minimum(near + stride(value), leave[active])
+        far = rays.onward(active, stepped, leave[active])
+        # A ray that has left through free space is not asked again.
+        asked = (far < leave[active]) | (far <= stepped)
+        active, near, value, far = active[asked], near[asked], value[asked], far[asked]
         far_value = rays.at(active, far)
         steps[active] += 1
         crossed = far_value <= 0
@@ -199,16 +224,19 @@ def _joined(brackets: list[_Bracket]) -> _Bracket:
     return _Bracket(*(torch.cat([getattr(bracket, name) for bracket in brackets]) for name in names))
 
 
-def _false_position(rays: _Rays, bracket: _Bracket) -> Tensor:
+def _false_position(rays: _Rays, bracket: _Bracket, *, close: float) -> Tensor:
     """Distance of the zero in each bracket, by false position with the Illinois rule.
 
-    The value of an end that stays twice in a row is halved, so that both ends close in (Dowell and Jarratt 1971).
+    The value of an end that stays twice in a row is halved, so that both ends close in (Dowell and Jarratt 1971). A
+    bracket is done with where the function is no farther from zero than `close`.
     """
     near, value, far, far_value = bracket.near, bracket.value, bracket.far, bracket.far_value
-    middle, last = far, torch.zeros_like(near)
+    zero, last = far.clone(), torch.zeros_like(near)
+    at = torch.arange(len(zero), device=zero.device)
     for _ in range(_FALSE_POSITIONS):
         middle = near + (far - near) * (value / (value - far_value))
-        found = rays.at(bracket.ray, middle)
+        found = rays.at(bracket.ray[at], middle)
+        zero[at] = middle
         inside = found <= 0
         # +1: the farther end was moved, -1: the nearer one.
         moved = inside.to(near.dtype) * 2 - 1
@@ -218,8 +246,11 @@ def _false_position(rays: _Rays, bracket: _Bracket) -> Tensor:
             torch.where(inside, value * halved, found),
             torch.where(inside, found, far_value * halved),
         )
-        last = moved
-    return middle
+        left = found.abs() > close
+        if not left.any():
+            break
+        at, near, far, value, far_value, last = (each[left] for each in (at, near, far, value, far_value, moved))
+    return zero
 
 
 def _bisection(rays: _Rays, bracket: _Bracket) -> Tensor:
