@@ -76,8 +76,7 @@ class FreeSpace:
         """
         found = distance.clone()
         ray = (leave > distance).nonzero()[:, 0]
-        # 1 / 0 is infinite: such a ray never leaves through that side.
-        inverse, ahead = 1 / directions, (directions > 0).to(origins.dtype)
+        ahead = (directions > 0).to(origins.dtype)
         while len(ray):
             start, along = origins[ray], found[ray]
             at = (start + directions[ray] * along[:, None] - self.low) / self.edge
@@ -85,7 +84,8 @@ class FreeSpace:
             ring = self.rings[(cell * self._strides).sum(-1)]
             # The box of all cells that are nearer than the first one that is not free, counted in cells.
             side = self.low + (cell + ahead[ray] + (2 * ahead[ray] - 1) * (ring - 1).clamp(min=0)[:, None]) * self.edge
-            out = ((side - start) * inverse[ray]).nan_to_num(nan=float("inf")).amin(-1)
+            # A ray along a side of the cells never leaves through it.
+            out = ((side - start) / directions[ray]).where(directions[ray] != 0, torch.inf).amin(-1)
             out = torch.maximum(out, along) + _OVER_THE_EDGE * self.edge
             is_free = ring > 0
             found[ray] = torch.where(is_free, out, along)

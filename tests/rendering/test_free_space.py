@@ -73,6 +73,31 @@ def test_a_ray_stays_where_its_cell_is_not_free():
         assert free.pass_through(origin, direction, there, torch.tensor([1.0])).tolist() == pytest.approx([distance])
 
 
+class Counted:
+    """Rings that count how often they are looked up."""
+
+    def __init__(self, rings):
+        self.rings, self.times = rings, 0
+
+    def __getitem__(self, cells):
+        self.times += 1
+        return self.rings[cells]
+
+
+def test_a_free_ray_takes_a_few_strides_also_along_an_axis_and_on_a_side_of_the_cells():
+    free = FreeSpace(two_balls, BOX, cells=CELLS, slope=SLOPE)
+    for origin, direction in (
+        ((-0.95, 0.85, 0.1), (0, 0, 1)),
+        ((-1.0, 0.7, 0.0), (0, 0, -1)),
+        ((0.9, 0.0, 1.0), (0, 1, 0)),
+    ):
+        free.rings = Counted(getattr(free.rings, "rings", free.rings))
+        origins, directions = torch.tensor([origin]), torch.tensor([direction]).float()
+        _, leave = box_interval(origins, directions, BOX)
+        assert free.pass_through(origins, directions, torch.zeros(1), leave) >= leave
+        assert free.rings.times <= 2 * CELLS
+
+
 def test_values_that_are_no_numbers_are_not_free():
     free = FreeSpace(lambda x: x[:, 0] / 0 * 0, BOX, cells=CELLS, slope=SLOPE)
     assert not free.rings.any()

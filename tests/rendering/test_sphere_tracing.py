@@ -149,6 +149,17 @@ def test_rays_that_miss_the_box_or_look_away_are_never_asked():
         assert len(trace(never, origins[:0], directions[:0], enter[:0], leave[:0]).hit) == 0
 
 
+@pytest.mark.parametrize("lattice", [None, BOX])
+def test_a_surface_just_before_a_ray_leaves_is_found(lattice):
+    """Nearer to the end than the shortest step, so that only the last place of the ray shows it."""
+    origins = torch.zeros(3000, 3)
+    directions = torch.tensor([[0.0, 0.0, -1.0]]).expand(3000, 3)
+    enter, leave = torch.zeros(3000), torch.full((3000,), 0.9)
+    hits = trace_distance(lambda x: x[:, 2] + 0.8999, *(origins, directions, enter, leave), box=lattice)
+    assert hits.hit.all()
+    torch.testing.assert_close(hits.distance, torch.full((3000,), 0.8999), atol=1e-5, rtol=0)
+
+
 def test_a_ray_that_starts_inside_hits_where_it_starts():
     origins, directions = torch.tensor([[0.1, 0.0, 0.0]]), torch.tensor([[0.0, 0.0, 1.0]])
     enter, leave = torch.tensor([0.05]), torch.tensor([0.9])
@@ -199,7 +210,7 @@ def test_a_surface_is_found_in_a_long_step_also_where_the_values_are_curved():
         *(origins, directions, torch.zeros(1), torch.full((1,), 2.0)),
         max_step=0.5,
     )
-    assert float(hits.distance) == pytest.approx(1.2, abs=1e-4)
+    assert float(hits.distance) == pytest.approx(1.2, abs=1e-5)
 
 
 def test_a_ray_that_runs_out_of_steps_hits_only_what_it_has_all_but_touched():
