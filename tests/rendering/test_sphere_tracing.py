@@ -204,13 +204,16 @@ def test_steps_are_as_short_as_a_steep_distance_needs():
 
 
 def test_a_surface_is_found_in_a_long_step_also_where_the_values_are_curved():
-    origins, directions = torch.tensor([[0.0, 0.0, 1.2]]), torch.tensor([[0.0, 0.0, -1.0]])
+    heights = torch.linspace(1.0, 1.49, 50)
+    origins = torch.stack([torch.zeros(50), torch.zeros(50), heights], -1)
+    directions = torch.tensor([[0.0, 0.0, -1.0]]).expand(50, 3)
     hits = trace_distance(
-        lambda x: torch.expm1(4 * x[:, 2]),
-        *(origins, directions, torch.zeros(1), torch.full((1,), 2.0)),
+        lambda x: torch.expm1(2 * x[:, 2]),
+        *(origins, directions, torch.zeros(50), torch.full((50,), 2.0)),
         max_step=0.5,
     )
-    assert float(hits.distance) == pytest.approx(1.2, abs=1e-5)
+    assert hits.hit.all()
+    torch.testing.assert_close(hits.distance, heights, atol=1e-5, rtol=0)
 
 
 def test_a_ray_that_runs_out_of_steps_hits_only_what_it_has_all_but_touched():
