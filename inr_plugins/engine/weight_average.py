@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
@@ -14,9 +14,8 @@ AnyModule = TypeVar("AnyModule", bound=nn.Module)
 class WeightAverage(nn.Module):
     """mean <- decay * mean + (1 - decay) * weights, begun at the weights after the first step (torch's AveragedModel).
 
-    Buffers are not averaged: the mean has those of the last step. It is saved with the module that holds it; a state
-    without it (of a run that did not average) is taken for a mean that has not begun, and a mean that is not wanted any
-    more is left out.
+    Buffers are not averaged: the mean has those of the last step. It is saved with the module that holds it, see
+    :func:`load_states_of_either_kind`.
     """
 
     def __init__(self, source: nn.Module, *, decay: float) -> None:
@@ -29,7 +28,6 @@ class WeightAverage(nn.Module):
         self.mean: AveragedModel | None = None
         if decay:
             self.mean = AveragedModel(source, multi_avg_fn=get_ema_multi_avg_fn(decay)).requires_grad_(False)
-        self.register_load_state_dict_pre_hook(_take_what_is_there)
 
     def update(self, source: nn.Module) -> None:
         """Take the weights after a step into the mean."""
@@ -43,13 +41,27 @@ class WeightAverage(nn.Module):
         return self.mean.module  # type: ignore[return-value]
 
 
-def _take_what_is_there(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
-    """Make the part of `state` that is this module's complete."""
-    own = module.state_dict(prefix=prefix)
-    saved = {name for name in state if name.startswith(prefix)}
-    if not own:
-        for name in saved:
-            del state[name]
-    elif not saved:
-        begun = f"{prefix}mean.n_averaged"
-        state.update(own, **{begun: torch.zeros_like(own[begun])})
+def load_states_of_either_kind(owner: nn.Module, *, average: str, source: str) -> None:
+    """Let a module load states with and without its average.
+
+    A mean that is missing has not begun; one that the module does not hold is left out. A state that has nothing of the
+    source either (nerfstudio's pipeline loads the rest of a state once its model has taken its part) changes nothing.
+
+    Args:
+        owner: what has both.
+        average: its attribute that is a :class:`WeightAverage`.
+        source: its attribute that is averaged.
+    """
+
+    def complete(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+        own_prefix = f"{prefix}{average}."
+        own = getattr(module, average).state_dict(prefix=own_prefix)
+        saved = [name for name in state if name.startswith(own_prefix)]
+        if not own:
+            for name in saved:
+                del state[name]
+        elif not saved and any(name.startswith(f"{prefix}{source}.") for name in state):
+            begun = f"{own_prefix}mean.n_averaged"
+            state.update(own, **{begun: torch.zeros_like(own[begun])})
+
+    owner.register_load_state_dict_pre_hook(complete)

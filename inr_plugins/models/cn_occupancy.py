@@ -11,6 +11,7 @@ from inr_plugins.fields.shape import OccupancyShape
 from inr_plugins.losses.shape import occupancy_entropy
 from inr_plugins.models.single_shape import SingleShapeModel, SingleShapeModelConfig
 from inr_plugins.networks.activations import ActivationName
+from inr_plugins.networks.encodings import Identity
 from inr_plugins.networks.normalizations import NormalizationName
 
 
@@ -45,8 +46,10 @@ class CnOccupancyModel(SingleShapeModel):
     own_octaves = 7
 
     def get_param_groups(self) -> dict[str, list[Parameter]]:
-        """One group, whose name says whether the network is normalised: the rates differ by far."""
-        name = "plain" if self.config.normalization == "none" else "normalised"
+        """One group, named after whether the network is normalised, or its input encoded: the rates differ by far."""
+        is_encoded = not isinstance(self.field.network.encoding, Identity)
+        plain = "encoded" if is_encoded else "plain"
+        name = plain if self.config.normalization == "none" else "normalised"
         return {name: list(self.field.parameters())}
 
     def point_losses(self, outputs: dict[str, Tensor], batch: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from nerfstudio.models.base_model import Model, ModelConfig
 from torch import Tensor
 from torch.nn import Parameter
 
-from inr_plugins.engine.weight_average import WeightAverage
+from inr_plugins.engine.weight_average import WeightAverage, load_states_of_either_kind
 from inr_plugins.errors import InputError
 from inr_plugins.fields.protocol import CellBounds
 from inr_plugins.fields.radiance import RadianceField
@@ -136,6 +136,7 @@ class FinerNerfModel(Model):
         except ValueError as error:
             raise InputError(f"The model cannot be built: {error} (options --pipeline.model.*).") from error
         self.average = WeightAverage(self.trained_field, decay=config.average_decay)
+        load_states_of_either_kind(self, average="average", source="trained_field")
         self.finest_step = float((self.field.box[1] - self.field.box[0]).norm()) / config.samples_per_diagonal
         self.register_buffer("doublings_left", torch.tensor(len(config.double_samples_at)))
         self.background = Background(config.background_color, opaque=bool(self.metadata.get("opaque", False)))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from inr_plugins.engine.weight_average import WeightAverage
+from inr_plugins.engine.weight_average import WeightAverage, load_states_of_either_kind
 
 
 class Counter(nn.Module):
@@ -31,6 +31,7 @@ class Holder(nn.Module):
         super().__init__()
         self.counter = Counter(weight)
         self.average = WeightAverage(self.counter, decay=decay)
+        load_states_of_either_kind(self, average="average", source="counter")
 
     @property
     def shown(self) -> float:
@@ -95,6 +96,16 @@ def test_a_mean_may_begin_or_end_where_a_run_goes_on():
     state = averaged.state_dict()
     plain.load_state_dict(state)
     assert plain.shown == 6.0
+
+
+def test_a_state_without_the_module_leaves_it_alone():
+    """As nerfstudio's pipeline loads the rest of a state after its model."""
+    holder = Holder(0.5)
+    holder.step(1.0)
+    holder.step(3.0)
+    holder.load_state_dict({}, strict=False)
+    holder.counter.move_to(9.0)
+    assert holder.shown == 2.0
 
 
 def test_a_damaged_state_is_still_an_error():

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 import trimesh
 from integration.small_methods import small_finer_nerf
 from short_runs import assert_same_state, train
@@ -47,7 +48,12 @@ def test_a_run_is_evaluated_on_all_test_views_and_trained_on_every_third(run):
     assert len(opened.pipeline.datamanager.eval_dataset) == 2
     metrics = opened.pipeline.get_average_eval_image_metrics()
     assert metrics["psnr"] > 9
-    assert opened.pipeline.model.step_length == run.pipeline.model.step_length
+    model = opened.pipeline.model.eval()
+    assert model.step_length == run.pipeline.model.step_length
+    mean, trained = (each.density_network.layers[0].weight for each in (model.field, model.trained_field))
+    assert not torch.equal(mean, trained)
+    expected = run.pipeline.model.average.of(None).density_network.layers[0].weight
+    assert torch.equal(mean, expected)
 
 
 def test_a_run_gives_a_mesh(run, tmp_path, monkeypatch):

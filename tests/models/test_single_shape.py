@@ -143,12 +143,18 @@ def test_every_activation_has_an_optimizer_of_its_own(activation):
 
 
 @pytest.mark.parametrize(
-    ("normalization", "group"), [("cross", "normalised"), ("batch", "normalised"), ("none", "plain")]
+    ("settings", "group", "rate"),
+    [
+        ({"normalization": "cross"}, "normalised", 1e-2),
+        ({"normalization": "batch", "activation": "sine"}, "normalised", 1e-2),
+        ({"normalization": "none"}, "encoded", 1e-2),
+        ({"normalization": "none", "activation": "sine"}, "plain", 1e-3),
+    ],
 )
-def test_a_normalised_occupancy_has_a_learning_rate_of_its_own(normalization, group):
-    model = make(CnOccupancyModelConfig, normalization=normalization)
+def test_an_occupancy_has_the_learning_rate_of_its_kind(settings, group, rate):
+    model = make(CnOccupancyModelConfig, **settings)
     assert set(model.get_param_groups()) == {group}
-    assert group in cn_occupancy.config.optimizers
+    assert cn_occupancy.config.optimizers[group]["optimizer"].lr == rate
 
 
 def test_presets_are_the_papers_networks():
