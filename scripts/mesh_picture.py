@@ -1,6 +1,7 @@
 """A picture of meshes for the docs: a row for each, in its own colours and as a grey surface, from two sides.
 
 .venv/bin/python scripts/mesh_picture.py docs/meshes.png WINDMILL/mesh.ply LEGO/mesh.ply
+.venv/bin/python scripts/mesh_picture.py --beside docs/few_points.png TRUTH.ply FIT.ply    # one side of each, in grey
 """
 
 from __future__ import annotations
@@ -27,11 +28,18 @@ def row(path: Path) -> np.ndarray:
     return np.concatenate(chosen, axis=1)
 
 
-def main(output: Path, meshes: list[Path]) -> None:
-    """Draw a row for each mesh."""
-    rows = [row(path) for path in meshes]
-    Image.fromarray(np.concatenate(rows, axis=0)).save(output, optimize=True)
+def beside(paths: list[Path]) -> np.ndarray:
+    """One side of each mesh in grey, beside one another."""
+    meshes = [replace(read_mesh(path), colours=None) for path in paths]
+    return np.concatenate([list(turntable_frames(mesh, frames=8, size=SIZE))[1] for mesh in meshes], axis=1)
+
+
+def main(arguments: list[str]) -> None:
+    """Draw a row for each mesh, or one of them all."""
+    output, *meshes = [Path(each) for each in arguments if each != "--beside"]
+    picture = beside(meshes) if "--beside" in arguments else np.concatenate([row(path) for path in meshes], axis=0)
+    Image.fromarray(picture).save(output, optimize=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]])
+    main(sys.argv[1:])
