@@ -13,6 +13,7 @@ Measured by scripts/benchmark_threads.py, see docs/measurements.md.
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 import threading
@@ -50,7 +51,16 @@ def yield_to_neighbours() -> bool:
         return False
     if not 1 < len(os.sched_getaffinity(0)) == torch.get_num_threads():
         return False
-    threading.Thread(target=_watch, name="neighbour watch", daemon=True).start()
+    stop = threading.Event()
+    watch = threading.Thread(target=_watch, args=(stop,), name="neighbour watch", daemon=True)
+    watch.start()
+
+    def end() -> None:
+        # A thread that is inside torch when the interpreter ends would take the process down with it.
+        stop.set()
+        watch.join()
+
+    atexit.register(end)
     return True
 
 
@@ -129,7 +139,7 @@ class Reading(NamedTuple):
         return (self.machine - then.machine - (self.own - then.own)) / (self.moment - then.moment)
 
 
-def _watch() -> None:
+def _watch(stop: threading.Event) -> None:
     processors, ticks = os.sched_getaffinity(0), os.sysconf("SC_CLK_TCK")
     team, decision = IdleTeam(), Decision()
 
@@ -137,13 +147,12 @@ def _watch() -> None:
         machine = busy_seconds(_STATISTICS.read_text(), processors, ticks)
         return Reading(time.monotonic(), machine, time.process_time())
 
-    then = read()
-    time.sleep(_FIRST_LOOK)
-    while True:
+    then, pause = read(), _FIRST_LOOK
+    while not stop.wait(pause):
         now = read()
         if decision.update(now.used_by_others_since(then)):
             team.hold()
         else:
             team.release()
-        then = now
-        time.sleep(_LOOK_EVERY)
+        then, pause = now, _LOOK_EVERY
+    team.release()
