@@ -163,6 +163,15 @@ def test_evaluation_sees_the_mean_of_the_weights_and_training_does_not():
     assert not torch.allclose(plain(bundle)["rgb"], expected, atol=1e-4)
 
 
+@pytest.mark.parametrize(("saved", "wanted"), [(0.0, 0.5), (0.5, 0.0)])
+def test_a_run_may_go_on_with_or_without_the_mean_it_was_saved_with(saved, wanted):
+    first, second = make(average_decay=saved), make(average_decay=wanted)
+    train(first, optimizer_of(first), 0, 2)
+    second.load_state_dict(first.state_dict())
+    weights, seen = first.trained_field.state_dict(), second.eval().field.state_dict()
+    assert all(torch.equal(value, seen[name]) for name, value in weights.items())
+
+
 # -- backgrounds -------------------------------------------------------------------------------------------------------
 
 
