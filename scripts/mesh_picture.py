@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from inr_plugins.geometry.mesh_read import read_mesh
+from inr_plugins.geometry.io.mesh_read import read_mesh
 from inr_plugins.geometry.mesh_render import turntable_frames
 
 SIZE = 320

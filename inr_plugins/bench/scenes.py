@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from inr_plugins.errors import InputError
-from inr_plugins.geometry.mesh_read import CLOUD_SUFFIXES, MESH_SUFFIXES
+from inr_plugins.geometry.io.cloud_read import CLOUD_SUFFIXES
+from inr_plugins.geometry.io.mesh_read import MESH_SUFFIXES
 
 Parser = Literal["blender-data", "nerfstudio-data", "shape-data"]
 """A dataparser of nerfstudio, or that of this package for surfaces, which methods of shapes have built in."""

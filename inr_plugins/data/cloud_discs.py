@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
+from inr_plugins.geometry.io.cloud_read import Cloud
 from inr_plugins.geometry.mesh import Mesh
-from inr_plugins.geometry.mesh_read import Cloud
 
 # A picture of a few hundred pixels shows no more of them.
 _MOST_DISCS = 100_000

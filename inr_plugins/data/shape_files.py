@@ -15,8 +15,9 @@ from inr_plugins.data.shape_sampling import OPTION, SampleSettings, SampleSource
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.cloud_normals import FEWEST_POINTS, oriented_normals, turned_outward
 from inr_plugins.geometry.frames import Similarity
+from inr_plugins.geometry.io.cloud_read import Cloud
+from inr_plugins.geometry.io.surface_read import read_surface
 from inr_plugins.geometry.mesh import Mesh, is_watertight, transform_mesh
-from inr_plugins.geometry.mesh_read import Cloud, read_surface
 from inr_plugins.geometry.orientation import oriented_outward
 from inr_plugins.geometry.signed_distance import MOST_OPEN_EDGES
 from inr_plugins.geometry.surface_sampler import SurfaceSampler

@@ -8,7 +8,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from inr_plugins.errors import InputError
-from inr_plugins.geometry.mesh_read import CLOUD_SUFFIXES, MESH_SUFFIXES
+from inr_plugins.geometry.io.cloud_read import CLOUD_SUFFIXES
+from inr_plugins.geometry.io.mesh_read import MESH_SUFFIXES
 
 _SUFFIXES = tuple(sorted({*MESH_SUFFIXES, *CLOUD_SUFFIXES}))
 

@@ -16,8 +16,8 @@ from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from nerfstudio.data.datasets.base_dataset import InputDataset
 
 from inr_plugins.data.cloud_discs import cloud_discs
+from inr_plugins.geometry.io.cloud_read import Cloud
 from inr_plugins.geometry.mesh import Mesh, face_normals
-from inr_plugins.geometry.mesh_read import Cloud
 from inr_plugins.geometry.ray_casting import MeshCaster
 
 # Share of the light that comes from everywhere; the rest comes from the camera.

@@ -12,8 +12,8 @@ from jaxtyping import Bool, Float, Float32
 
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.cloud_distance import CloudDistance, PlaneDistance
+from inr_plugins.geometry.io.cloud_read import Cloud
 from inr_plugins.geometry.mesh import Mesh
-from inr_plugins.geometry.mesh_read import Cloud
 from inr_plugins.geometry.signed_distance import MeshDistance, Sign
 from inr_plugins.geometry.surface_sampler import SurfaceSampler
 

@@ -20,8 +20,8 @@ from inr_plugins.evaluation.images import check_views, choose_views, measure_vie
 from inr_plugins.evaluation.runs import Split, data_folder, find_truth, open_run, split_dataset
 from inr_plugins.evaluation.shapes import RunShape, find_shape, views_of
 from inr_plugins.evaluation.surfaces import SurfaceSettings, compare_surfaces, read_named
+from inr_plugins.geometry.io.cloud_read import Cloud
 from inr_plugins.geometry.mesh import Mesh
-from inr_plugins.geometry.mesh_read import Cloud
 
 if TYPE_CHECKING:
     from inr_plugins.engine.run import Run

@@ -11,8 +11,9 @@ import numpy as np
 from jaxtyping import Float
 
 from inr_plugins.errors import InputError
+from inr_plugins.geometry.io.cloud_read import Cloud
+from inr_plugins.geometry.io.surface_read import read_surface
 from inr_plugins.geometry.mesh import Mesh, is_watertight
-from inr_plugins.geometry.mesh_read import Cloud, read_surface
 from inr_plugins.metrics.sampling import PointCloud, inside_mesh
 from inr_plugins.metrics.surface import DEFINITIONS, surface_metrics, volumetric_iou
 

@@ -11,9 +11,9 @@ from mesh_shapes import sphere
 from inr_plugins.data.shape_files import ShapeSettings, read_shapes
 from inr_plugins.data.shape_sampling import SampleCounts
 from inr_plugins.errors import InputError
+from inr_plugins.geometry.io.cloud_read import Cloud
 from inr_plugins.geometry.mesh import Mesh, select_faces, signed_volume
 from inr_plugins.geometry.mesh_io import write_mesh
-from inr_plugins.geometry.mesh_read import Cloud
 
 
 def box(sides=(2.0, 4.0, 1.0), centre=(10.0, -20.0, 5.0)) -> Mesh:

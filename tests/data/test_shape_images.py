@@ -13,8 +13,8 @@ from nerfstudio.data.utils.dataloaders import FixedIndicesEvalDataloader
 from inr_plugins.data.cloud_discs import cloud_discs
 from inr_plugins.data.shape_images import ShapeImages, ShapeOutputs, ShapePictures, normal_shade
 from inr_plugins.data.shape_views import DISTANCE, SPLITS, shape_cameras, views_of_each
+from inr_plugins.geometry.io.cloud_read import Cloud
 from inr_plugins.geometry.mesh import Mesh, surface_area
-from inr_plugins.geometry.mesh_read import Cloud
 
 SIZE = 48
 

@@ -6,7 +6,7 @@ from mesh_shapes import sphere
 
 from inr_plugins.data.shape_sampling import SampleCounts, SampleSettings, SampleSource, check_sampling
 from inr_plugins.errors import InputError
-from inr_plugins.geometry.mesh_read import Cloud
+from inr_plugins.geometry.io.cloud_read import Cloud
 
 COUNTS = SampleCounts(on=300, near=4000, far=4000, uniform=500)
 

@@ -1,0 +1,1 @@
+"""Reading and writing meshes and clouds."""

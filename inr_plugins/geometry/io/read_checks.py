@@ -1,0 +1,40 @@
+"""What the readers of every format check, and how they refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from inr_plugins.errors import InputError
+
+
+def check_file(path: Path, suffixes: tuple[str, ...], *, kind: str) -> None:
+    if path.suffix.lower() not in suffixes:
+        known = ", ".join(sorted(set(suffixes)))
+        raise InputError(f"{path} is no {kind} by its name; the extension must be one of {known}.")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give a {kind} file.")
+    if not path.exists():
+        raise InputError(f"{path} does not exist; give a {kind} file.")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is an empty file; write it again.")
+
+
+def guarded(path: Path, load: Callable[[Path], Any]) -> Any:
+    """What `load` makes of the file. Readers meet broken files with any kind of exception."""
+    try:
+        return load(path)
+    except InputError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise InputError(f"{path} cannot be read; it may be cut short or of another format ({reason}).") from error
+
+
+def check_finite(points: np.ndarray, path: Path, *, what: str) -> None:
+    broken = int((~np.isfinite(points).all(axis=1)).sum())
+    if broken:
+        raise InputError(f"{path} has {broken} of {len(points)} {what} that are NaN or infinite; mend or drop them.")
