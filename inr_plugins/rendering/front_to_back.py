@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from inr_plugins.rendering.compositing import packed_weights, ray_starts
+from inr_plugins.rendering.packed import packed_weights, ray_starts
 from inr_plugins.rendering.ray_march import Samples
 
 

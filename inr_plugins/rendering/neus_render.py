@@ -10,8 +10,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from inr_plugins.rendering.compositing import accumulate, packed_weights
 from inr_plugins.rendering.neus_alpha import annealed_slope, section_optical_depth
+from inr_plugins.rendering.packed import accumulate, packed_weights
 
 
 @runtime_checkable

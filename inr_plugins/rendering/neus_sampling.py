@@ -149,7 +149,8 @@ def _slopes(edges: Tensor, sdf: Tensor) -> Tensor:
 
 
 def _weights(optical_depth: Float[Tensor, "r s"]) -> Float[Tensor, "r s"]:
-    before = torch.cumsum(optical_depth, -1) - optical_depth
+    # Not the whole sum minus the section's own: a large one would swallow what lies before it.
+    before = F.pad(torch.cumsum(optical_depth[:, :-1], -1), (1, 0))
     return torch.exp(-before) * -torch.expm1(-optical_depth)
 
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from inr_plugins.rendering.compositing import accumulate, packed_weights
+from inr_plugins.rendering.packed import accumulate, packed_weights
 
 
 @dataclass(frozen=True)

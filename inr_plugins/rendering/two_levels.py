@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from inr_plugins.rendering.compositing import accumulate
 from inr_plugins.rendering.cones import Cones, section_gaussians
+from inr_plugins.rendering.packed import accumulate
 from inr_plugins.rendering.resampling import even_edges, resampled_edges
 from inr_plugins.rendering.section_rendering import (
     SectionRendering,

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from inr_plugins.rendering.bent_rays import SpaceContraction, march_contracted
-from inr_plugins.rendering.compositing import accumulate, packed_weights
+from inr_plugins.rendering.packed import accumulate, packed_weights
 from inr_plugins.rendering.ray_march import OccupancyGrid, Samples, march
 
 

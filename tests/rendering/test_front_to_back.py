@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from inr_plugins.rendering.compositing import accumulate, packed_weights
 from inr_plugins.rendering.front_to_back import StopSettings, render_front_to_back
+from inr_plugins.rendering.packed import accumulate, packed_weights
 from inr_plugins.rendering.ray_march import OccupancyGrid, Samples, march
 
 STEP = 0.01
@@ -65,6 +65,26 @@ def test_waves_give_what_one_sum_gives_in_values_and_gradients(stop):
     (expected,) = torch.autograd.grad((rgb.square().sum() + opacity.sum()), field.strength)
     (actual,) = torch.autograd.grad((got.rgb.square().sum() + got.accumulation.sum()), field.strength)
     torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("wall", [1e30, math.inf])
+def test_a_wall_before_one_ray_changes_no_bit_of_another(wall):
+    origins, directions, samples = scene()
+
+    class FogWithWall(Fog):
+        def density_and_features(self, x):
+            density, features = super().density_and_features(x)
+            return torch.where(x[:, 0] > 0.2, wall, density), features
+
+    got = render_front_to_back(origins, directions, samples, FogWithWall(2.0), step=STEP)
+    assert torch.isfinite(got.rgb).all()
+    assert got.accumulation.max() <= 1 + 1e-6
+    for ray in range(0, len(origins), 7):
+        own = samples.select((samples.ray == ray).nonzero()[:, 0])
+        own = replace(own, ray=torch.zeros_like(own.ray))
+        alone = render_front_to_back(origins[ray, None], directions[ray, None], own, FogWithWall(2.0), step=STEP)
+        assert torch.equal(alone.accumulation[0], got.accumulation[ray])
+        torch.testing.assert_close(alone.rgb[0], got.rgb[ray])
 
 
 @pytest.mark.parametrize("threshold", [1e-4, 1e-2])

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from inr_plugins.rendering.compositing import packed_weights
 from inr_plugins.rendering.neus_alpha import annealed_slope, section_optical_depth
+from inr_plugins.rendering.packed import packed_weights
 
 
 def eq_13(begin, end, s):

@@ -89,6 +89,12 @@ def test_places_are_quantiles_of_the_weights_by_brute_force():
     torch.testing.assert_close(guess, (0.4 - found) * 0.9, atol=1e-5, rtol=0)
 
 
+def test_a_wall_of_any_depth_gets_the_light_that_is_left_before_it():
+    edges = torch.linspace(0, 1, 4)[None]
+    walls = [finer_places(edges, torch.tensor([[0.1, 0, 0, -depth]]), 100, sharpness=12.0)[0] for depth in (1e2, 1e9)]
+    torch.testing.assert_close(*walls, rtol=0, atol=1e-6)
+
+
 def test_the_unit_of_length_only_scales_places():
     origins, directions = rays([0.0, 0.3])
     near, far = torch.full((2,), 1.0), torch.full((2,), 3.0)
