@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from inr_plugins.bench.record import Record
 from inr_plugins.bench.tables import Group
 from inr_plugins.errors import InputError
+from inr_plugins.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,8 +63,8 @@ def plot_scene(group: Group, scene: str, path: Path) -> bool:
     if not curves:
         return False
     figure = _draw(curves, title=f"{scene}, held-out views")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    with replacing(path) as partial:
+        figure.savefig(partial, dpi=120, format="png")
     return True
 
 

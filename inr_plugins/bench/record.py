@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,33 +25,6 @@ def records_folder(output: Path) -> Path:
 def record_path(output: Path, key: str) -> Path:
     """The file of the record with this key."""
     return records_folder(output) / f"{key}.json"
-
-
-def write_json(path: Path, content: Any, *, durable: bool = True) -> None:
-    """Write JSON so that at every moment `path` is absent, as it was before, or complete.
-
-    Args:
-        path: the file.
-        content: what to write.
-        durable: wait until it is on the disk, so that this holds through a power cut too.
-
-    Raises:
-        OSError: the disk is full or not writable; `path` is then as it was.
-        ValueError: a number that JSON does not have (NaN, infinity).
-    """
-    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-    # A dot in front, so that no reader of the folder takes it for a record.
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
 
 
 def read_json(path: Path) -> Any | None:

@@ -25,6 +25,7 @@ from inr_plugins.bench.tables import (
     spread,
 )
 from inr_plugins.errors import InputError
+from inr_plugins.files import write_text
 
 REPORT = "report.md"
 _OVERRUN = 1.1
@@ -46,7 +47,7 @@ def write_report(output: Path) -> tuple[Path, str, list[str]]:
             sections.append(_section(group, output, number=number))
         text = "# Benchmark\n\n" + "\n\n".join(sections) + "\n"
         path = output / REPORT
-        path.write_text(text, encoding="utf-8")
+        write_text(path, text)
     except OSError as error:
         raise InputError(f"The report cannot be written to {output} ({error.strerror}): make it writable.") from error
     return path, text, complaints

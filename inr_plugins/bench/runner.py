@@ -23,7 +23,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from inr_plugins.bench import hardware, process
+from inr_plugins import files, machine
+from inr_plugins.bench import process
 from inr_plugins.bench.peers import is_stock
 from inr_plugins.bench.plan import Job
 from inr_plugins.bench.progress import ProgressLine
@@ -37,7 +38,6 @@ from inr_plugins.bench.record import (
     read_json,
     record_path,
     records_folder,
-    write_json,
 )
 from inr_plugins.errors import InputError
 
@@ -153,16 +153,11 @@ def only_one(output: Path) -> Iterator[None]:
     Raises:
         InputError: there is one. The lock goes with the process that holds it, however that ends.
     """
-    import fcntl
-
-    with (output / ".lock").open("w", encoding="ascii") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InputError(
-                f"Another benchmark is at work in {output}: wait for it, or give another --output."
-            ) from error
-        yield
+    try:
+        with files.locked(output / ".lock"):
+            yield
+    except BlockingIOError as error:
+        raise InputError(f"Another benchmark is at work in {output}: wait for it, or give another --output.") from error
 
 
 def _run(
@@ -179,7 +174,7 @@ def _run(
     shutil.rmtree(place.folder, ignore_errors=True)
     place.folder.mkdir(parents=True)
     command = command_of(job, place)
-    date, load, begin = datetime.now(timezone.utc), hardware.load_average(), time.perf_counter()
+    date, load, begin = datetime.now(timezone.utc), machine.load_average(), time.perf_counter()
     running = process.start(command, place.folder)
     try:
         while not process.has_ended(running):
@@ -196,9 +191,9 @@ def _run(
     record = make_record(job, command, measured, error=error)
     record["date"] = date.isoformat(timespec="seconds")
     record["wall_seconds"] = round(time.perf_counter() - begin, 1)
-    record["load_average"] = {"before": load, "after": hardware.load_average()}
+    record["load_average"] = {"before": load, "after": machine.load_average()}
     try:
-        write_json(record_path(output, job.key), record)
+        files.write_json(record_path(output, job.key), record)
     except OSError as problem:
         raise InputError(f"A record cannot be written to {output} ({problem.strerror}): make room.") from problem
     _tidy(job, output, place, failed=error is not None, keep_runs=keep_runs)
@@ -235,9 +230,9 @@ def make_record(job: Job, command: Sequence[str], measured: dict[str, Any] | Non
         },
         "protocol": describe_protocol(job.definition()),
         "command": shlex.join(command),
-        "versions": hardware.versions(),
-        "hardware": hardware.machine(device=job.protocol.device),
-        "environment": hardware.environment(),
+        "versions": machine.versions(),
+        "hardware": machine.hardware(device=job.protocol.device),
+        "environment": machine.environment(),
         "measured": measured,
     }
 

@@ -19,9 +19,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from inr_plugins import files
 from inr_plugins.bench.clock import Schedule, TrainingClock, moments
 from inr_plugins.bench.measurement import Measurement
-from inr_plugins.bench.record import write_json
 
 if TYPE_CHECKING:
     from nerfstudio.engine.trainer import Trainer
@@ -119,7 +119,7 @@ def begin_measurement(
 
     def tell(progress: dict[str, Any]) -> None:
         if options.progress is not None:
-            write_json(options.progress, progress, durable=False)
+            files.write_json(options.progress, progress, durable=False)
 
     def surface() -> dict[str, Any]:
         assert measure_surface is not None
@@ -179,8 +179,8 @@ def write_picture(trainer: Trainer, index: int, path: Path, *, stride: int) -> N
     views = held_out_views(trainer.pipeline.datamanager, masked=getattr(model, "learns_masked_object", False))
     rendering = render_view(model, views, index, stride=stride).clamp(0, 1)
     both = torch.cat([views.truth(index, stride=stride), rendering], dim=1)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray((both.nan_to_num() * 255).round().byte().numpy()).save(path)
+    with files.replacing(path) as partial:
+        Image.fromarray((both.nan_to_num() * 255).round().byte().numpy()).save(partial, format="PNG")
 
 
 def time_training(options: argparse.Namespace, measure_surface: MeasureSurface | None = None) -> None:
@@ -208,7 +208,7 @@ def time_training(options: argparse.Namespace, measure_surface: MeasureSurface |
         measurement.finish(trainer.step)
         if options.picture is not None:
             write_picture(trainer, measurement.curve_indices[0], options.picture, stride=options.eval_pixel_stride)
-        write_json(options.result, describe(trainer, measurement, launched=options.launched))
+        files.write_json(options.result, describe(trainer, measurement, launched=options.launched))
 
     Trainer.train = measured  # type: ignore[method-assign, assignment]
     VanillaPipeline.get_training_callbacks = prepared  # type: ignore[method-assign, assignment]

@@ -20,6 +20,7 @@ from rich.table import Table
 
 from inr_plugins.data.turntable import turntable_path
 from inr_plugins.errors import InputError
+from inr_plugins.files import write_json
 
 _CONSOLE = Console(highlight=False)
 
@@ -147,7 +148,7 @@ def write_turntable(run: Path, path: Path, *, frames: int) -> None:
     fov = float(np.degrees(2 * np.arctan(height / 2 / float(cameras.fy.flatten()[0]))))
     poses = cameras.camera_to_worlds.double().numpy()
     turn = turntable_path(poses, width=width, height=height, vertical_fov=fov, frames=frames)
-    path.write_text(json.dumps(turn), encoding="utf-8")
+    write_json(path, turn)
 
 
 def summarise(steps: list[Step], *, run: Path, metrics: Path, video: Path, mesh: Path) -> None:

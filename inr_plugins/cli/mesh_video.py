@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import tempfile
 from collections.abc import Iterable
@@ -13,6 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from inr_plugins.errors import InputError
+from inr_plugins.files import replacing
 from inr_plugins.geometry.lattice import Progress
 from inr_plugins.geometry.mesh import Mesh
 from inr_plugins.geometry.mesh_render import Direction, turntable_frames
@@ -67,14 +67,8 @@ def write_turntable(
     if frames < 1 or not seconds > 0:
         raise InputError(f"A video of {frames} frames in {seconds} seconds: both must be above 0.")
     pictures = turntable_frames(mesh, frames=frames, size=size, up=up)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with replacing(path) as partial:
         encode_mp4(_counted(pictures, frames, progress), partial, size=size, fps=frames / seconds)
-        os.replace(partial, path)
-    finally:
-        with suppress(FileNotFoundError):
-            partial.unlink()
 
 
 def encode_mp4(frames: Iterable[UInt8[np.ndarray, "s s 3"]], path: Path, *, size: int, fps: float) -> None:

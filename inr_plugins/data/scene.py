@@ -16,9 +16,7 @@ from inr_plugins.data.scene_folder import (
     SPLITS,
     check_replaceable,
     make_folders,
-    replacing,
     transforms,
-    write_json,
     write_view,
 )
 from inr_plugins.data.scene_light import LightOptions
@@ -29,6 +27,7 @@ from inr_plugins.data.scene_render import Picture, SceneRenderer, View
 from inr_plugins.data.scene_surface import SceneMesh, with_normals
 from inr_plugins.data.scene_textures import linear_to_srgb
 from inr_plugins.errors import InputError
+from inr_plugins.files import replacing_folder, write_json
 from inr_plugins.geometry.frames import Similarity
 from inr_plugins.geometry.mesh import Mesh
 from inr_plugins.geometry.mesh_io import write_mesh
@@ -125,7 +124,7 @@ def make_scene(
     to_dataset = normalising(mesh, _up_rotation(options.up, source), options.object_radius)
     renderer = SceneRenderer(mesh, to_dataset=to_dataset, light=options.light, object_radius=options.object_radius)
     try:
-        with replacing(output) as folder:
+        with replacing_folder(output) as folder:
             _write_scene(folder, mesh, to_dataset, renderer, options, str(source), on_progress)
     except OSError as error:
         raise InputError(f"{output} could not be written ({error.strerror or error}); nothing was changed.") from error
@@ -229,7 +228,7 @@ def _write_scene(
     make_folders(folder)
     for split in SPLITS:
         content = transforms(split, poses[split], width=width, height=height, focal=float(focal))
-        write_json(folder / f"transforms_{split}.json", content)
+        write_json(folder / f"transforms_{split}.json", content, durable=False)
 
     def one(job: tuple[str, int]) -> None:
         split, index = job
@@ -250,7 +249,7 @@ def _write_scene(
         colours=linear_to_srgb(mesh.vertex_colours()).astype(np.float64),
     )
     write_mesh(surface, folder / "mesh.ply", sidecar={k: description[k] for k in ("frame", "units", "source")})
-    write_json(folder / SIDECAR, description)
+    write_json(folder / SIDECAR, description, durable=False)
 
 
 def _over_background(view: View, background: Background) -> View:

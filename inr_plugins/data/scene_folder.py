@@ -13,11 +13,6 @@ Layout, all in the dataset's frame and units:
 
 from __future__ import annotations
 
-import json
-import secrets
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +21,7 @@ from jaxtyping import Float
 
 from inr_plugins.data.scene_render import View
 from inr_plugins.errors import InputError
+from inr_plugins.files import sweep
 
 SPLITS = ("train", "val", "test")
 SIDECAR = "scene.json"
@@ -54,7 +50,8 @@ def check_replaceable(folder: Path, *, overwrite: bool) -> None:
         return
     if not folder.is_dir():
         raise InputError(f"{folder} is a file; give a folder for the scene.")
-    names = {entry.name for entry in folder.iterdir()}
+    sweep(folder)
+    names = {entry.name for entry in folder.iterdir()} - {"lost+found"}
     if not names:
         return
     if not overwrite:
@@ -64,33 +61,6 @@ def check_replaceable(folder: Path, *, overwrite: bool) -> None:
         raise InputError(f"{folder} was not written by inr-scene, so --overwrite leaves it alone; give another folder.")
     if foreign:
         raise InputError(f"{folder} also holds {foreign[0]}, which --overwrite would delete; move it, or give another.")
-
-
-@contextmanager
-def replacing(folder: Path) -> Iterator[Path]:
-    """A new empty folder beside `folder` that takes its name when the block ends well, and is removed when not.
-
-    The old folder keeps its name until the new one is complete; if the last rename fails, it gets it back.
-    """
-    folder = folder.resolve()
-    token = secrets.token_hex(4)
-    partial = folder.with_name(f".{folder.name}.{token}.partial")
-    old = folder.with_name(f".{folder.name}.{token}.old")
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        if not folder.exists():
-            partial.rename(folder)
-            return
-        folder.rename(old)
-        try:
-            partial.rename(folder)
-        except OSError:
-            old.rename(folder)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_view(folder: Path, split: str, index: int, view: View) -> None:
@@ -142,8 +112,3 @@ def transforms(
         "cy": height / 2,
         "frames": frames,
     }
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON that any reader takes: no NaN, no infinity."""
-    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -19,9 +19,9 @@ import torch
 from nerfstudio.utils.rich_utils import CONSOLE
 
 from inr_plugins.errors import InputError
+from inr_plugins.files import replacing, sweep
 
 _NAME = re.compile(r"step-(\d+)\.ckpt")
-_PARTIAL = re.compile(r"\.step-\d+\.ckpt\.(\d+)\.partial")
 
 
 class BrokenCheckpointError(InputError):
@@ -46,22 +46,22 @@ def write_checkpoint(state: dict[str, Any], path: Path) -> None:
     Raises:
         OSError: the disk is full or not writable. `path` is then as it was and nothing is left behind.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.parent.parent / f".{path.name}.{os.getpid()}.partial"
     try:
-        with partial.open("wb") as file:
+        with replacing(path, beside=_folder_beside(path)) as partial, partial.open("wb") as file:
             torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
     except BaseException as error:
-        partial.unlink(missing_ok=True)
         # torch tries to finish its archive after a failed write, and reports that instead of what the system said.
         reason = _system_error(error)
         if reason is None or reason is error:
             raise
         raise reason from None
-    _sync_folder(path.parent)
+
+
+def _folder_beside(path: Path) -> Path:
+    """The folder above that of the checkpoint `path`, if a file can be renamed from there, else the same."""
+    folder = Path(os.path.realpath(path.parent))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder if os.path.ismount(folder) else folder.parent
 
 
 def _system_error(error: BaseException | None) -> OSError | None:
@@ -69,17 +69,6 @@ def _system_error(error: BaseException | None) -> OSError | None:
     while error is not None and not isinstance(error, OSError):
         error = error.__cause__ or error.__context__
     return error
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename inside `folder` survive a power cut, where the system can."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def remove_other_checkpoints(folder: Path, keep: Path) -> None:
@@ -90,26 +79,15 @@ def remove_other_checkpoints(folder: Path, keep: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _is_running(process: int) -> bool:
-    if os.name != "posix":
-        return False
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 def clear_partial_files(run_folder: Path) -> None:
-    """Remove the partial checkpoints in `run_folder` whose writers are no longer alive."""
-    if not run_folder.is_dir():
-        return
-    for name in os.listdir(run_folder):
-        match = _PARTIAL.fullmatch(name)
-        if match and not _is_running(int(match[1])):
-            (run_folder / name).unlink(missing_ok=True)
+    """Remove the partial checkpoints in and of `run_folder` whose writers are no longer alive."""
+    folders = {os.path.realpath(run_folder)}
+    for folder in run_folder.glob("*/"):
+        # A folder of checkpoints may be a link to another disk, or one itself.
+        if folder.is_symlink() or os.path.ismount(folder):
+            folders |= {os.path.realpath(folder), os.path.dirname(os.path.realpath(folder))}
+    for place in folders:
+        sweep(Path(place), "step-*.ckpt")
 
 
 def check_checkpoint(path: Path) -> None:

@@ -12,6 +12,7 @@ import sysconfig
 from pathlib import Path
 
 from inr_plugins.errors import InputError
+from inr_plugins.files import hidden_path
 
 
 def ensure_ffmpeg(folder: Path | None = None) -> Path:
@@ -33,7 +34,7 @@ def ensure_ffmpeg(folder: Path | None = None) -> Path:
     if present is not None:
         return Path(present)
     link = folder / "ffmpeg"
-    partial = folder / f".ffmpeg.{os.getpid()}.partial"
+    partial = hidden_path(folder, "ffmpeg")
     try:
         import imageio_ffmpeg
 

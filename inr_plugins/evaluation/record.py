@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import platform
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime, timezone
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from inr_plugins import machine
 from inr_plugins.errors import InputError
 from inr_plugins.evaluation.backgrounds import BACKGROUND_DEFINITION
 from inr_plugins.evaluation.images import IMAGE_DEFINITIONS
@@ -22,8 +20,7 @@ from inr_plugins.evaluation.judge import Settings
 from inr_plugins.evaluation.runs import distinct
 from inr_plugins.evaluation.silhouettes import SILHOUETTE_DEFINITION
 from inr_plugins.evaluation.surfaces import SURFACE_DEFINITIONS
-
-_PACKAGES = ("inr-plugins", "nerfstudio", "torch", "torchmetrics", "numpy", "scipy")
+from inr_plugins.files import write_json
 
 
 def make_record(
@@ -56,14 +53,15 @@ def make_record(
             named = {key: None if file is None else relative_path(file, to=folder) for key, file in files.items()}
             surface = {**surface, **named}
         runs.append({"label": label, "config": config, **entry, "surface": surface})
+    device = next((str(entry["device"]) for entry in entries if entry["device"]), "cpu")
     return {
         "made_by": f"inr-eval {version('inr-plugins')}",
         "command": command,
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "paths": "relative to the folder of this record; image files to that of their dataset",
         "protocol": _protocol(settings),
-        "versions": versions(),
-        "hardware": hardware(),
+        "versions": machine.versions(),
+        "hardware": {**machine.hardware(device=device), "torch_threads": torch.get_num_threads()},
         "runs": runs,
         "failed": [
             {"config": relative_path(config, to=folder), "reason": reason} for config, reason in (failed or {}).items()
@@ -94,37 +92,6 @@ def _protocol(settings: Settings) -> dict[str, Any]:
     }
 
 
-def versions() -> dict[str, str | None]:
-    """Versions of Python and of the packages that make the numbers; None for one that is not installed."""
-    found: dict[str, str | None] = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = None
-    return found
-
-
-def hardware() -> dict[str, Any]:
-    """What the seconds were measured on: the processor, the cores this process may use, and the GPU or None."""
-    available = getattr(os, "sched_getaffinity", None)
-    return {
-        "system": platform.system(),
-        "cpu": _cpu_name(),
-        "cores": len(available(0)) if available is not None else os.cpu_count(),
-        "torch_threads": torch.get_num_threads(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-    }
-
-
-def _cpu_name() -> str | None:
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or None
-
-
 def relative_path(path: Path, *, to: Path) -> str:
     """`path` as seen from the folder `to`, so that a record that moves with its run stays true."""
     return Path(os.path.relpath(path.resolve(), to.resolve())).as_posix()
@@ -147,14 +114,7 @@ def write_record(record: Mapping[str, Any], path: Path) -> None:
     Raises:
         InputError: the folder cannot be written or the disk is full.
     """
-    text = json.dumps(jsonable(record), indent=1, allow_nan=False) + "\n"
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(text.encode())
-        os.replace(partial, path)
+        write_json(path, jsonable(record))
     except OSError as error:
         raise InputError(f"{path} could not be written ({error.strerror}): give another --output.") from error
-    finally:
-        with suppress(OSError):
-            partial.unlink()

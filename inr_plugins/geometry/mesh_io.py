@@ -9,15 +9,14 @@ into a GLB only.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from inr_plugins.errors import InputError
+from inr_plugins.files import replacing_all
 from inr_plugins.geometry.glb import encode_glb, encode_textured_glb
 from inr_plugins.geometry.mesh import Mesh, face_normals
 from inr_plugins.geometry.output_place import check_place
@@ -60,20 +59,12 @@ def write_mesh(mesh: Mesh | TexturedMesh, path: Path, *, sidecar: Mapping[str, A
         OSError: the folder cannot be written, or the disk is full.
     """
     check_output(path, overwrite=overwrite, textured=isinstance(mesh, TexturedMesh))
-    path.parent.mkdir(parents=True, exist_ok=True)
     description = json.dumps(dict(sidecar), indent=2, allow_nan=False) + "\n"
     encoded = encode_textured_glb(mesh) if isinstance(mesh, TexturedMesh) else WRITERS[path.suffix.lower()](mesh)
     contents = {path: encoded, sidecar_path(path): description.encode()}
-    partial = {target: target.with_name(f".{target.name}.{os.getpid()}.partial") for target in contents}
-    try:
-        for target, data in contents.items():
-            partial[target].write_bytes(data)
-        for target in contents:
-            os.replace(partial[target], target)
-    finally:
-        for leftover in partial.values():
-            with suppress(FileNotFoundError):
-                leftover.unlink()
+    with replacing_all(list(contents)) as partials:
+        for partial, data in zip(partials, contents.values(), strict=True):
+            partial.write_bytes(data)
 
 
 def colours_to_bytes(mesh: Mesh) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from inr_plugins.fields.code_solve import FoundCode
+from inr_plugins.files import write_json
 
 REPORT_NAME = "nid_fit.json"
 _EXPERTS = 5
@@ -75,8 +75,7 @@ class FitReport:
         Raises:
             OSError: the folder cannot be written.
         """
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / REPORT_NAME).write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf8")
+        write_json(folder / REPORT_NAME, asdict(self), indent=2)
 
 
 def report_fit(

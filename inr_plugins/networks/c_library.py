@@ -14,8 +14,9 @@ import os
 import platform
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
+
+from inr_plugins.files import cache_folder, replacing
 
 _FLAGS = (
     "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fassociative-math", "-fno-signed-zeros",
@@ -38,19 +39,12 @@ def load_c_library(source: Path) -> ctypes.CDLL | None:
     if compiler is None:
         return None
     try:
-        library = _cache_folder() / f"{source.stem}-{_fingerprint(source, compiler)}.so"
+        library = cache_folder() / f"{source.stem}-{_fingerprint(source, compiler)}.so"
         if not library.exists():
             _compile(source, compiler, library)
         return ctypes.CDLL(str(library))
     except (OSError, subprocess.SubprocessError):
         return None
-
-
-def _cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(base) / "inr-plugins"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def _fingerprint(source: Path, compiler: str) -> str:
@@ -73,14 +67,9 @@ def _processor() -> str:
 
 def _compile(source: Path, compiler: str, library: Path) -> None:
     """Compile beside the place and move it there when it is whole: several processes may want it at once."""
-    handle, name = tempfile.mkstemp(dir=library.parent, suffix=".part")
-    os.close(handle)
-    try:
-        command = [compiler, *_FLAGS, str(source), "-o", name, "-lm"]
+    with replacing(library, durable=False) as partial:
+        command = [compiler, *_FLAGS, str(source), "-o", str(partial), "-lm"]
         # OpenMP's library is the one that torch has loaded, and its threads are torch's: others would fight with them.
         with_threads = subprocess.run([*command, "-fopenmp"], capture_output=True, timeout=_SECONDS)
         if with_threads.returncode:
             subprocess.run(command, capture_output=True, check=True, timeout=_SECONDS)
-        os.replace(name, library)
-    finally:
-        Path(name).unlink(missing_ok=True)

@@ -10,9 +10,10 @@ from typing import Any
 from PIL import Image
 
 from inr_plugins.bench.plan import Job, Protocol
-from inr_plugins.bench.record import FAILED, FINISHED, FORMAT, record_path, write_json
+from inr_plugins.bench.record import FAILED, FINISHED, FORMAT, record_path
 from inr_plugins.bench.runner import Workplace
 from inr_plugins.bench.scenes import Scene
+from inr_plugins.files import write_json
 
 
 def write_blender(folder: Path, *, train: int = 4, test: int = 3, size: tuple[int, int] = (12, 8)) -> Path:

@@ -6,8 +6,9 @@ import os
 import pytest
 from bench_helpers import record, write_records
 
-from inr_plugins.bench.record import is_finished, read_records, record_path, write_json
+from inr_plugins.bench.record import is_finished, read_records, record_path
 from inr_plugins.errors import InputError
+from inr_plugins.files import write_json
 
 
 def test_a_record_that_cannot_be_moved_into_place_leaves_the_old_one_and_nothing_else(tmp_path, monkeypatch):

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from inr_plugins.bench.record import FAILED, FORMAT, write_json
+from inr_plugins.bench.record import FAILED, FORMAT
 from inr_plugins.cli.bench import main
+from inr_plugins.files import write_json
 
 
 @pytest.fixture

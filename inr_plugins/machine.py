@@ -1,29 +1,43 @@
-"""What a benchmark ran on and with: the machine, the versions, the settings of the environment, the load."""
+"""What numbers were measured on and with: the machine, the versions, the code, the environment, the load."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import inr_plugins
-
-_PACKAGES = ("inr-plugins", "nerfstudio", "torch", "torchvision", "numpy", "nerfacc", "tinycudann")
+_FOLDER = Path(__file__).resolve().parent
+_PACKAGES = (
+    "inr-plugins",
+    "nerfstudio",
+    "torch",
+    "torchvision",
+    "torchmetrics",
+    "numpy",
+    "scipy",
+    "trimesh",
+    "open3d",
+    "nerfacc",
+    "tinycudann",
+)
 _VARIABLES = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "MKL_NUM_THREADS", "INR_ALLOCATOR", "CUDA_VISIBLE_DEVICES")
 
 
-def machine(*, device: str) -> dict[str, Any]:
-    """Processor, cores that this process may use, memory, system and, for the device cuda, the names of the GPUs."""
+def hardware(*, device: str) -> dict[str, Any]:
+    """Processor, cores that this process may use, memory, system and, for a CUDA device, the names of the GPUs."""
     affinity = getattr(os, "sched_getaffinity", None)
     return {
         "cpu": _cpu_name(),
         "cores": len(affinity(0)) if affinity else os.cpu_count(),
         "memory_gb": _memory_gb(),
         "system": f"{platform.system()} {platform.release()}",
-        "gpus": _gpu_names() if device == "cuda" else [],
+        "gpus": _gpu_names() if device.startswith("cuda") else [],
     }
 
 
@@ -54,20 +68,20 @@ def _cpu_name() -> str:
 def _memory_gb() -> float | None:
     try:
         return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
-    except (ValueError, OSError):
+    except (AttributeError, ValueError, OSError):
         return None
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, of the packages that matter as far as they are installed, and the commit of this one."""
+    """Versions of Python and of the packages that matter as far as they are installed, and of this one's code."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
-    commit = git_commit(Path(inr_plugins.__file__).resolve().parent)
-    return found if commit is None else {**found, "commit": commit}
+    commit = git_commit(_FOLDER)
+    return {**found, **({} if commit is None else {"commit": commit}), "code": code_digest()}
 
 
 def git_commit(folder: Path) -> str | None:
@@ -89,6 +103,30 @@ def git_commit(folder: Path) -> str | None:
     if commit is None:
         return None
     return f"{commit}+" if git("status", "--porcelain", "--untracked-files=no") else commit
+
+
+@cache
+def code_digest() -> str:
+    """Twelve hexadecimal digits that change with the code of this package, also where it is in no repository."""
+    presets = find_spec("inr_plugins.method_configs")
+    assert presets is not None
+    assert presets.origin is not None
+    return digest_of_code([_FOLDER, Path(presets.origin).resolve().parent])
+
+
+def digest_of_code(folders: list[Path]) -> str:
+    """Twelve hexadecimal digits of the Python and C files in `folders`: of their names below them, and contents."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        files = {
+            path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.suffix in (".py", ".c")
+        }
+        for name in sorted(files):
+            # The presets lie inside the package where it is installed, and beside it where it is not.
+            if not name.startswith("method_configs/"):
+                content = files[name].read_bytes().replace(b"\r\n", b"\n")
+                digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()[:12]
 
 
 def environment() -> dict[str, str]:

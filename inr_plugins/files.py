@@ -1,0 +1,350 @@
+"""Files that are whole or not there: written beside their place under a hidden name, then renamed onto it.
+
+A process that is killed at any moment leaves each file as it was before or complete, and at most one hidden file or
+folder, `.NAME.PROCESS.TOKEN.partial`. The next writer of that file clears it away, as :func:`sweep` does on demand. A
+link is followed: what it points at is replaced, wherever that lies, and the link stays. What cannot be renamed, such as
+a pipe or /dev/stdout, is written to directly.
+"""
+
+from __future__ import annotations
+
+import errno
+import fnmatch
+import glob
+import json
+import os
+import re
+import secrets
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+try:
+    import fcntl
+except ImportError:  # Windows: nothing is locked there, and nothing swept
+    fcntl = None  # type: ignore[assignment]
+
+_PARTIAL = re.compile(r"\.(?P<name>.+?)\.(?P<process>\d+)(?:\.[0-9a-f]{8})?\.partial", re.DOTALL)
+_NAME_BYTES = 180
+"""File systems take names of 255 bytes; what is added to hide one takes up to 30."""
+_NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
+
+
+# -- files -----------------------------------------------------------------------------------------------------------
+
+
+def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write `data` so that at every moment `path` is absent, as it was before, or complete; see :func:`replacing`."""
+    with replacing(path, durable=durable) as partial:
+        partial.write_bytes(data)
+
+
+def write_text(path: Path, text: str, *, durable: bool = True) -> None:
+    """As :func:`write_bytes`, in UTF-8, with lines ended as they are in `text`."""
+    write_bytes(path, text.encode("utf-8"), durable=durable)
+
+
+def write_json(path: Path, content: Any, *, indent: int = 1, durable: bool = True) -> None:
+    """As :func:`write_text`, JSON that every reader takes.
+
+    Raises:
+        OSError: the disk is full or not writable; `path` is then as it was.
+        ValueError: a number that JSON does not have (NaN, infinity); nothing is written.
+    """
+    write_text(path, json.dumps(content, indent=indent, allow_nan=False) + "\n", durable=durable)
+
+
+@contextmanager
+def replacing(path: Path, *, durable: bool = True, beside: Path | None = None) -> Iterator[Path]:
+    """An empty hidden file to write to, which takes the place of `path` when the block ends well.
+
+    A new file gets the permissions that the process gives to new files; one that is replaced keeps its own.
+
+    Args:
+        path: the file to write; folders above it are made. A link is followed.
+        durable: wait until the content and the name are on the disk, so that this holds through a power cut too.
+        beside: folder for the hidden file, on the same disk; by default that of the file itself.
+
+    Raises:
+        OSError: the disk is full or not writable, or a folder stands there. `path` is then as it was, and nothing is
+            left behind.
+    """
+    with replacing_all([path], durable=durable, beside=beside) as (partial,):
+        yield partial
+
+
+@contextmanager
+def replacing_all(
+    paths: Sequence[Path], *, durable: bool = True, beside: Path | None = None
+) -> Iterator[tuple[Path, ...]]:
+    """As :func:`replacing`, for files that belong together: all are complete before any gets its name."""
+    targets = [Path(os.path.realpath(path)) for path in paths]
+    with ExitStack() as stack:
+        partials = [stack.enter_context(_hidden(target, beside)) for target in targets]
+        yield tuple(partials)
+        moves = [(partial, target) for partial, target in zip(partials, targets, strict=True) if partial != target]
+        for partial, target in moves:
+            if target.exists():
+                partial.chmod(stat.S_IMODE(target.stat().st_mode))
+            if durable:
+                sync(partial)
+        for partial, target in moves:
+            os.replace(partial, target)
+            if durable:
+                sync(target.parent)
+
+
+@contextmanager
+def _hidden(target: Path, beside: Path | None) -> Iterator[Path]:
+    """A hidden file for `target`, removed if it is still there when the block ends; a pipe or a device itself."""
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+    if target.exists() and not target.is_file():
+        yield target
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    folder = target.parent if beside is None else beside
+    sweep(folder, glob.escape(_short(target.name)))
+    partial = hidden_path(folder, target.name)
+    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        _try_lock(handle)
+        yield partial
+    finally:
+        with suppress(FileNotFoundError):
+            partial.unlink()
+        os.close(handle)
+
+
+def move(source: Path, target: Path) -> None:
+    """Give a finished file another place, over a file that is there, also on another disk; a link is followed."""
+    real = Path(os.path.realpath(target))
+    real.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.replace(source, real)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with replacing(real, durable=False) as partial:
+            shutil.copyfile(source, partial)
+        source.unlink()
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk, where the system can tell.
+
+    Raises:
+        OSError: what was written to the file could not be kept; a disk may say so only now.
+    """
+    if path.is_dir() and os.name != "posix":
+        return
+    handle = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that cannot be asked
+            raise
+    finally:
+        os.close(handle)
+
+
+# -- folders -----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """A new empty folder that takes the place of `folder` when the block ends well, and is removed when not.
+
+    The old folder keeps its name until the new one is complete; if the last rename fails, it gets it back. A folder
+    that is a disk of its own cannot be renamed, and the one that this process works in should not: there the new files
+    take the places of the old ones one after another.
+
+    Raises:
+        OSError: the disk is full or not writable.
+    """
+    target = Path(os.path.realpath(folder))
+    stays = target.is_dir() and (os.path.ismount(target) or Path(os.getcwd()).is_relative_to(target))
+    around = target if stays else target.parent
+    with hidden_folder(around, target.name) as partial:
+        yield partial
+        with hidden_folder(around, f"{target.name}.old") as old:
+            if stays:
+                _exchange(_entries(target, without=(partial, old)), old, back=target)
+                _exchange(list(partial.iterdir()), target, back=partial)
+            elif target.exists():
+                partial.chmod(stat.S_IMODE(target.stat().st_mode))
+                os.rename(target, old / "old")
+                try:
+                    os.rename(partial, target)
+                except BaseException:
+                    os.rename(old / "old", target)
+                    raise
+            else:
+                os.rename(partial, target)
+
+
+def _entries(folder: Path, *, without: Sequence[Path]) -> list[Path]:
+    # lost+found and its like are the system's, not part of anything that was written.
+    return [entry for entry in folder.iterdir() if entry not in without and entry.name != "lost+found"]
+
+
+def _exchange(entries: Sequence[Path], place: Path, *, back: Path) -> None:
+    """Move `entries` into the folder `place`; all go back to `back` if one cannot."""
+    moved: list[Path] = []
+    try:
+        for entry in entries:
+            os.rename(entry, place / entry.name)
+            moved.append(place / entry.name)
+    except BaseException:
+        for entry in moved:
+            os.rename(entry, back / entry.name)
+        raise
+
+
+@contextmanager
+def hidden_folder(around: Path, name: str) -> Iterator[Path]:
+    """A new hidden folder in `around`, which is made if it is missing; removed, with all that is in it, at the end.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    around.mkdir(parents=True, exist_ok=True)
+    sweep(around, glob.escape(_short(name)))
+    partial = hidden_path(around, name)
+    partial.mkdir()
+    handle = os.open(partial, os.O_RDONLY) if os.name == "posix" else None
+    try:
+        if handle is not None:
+            _try_lock(handle)
+        yield partial
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        if handle is not None:
+            os.close(handle)
+
+
+# -- what killed processes leave ---------------------------------------------------------------------------------------
+
+
+def hidden_path(folder: Path, name: str) -> Path:
+    """A hidden name in `folder` for what is to be called `name`, by which :func:`sweep` knows whose it is."""
+    return folder / f".{_short(name)}.{os.getpid()}.{secrets.token_hex(4)}.partial"
+
+
+def _short(name: str) -> str:
+    return os.fsdecode(os.fsencode(name)[:_NAME_BYTES]) if len(os.fsencode(name)) > _NAME_BYTES else name
+
+
+def sweep(folder: Path, pattern: str = "*") -> None:
+    """Remove the hidden files and folders that killed processes left in `folder` of what was to match `pattern`.
+
+    One is left over if the process in its name is gone and nobody holds its lock: where folders are shared between
+    machines or containers, numbers of processes alone say nothing.
+    """
+    if fcntl is None:
+        return
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return
+    for name in names:
+        match = _PARTIAL.fullmatch(name)
+        if match and fnmatch.fnmatchcase(match["name"], pattern) and not _is_running(int(match["process"])):
+            _remove_unlocked(folder / name)
+
+
+def _remove_unlocked(path: Path) -> None:
+    with suppress(OSError):
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            if _try_lock(handle):
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
+        finally:
+            os.close(handle)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+# -- locks -------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = False) -> Iterator[None]:
+    """Hold the lock file `path`, which stays; the lock goes with the process that holds it, however that ends.
+
+    Where the file system has no locks, nothing is locked.
+
+    Args:
+        path: an empty file, made if it is missing, as its folder is.
+        wait: wait for another process that holds it.
+
+    Raises:
+        BlockingIOError: another process holds it, without `wait`.
+        OSError: the file cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        if fcntl is not None:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except OSError as error:
+                if error.errno not in _NO_LOCKS:
+                    raise
+        yield
+    finally:
+        os.close(handle)
+
+
+def _try_lock(handle: int) -> bool:
+    """Whether the lock of an open file could be had; it is held until the file is closed."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+# -- the user's cache --------------------------------------------------------------------------------------------------
+
+
+def cache_folder() -> Path:
+    """The folder of this package in the user's cache, made if it is missing.
+
+    A user without a home, or with one that takes no files, as in many containers, gets a folder in the system's place
+    for temporary files that nobody else can write to.
+
+    Raises:
+        OSError: there is no place for it.
+    """
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    # Without HOME and without an entry among the system's users, "~" stays as it is.
+    if os.path.isabs(base):
+        folder = Path(base) / "inr-plugins"
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            if os.access(folder, os.W_OK | os.X_OK):
+                return folder
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    folder = Path(tempfile.gettempdir()) / f"inr-plugins-{user}"
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or (user != "user" and found.st_uid != user) or found.st_mode & 0o022:
+        # Somebody else's: code is loaded from here.
+        return Path(tempfile.mkdtemp(prefix="inr-plugins-"))
+    return folder
