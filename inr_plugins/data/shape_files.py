@@ -195,13 +195,13 @@ def _read_file(path: Path, name: str, settings: ShapeSettings) -> _Read:
     Raises:
         InputError: the file cannot be read, or holds no surface; the sentence names it.
     """
-    surface = read_surface(path)
+    surface = read_surface(path, normals=settings.cloud_normals == "given")
     rotation = up_rotation(settings.up, path)
     if isinstance(surface, Cloud):
         count = len(np.unique(surface.points, axis=0))
         if count < FEWEST_POINTS:
             raise InputError(f"{path} has {count} different points; a shape needs at least {FEWEST_POINTS}.")
-        return _Read(name, path, surface, rotation, (), None)
+        return _Read(name, path, surface, rotation, surface.notes, None)
     try:
         oriented = oriented_outward(surface)
     except InputError as error:

@@ -145,7 +145,9 @@ def describe_surface(surface: Mesh | Cloud) -> dict[str, Any]:
     """What a surface is, in numbers."""
     box = surface_box(surface).tolist()
     if isinstance(surface, Cloud):
-        return {"kind": "cloud", "points": len(surface.points), "normals": surface.normals is not None, "box": box}
+        normals = surface.normals is not None
+        notes = list(surface.notes)
+        return {"kind": "cloud", "points": len(surface.points), "normals": normals, "box": box, "notes": notes}
     counts = {"vertices": len(surface.vertices), "faces": len(surface.faces)}
     return {"kind": "mesh", **counts, "watertight": is_watertight(surface), "box": box}
 

@@ -83,11 +83,13 @@ def test_equal_seeds_give_equal_scores():
 def test_a_cloud_can_be_the_truth():
     points = trimesh.creation.icosphere(subdivisions=5).vertices
     normals = points / np.linalg.norm(points, axis=1, keepdims=True)
-    found = compared(sphere(1.1), Cloud(np.asarray(points), normals))
+    found = compared(sphere(1.1), Cloud(np.asarray(points), normals, ("ignored red",)))
     assert found["samples"] == len(points) // 2
     assert found["scores"]["chamfer"] == pytest.approx(0.1, rel=0.05)
     assert found["scores"]["normal_consistency"] == pytest.approx(1.0, abs=0.01)
-    assert found["truth"] == {"kind": "cloud", "points": len(points), "normals": True, "box": found["truth"]["box"]}
+    box = found["truth"]["box"]
+    expected = {"kind": "cloud", "points": len(points), "normals": True, "box": box, "notes": ["ignored red"]}
+    assert found["truth"] == expected
     assert (found["iou"], found["iou_missing"]) == (None, "a cloud of points has no inside")
     with pytest.raises(InputError, match="no inside"):
         compared(sphere(), Cloud(np.asarray(points)), iou=True)

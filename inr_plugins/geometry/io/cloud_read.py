@@ -1,4 +1,4 @@
-"""Reading point clouds as the file has them."""
+"""Reading point clouds as the file has them, and saying what was taken for what."""
 
 from __future__ import annotations
 
@@ -7,15 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from inr_plugins.errors import InputError
-from inr_plugins.geometry.io.ply import LONGEST_HEADER, load_ply_elements, ply_count
-from inr_plugins.geometry.io.read_checks import check_file, check_finite, guarded
-from inr_plugins.geometry.open3d_import import import_open3d
+from inr_plugins.geometry.io.cloud_binary import read_pcd_rows, read_ply_rows
+from inr_plugins.geometry.io.cloud_columns import Table, name_columns
+from inr_plugins.geometry.io.cloud_text import read_text_rows
+from inr_plugins.geometry.io.read_checks import check_file, guarded
 
-CLOUD_SUFFIXES = (".ply", ".xyz", ".pcd", ".npy")
-_NORMAL_TOLERANCE = 1e-2
+# Clouds and nothing else, in a folder of shapes.
+CLOUD_SUFFIXES = (".ply", ".xyz", ".pcd", ".npy", ".pts", ".asc", ".xyzn", ".xyzrgb")
+# Clouds where the file itself is named: in a folder they are mostly notes and tables.
+TEXT_SUFFIXES = (".txt", ".csv")
+_UNIT_LENGTH = 1e-2
+_NEAREST = 4
+# A file with fewer normals than this share has none worth filling up.
+_LEAST_KNOWN = 0.5
 
 
 @dataclass(frozen=True)
@@ -25,66 +32,92 @@ class Cloud:
     Attributes:
         points: positions, finite.
         normals: unit normals, or None.
+        notes: what was found in the file and what was left out of it, each a few words.
     """
 
     points: Float[np.ndarray, "n 3"]
     normals: Float[np.ndarray, "n 3"] | None = None
+    notes: tuple[str, ...] = ()
 
 
-def read_cloud(path: Path) -> Cloud:
-    """The points of a PLY, PCD, XYZ or NPY file, in the file's frame and units.
+def read_cloud(path: Path, *, normals: bool = True) -> Cloud:
+    """The points of a PLY, PCD, NPY or text file (XYZ, PTS, ASC, TXT, CSV), in the file's frame and units.
 
-    XYZ is text: x y z, or x y z nx ny nz, in each line; NPY an array of 3 or 6 columns, the same way.
+    Points that are NaN or infinite are dropped. Normals of another length are scaled to 1; those of length 0, or NaN,
+    count as none: a few are taken from the nearest points that have one, and more leave the cloud without.
+
+    Text and NPY have rows x y z, with or without more columns, see `cloud_columns.name_columns`. Takes about 150 bytes
+    a point beside the file's own columns.
+
+    Args:
+        path: the file.
+        normals: whether to read normals. Without, columns that may be normals or something else are no matter.
 
     Raises:
-        InputError: no such file, an extension that is not known, a file that cannot be read or is cut short, no points,
-            positions that are not finite, or normals whose length is not 1 (to a hundredth).
+        InputError: no such file, an extension that is not known, a file that cannot be read, is cut short or holds
+            another number of points than it announces, no points, or columns that cannot be told.
     """
-    check_file(path, CLOUD_SUFFIXES, kind="point cloud")
-    readers: dict[str, Callable[[Path], np.ndarray]] = {".npy": _load_npy, ".xyz": _load_xyz}
-    return _checked_cloud(guarded(path, readers.get(path.suffix.lower(), _load_cloud)), path)
+    check_file(path, CLOUD_SUFFIXES + TEXT_SUFFIXES, kind="point cloud")
+    readers: dict[str, Callable[[Path], Table]] = {".npy": _read_npy, ".ply": read_ply_rows, ".pcd": read_pcd_rows}
+    table = guarded(path, readers.get(path.suffix.lower(), read_text_rows))
+    if len(table.rows) == 0:
+        raise InputError(f"{path} has no points, or is cut short; write it again, or give another file.")
+    columns = name_columns(table, file=str(path), normals=normals)
+    notes = [columns.note] if columns.note else []
+    finite = np.isfinite(table.rows[:, columns.points]).all(axis=1)
+    if not finite.all():
+        notes.append(f"{int((~finite).sum()):,} of {len(finite):,} points dropped that are NaN or infinite")
+        if not finite.any():
+            raise InputError(f"All {len(finite)} points of {path} are NaN or infinite; write it again.")
+    points = np.ascontiguousarray(table.rows[finite][:, columns.points], dtype=np.float64)
+    if columns.normals is None:
+        return Cloud(points, None, tuple(notes))
+    given = np.ascontiguousarray(table.rows[finite][:, columns.normals], dtype=np.float64)
+    found, words = _unit_normals(points, given)
+    return Cloud(points, found, (*notes, *words))
 
 
-def _load_cloud(path: Path) -> np.ndarray:
-    """Rows x y z, or x y z nx ny nz, of a PLY or PCD file."""
-    if path.suffix.lower() == ".ply":
-        ply = load_ply_elements(path)
-        with path.open("rb") as file:
-            promised = ply_count(file.read(LONGEST_HEADER), b"vertex ")
-        if promised == 0 or len(ply["vertices"]) < promised:
-            return np.zeros((0, 3))
-        return np.hstack([ply["vertices"], ply.get("vertex_normals", np.zeros((len(ply["vertices"]), 0)))])
-    o3d = import_open3d()
-    with o3d.utility.VerbosityContextManager(o3d.utility.VerbosityLevel.Error):
-        cloud = o3d.io.read_point_cloud(str(path), remove_nan_points=False, remove_infinite_points=False)
-    points, normals = np.asarray(cloud.points), np.asarray(cloud.normals)
-    return np.hstack([points, normals]) if len(normals) else points.copy()
+def _unit_normals(
+    points: Float[np.ndarray, "n 3"], given: Float[np.ndarray, "n 3"]
+) -> tuple[Float[np.ndarray, "n 3"] | None, list[str]]:
+    """The normals with length 1, or None where most have no direction, and what was done."""
+    length = np.linalg.norm(given, axis=1)
+    known = np.isfinite(length) & (length > 0)
+    missing = int((~known).sum())
+    if missing == len(known):
+        return None, ["the file's normals are all zero and count as none"]
+    if known.mean() < _LEAST_KNOWN:
+        return None, [f"{missing:,} of the file's {len(known):,} normals are zero or NaN, so that all count as none"]
+    words = []
+    if np.abs(length[known] - 1).max() > _UNIT_LENGTH:
+        low, high = length[known].min(), length[known].max()
+        words.append(f"normals of length {low:.3g} to {high:.3g} scaled to 1")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        normals = given / length[:, None]
+    if missing:
+        normals = _filled(points, normals, known)
+        words.append(f"{missing:,} normals that are zero or NaN taken from the points beside them")
+    return normals, words
 
 
-def _load_npy(path: Path) -> np.ndarray:
+def _filled(
+    points: Float[np.ndarray, "n 3"], normals: Float[np.ndarray, "n 3"], known: Bool[np.ndarray, " n"]
+) -> Float[np.ndarray, "n 3"]:
+    """Normals with each unknown one replaced by the mean of those of the nearest points that agree with the nearest."""
+    from scipy.spatial import cKDTree
+
+    tree = cKDTree(points[known])
+    _, near = tree.query(points[~known], k=list(range(1, min(_NEAREST, tree.n) + 1)), workers=-1)
+    around = normals[known][near]
+    agree = np.einsum("qki,qi->qk", around, around[:, 0]) > 0
+    mean = (around * agree[:, :, None]).sum(axis=1)
+    filled = normals.copy()
+    filled[~known] = mean / np.linalg.norm(mean, axis=1, keepdims=True)
+    return filled
+
+
+def _read_npy(path: Path) -> Table:
     rows = np.load(path, allow_pickle=False)
     if rows.ndim != 2 or rows.dtype.kind not in "fiu":
         raise InputError(f"{path} holds an array of shape {rows.shape} and type {rows.dtype}, not rows of x y z.")
-    return rows.astype(np.float64)
-
-
-def _load_xyz(path: Path) -> np.ndarray:
-    return np.loadtxt(path, ndmin=2)
-
-
-def _checked_cloud(rows: np.ndarray, path: Path) -> Cloud:
-    if rows.shape[1] not in (3, 6):
-        raise InputError(f"{path} has {rows.shape[1]} columns; rows must be x y z or x y z nx ny nz.")
-    if len(rows) == 0:
-        raise InputError(f"{path} has no points, or is cut short; write it again, or give another file.")
-    check_finite(rows, path, what="points or normals")
-    points, normals = rows[:, :3].astype(np.float64), rows[:, 3:].astype(np.float64)
-    if normals.shape[1] == 0:
-        return Cloud(points)
-    length = np.linalg.norm(normals, axis=1, keepdims=True)
-    if np.abs(length - 1).max() > _NORMAL_TOLERANCE:
-        raise InputError(
-            f"Columns 4 to 6 of {path} are no unit normals: their lengths run from {length.min():.3g} to "
-            f"{length.max():.3g}; drop them, or scale them to length 1."
-        )
-    return Cloud(points, normals / length)
+    return Table(rows.astype(np.float64))

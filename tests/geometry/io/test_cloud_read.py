@@ -74,23 +74,61 @@ def test_a_cloud_cut_short_is_refused(tmp_path, name):
     one_sentence(path, "cannot be read|cut short")
 
 
-def test_points_that_are_no_numbers_are_counted(tmp_path):
+def test_points_that_are_no_numbers_are_dropped_and_counted(tmp_path):
     rows = sphere_rows()
-    rows[[3, 4], 1] = np.inf
-    for name in ("c.npy", "c.xyz", "c.ply"):
+    rows[3, 1], rows[4, 2] = np.inf, np.nan
+    for name in ("c.npy", "c.xyz", "c.ply", "c.pcd"):
         write_cloud(tmp_path / name, rows)
-        one_sentence(tmp_path / name, "2 of 50 points")
+        cloud = read_surface(tmp_path / name)
+        assert np.allclose(cloud.points, np.delete(rows[:, :3], [3, 4], axis=0), atol=1e-6)
+        assert np.allclose(cloud.normals, np.delete(rows[:, 3:], [3, 4], axis=0), atol=1e-6)
+        assert cloud.notes[-1] == "2 of 50 points dropped that are NaN or infinite"
+    write_cloud(tmp_path / "c.npy", rows * np.nan)
+    one_sentence(tmp_path / "c.npy", "All 50 points")
 
 
 def test_columns_that_are_no_points(tmp_path):
-    np.save(tmp_path / "c.npy", np.zeros((5, 4)))
-    one_sentence(tmp_path / "c.npy", "4 columns")
+    np.save(tmp_path / "c.npy", np.zeros((5, 2)))
+    one_sentence(tmp_path / "c.npy", "2 columns")
     np.save(tmp_path / "c.npy", np.zeros((5, 3, 3)))
     one_sentence(tmp_path / "c.npy", r"shape \(5, 3, 3\)")
     np.save(tmp_path / "c.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     one_sentence(tmp_path / "c.npy", "cannot be read")
     np.save(tmp_path / "c.npy", np.zeros((0, 3)))
     one_sentence(tmp_path / "c.npy", "no points")
-    colours = np.hstack([sphere_rows()[:, :3], np.full((50, 3), 200.0)])
-    np.savetxt(tmp_path / "c.xyz", colours)
-    one_sentence(tmp_path / "c.xyz", "no unit normals")
+    np.save(tmp_path / "c.npy", np.hstack([np.arange(50)[:, None], sphere_rows()[:, :3]]))
+    one_sentence(tmp_path / "c.npy", "counts the points")
+
+
+def test_normals_of_any_length_are_directions_where_they_are_named(tmp_path):
+    rows = sphere_rows()
+    scaled = np.hstack([rows[:, :3], rows[:, 3:] * np.linspace(0.1, 7, 50)[:, None]])
+    write_cloud(tmp_path / "c.ply", scaled)
+    cloud = read_surface(tmp_path / "c.ply")
+    assert np.abs(cloud.normals - rows[:, 3:]).max() < 1e-6
+    assert cloud.notes == ("normals of length 0.1 to 7 scaled to 1",)
+    write_cloud(tmp_path / "c.npy", scaled)
+    one_sentence(tmp_path / "c.npy", "Columns 4 to 6 .* may be normals, but their lengths run from 0.1 to 7")
+    assert read_surface(tmp_path / "c.npy", normals=False).normals is None
+
+
+@pytest.mark.parametrize("name", ["c.ply", "c.npy", "c.pcd"])
+def test_normals_without_a_direction_are_filled_up_or_count_as_none(tmp_path, name):
+    rows = sphere_rows(800)
+    some = rows.copy()
+    some[[5, 100], 3:] = 0
+    some[7, 3:] = np.nan
+    write_cloud(tmp_path / name, some)
+    cloud = read_surface(tmp_path / name)
+    assert np.allclose(np.linalg.norm(cloud.normals, axis=1), 1)
+    assert (np.einsum("ij,ij->i", cloud.normals, rows[:, 3:]) > 0.95).all()
+    assert cloud.notes[-1:] == ("3 normals that are zero or NaN taken from the points beside them",)
+    some[:500, 3:] = 0
+    write_cloud(tmp_path / name, some)
+    assert read_surface(tmp_path / name).normals is None
+    some[:, 3:] = 0
+    write_cloud(tmp_path / name, some)
+    cloud = read_surface(tmp_path / name)
+    assert cloud.normals is None
+    assert len(cloud.points) == 800
+    assert cloud.notes
