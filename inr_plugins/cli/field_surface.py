@@ -61,18 +61,19 @@ def find_surface(model: Any) -> FieldSurface:
     """
     field = getattr(model, "field", None)
     cells = model.surface_cells() if hasattr(model, "surface_cells") else None
+    if not isinstance(field, SDFField | OccupancyField | DensityField):
+        field = stock_field(model)
     if isinstance(field, SDFField):
         return FieldSurface(field, "sdf", "below", field.sdf, 0.0, cells)
     if isinstance(field, OccupancyField):
         return FieldSurface(field, "occupancy", "above", field.occupancy, 0.5, cells)
-    if not isinstance(field, DensityField):
-        field = stock_field(model)
-    if field is None:
-        raise InputError(
-            f"The field of the run's {type(model).__name__} answers none of density, sdf and occupancy, so it has no "
-            "surface to extract; give a run of an inr-plugins method, or of one of nerfstudio's with a radiance field."
-        )
-    return FieldSurface(field, "density", "above", field.density, None, cells)
+    if isinstance(field, DensityField):
+        return FieldSurface(field, "density", "above", field.density, None, cells)
+    raise InputError(
+        f"The field of the run's {type(model).__name__} answers none of density, sdf and occupancy, so it has no "
+        "surface to extract; give a run of an inr-plugins method, or of one of nerfstudio's with a radiance or SDF "
+        "field."
+    )
 
 
 def cells_within(cells: CellBounds | None, region: Region) -> CellBounds | None:

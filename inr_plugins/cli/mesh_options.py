@@ -25,7 +25,8 @@ def _shown(metavar: str, default: str) -> Any:
 class MeshOptions:
     """Extract the surface of a trained run as a mesh, coloured where the field is, in the frame and units of the data.
 
-    Takes runs of this package's methods and of nerfstudio's radiance fields (nerfacto, tensorf, vanilla-nerf, mipnerf).
+    Takes runs of this package's methods and of nerfstudio's radiance fields (nerfacto, tensorf, vanilla-nerf, mipnerf)
+    and SDF fields (neus, neus-facto).
     """
 
     run: tyro.conf.Positional[Annotated[Path | None, _shown("RUN", "")]] = None

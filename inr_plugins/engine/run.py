@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -77,11 +77,28 @@ def load_run(
     settle_data_path(config.pipeline, data=data)
     device = choose_device_type() if device is None else device
     choose_device_type(torch.device(device).type)
-    with without_lpips_weights() if _is_stock(config) else nullcontext():
+    with without_lpips_weights() if _is_stock(config) else nullcontext(), naming_tcnn(config):
         pipeline = config.pipeline.setup(device=str(device), test_mode=test_mode)
     pipeline.eval()
     _load_weights(pipeline, state["pipeline"], step=state["step"], folder=checkpoint_folder)
     return Run(config, config_path, pipeline, state["step"], pipeline.datamanager.train_dataparser_outputs)
+
+
+@contextmanager
+def naming_tcnn(config: TrainerConfig) -> Iterator[None]:
+    """Say which package a model lacks: nerfstudio puts an object in place of tinycudann that fails in strange words."""
+    try:
+        yield
+    except (AttributeError, RuntimeError) as error:
+        from nerfstudio.utils import external
+
+        in_words = str(error)
+        if external.TCNN_EXISTS or ("_LazyError" not in in_words and "Could not load package" not in in_words):
+            raise
+        raise InputError(
+            f"The run's method {config.method_name} needs tinycudann, which is not installed here: open it where it "
+            "was trained, or install tinycudann (it needs an NVIDIA GPU)."
+        ) from error
 
 
 def _load_weights(pipeline: Pipeline, state: dict[str, torch.Tensor], *, step: int, folder: Path) -> None:

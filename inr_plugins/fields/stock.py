@@ -1,4 +1,4 @@
-"""nerfstudio's own radiance fields behind the protocol of this package, so that they can be exported and measured."""
+"""nerfstudio's own fields behind the protocol of this package, so that they can be exported and measured."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from jaxtyping import Float
 from nerfstudio.cameras.rays import Frustums, RaySamples
 from nerfstudio.field_components.field_heads import FieldHeadNames
 from nerfstudio.fields.base_field import Field
+from nerfstudio.fields.sdf_field import SDFField
 from torch import Tensor, nn
 
 # Where nerfstudio's models keep the field that their pictures are made of, the one looked at last first.
 _ATTRIBUTES = ("field_fine", "field")
 _CHUNK = 1 << 16
+# A colour that is made from a gradient keeps some 25 kB of each point.
+_GRADIENT_CHUNK = 1 << 14
 # Distance from which a point is looked at, in footprints: a cone around the ray is then as good as a cylinder.
 _FAR = 1000.0
 
@@ -86,10 +89,48 @@ class StockRadianceField(nn.Module):
         return RaySamples(frustums=frustums, camera_indices=torch.zeros_like(one, dtype=torch.long))
 
 
-def stock_field(model: Any) -> StockRadianceField | None:
-    """The radiance field of one of nerfstudio's own models; None if it has none that gives densities."""
+class StockSDFField(nn.Module):
+    """Signed distance and colour of nerfstudio's `SDFField` (neus, neus-facto) at points of the normalised frame.
+
+    Its distance falls along a ray that enters something solid (`SDFField.get_alpha`), and so is negative inside, also
+    where `inside_outside` lets training begin with a room in place of a ball.
+    """
+
+    def __init__(self, field: SDFField) -> None:
+        super().__init__()
+        self.field = field
+
+    def sdf(self, x: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
+        """Distance at points of the normalised frame, negative inside; with a gradient where x wants one."""
+        parts = [self.field.forward_geonetwork(at)[:, 0] for at in x.split(_CHUNK) if len(at)]
+        return torch.cat(parts) if parts else x.new_zeros(0)
+
+    def colour(self, x: Float[Tensor, "n 3"], d: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
+        """RGB in [0, 1] at points of the normalised frame seen along unit directions d; without a gradient."""
+        parts = [
+            self._colour(at, along)
+            for at, along in zip(x.split(_GRADIENT_CHUNK), d.split(_GRADIENT_CHUNK), strict=True)
+            if len(at)
+        ]
+        return torch.cat(parts) if parts else x.new_zeros(0, 3)
+
+    def _colour(self, x: Tensor, d: Tensor) -> Tensor:
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            found = self.field.forward_geonetwork(x)
+            (gradient,) = torch.autograd.grad(found[:, 0].sum(), x)
+        with torch.no_grad():
+            # The camera counts in training only, as in nerfstudio's own pictures.
+            camera = torch.zeros(len(x), dtype=torch.long, device=x.device)
+            return self.field.get_colors(x.detach(), d, gradient, found[:, 1:].detach(), camera)
+
+
+def stock_field(model: Any) -> StockRadianceField | StockSDFField | None:
+    """The field of one of nerfstudio's own models; None if it has none that gives densities or distances."""
     for name in _ATTRIBUTES:
         field = getattr(model, name, None)
+        if isinstance(field, SDFField):
+            return StockSDFField(field)
         if isinstance(field, Field) and type(field).get_density is not Field.get_density:
             sides = model.scene_box.aabb[1] - model.scene_box.aabb[0]
             return StockRadianceField(field, footprint=float(sides.max()) / 512)

@@ -1,6 +1,7 @@
 """inr-mesh's other ways: boxes, lattices, cameras, textures, videos, and fields of nerfstudio's own models."""
 
 import functools
+from types import SimpleNamespace
 
 import imageio.v3 as iio
 import numpy as np
@@ -22,6 +23,7 @@ from cli.sphere_runs import (
 )
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.field_components.field_heads import FieldHeadNames
+from nerfstudio.fields import sdf_field
 from nerfstudio.fields.base_field import Field
 
 from inr_plugins.cli import mesh_video
@@ -225,6 +227,34 @@ def test_a_field_of_nerfstudios_own_is_meshed_and_coloured(run_folder):
     assert about["field_class"] == "StockSphere"
     outward = fake.to_normalised.directions((found.vertices - CENTRE) / RADIUS)
     assert np.abs(found.visual.vertex_colors[:, :3] / 255 - (0.5 + 0.5 * outward)).mean() < 0.05
+
+
+class NoGrid(torch.nn.Module):
+    """In place of tinycudann's grid, which nerfstudio's `neus` makes and does not use."""
+
+    n_output_dims = 4
+
+    def __init__(self, **_):
+        super().__init__()
+
+
+def test_a_stock_neus_field_is_meshed_and_coloured(run_folder, monkeypatch):
+    monkeypatch.setattr(sdf_field, "tcnn", SimpleNamespace(Encoding=NoGrid))
+    torch.manual_seed(0)
+    config = sdf_field.SDFFieldConfig(hidden_dim=128, geo_feat_dim=8, bias=0.5, inside_outside=False)
+    fake = Fake()
+    fake.model.field = config.setup(aabb=fake.model.scene_box.aabb, num_images=1).eval()
+    assert inr_mesh(fake, run_folder, "--resolution", 48, "--frame", "normalised") == 0
+    found, about = read(run_folder / "mesh.ply")
+    # It begins as a ball about the origin of roughly that radius (SAL, Atzmon and Lipman 2020).
+    assert found.is_watertight
+    assert found.body_count == 1
+    assert 0.5 < found.volume / (4 / 3 * np.pi * 0.5**3) < 1.6
+    with torch.no_grad():
+        distance = fake.model.field.forward_geonetwork(torch.tensor(np.array(found.vertices)).float())[:, 0]
+    assert distance.abs().max() < 0.1 * max(about["lattice_spacing"])
+    assert (about["field"], about["field_class"], about["level"]) == ("sdf", "SDFField", 0.0)
+    assert found.visual.vertex_colors[:, :3].std() > 0
 
 
 @pytest.mark.parametrize(

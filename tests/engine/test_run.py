@@ -5,14 +5,17 @@ from __future__ import annotations
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from nerfstudio.fields import sdf_field
+from nerfstudio.utils import external
 from test_trainer import train
 from tiny_method import tiny_config
 
 from inr_plugins.engine import checkpoints
-from inr_plugins.engine.run import load_run
+from inr_plugins.engine.run import load_run, naming_tcnn
 from inr_plugins.engine.run_folder import describes_run, load_config_argument
 from inr_plugins.errors import InputError
 
@@ -190,3 +193,15 @@ def test_describes_run(tmp_path):
     assert not describes_run(tmp_path / "other.yml", timestamp="2026")
     file.write_text("- a list", encoding="utf8")
     assert not describes_run(file, timestamp="2026")
+
+
+def test_a_model_that_wants_tinycudann_says_so(monkeypatch):
+    # nerfstudio's own way with a package that is not there.
+    missing = external._LazyError(ImportError("No module named 'tinycudann'"))
+    monkeypatch.setattr(external, "TCNN_EXISTS", False)
+    monkeypatch.setattr(sdf_field, "tcnn", missing)
+    neus = SimpleNamespace(method_name="neus")
+    with pytest.raises(InputError, match=r"neus needs tinycudann, which is not installed"), naming_tcnn(neus):
+        sdf_field.SDFFieldConfig().setup(aabb=torch.eye(3)[:2], num_images=1)
+    with pytest.raises(AttributeError, match="another"), naming_tcnn(neus):
+        raise AttributeError("another mistake")

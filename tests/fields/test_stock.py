@@ -4,15 +4,19 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from nerfstudio.cameras.rays import Frustums, RaySamples
 from nerfstudio.field_components.encodings import NeRFEncoding
 from nerfstudio.field_components.field_heads import FieldHeadNames
+from nerfstudio.field_components.spatial_distortions import SceneContraction
+from nerfstudio.fields import sdf_field
 from nerfstudio.fields.base_field import Field
 from nerfstudio.fields.nerfacto_field import NerfactoField
 from nerfstudio.fields.tensorf_field import TensoRFField
 from nerfstudio.fields.vanilla_nerf_field import NeRFField
 
 from inr_plugins.fields.protocol import ColourField, DensityField
-from inr_plugins.fields.stock import StockRadianceField, stock_field
+from inr_plugins.fields.protocol import SDFField as AnySDFField
+from inr_plugins.fields.stock import StockRadianceField, StockSDFField, stock_field
 
 BOX = torch.tensor([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]])
 
@@ -127,3 +131,56 @@ def test_the_fine_field_goes_before_the_coarse_and_other_models_have_none():
     assert stock_field(SimpleNamespace(field=torch.nn.Linear(3, 1), scene_box=box)) is None
     with pytest.raises(ValueError, match="footprint"):
         StockRadianceField(fine, footprint=0.0)
+
+
+class Grid(torch.nn.Module):
+    """In place of tinycudann's grid, which no CPU has: some smooth features of a position in [0, 1]."""
+
+    n_output_dims = 8
+
+    def __init__(self, **_):
+        super().__init__()
+        self.weights = torch.randn(3, 8)
+
+    def forward(self, x):
+        assert (x >= 0).all()
+        assert (x <= 1).all()
+        return (4 * x @ self.weights).sin()
+
+
+@pytest.fixture(params=["neus", "neus-facto"])
+def stock_sdf(request, monkeypatch):
+    """nerfstudio's SDFField as its two methods make it, but smaller; a ball of radius 0.5 to begin with."""
+    monkeypatch.setattr(sdf_field, "tcnn", SimpleNamespace(Encoding=Grid))
+    torch.manual_seed(3)
+    layers = {"num_layers": 2, "use_grid_feature": True} if request.param == "neus-facto" else {"num_layers": 8}
+    config = sdf_field.SDFFieldConfig(hidden_dim=128, geo_feat_dim=16, bias=0.5, inside_outside=False, **layers)
+    contraction = SceneContraction(order=float("inf"))
+    return config.setup(aabb=BOX, spatial_distortion=contraction, num_images=2).eval()
+
+
+def test_stock_sdf_gives_its_own_distance_and_colour_negative_inside(stock_sdf):
+    model = SimpleNamespace(field=stock_sdf, scene_box=SimpleNamespace(aabb=BOX))
+    field, (x, d) = stock_field(model), points()
+    assert isinstance(field, StockSDFField)
+    assert isinstance(field, AnySDFField)
+    assert isinstance(field, ColourField)
+    # nerfstudio's own way: samples of rays, asked where they begin.
+    one = torch.ones_like(x[:, None, :1])
+    frustums = Frustums(origins=(x - d)[:, None], directions=d[:, None], starts=one, ends=1.5 * one, pixel_area=one)
+    samples = RaySamples(frustums=frustums, camera_indices=torch.zeros_like(one, dtype=torch.long))
+    own = stock_sdf.get_outputs(samples)
+    with torch.no_grad():
+        assert field.sdf(x).allclose(own[FieldHeadNames.SDF][:, 0, 0], atol=1e-6)
+        assert field.colour(x, d).allclose(own[FieldHeadNames.RGB][:, 0], atol=1e-6)
+    assert field.sdf(x[:0]).shape == (0,)
+    assert field.colour(x[:0], d[:0]).shape == (0, 3)
+    # A ray into the ball is stopped where the distance falls: it is negative inside.
+    assert field.sdf(torch.zeros(1, 3)).item() < 0 < field.sdf(torch.full((1, 3), 0.9)).item()
+    # The gradient is the distance's, by finite differences.
+    x = x[:5].requires_grad_()
+    (gradient,) = torch.autograd.grad(field.sdf(x).sum(), x)
+    step = 1e-3 * torch.eye(3)
+    with torch.no_grad():
+        steps = [(field.sdf(x + h) - field.sdf(x - h)) / 2e-3 for h in step]
+    assert gradient.allclose(torch.stack(steps, -1), atol=5e-3)
