@@ -58,6 +58,7 @@ def mesh_analytic(resolution: int, dense: bool, answer: Any) -> None:
     """Mesh the analytic field in this process."""
     from inr_plugins.geometry.block_lattice import ByDistance
     from inr_plugins.geometry.isosurface import extract_isosurface
+    from inr_plugins.geometry.lattice import Lattice
     from inr_plugins.geometry.sparse_isosurface import extract_sparse_isosurface
 
     start = time.perf_counter()
@@ -66,7 +67,7 @@ def mesh_analytic(resolution: int, dense: bool, answer: Any) -> None:
         share = 1.0
     else:
         found = extract_sparse_isosurface(
-            analytic_sdf, BOX, choice=ByDistance(), resolution=resolution, level=0.0, inside="below"
+            analytic_sdf, Lattice.for_box(BOX, resolution=resolution), choice=ByDistance(), level=0.0, inside="below"
         )
         mesh, share = found.mesh, found.share
     seconds = time.perf_counter() - start

@@ -16,13 +16,13 @@ from inr_plugins.cli.field_surface import (
     field_normals,
     find_surface,
     numpy_function,
-    surface_level,
 )
 from inr_plugins.cli.mesh_cleaning import Cleaned, clean
 from inr_plugins.cli.mesh_colour import coloured
 from inr_plugins.cli.mesh_options import DEFAULT_RESOLUTION
-from inr_plugins.cli.mesh_region import COARSE, Region, lattice_points, model_box, plan_region, tight_box
-from inr_plugins.cli.mesh_views import seen_by_several, training_views
+from inr_plugins.cli.mesh_region import Region
+from inr_plugins.cli.mesh_search import find_region
+from inr_plugins.cli.mesh_views import training_views
 from inr_plugins.errors import InputError
 from inr_plugins.evaluation.shapes import RunShape
 from inr_plugins.geometry.frames import Similarity
@@ -97,7 +97,7 @@ def extract(
     """
     device, chunk = torch.device(run.pipeline.device), chunk_points(options)
     surface, views = find_surface(run.pipeline.model), training_views(run, shape)
-    region, level, source = _find_region(run, surface, views, options, to_normalised=to_normalised, chunk=chunk)
+    region, level, source = find_region(run, surface, views, options, to_normalised=to_normalised, chunk_points=chunk)
     found = _isosurface(surface, region, options, to_normalised, level, source, device=device, bar=bar)
     mesh, cleaned = clean(found.mesh, options, views, floaters=surface.kind != "sdf", bar=bar)
     normals = field_normals(surface, mesh.vertices, vertex_normals(mesh), device=device, chunk_points=chunk)
@@ -109,47 +109,6 @@ def extract(
 def chunk_points(options: MeshOptions) -> int:
     """Points that the field may be asked at once."""
     return min(1 << 18, max(1024, int(options.memory_gb * _SHARE * 1e9 / _BYTES_PER_POINT)))
-
-
-def _find_region(
-    run: Run,
-    surface: FieldSurface,
-    views: PinholeViews | None,
-    options: MeshOptions,
-    *,
-    to_normalised: Similarity,
-    chunk: int,
-) -> tuple[Region, float, str]:
-    """The box to look into, the level, and where the level comes from.
-
-    A model that does not know where its surface is has a coarse pass over its scene box. It gives the level of a
-    density without one, and a tight box around what several training views can have seen.
-    """
-    model = run.pipeline.model
-    box, crop = (None if given is None else np.array(given).reshape(2, 3) for given in (options.box, options.crop))
-    limit = model_box(model)
-    region = plan_region(limit, to_normalised, source="the model's", box=box, crop=crop)
-    knows_box = hasattr(model, "surface_aabb")
-    knows_level = options.level is not None or surface.convention is not None or hasattr(model, "surface_level")
-    coarse_lattice = Lattice.for_box(region.box, resolution=COARSE)
-    values, seen = np.zeros(0, dtype=np.float32), np.zeros(0, dtype=bool)
-    if not (knows_box and knows_level):
-        function = numpy_function(surface, region, cells_within(surface.cells, region), device=run.pipeline.device)
-        values = sample_lattice(function, coarse_lattice, chunk_points=chunk).reshape(-1)
-        seen = np.ones(values.shape, dtype=bool)
-        if views is not None:
-            seen = seen_by_several(views, region.to_normalised.points(lattice_points(coarse_lattice)))
-    if options.level is not None:
-        level, source = options.level, "--level"
-    else:
-        coarse = values[seen] if seen.any() else values
-        level, source = surface_level(surface, model, coarse, side=float(np.ptp(limit, axis=0).max()))
-    if knows_box or box is not None:
-        return region, level, source
-    inside = (values > level if surface.inside == "above" else values < level) & seen
-    tight = tight_box(inside.reshape(coarse_lattice.shape), coarse_lattice)
-    where = f"around what a coarse pass found{'' if views is None else ' and several training views see'}"
-    return replace(region, box=tight, source=where if crop is None else f"--crop, {where}"), level, source
 
 
 def _isosurface(
@@ -166,23 +125,20 @@ def _isosurface(
     """The bare level set, in the normalised frame."""
     cells = cells_within(surface.cells, region)
     function = numpy_function(surface, region, cells, device=device)
-    resolution = choose_resolution(region, options, to_normalised)
+    lattice = choose_lattice(region, options, to_normalised)
     choice, block_cells, search = choose_blocks(surface, region, cells, level=level)
 
     def progress(done: int, total: int) -> None:
         bar("Sampling the field", done, total)
 
     if options.dense:
-        mesh, lattice, evaluated, value_range = _dense(
-            function, region, resolution, level, surface, options, progress=progress
-        )
+        mesh, evaluated, value_range = _dense(function, lattice, level, surface, options, progress=progress)
         search = "the whole lattice"
     else:
         found = extract_sparse_isosurface(
             function,
-            region.box,
+            lattice,
             choice=choice,
-            resolution=resolution,
             level=level,
             inside=surface.inside,
             closed=options.closed,
@@ -191,7 +147,7 @@ def _isosurface(
             memory_bytes=int(options.memory_gb * _SHARE * 1e9),
             progress=progress,
         )
-        mesh, lattice, evaluated, value_range = found.mesh, found.lattice, found.evaluated, found.value_range
+        mesh, evaluated, value_range = found.mesh, found.evaluated, found.value_range
     return Extracted(
         mesh=transform_mesh(mesh, region.to_normalised),
         surface=surface,
@@ -207,39 +163,37 @@ def _isosurface(
 
 def _dense(
     function: ScalarFunction,
-    region: Region,
-    resolution: int,
+    lattice: Lattice,
     level: float,
     surface: FieldSurface,
     options: MeshOptions,
     *,
     progress: Callable[[int, int], None],
-) -> tuple[Mesh, Lattice, int, tuple[float, float]]:
-    lattice = Lattice.for_box(region.box, resolution=resolution)
+) -> tuple[Mesh, int, tuple[float, float]]:
     values = sample_lattice(function, lattice, chunk_points=chunk_points(options), progress=progress)
     mesh = mesh_level_set(values, lattice, level=level, inside=surface.inside, closed=options.closed)
-    return mesh, lattice, lattice.size, (float(values.min()), float(values.max()))
+    return mesh, lattice.size, (float(values.min()), float(values.max()))
 
 
-def choose_resolution(region: Region, options: MeshOptions, to_normalised: Similarity) -> int:
-    """Samples along the longest side of the region's box, from --resolution or --voxel-size.
+def choose_lattice(region: Region, options: MeshOptions, to_normalised: Similarity) -> Lattice:
+    """The lattice over the region's box, by --resolution along its longest side or by --voxel-size along each.
 
     Raises:
-        InputError: a voxel size that leaves no lattice, or one too fine for any memory.
+        InputError: a voxel size that leaves no lattice, or a lattice too fine for any memory.
     """
     if options.voxel_size is None:
-        resolution = DEFAULT_RESOLUTION if options.resolution is None else options.resolution
+        name = "--resolution"
+        lattice = Lattice.for_box(region.box, resolution=options.resolution or DEFAULT_RESOLUTION)
     else:
         # Region boxes of the normalised frame have normalised lengths.
-        scale = to_normalised.scale if region.frame == "normalised" else 1.0
-        side = float(np.ptp(region.box, axis=0).max()) / scale
-        resolution = int(np.ceil(side / options.voxel_size)) + 1
-        if resolution < 3:
+        name, scale = "--voxel-size", to_normalised.scale if region.frame == "normalised" else 1.0
+        lattice = Lattice.for_spacing(region.box, spacing=options.voxel_size * scale)
+        if max(lattice.shape) < 3:
+            side = float(np.ptp(region.box, axis=0).max()) / scale
             raise InputError(
                 f"--voxel-size {options.voxel_size} is as large as the box, whose longest side is {side:.4g}; make it "
                 "smaller."
             )
-    if resolution > _FINEST:
-        name = "--resolution" if options.voxel_size is None else "--voxel-size"
-        raise InputError(f"{name} asks for {resolution} samples along a side; at most {_FINEST} can be meshed.")
-    return resolution
+    if max(lattice.shape) > _FINEST:
+        raise InputError(f"{name} asks for {max(lattice.shape)} samples along a side; at most {_FINEST} can be meshed.")
+    return lattice

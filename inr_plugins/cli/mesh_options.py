@@ -50,7 +50,7 @@ class MeshOptions:
     box: Annotated[_Box | None, _shown("X Y Z X Y Z", "around what the model holds")] = None
     """Look into exactly this box: its lowest and its highest corner, in the dataset's frame."""
     crop: Annotated[_Box | None, _shown("X Y Z X Y Z", "all")] = None
-    """Keep only what lies in this box, in the dataset's frame."""
+    """Keep only what lies in this box, in the dataset's frame; pieces side by side join at the same --voxel-size."""
     min_component: Annotated[int | None, _shown("FACES", "a thousandth of the largest piece; 0 for an SDF")] = None
     """Drop connected pieces with fewer faces than this: the floaters of a density."""
     keep_largest: bool = False

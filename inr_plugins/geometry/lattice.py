@@ -65,6 +65,21 @@ class Lattice:
         nx, ny, nz = (int(n) + 1 for n in np.maximum(cells, 1))
         return cls(box=box, shape=(nx, ny, nz))
 
+    @classmethod
+    def for_spacing(cls, box: Float[np.ndarray, "2 3"], *, spacing: float) -> Lattice:
+        """Lattice with the least number of samples along each side that are no further apart than `spacing`.
+
+        The samples along a side depend on that side alone, so that boxes which share a face share its samples.
+
+        Raises:
+            InputError: a box without volume, or a spacing that is not a positive length.
+        """
+        box = check_box(box)
+        if not 0 < spacing < np.inf:
+            raise InputError(f"The spacing of the samples is {spacing}; it must be a positive length.")
+        nx, ny, nz = (int(n) + 1 for n in np.maximum(np.ceil((box[1] - box[0]) / spacing - _ROUNDING), 1))
+        return cls(box=box, shape=(nx, ny, nz))
+
     @property
     def size(self) -> int:
         """Number of points."""

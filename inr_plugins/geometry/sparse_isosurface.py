@@ -50,10 +50,9 @@ class SparseIsosurface:
 
 def extract_sparse_isosurface(
     function: ScalarFunction,
-    box: Float[np.ndarray, "2 3"],
+    lattice: Lattice,
     *,
     choice: BlockChoice,
-    resolution: int,
     level: float,
     inside: Inside = "above",
     closed: bool = True,
@@ -62,7 +61,7 @@ def extract_sparse_isosurface(
     memory_bytes: int = 2**30,
     progress: Progress | None = None,
 ) -> SparseIsosurface:
-    """Mesh the level set of `function` on a lattice of the box, evaluating only near the surface.
+    """Mesh the level set of `function` on a lattice, evaluating only near the surface.
 
     Where the surface leaves a chosen block for one that was not chosen, that one is looked at as well, and so on: a
     choice that misses part of a surface costs time, but never leaves a crack. A component of which no block was chosen
@@ -70,9 +69,8 @@ def extract_sparse_isosurface(
 
     Args:
         function: values (n,) at points (n, 3).
-        box: lowest and highest corner.
+        lattice: the points to mesh between; its box is meant by all that follows.
         choice: which blocks to look at: ByDistance, BySamples or ByPredicate (see `block_lattice`).
-        resolution: samples along the box's longest side.
         level: the value on the surface, in the function's units.
         inside: which side of the level is solid.
         closed: cap the solid where the box cuts it; otherwise the mesh is open there. A capped face of the box is
@@ -85,10 +83,9 @@ def extract_sparse_isosurface(
             when late blocks turn up.
 
     Raises:
-        InputError: box without volume, resolution below 2, block or memory too small, NaN in the field, or no surface
+        InputError: block or memory too small, NaN in the field, or no surface
             at this level among the values met, whose range the message gives (also where all of them are inside).
     """
-    lattice = Lattice.for_box(box, resolution=resolution)
     if block_cells < 1:
         raise InputError(f"block_cells is {block_cells}; a block needs at least 1 cell along a side.")
     blocks = BlockLattice(lattice, cells=block_cells, rim=int(closed))

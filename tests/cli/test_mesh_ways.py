@@ -108,6 +108,60 @@ def test_box_is_taken_as_it_is_and_measures_the_samples(run_folder, model_has_a_
     assert np.allclose(about["box_in_dataset"], [low, high])
 
 
+class TwoBalls(Sphere):
+    """A dense ball and a fainter one beside it, as densities without a level of their own."""
+
+    def density(self, x):
+        beside = (x - self.centre + torch.tensor([0.0, 0.6, 0.0])).norm(dim=-1) - 0.7 * self.radius
+        dense, faint = (100 * torch.sigmoid(-distance / 0.02) for distance in (self.distance(x), beside))
+        return dense + 0.3 * faint
+
+
+def on_plane(path, plane):
+    found, about = read(path)
+    on = np.abs(found.vertices[:, 0] - plane) < 1e-9
+    return np.unique(found.vertices[on].round(6), axis=0), found, about
+
+
+@pytest.mark.parametrize("field", [TwoBalls, SphereSDF])
+@pytest.mark.parametrize("with_box", [True, False])
+def test_pieces_cut_out_side_by_side_join(run_folder, tmp_path, field, with_box):
+    # A plane off the middle: the pieces hold different shares of the two balls.
+    plane, half = CENTRE[0] + 0.75, np.array([3.0, 4.5, 3.0])
+    low, high = CENTRE - half, CENTRE + half
+    ways = ["--voxel-size", 0.125, "--min-component", 0, "--no-closed", "--fill-cavities", "False"]
+    if with_box:
+        ways += ["--box", *low, *high]
+    beyond = 100 if not with_box else 0
+    crops = {
+        "left": [*(low - beyond), plane, *(high + beyond)[1:]],
+        "right": [plane, *(low - beyond)[1:], *(high + beyond)],
+    }
+    for name, crop in crops.items():
+        assert inr_mesh(Fake(field), run_folder, *ways, "--crop", *crop, "--output", tmp_path / f"{name}.ply") == 0
+    left, one, about = on_plane(tmp_path / "left.ply", plane)
+    right, other, about_other = on_plane(tmp_path / "right.ply", plane)
+    assert len(left) > 50
+    assert np.allclose(left, right, atol=2e-6)
+    assert about["level"] == about_other["level"]
+    if with_box:
+        whole_file = tmp_path / "whole.ply"
+        assert inr_mesh(Fake(field), run_folder, *ways, "--output", whole_file) == 0
+        whole, mesh, about_whole = on_plane(whole_file, plane)
+        assert about["level"] == about_whole["level"]
+        assert np.allclose(left, whole, atol=2e-6)
+        assert one.area + other.area == pytest.approx(mesh.area, rel=1e-6)
+
+
+def test_a_crop_has_the_level_of_the_whole_scene(run_folder):
+    crops = [[], ["--crop", *(CENTRE - 1.0), *(CENTRE + 3.0)], ["--crop", *(CENTRE - 9.0), *(CENTRE + 0.5)]]
+    levels = []
+    for crop in crops:
+        assert inr_mesh(Fake(TwoBalls), run_folder, "--resolution", 32, *crop, "--overwrite") == 0
+        levels.append(read(run_folder / "mesh.ply")[1]["level"])
+    assert levels == [levels[0]] * 3
+
+
 def test_voxel_size_counts_in_the_datasets_units(run_folder):
     assert inr_mesh(Fake(), run_folder, "--voxel-size", 0.08, "--frame", "normalised") == 0
     spacing = max(read(run_folder / "mesh.ply")[1]["lattice_spacing"])
@@ -241,10 +295,10 @@ class NoGrid(torch.nn.Module):
 def test_a_stock_neus_field_is_meshed_and_coloured(run_folder, monkeypatch):
     monkeypatch.setattr(sdf_field, "tcnn", SimpleNamespace(Encoding=NoGrid))
     torch.manual_seed(0)
-    config = sdf_field.SDFFieldConfig(hidden_dim=128, geo_feat_dim=8, bias=0.5, inside_outside=False)
+    config = sdf_field.SDFFieldConfig(hidden_dim=64, geo_feat_dim=8, bias=0.5, inside_outside=False)
     fake = Fake()
     fake.model.field = config.setup(aabb=fake.model.scene_box.aabb, num_images=1).eval()
-    assert inr_mesh(fake, run_folder, "--resolution", 48, "--frame", "normalised") == 0
+    assert inr_mesh(fake, run_folder, "--resolution", 24, "--frame", "normalised") == 0
     found, about = read(run_folder / "mesh.ply")
     # It begins as a ball about the origin of roughly that radius (SAL, Atzmon and Lipman 2020).
     assert found.is_watertight

@@ -18,6 +18,10 @@ BOX = np.array([[-1.0, -0.8, -0.9], [1.1, 0.9, 0.7]])
 EXACT = ByDistance(lipschitz=1.0)
 
 
+def grid(resolution):
+    return Lattice.for_box(BOX, resolution=resolution)
+
+
 def sphere(x):
     return np.linalg.norm(x - [0.1, -0.05, -0.1], axis=1) - 0.55
 
@@ -89,7 +93,13 @@ def test_open_mesh_equals_pymcubes_on_the_whole_lattice(function, choice):
         choice = ByDistance(lipschitz=100.0)
     level = 0.0 if function is not steps else 1.0
     found = extract_sparse_isosurface(
-        function, BOX, choice=choice, resolution=37, level=level, inside="below", closed=False, block_cells=5
+        function,
+        grid(37),
+        choice=choice,
+        level=level,
+        inside="below",
+        closed=False,
+        block_cells=5,
     )
     vertices, faces = dense_with_pymcubes(function, resolution=37, level=level)
     assert len(faces) > 100
@@ -112,7 +122,13 @@ def within_a_slope_of_one(function):
 def test_blocks_that_are_narrowed_give_the_mesh_of_the_whole_lattice(function, rule, closed, block_cells):
     choice = {"given": EXACT, "measured": ByDistance(), "sure": within_a_slope_of_one(function)}[rule]
     found = extract_sparse_isosurface(
-        function, BOX, choice=choice, resolution=37, level=0.0, inside="below", closed=closed, block_cells=block_cells
+        function,
+        grid(37),
+        choice=choice,
+        level=0.0,
+        inside="below",
+        closed=closed,
+        block_cells=block_cells,
     )
     dense = extract_isosurface(function, BOX, resolution=37, level=0.0, inside="below", closed=closed)
     assert_the_same_mesh(found.mesh, dense.vertices, dense.faces)
@@ -130,7 +146,12 @@ def test_parts_that_a_rule_forgets_are_looked_at_when_their_points_are_on_both_s
         return found & ~(is_part & (at.sum(axis=1) % 3 == 0))
 
     found = extract_sparse_isosurface(
-        torus, BOX, choice=ByPredicate(forgetful, is_sure=True), resolution=61, level=0.0, inside="below", closed=False
+        torus,
+        grid(61),
+        choice=ByPredicate(forgetful, is_sure=True),
+        level=0.0,
+        inside="below",
+        closed=False,
     )
     assert_the_same_mesh(found.mesh, *dense_with_pymcubes(torus, resolution=61))
 
@@ -144,7 +165,7 @@ def test_capped_mesh_equals_that_of_the_whole_lattice(function, inside):
         return sign * function(x)
 
     found = extract_sparse_isosurface(
-        signed, BOX, choice=BySamples(), resolution=30, level=sign * 0.05, inside=inside, block_cells=4
+        signed, grid(30), choice=BySamples(), level=sign * 0.05, inside=inside, block_cells=4
     )
     dense = extract_isosurface(signed, BOX, resolution=30, level=sign * 0.05, inside=inside)
     assert_the_same_mesh(found.mesh, dense.vertices, dense.faces)
@@ -157,9 +178,8 @@ def test_capped_mesh_equals_that_of_the_whole_lattice(function, inside):
 def test_size_of_the_blocks_changes_nothing(block_cells):
     found = extract_sparse_isosurface(
         smooth_noise,
-        BOX,
+        grid(23),
         choice=BySamples(),
-        resolution=23,
         level=0.3,
         closed=False,
         block_cells=block_cells,
@@ -169,7 +189,7 @@ def test_size_of_the_blocks_changes_nothing(block_cells):
 
 def test_caps_are_found_that_nothing_connects_to_a_chosen_block():
     # The box is solid but for a ball in it.
-    found = extract_sparse_isosurface(sphere, BOX, choice=EXACT, resolution=41, level=0.0, block_cells=2)
+    found = extract_sparse_isosurface(sphere, grid(41), choice=EXACT, level=0.0, block_cells=2)
     dense = extract_isosurface(sphere, BOX, resolution=41, level=0.0)
     assert_the_same_mesh(found.mesh, dense.vertices, dense.faces)
     judged = trimesh.Trimesh(found.mesh.vertices, found.mesh.faces, process=False)
@@ -179,7 +199,11 @@ def test_caps_are_found_that_nothing_connects_to_a_chosen_block():
 def test_box_full_of_solid_is_refused_as_on_the_whole_lattice():
     with pytest.raises(InputError, match="everything is inside"):
         extract_sparse_isosurface(
-            lambda x: np.linalg.norm(x, axis=1) - 100, BOX, choice=EXACT, resolution=33, level=0.0, inside="below"
+            lambda x: np.linalg.norm(x, axis=1) - 100,
+            grid(33),
+            choice=EXACT,
+            level=0.0,
+            inside="below",
         )
 
 
@@ -209,7 +233,12 @@ def test_surface_is_followed_all_round_from_the_one_block_that_was_chosen(seed):
         return found
 
     found = extract_sparse_isosurface(
-        sphere, BOX, choice=ByPredicate(around_that_point), resolution=37, level=0.0, inside="below", closed=False
+        sphere,
+        grid(37),
+        choice=ByPredicate(around_that_point),
+        level=0.0,
+        inside="below",
+        closed=False,
     )
     assert chosen == 1
     assert_the_same_mesh(found.mesh, *dense_with_pymcubes(sphere, resolution=37))
@@ -231,7 +260,7 @@ def test_share_evaluated_is_that_of_a_layer_three_cell_diagonals_thick_and_is_re
         asked += len(x)
         return function(x)
 
-    found = extract_sparse_isosurface(counting, BOX, choice=EXACT, resolution=129, level=0.0, inside="below")
+    found = extract_sparse_isosurface(counting, grid(129), choice=EXACT, level=0.0, inside="below")
     assert found.evaluated == asked
     assert found.share == asked / found.lattice.size
     # Parts of two cells around the surface are a layer two cell diagonals thick, whose points reach half a cell farther
@@ -255,9 +284,8 @@ def test_no_lattice_point_is_asked_for_twice_nor_any_other_point(is_sure):
 
     found = extract_sparse_isosurface(
         recording,
-        BOX,
+        grid(41),
         choice=ByPredicate(near, is_sure=is_sure),
-        resolution=41,
         level=0.0,
         inside="below",
         closed=False,
@@ -279,7 +307,12 @@ def test_little_memory_means_smaller_calls_and_the_same_mesh():
             return torus(x)
 
         found = extract_sparse_isosurface(
-            recording, BOX, choice=EXACT, resolution=60, level=0.0, inside="below", memory_bytes=memory_bytes
+            recording,
+            grid(60),
+            choice=EXACT,
+            level=0.0,
+            inside="below",
+            memory_bytes=memory_bytes,
         )
         return found.mesh, max(sizes)
 
@@ -305,7 +338,12 @@ def test_memory_for_the_sampling_stays_within_the_bound(memory_bytes):
 
     def extract(resolution, **limit):
         return extract_sparse_isosurface(
-            nearly_upright, BOX, choice=EXACT, resolution=resolution, level=0.0, inside="below", **limit
+            nearly_upright,
+            grid(resolution),
+            choice=EXACT,
+            level=0.0,
+            inside="below",
+            **limit,
         )
 
     extract(20)  # what PyMCubes and numpy load at first use is not counted
@@ -322,9 +360,8 @@ def test_progress_ends_at_all_points_and_never_falls():
     seen = []
     extract_sparse_isosurface(
         sphere,
-        BOX,
+        grid(40),
         choice=EXACT,
-        resolution=40,
         level=0.0,
         inside="below",
         chunk_points=500,
@@ -341,7 +378,13 @@ def test_measured_slope_follows_a_function_steeper_than_a_distance():
         return 7 * sphere(x)
 
     found = extract_sparse_isosurface(
-        steep, BOX, choice=ByDistance(), resolution=37, level=0.0, inside="below", closed=False, block_cells=4
+        steep,
+        grid(37),
+        choice=ByDistance(),
+        level=0.0,
+        inside="below",
+        closed=False,
+        block_cells=4,
     )
     assert_the_same_mesh(found.mesh, *dense_with_pymcubes(steep, resolution=37))
     # 7 with the quarter added on top: no more than the blocks that this takes.
@@ -351,9 +394,7 @@ def test_measured_slope_follows_a_function_steeper_than_a_distance():
 @pytest.mark.parametrize("choice", [EXACT, BySamples(), ByPredicate(lambda low, high: np.zeros(len(low), dtype=bool))])
 def test_no_surface_is_a_value_error_with_the_range_seen(choice):
     with pytest.raises(ValueError, match="No surface") as error:
-        extract_sparse_isosurface(
-            lambda x: np.where(x[:, 0] < 0, 2.5, 2.75), BOX, choice=choice, resolution=20, level=9.0
-        )
+        extract_sparse_isosurface(lambda x: np.where(x[:, 0] < 0, 2.5, 2.75), grid(20), choice=choice, level=9.0)
     for part in ("2.5", "2.75", "9", "--level"):
         assert part in str(error.value)
 
@@ -361,7 +402,7 @@ def test_no_surface_is_a_value_error_with_the_range_seen(choice):
 def test_choice_of_no_block_is_a_value_error_that_says_so():
     nothing = ByPredicate(lambda low, high: np.zeros(len(low), dtype=bool))
     with pytest.raises(ValueError, match="not one block"):
-        extract_sparse_isosurface(sphere, BOX, choice=nothing, resolution=20, level=0.0, closed=False)
+        extract_sparse_isosurface(sphere, grid(20), choice=nothing, level=0.0, closed=False)
 
 
 def test_choice_that_misses_the_surface_is_a_value_error_that_says_so():
@@ -371,9 +412,8 @@ def test_choice_that_misses_the_surface_is_a_value_error_that_says_so():
     with pytest.raises(ValueError, match="none of the chosen blocks"):
         extract_sparse_isosurface(
             two_blobs,
-            BOX,
+            grid(30),
             choice=ByPredicate(far_outside_and_deep_inside),
-            resolution=30,
             level=0.0,
             inside="below",
             closed=False,
@@ -384,7 +424,10 @@ def test_choice_that_misses_the_surface_is_a_value_error_that_says_so():
 def test_nan_in_the_field_is_an_error():
     with pytest.raises(InputError, match="NaN"):
         extract_sparse_isosurface(
-            lambda x: np.where(x[:, 0] < 0, np.nan, 1.0), BOX, choice=BySamples(), resolution=20, level=0.5
+            lambda x: np.where(x[:, 0] < 0, np.nan, 1.0),
+            grid(20),
+            choice=BySamples(),
+            level=0.5,
         )
 
 
@@ -398,7 +441,7 @@ def test_negative_dilation_and_blocks_without_cells_are_refused():
     with pytest.raises(InputError, match="dilation"):
         BySamples(dilation=-1)
     with pytest.raises(InputError, match="block_cells"):
-        extract_sparse_isosurface(sphere, BOX, choice=EXACT, resolution=9, level=0.0, block_cells=0)
+        extract_sparse_isosurface(sphere, grid(9), choice=EXACT, level=0.0, block_cells=0)
 
 
 def test_blocks_cover_the_box_without_gap_or_overlap():
