@@ -88,6 +88,8 @@ def _summarise(made: MadeScene, *, seconds: float) -> None:
     print(f"  views  {views}")
     print(f"   mesh  {made.folder / 'mesh.ply'}, {made.faces:,} faces")
     print(f"seconds  {seconds:.1f}")
+    for note in made.notes:
+        print(f"   note  {note[:1].upper()}{note[1:]}.")
     if made.cropped:
         print("   note  The object is larger than the picture; raise --fov or --radius to see all of it.")
     print(f"   next  ns-train diner --data {shlex.quote(str(made.folder))}")

@@ -29,6 +29,7 @@ from inr_plugins.data.scene_textures import linear_to_srgb
 from inr_plugins.errors import InputError
 from inr_plugins.files import replacing_folder, write_json
 from inr_plugins.geometry.frames import Similarity
+from inr_plugins.geometry.io.mesh_file import Tell
 from inr_plugins.geometry.mesh import Mesh
 from inr_plugins.geometry.mesh_io import write_mesh
 
@@ -82,12 +83,16 @@ class SceneOptions:
 
 @dataclass(frozen=True)
 class MadeScene:
-    """What was made: the folder, the number of views in each split, and whether some views crop the object."""
+    """What was made: the folder, the number of views in each split, and whether some views crop the object.
+
+    `notes` says what of the mesh file was left out or not found, each a few words.
+    """
 
     folder: Path
     views: dict[str, int]
     faces: int
     cropped: bool
+    notes: tuple[str, ...] = ()
 
 
 def make_scene(
@@ -120,7 +125,8 @@ def make_scene(
     check_replaceable(output, overwrite=overwrite)
     if str(source) not in BUILTIN_OBJECTS and Path(source).resolve().is_relative_to(output.resolve()):
         raise InputError(f"{source} lies in {output}, which would be replaced; give another output folder.")
-    mesh = with_normals(load_source(source), options.smooth_angle)
+    notes: list[str] = []
+    mesh = with_normals(load_source(source, tell=notes.append), options.smooth_angle)
     to_dataset = normalising(mesh, _up_rotation(options.up, source), options.object_radius)
     renderer = SceneRenderer(mesh, to_dataset=to_dataset, light=options.light, object_radius=options.object_radius)
     try:
@@ -130,7 +136,7 @@ def make_scene(
         raise InputError(f"{output} could not be written ({error.strerror or error}); nothing was changed.") from error
     reach = np.degrees(np.arcsin(options.object_radius / options.radius))
     views = {split: len(poses) for split, poses in camera_poses(options).items()}
-    return MadeScene(output, views, len(mesh.faces), bool(2 * reach > options.fov))
+    return MadeScene(output, views, len(mesh.faces), bool(2 * reach > options.fov), tuple(notes))
 
 
 def check_options(options: SceneOptions) -> None:
@@ -165,8 +171,8 @@ def check_options(options: SceneOptions) -> None:
             raise InputError(f"--{name} is {value:g}; it must be between {low:g} and {high:g}.")
 
 
-def load_source(source: str | Path) -> SceneMesh:
-    """A mesh file or a built-in object, without corner normals.
+def load_source(source: str | Path, *, tell: Tell | None = None) -> SceneMesh:
+    """A mesh file or a built-in object, without corner normals. `tell` as in `load_mesh`.
 
     Raises:
         InputError: as `load_mesh`; a bare word that is neither lists the built-in objects.
@@ -178,7 +184,7 @@ def load_source(source: str | Path) -> SceneMesh:
     if not path.exists() and not path.suffix and path.parent == Path("."):
         known = ", ".join(sorted(BUILTIN_OBJECTS))
         raise InputError(f"There is no mesh file and no built-in object named {name}; the objects are {known}.")
-    return load_mesh(path)
+    return load_mesh(path, tell=tell)
 
 
 def normalising(mesh: SceneMesh, rotation: Float[np.ndarray, "3 3"], object_radius: float) -> Similarity:

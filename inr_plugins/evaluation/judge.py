@@ -91,7 +91,9 @@ def judge_mesh(settings: Settings) -> dict[str, Any]:
     assert settings.mesh is not None
     assert isinstance(settings.truth, Path)
     start = time.perf_counter()
-    pred, truth = read_named(settings.mesh, option="--mesh"), read_named(settings.truth, option="--truth")
+    notes: list[str] = []
+    pred = read_named(settings.mesh, option="--mesh", tell=notes.append)
+    truth = read_named(settings.truth, option="--truth", tell=notes.append)
     found = compare_surfaces(pred, truth, settings.surface)
     return {
         "method": None,
@@ -101,7 +103,7 @@ def judge_mesh(settings: Settings) -> dict[str, Any]:
         "images": None,
         "surface": {**found, "truth_file": settings.truth, "prediction_file": settings.mesh, "extraction": None},
         "missing": {"images": "no run was given"},
-        "notes": [],
+        "notes": notes,
         "seconds": {"surface": time.perf_counter() - start},
     }
 
@@ -252,7 +254,7 @@ def _surface(
         no_scene = "the dataset was not made by inr-scene, so its true surface is not known; --truth names it"
         log.missing["surface"] = "not asked for" if settings.truth is None else no_scene
         return None
-    truth = read_named(truth_file, option="--truth")
+    truth = read_named(truth_file, option="--truth", tell=log.notes.append)
     try:
         pred, extraction = _prediction(run, settings, extract=extract, log=log)
         with log.timed("surface"):
@@ -280,8 +282,9 @@ def _prediction(
 ) -> tuple[Mesh | Cloud, dict[str, Any] | None]:
     """The surface to judge: the one that was named, else the run's own, with how it was extracted."""
     if settings.mesh is not None:
-        return read_named(settings.mesh, option="--mesh"), None
+        return read_named(settings.mesh, option="--mesh", tell=log.notes.append), None
     with tempfile.TemporaryDirectory(prefix="inr-eval-") as folder, log.timed("extract"):
         path = Path(folder) / "mesh.ply"
         sidecar = extract(run, path)
-        return read_named(path, option="the run's mesh"), {name: sidecar[name] for name in _KEPT if name in sidecar}
+        mesh = read_named(path, option="the run's mesh", tell=log.notes.append)
+        return mesh, {name: sidecar[name] for name in _KEPT if name in sidecar}

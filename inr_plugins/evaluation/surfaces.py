@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.io.cloud_read import Cloud
+from inr_plugins.geometry.io.mesh_file import Tell
 from inr_plugins.geometry.io.surface_read import read_surface
 from inr_plugins.geometry.mesh import Mesh, is_watertight
 from inr_plugins.metrics.sampling import PointCloud, inside_mesh
@@ -152,12 +153,20 @@ def describe_surface(surface: Mesh | Cloud) -> dict[str, Any]:
     return {"kind": "mesh", **counts, "watertight": is_watertight(surface), "box": box}
 
 
-def read_named(path: Path, *, option: str) -> Mesh | Cloud:
-    """Read a surface; InputError names the option it was given by."""
+def read_named(path: Path, *, option: str, tell: Tell) -> Mesh | Cloud:
+    """Read a surface; `tell` gets a sentence for each thing that was merged or left out.
+
+    Raises:
+        InputError: as `read_surface`, naming the option that the file was given by.
+    """
+    found: list[str] = []
     try:
-        return read_surface(path)
+        surface = read_surface(path, tell=found.append)
     except InputError as error:
         raise InputError(f"{option}: {error}") from error
+    for note in [*found, *(surface.notes if isinstance(surface, Cloud) else ())]:
+        tell(f"{option} {path.name}: {note}.")
+    return surface
 
 
 def threshold_names(record: dict[str, Any]) -> Sequence[str]:

@@ -93,10 +93,12 @@ def is_watertight(mesh: Mesh) -> bool:
 
 def select_faces(mesh: Mesh, keep: Bool[np.ndarray, " f"]) -> Mesh:
     """The mesh of the chosen faces, with only the vertices they use."""
-    used, faces = np.unique(mesh.faces[keep], return_inverse=True)
+    used = np.zeros(len(mesh.vertices), dtype=bool)
+    used[mesh.faces[keep]] = True
+    renumbered = np.cumsum(used) - 1
     return Mesh(
         vertices=mesh.vertices[used],
-        faces=faces.reshape(-1, 3),
+        faces=renumbered[mesh.faces[keep]],
         normals=None if mesh.normals is None else mesh.normals[used],
         colours=None if mesh.colours is None else mesh.colours[used],
     )

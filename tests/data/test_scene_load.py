@@ -89,22 +89,22 @@ def ply(vertices: list[str], faces: list[str] | None) -> str:
 
 CORNERS = ["0 0 0", "1 0 0", "0 1 0"]
 BAD = {
-    "nan.ply": (ply(["0 0 0", "nan 0 0", "0 1 0"], ["3 0 1 2"]), "1 vertices with NaN or infinite"),
+    "nan.ply": (ply(["0 0 0", "nan 0 0", "0 1 0"], ["3 0 1 2"]), "1 of 3 vertices that are NaN or infinite"),
     "inf.ply": (ply(["0 0 0", "inf 0 0", "0 1 0"], ["3 0 1 2"]), "NaN or infinite"),
-    "points.ply": (ply(CORNERS, None), "no faces"),
-    "nofaces.ply": (ply(CORNERS, []), "no faces"),
-    "novertices.ply": (ply([], []), "no vertices"),
+    "points.ply": (ply(CORNERS, None), "without faces"),
+    "nofaces.ply": (ply(CORNERS, []), "without faces"),
+    "novertices.ply": (ply([], []), "neither vertices nor faces"),
     "range.ply": (ply(CORNERS, ["3 0 1 7"]), "range.ply"),
     "zero.ply": (ply(["1 1 1"] * 3, ["3 0 1 2"]), "no triangle with an area"),
     "line.ply": (ply(["0 0 0", "1 0 0", "2 0 0"], ["3 0 1 2"]), "no triangle with an area"),
     "empty.ply": ("", "is an empty file"),
-    "cut.ply": (ply(CORNERS, ["3 0 1 2"])[:60], "cannot be read as a mesh"),
+    "cut.ply": (ply(CORNERS, ["3 0 1 2"])[:60], "it may be cut short"),
     "words.obj": ("this is not a mesh at all\n", "words.obj"),
     "nan.obj": ("v 0 0 0\nv nan 0 0\nv 0 1 0\nf 1 2 3\n", "NaN or infinite"),
     "nan.off": ("OFF\n3 1 0\n0 0 0\nnan 0 0\n0 1 0\n3 0 1 2\n", "NaN or infinite"),
-    "words.glb": ("glTF nonsense", "cannot be read as a mesh"),
+    "words.glb": ("glTF nonsense", "cannot be read"),
     "words.stl": ("solid nothing\nendsolid\n", "words.stl"),
-    "notes.txt": ("hello", "cannot be read as a mesh"),
+    "notes.txt": ("hello", "the extension must be one of .glb"),
 }
 
 

@@ -133,4 +133,11 @@ def test_too_few_points_are_an_input_error():
 def test_unreadable_files_name_their_option(tmp_path):
     (tmp_path / "truth.ply").write_bytes(b"not a mesh")
     with pytest.raises(InputError, match=r"--truth: .*truth\.ply"):
-        read_named(tmp_path / "truth.ply", option="--truth")
+        read_named(tmp_path / "truth.ply", option="--truth", tell=print)
+
+
+def test_what_was_left_out_of_a_file_is_a_sentence_that_names_its_option(tmp_path):
+    (tmp_path / "truth.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nl 1 2\nf 1 2 3\n")
+    told = []
+    read_named(tmp_path / "truth.obj", option="--truth", tell=told.append)
+    assert told == ["--truth truth.obj: 1 line left out."]

@@ -12,11 +12,11 @@ from inr_plugins.errors import InputError
 
 
 def check_file(path: Path, suffixes: tuple[str, ...], *, kind: str) -> None:
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give a {kind} file.")
     if path.suffix.lower() not in suffixes:
         known = ", ".join(sorted(set(suffixes)))
         raise InputError(f"{path} is no {kind} by its name; the extension must be one of {known}.")
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; give a {kind} file.")
     if not path.exists():
         raise InputError(f"{path} does not exist; give a {kind} file.")
     if path.stat().st_size == 0:

@@ -5,24 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 
 from inr_plugins.geometry.io.cloud_read import CLOUD_SUFFIXES, TEXT_SUFFIXES, Cloud, read_cloud
+from inr_plugins.geometry.io.mesh_file import Tell
 from inr_plugins.geometry.io.mesh_read import MESH_SUFFIXES, read_mesh
-from inr_plugins.geometry.io.ply import ply_has_faces
+from inr_plugins.geometry.io.ply import read_ply_header
+from inr_plugins.geometry.io.ply_mesh import has_faces
 from inr_plugins.geometry.io.read_checks import check_file
 from inr_plugins.geometry.mesh import Mesh
 
 
-def read_surface(path: Path, *, normals: bool = True) -> Mesh | Cloud:
+def read_surface(path: Path, *, normals: bool = True, tell: Tell | None = None) -> Mesh | Cloud:
     """What a file gives of a surface: a mesh if it has faces, else its points.
 
     Args:
         path: the file.
         normals: whether to read the normals of a cloud.
+        tell: told what of a mesh was merged beyond exact equality, and what was left out; a cloud has notes.
 
     Raises:
         InputError: as `read_mesh` and `read_cloud`.
     """
     check_file(path, MESH_SUFFIXES + CLOUD_SUFFIXES + TEXT_SUFFIXES, kind="mesh or point cloud")
     suffix = path.suffix.lower()
-    if suffix in MESH_SUFFIXES and (suffix != ".ply" or ply_has_faces(path)):
-        return read_mesh(path)
+    if suffix in MESH_SUFFIXES and (suffix != ".ply" or has_faces(read_ply_header(path))):
+        return read_mesh(path, tell=tell)
     return read_cloud(path, normals=normals)

@@ -1,0 +1,98 @@
+"""OFF, the Object File Format, with the colours, normals and texture places that its letters announce.
+
+Own code: trimesh stumbles over concave polygons, and open3d over colours of faces.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from inr_plugins.errors import InputError
+from inr_plugins.geometry.io.mesh_file import MeshFile, Tell
+from inr_plugins.geometry.io.polygons import triangulate
+from inr_plugins.geometry.io.text_lines import numbers, tokens_in_lines
+
+_HEADER = re.compile(rb"\s*(?P<letters>(?:ST)?C?N?4?n?)OFF\b[ \t]*(?P<binary>BINARY)?", re.IGNORECASE)
+
+
+def load_off(path: Path, *, tell: Tell) -> MeshFile:
+    """The file's polygons as triangles, with the colours of vertices (COFF) or faces.
+
+    Normals and places in a texture are left out. Takes four times the file's length beside the arrays.
+
+    Raises:
+        InputError: not as many vertices and faces as the header announces, or a kind of OFF that is not read.
+        ValueError: a word that is no number.
+    """
+    text = path.read_bytes().replace(b"\r\n", b"\n").replace(b"\r", b"\n").removeprefix(b"\xef\xbb\xbf")
+    text = re.sub(rb"#[^\n]*", b"", text) if b"#" in text else text
+    header = _HEADER.match(text)
+    letters = header["letters"].decode() if header else ""
+    if header is not None and header["binary"]:
+        raise InputError(f"{path} is a binary OFF file, which is not read; write it as text, or as PLY.")
+    if "4" in letters or "n" in letters:
+        raise InputError(f"{path} is an OFF file of {letters}OFF kind, whose points are not in space; give a surface.")
+    body = text[header.end() if header else 0 :] + b"\n"
+    in_lines = tokens_in_lines(body)
+    values = numbers(body, int(in_lines.sum()))
+    if len(values) < 2:
+        raise InputError(f"{path} has no faces, or is cut short; write it again.")
+    num_vertices, num_faces = int(values[0]), int(values[1])
+    in_lines = in_lines[in_lines > 0]
+    # "OFF 8 6 12" and "OFF\n8 6\n": the counts fill the first line, of two numbers or three.
+    first = min(int(in_lines[0]), 3)
+    rows = in_lines[1:] if in_lines[0] <= 3 else in_lines[:0]
+    if len(rows) < num_vertices + num_faces:
+        raise InputError(
+            f"{path} has {max(len(rows) - num_vertices, 0)} faces, not {num_faces}, or is cut short; write it again."
+        )
+    if len(rows) > num_vertices + num_faces:
+        tell(f"{len(rows) - num_vertices - num_faces:,} lines behind the {num_faces:,} faces that it counts left out")
+    vertices, colours = _vertices(values[first:], rows[:num_vertices], letters)
+    start = first + int(rows[:num_vertices].sum())
+    corners, counts, face_colours = _faces(values[start:], rows[num_vertices : num_vertices + num_faces], path)
+    if len(corners) and not 0 <= corners.min() <= corners.max() < num_vertices:
+        raise InputError(
+            f"{path} has faces with corners numbered {corners.min()} to {corners.max()}, but only {num_vertices} "
+            "vertices; write it again."
+        )
+    triangles, owner = triangulate(vertices, corners, counts)
+    if face_colours is not None:
+        face_colours = face_colours[owner]
+    return MeshFile(vertices, corners[triangles], colours, face_colours)
+
+
+def _vertices(values: np.ndarray, rows: np.ndarray, letters: str) -> tuple[np.ndarray, np.ndarray | None]:
+    start = np.cumsum(rows) - rows
+    if len(rows) and rows.min() < 3:
+        raise ValueError(f"a vertex of {rows.min()} numbers")
+    vertices = values[start[:, None] + np.arange(3)]
+    at = 6 if "N" in letters.upper().replace("OFF", "") else 3
+    if "C" not in letters.upper() or not len(rows) or rows.min() < at + 3:
+        return vertices, None
+    return vertices, _scaled(values[start[:, None] + at + np.arange(3)])
+
+
+def _faces(values: np.ndarray, rows: np.ndarray, path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Corners, their numbers, and colours of faces where all have one."""
+    start = np.cumsum(rows) - rows
+    counts = values[start].astype(np.int64)
+    short = (counts < 0) | (rows < counts + 1)
+    if short.any():
+        raise InputError(f"Face {int(np.argmax(short)) + 1} of {path} has fewer corners than it says; write it again.")
+    begin = np.repeat(start + 1, counts)
+    within = np.arange(len(begin)) - np.repeat(np.cumsum(counts) - counts, counts)
+    corners = values[begin + within].astype(np.int64)
+    coloured = rows >= counts + 4
+    if not len(rows) or not coloured.all():
+        return corners, counts, None
+    return corners, counts, _scaled(values[(start + 1 + counts)[:, None] + np.arange(3)])
+
+
+def _scaled(colours: np.ndarray) -> np.ndarray:
+    """Colours as parts of 1: OFF has whole numbers up to 255, or parts of 1."""
+    whole = colours.max(initial=0) > 1
+    return np.clip(colours / 255.0 if whole else colours, 0, 1)

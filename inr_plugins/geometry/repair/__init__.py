@@ -1,1 +1,0 @@
-"""Mending surfaces: what is double, stray, turned over or not wanted."""
