@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from inr_plugins.bench.plan import Job, Request, make_plan, parse_options
 from inr_plugins.bench.presets import PRESETS, Preset, missing_methods
+from inr_plugins.engine.interrupt import exit_status, sigterm_as_ctrl_c
 from inr_plugins.errors import InputError
 
 _WORKER = "inr_plugins.cli.bench_worker"
@@ -196,7 +197,7 @@ def _needs(preset: Preset, missing: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; its exit status: 0, 1 for a mistake or a training that failed, 130 for Ctrl-C."""
+    """Run the command; its status: 0, 1 for a mistake or a training that failed, 130 for Ctrl-C, 143 for SIGTERM."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = tyro.cli(
         Command,
@@ -205,16 +206,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         args=given,
     )
     try:
-        if isinstance(options, Run):
-            return run(options)
-        return report(options) if isinstance(options, Report) else presets()
+        with sigterm_as_ctrl_c():
+            if isinstance(options, Run):
+                return run(options)
+            return report(options) if isinstance(options, Report) else presets()
     except InputError as error:
         print(f"inr-bench: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         again = shlex.join(["inr-bench", *given])
         print(f"inr-bench: stopped; finished trainings are kept. Go on with: {again}", file=sys.stderr)
-        return 130
+        return exit_status(stop)
 
 
 def entrypoint() -> None:

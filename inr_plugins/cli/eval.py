@@ -8,6 +8,8 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,13 +25,21 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from inr_plugins.cli.eval_options import EvalOptions, check_options, check_outputs, find_config, truth_file
+from inr_plugins.cli.eval_options import (
+    EvalOptions,
+    check_options,
+    check_outputs,
+    check_picture_places,
+    find_config,
+    truth_file,
+)
+from inr_plugins.cli.eval_session import EvalSession
+from inr_plugins.engine.interrupt import exit_status, sigterm_as_ctrl_c
 from inr_plugins.errors import InputError
 
 if TYPE_CHECKING:
     from inr_plugins.engine.run import Run
     from inr_plugins.evaluation.judge import Settings
-    from inr_plugins.evaluation.pictures import PictureFolder
 
 # Wide enough for a few runs side by side where no terminal says how wide it is.
 _WIDTH_OF_A_FILE = 160
@@ -56,17 +66,32 @@ def extract_mesh(run: Run, output: Path, options: EvalOptions) -> dict[str, Any]
         )
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """What came of an evaluation.
+
+    Attributes:
+        record: the record.
+        output: where it lies.
+        complaints: sentences on pictures that could not be kept.
+    """
+
+    record: dict[str, Any]
+    output: Path
+    complaints: list[str]
+
+
 def evaluate(
     options: EvalOptions,
     *,
     arguments: Sequence[str] = (),
     load: Callable[..., Run] | None = None,
     extract: Callable[[Run, Path], dict[str, Any]] | None = None,
-) -> tuple[dict[str, Any], Path]:
-    """Measure everything, write the record and the pictures; returns the record and where it lies.
+) -> Evaluated:
+    """Measure everything, write the record and the pictures.
 
     One of several runs that cannot be measured does not cost the others theirs: the record's "failed" says why it is
-    not among them.
+    not among them. The record is written after each run, so that nothing which was measured is lost.
 
     Args:
         options: what the command line said.
@@ -76,6 +101,7 @@ def evaluate(
 
     Raises:
         InputError: anything the user can mend, in one sentence, where nothing could be measured.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; its message, if it has one, says what was written.
     """
     check_options(options)
     configs = [find_config(path) for path in options.runs]
@@ -85,31 +111,35 @@ def evaluate(
     from inr_plugins.engine.startup import prepare_process
 
     prepare_process()  # first: nerfstudio warns while it is imported
-    from inr_plugins.evaluation.judge import judge_mesh
+    from inr_plugins.evaluation.judge import judge_mesh, judge_run
     from inr_plugins.evaluation.pictures import picture_folder
-    from inr_plugins.evaluation.record import make_record, write_record
+    from inr_plugins.evaluation.runs import distinct
 
+    names = distinct([config.parent.name for config in configs], [str(i + 1) for i in range(len(configs))])
+    check_picture_places(options.save_images, names if len(names) > 1 else ())
     if load is None:
         load = _checked_load(configs, options)
     settings = _settings(options)
+    extract = extract or (lambda run, mesh: extract_mesh(run, mesh, options))
     # Standard output is for the table; nerfstudio says there what it has to say about a model.
     with picture_folder(options.save_images) as pictures, redirect_stdout(sys.stderr):
-        entries, failed = _judge_runs(
-            configs,
-            settings,
-            load=load,
-            extract=extract or (lambda run, mesh: extract_mesh(run, mesh, options)),
-            pictures=pictures,
-        )
+        session = EvalSession(configs, settings, output, command=_command(arguments), pictures=pictures)
         if not configs:
-            entries = [judge_mesh(settings)]
-        measured = [config for config in configs if config not in failed]
-        command = _command(arguments)
-        record = make_record(entries, measured, settings, failed=failed, folder=output.parent, command=command)
-        write_record(record, output)
-        if pictures is not None:
-            pictures.publish()
-    return record, output
+            session.add(None, lambda: judge_mesh(settings))
+        for name, config in zip(names, configs, strict=True):
+            with _Bar(f"Rendering the views of {name}") as bar:
+
+                def on_view(
+                    done: int, total: int, view: str, truth: Any, rgb: Any, name: str = name, bar: _Bar = bar
+                ) -> None:
+                    if pictures is not None:
+                        pictures.save(f"{view}.png" if len(configs) == 1 else f"{name}/{view}.png", truth, rgb)
+                    bar.show(done, total)
+
+                session.add(config, partial(judge_run, config, settings, load=load, extract=extract, on_view=on_view))
+    if session.record is None:
+        raise InputError(" ".join(dict.fromkeys(session.failed.values())))
+    return Evaluated(session.record, output, session.complaints)
 
 
 def _checked_load(configs: Sequence[Path], options: EvalOptions) -> Callable[..., Run]:
@@ -120,46 +150,6 @@ def _checked_load(configs: Sequence[Path], options: EvalOptions) -> Callable[...
     for config in configs:
         check_run(config, data=options.data)
     return load_run
-
-
-def _judge_runs(
-    configs: Sequence[Path],
-    settings: Settings,
-    *,
-    load: Callable[..., Run],
-    extract: Callable[[Run, Path], dict[str, Any]],
-    pictures: PictureFolder | None,
-) -> tuple[list[dict[str, Any]], dict[Path, str]]:
-    """The entry of each run, under a progress bar on standard error, and why the others have none.
-
-    Raises:
-        InputError: no run could be measured; of several, the first one's reason.
-    """
-    from inr_plugins.evaluation.judge import judge_run
-    from inr_plugins.evaluation.runs import distinct
-
-    names = distinct([config.parent.name for config in configs], [str(i + 1) for i in range(len(configs))])
-    entries: list[dict[str, Any]] = []
-    failed: dict[Path, InputError] = {}
-    for name, config in zip(names, configs, strict=True):
-        with _Bar(f"Rendering the views of {name}") as bar:
-
-            def on_view(
-                done: int, total: int, view: str, truth: Any, rgb: Any, name: str = name, bar: _Bar = bar
-            ) -> None:
-                if pictures is not None:
-                    pictures.save(f"{view}.png" if len(configs) == 1 else f"{name}/{view}.png", truth, rgb)
-                bar.show(done, total)
-
-            try:
-                entries.append(judge_run(config, settings, load=load, extract=extract, on_view=on_view))
-            except InputError as error:
-                failed[config] = error
-                if pictures is not None:
-                    pictures.discard(name)
-    if failed and not entries:
-        raise next(iter(failed.values()))
-    return entries, {config: str(error) for config, error in failed.items()}
 
 
 class _Bar:
@@ -227,29 +217,31 @@ def main(
     load: Callable[..., Run] | None = None,
     extract: Callable[[Run, Path], dict[str, Any]] | None = None,
 ) -> int:
-    """Run the command; returns its exit status: 0, 1 for a mistake the user can mend, 130 for Ctrl-C."""
+    """Run the command; its exit status: 0, 1 for a mistake the user can mend, 130 for Ctrl-C, 143 for SIGTERM."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = tyro.cli(EvalOptions, prog="inr-eval", args=given)
     try:
-        record, output = evaluate(options, arguments=given, load=load, extract=extract)
+        with sigterm_as_ctrl_c():
+            found = evaluate(options, arguments=given, load=load, extract=extract)
     except InputError as error:
         print(f"inr-eval: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("inr-eval: stopped; nothing was written.", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        print(f"inr-eval: stopped; {stop.args[0] if stop.args else 'nothing was written'}.", file=sys.stderr)
+        return exit_status(stop)
     from inr_plugins.evaluation.table import captions, make_table
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OF_A_FILE)
-    console.print(make_table(record))
-    for line in captions(record):
+    console.print(make_table(found.record))
+    for line in captions(found.record):
         console.print(line, soft_wrap=True, markup=False)
-    console.print(f"record  {output}", soft_wrap=True, markup=False)
+    console.print(f"record  {found.output}", soft_wrap=True, markup=False)
     if options.save_images is not None:
         console.print(f"images  {options.save_images}", soft_wrap=True, markup=False)
-    for each in record["failed"]:
-        print(f"inr-eval: {each['reason']}", file=sys.stderr)
-    return 1 if record["failed"] else 0
+    complaints = [*(each["reason"] for each in found.record["failed"]), *found.complaints]
+    for complaint in complaints:
+        print(f"inr-eval: {complaint}", file=sys.stderr)
+    return 1 if complaints else 0
 
 
 def entrypoint() -> None:

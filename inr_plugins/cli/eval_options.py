@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,6 +11,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from inr_plugins.errors import InputError
+from inr_plugins.files import sweep
 from inr_plugins.geometry.output_place import check_place
 
 _FEWEST_SAMPLES = 100
@@ -141,8 +143,21 @@ def check_outputs(output: Path, pictures: Path | None, *, overwrite: bool) -> No
     if pictures is not None and pictures.exists():
         if not pictures.is_dir():
             raise InputError(f"--save-images {pictures} is a file; give a folder.")
+        sweep(pictures)
         if any(pictures.iterdir()) and not overwrite:
             raise InputError(f"{pictures} is not empty; pass --overwrite or another --save-images.")
-    for target in (output, pictures):
-        if target is not None:
-            check_place(target)
+    check_place(output)
+    if pictures is not None:
+        # Into the folder, if there is one.
+        check_place(pictures / "picture.png" if pictures.exists() else pictures)
+
+
+def check_picture_places(pictures: Path | None, folders: Sequence[str]) -> None:
+    """Refuse a folder for pictures in which something stands in the way of one of `folders`.
+
+    Raises:
+        InputError: naming it.
+    """
+    for name in folders:
+        if pictures is not None and (pictures / name).exists() and not (pictures / name).is_dir():
+            raise InputError(f"{pictures / name} is a file, where a run's pictures go: give another --save-images.")

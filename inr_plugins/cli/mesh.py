@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from inr_plugins.cli.mesh_options import MeshOptions, check_options, find_config
+from inr_plugins.engine.interrupt import exit_status, sigterm_as_ctrl_c
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.mesh_io import check_output
 
@@ -81,16 +82,17 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def main(arguments: Sequence[str] | None = None, *, load: Callable[..., Run] | None = None) -> int:
-    """Run the command; returns its exit status: 0, 1 for a mistake the user can mend, 130 for Ctrl-C."""
+    """Run the command; its exit status: 0, 1 for a mistake the user can mend, 130 for Ctrl-C, 143 for SIGTERM."""
     options = tyro.cli(MeshOptions, prog="inr-mesh", args=arguments)
     try:
-        export(options, load=load)
+        with sigterm_as_ctrl_c():
+            export(options, load=load)
     except InputError as error:
         print(f"inr-mesh: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("inr-mesh: stopped; nothing was written.", file=sys.stderr)
-        return 130
+        return exit_status(stop)
     return 0
 
 

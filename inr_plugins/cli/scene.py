@@ -17,6 +17,7 @@ from rich.progress import Progress as ProgressBar
 
 from inr_plugins.data.scene import MadeScene, SceneOptions, make_scene
 from inr_plugins.data.scene_objects import BUILTIN_OBJECTS
+from inr_plugins.engine.interrupt import exit_status, sigterm_as_ctrl_c
 from inr_plugins.errors import InputError
 
 _DESCRIPTION = (
@@ -42,17 +43,18 @@ class Arguments:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit status: 0, 1 for a mistake the user can mend, 130 for Ctrl-C."""
+    """Run the command; its exit status: 0, 1 for a mistake the user can mend, 130 for Ctrl-C, 143 for SIGTERM."""
     given = tyro.cli(Arguments, prog="inr-scene", description=_DESCRIPTION, args=arguments)
     start = time.perf_counter()
     try:
-        made = _make(given)
+        with sigterm_as_ctrl_c():
+            made = _make(given)
     except InputError as error:
         print(f"inr-scene: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("inr-scene: stopped; nothing was written.", file=sys.stderr)
-        return 130
+        return exit_status(stop)
     _summarise(made, seconds=time.perf_counter() - start)
     return 0
 

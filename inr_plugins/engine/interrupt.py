@@ -1,31 +1,101 @@
-"""Let Ctrl+C end training at the end of a step, so that what is saved is a whole number of steps."""
+"""Ctrl-C, and the SIGTERM of schedulers and of `docker stop`, which ends a program in the same orderly way.
+
+Both do their work once: the second signal ends the process at once, as it would without this module. A handler that
+somebody else has set for SIGTERM stays, and so does the wish to ignore it.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 
 
+class Terminated(KeyboardInterrupt):
+    """Raised in the main thread by SIGTERM, within :func:`sigterm_as_ctrl_c`."""
+
+
+def exit_status(stop: KeyboardInterrupt) -> int:
+    """What a command that was stopped returns: 128 and the number of the signal, 130 for Ctrl-C, 143 for SIGTERM."""
+    return 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
+
+
 @contextmanager
-def on_first_interrupt(stop: Callable[[], None]) -> Iterator[None]:
-    """While the body runs, the first Ctrl+C calls `stop`; the second one interrupts at once, as usual.
+def sigterm_as_ctrl_c() -> Iterator[None]:
+    """While the body runs, the first SIGTERM raises :class:`Terminated`, which is a KeyboardInterrupt.
 
     Does nothing outside the main thread, where signals cannot be handled.
     """
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    with _handlers([signal.SIGTERM], handle):
+        yield
+
+
+@dataclass
+class Stop:
+    """What :func:`on_first_signal` has seen.
+
+    Attributes:
+        number: the signal that came, or None.
+    """
+
+    number: signal.Signals | None = None
+
+    @property
+    def is_sigterm(self) -> bool:
+        """Whether SIGTERM came."""
+        return self.number == signal.SIGTERM
+
+
+@contextmanager
+def on_first_signal(stop: Callable[[signal.Signals], None]) -> Iterator[Stop]:
+    """While the body runs, the first Ctrl-C or SIGTERM calls `stop` with the signal.
+
+    Does nothing outside the main thread, where signals cannot be handled.
+    """
+    seen = Stop()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        seen.number = signal.Signals(number)
+        stop(seen.number)
+
+    with _handlers([signal.SIGINT, signal.SIGTERM], handle):
+        yield seen
+
+
+@contextmanager
+def _handlers(numbers: list[signal.Signals], handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """While the body runs, `handle` takes the first of these signals; then, and afterwards, all is as it was."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    usual = signal.getsignal(signal.SIGINT)
+    process = os.getpid()
+    usual = {number: signal.getsignal(number) for number in numbers}
+    if usual.get(signal.SIGTERM) not in (None, signal.SIG_DFL):
+        del usual[signal.SIGTERM]
 
-    def handle(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, usual)
-        stop()
+    def restore() -> None:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
 
-    signal.signal(signal.SIGINT, handle)
+    def first(number: int, frame: FrameType | None) -> None:
+        restore()
+        if os.getpid() != process:
+            # A forked child inherits the handler and none of the work; whoever ends it must not wait for it in vain.
+            os.kill(os.getpid(), number)
+            return
+        handle(number, frame)
+
+    for number in usual:
+        signal.signal(number, first)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, usual)
+        restore()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import signal
 import sys
 import time
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from inr_plugins.engine import checkpoints, resume
 from inr_plugins.engine.defaults import InrLoggingConfig, InrMachineConfig, InrViewerConfig
 from inr_plugins.engine.divergence import LossWatch, TrainingDivergedError, require_finite
 from inr_plugins.engine.evaluation import EvalBudget, evaluate_views, expected_view_seconds
-from inr_plugins.engine.interrupt import on_first_interrupt
+from inr_plugins.engine.interrupt import Terminated, on_first_signal
 from inr_plugins.engine.memory import HeapWatch, tune_allocator
 from inr_plugins.engine.pipeline import data_path
 from inr_plugins.engine.rng import separate_rng
@@ -280,9 +281,13 @@ class InrTrainer(Trainer):
         self._budget.start()
 
     def train(self) -> None:
-        """Train. Ctrl+C stops after the step at hand and saves; divergence stops with the step and the losses."""
+        """Train. Ctrl-C and SIGTERM stop after the step at hand and save; divergence stops with step and losses.
+
+        Raises:
+            SystemExit: SIGTERM has stopped training; the status is 143.
+        """
         try:
-            with on_first_interrupt(self._stop_after_step):
+            with on_first_signal(self._stop_after_step) as stopped:
                 super().train()
         except TrainingDivergedError as error:
             raise TrainingDivergedError(
@@ -294,11 +299,15 @@ class InrTrainer(Trainer):
             raise InputError(
                 f"Cannot write to {self.base_dir} ({error.strerror}): make room, then {self._how_to_go_on()}."
             ) from error
+        if stopped.is_sigterm:
+            raise SystemExit(128 + signal.SIGTERM)
 
-    def _stop_after_step(self) -> None:
+    def _stop_after_step(self, number: signal.Signals) -> None:
+        is_sigterm = number == signal.SIGTERM
         if self.training_state == "completed":
-            raise KeyboardInterrupt
-        CONSOLE.print("Stopping after this step; press Ctrl+C again to stop at once, without saving.")
+            raise Terminated if is_sigterm else KeyboardInterrupt
+        again = "told to end (SIGTERM); a second time stops" if is_sigterm else "press Ctrl+C again to stop"
+        CONSOLE.print(f"Stopping after this step; {again} at once, without saving.")
         self._interrupted = True
         self.stop_training = True
 

@@ -18,7 +18,7 @@ from inr_plugins.errors import InputError
 from inr_plugins.evaluation.stored_images import has_alpha, is_in_memory
 
 BackgroundName = Literal["white", "black", "model"]
-Source = Literal["alpha", "mask", "composited", "opaque"]
+Source = Literal["alpha", "mask", "composited", "opaque", "whole"]
 
 BACKGROUND_DEFINITION = {
     "alpha": "the image's straight alpha is composited over the background, and the model renders over the same",
@@ -27,6 +27,8 @@ BACKGROUND_DEFINITION = {
     "composited": "the dataparser has composited the image already; it is taken as it is, and the model renders over "
     "its own background, as it was trained to",
     "opaque": "the image has no alpha; it is taken as it is, and the model renders over its own background",
+    "whole": "the image has a mask and is taken whole all the same, and the model renders over its own background; "
+    "with models that learn whole pictures, where no background is asked for",
     "model": "truth over the model's own background: its colour; white for auto, black for random and last_sample",
 }
 
@@ -37,7 +39,8 @@ class TrueView:
 
     Attributes:
         image: RGB in [0, 1].
-        source: "alpha" or "mask" (composited here), "composited" (by the dataparser) or "opaque".
+        source: "alpha" or "mask" (composited here), "composited" (by the dataparser), "opaque" or "whole" (with a
+            mask that is not used).
         background: colour under the truth; None where there is none or it is not known.
         told: colour that the model has to render over; None: its own.
     """
@@ -76,7 +79,7 @@ def true_view(dataset: InputDataset, index: int, *, wanted: BackgroundName | Non
     told = None if wanted in (None, "model") else COLORS_DICT[wanted]
     laid_under = dataset._dataparser_outputs.alpha_color
     if laid_under is None or not has_alpha(dataset, index):
-        return TrueView(image, "opaque", None, told)
+        return TrueView(image, "whole" if "mask" in data else "opaque", None, told)
     under = laid_under.float().cpu()
     if told is not None and not torch.equal(told, under):
         raise InputError(

@@ -43,7 +43,7 @@ class ViewScores:
     Attributes:
         index: place in the split.
         file: the image, relative to the dataset's folder.
-        truth: "alpha", "mask", "composited" or "opaque": see backgrounds.BACKGROUND_DEFINITION.
+        truth: "alpha", "mask", "composited", "opaque" or "whole": see backgrounds.BACKGROUND_DEFINITION.
         background: what is under the truth, a colour's name or its RGB in [0, 1], or None.
         rendered_over: what the model was told to render over, or None for its own.
         psnr: dB.

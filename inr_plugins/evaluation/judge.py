@@ -16,6 +16,7 @@ from torch import Tensor
 
 from inr_plugins.errors import InputError
 from inr_plugins.evaluation.backgrounds import BackgroundName, true_view
+from inr_plugins.evaluation.failures import failure_sentence, is_out_of_memory
 from inr_plugins.evaluation.images import check_views, choose_views, measure_views, summarise_views
 from inr_plugins.evaluation.runs import Split, data_folder, find_truth, open_run, split_dataset
 from inr_plugins.evaluation.shapes import RunShape, find_shape, views_of
@@ -259,11 +260,13 @@ def _surface(
         pred, extraction = _prediction(run, settings, extract=extract, log=log)
         with log.timed("surface"):
             found = compare_surfaces(pred, truth, settings.surface)
-    except InputError as error:
+    except (InputError, RuntimeError, MemoryError) as error:
         # Nobody asked for it, so the images are measured all the same.
-        if settings.truth == "auto" and settings.mesh is None:
-            log.missing["surface"] = str(error)
-            log.notes.append(f"The surface was not measured: {error}")
+        understood = isinstance(error, InputError) or is_out_of_memory(error)
+        if settings.truth == "auto" and settings.mesh is None and understood:
+            reason = failure_sentence(error, run.config_path.parent, device=settings.device)
+            log.missing["surface"] = reason
+            log.notes.append(f"The surface was not measured: {reason}")
             return None
         raise
     files = {"truth_file": truth_file, "prediction_file": settings.mesh}

@@ -1,18 +1,17 @@
-"""Pictures of an evaluation, truth beside rendering: kept in a hidden folder until everything has ended well."""
+"""Pictures of an evaluation, truth beside rendering: hidden until all of a run's are there, then moved."""
 
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from inr_plugins import files
 from inr_plugins.errors import InputError
 
 
@@ -33,25 +32,38 @@ class PictureFolder:
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(both).save(path)
         except OSError as error:
-            raise InputError(
-                f"{self.target} could not be written ({error.strerror}): give another --save-images."
-            ) from error
+            raise self._unwritable(error) from error
 
-    def discard(self, folder: str) -> None:
-        """Forget what was kept in `folder`: the pictures of a run that could not be measured to its end."""
-        shutil.rmtree(self.partial / folder, ignore_errors=True)
+    def discard(self) -> None:
+        """Forget what was kept: the pictures of a run that could not be measured to its end."""
+        for path in self._kept():
+            path.unlink()
 
     def publish(self) -> None:
-        """Move every picture to its place, over those of the same name."""
-        for path in sorted(self.partial.rglob("*.png")):
-            place = self.target / path.relative_to(self.partial)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(path, place)
+        """Move every picture to its place, over those of the same name.
+
+        Raises:
+            InputError: a place cannot be written.
+        """
+        try:
+            for path in self._kept():
+                files.move(path, self.target / path.relative_to(self.partial))
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _kept(self) -> list[Path]:
+        return sorted(path for path in self.partial.rglob("*") if path.is_file())
+
+    def _unwritable(self, error: OSError) -> InputError:
+        return InputError(f"{self.target} could not be written ({error.strerror}): give another --save-images.")
 
 
 @contextmanager
 def picture_folder(target: Path | None) -> Iterator[PictureFolder | None]:
     """A place for pictures that is removed, with all that was not published, when the body ends; None for no target.
+
+    It lies on the disk of `target`: in that folder if there is one, which may be a link or a disk of its own, else in
+    the nearest folder above that exists.
 
     Raises:
         InputError: the folder cannot be made.
@@ -59,12 +71,13 @@ def picture_folder(target: Path | None) -> Iterator[PictureFolder | None]:
     if target is None:
         yield None
         return
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
-    try:
-        partial.mkdir(parents=True)
-    except OSError as error:
-        raise InputError(f"{target} could not be written ({error.strerror}): give another --save-images.") from error
-    try:
+    real = Path(os.path.realpath(target))
+    around = next(folder for folder in (real, *real.parents) if folder.is_dir())
+    with ExitStack() as stack:
+        try:
+            partial = stack.enter_context(files.hidden_folder(around, "pictures"))
+        except OSError as error:
+            raise InputError(
+                f"{target} could not be written ({error.strerror}): give another --save-images."
+            ) from error
         yield PictureFolder(target, partial)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

@@ -29,6 +29,7 @@ def make_record(
     settings: Settings,
     *,
     failed: Mapping[Path, str] | None = None,
+    pending: Sequence[Path] = (),
     folder: Path,
     command: str,
 ) -> dict[str, Any]:
@@ -39,6 +40,7 @@ def make_record(
         configs: the runs' config.yml, or none for a mesh without a run.
         settings: what was measured.
         failed: config.yml of runs that could not be, and why.
+        pending: config.yml of runs whose turn has not come yet.
         folder: where the record will lie.
         command: the command line.
     """
@@ -66,6 +68,7 @@ def make_record(
         "failed": [
             {"config": relative_path(config, to=folder), "reason": reason} for config, reason in (failed or {}).items()
         ],
+        "pending": [relative_path(config, to=folder) for config in pending],
     }
 
 

@@ -14,6 +14,7 @@ from inr_plugins.engine.pipeline import data_path, settle_data_path
 from inr_plugins.engine.run import read_config
 from inr_plugins.engine.startup import prepare_process
 from inr_plugins.errors import InputError
+from inr_plugins.evaluation.failures import first_line, is_out_of_memory
 
 if TYPE_CHECKING:
     from inr_plugins.engine.run import Run
@@ -53,10 +54,11 @@ def open_run(config_path: Path, *, device: str | None, data: Path | None, load: 
     except InputError:
         raise
     except (RuntimeError, AttributeError, TypeError, KeyError, ImportError, OSError) as error:
-        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "no further word")
+        if is_out_of_memory(error):
+            raise
         raise InputError(
-            f"The run {config_path.parent} cannot be opened ({type(error).__name__}: {reason}): mend its data, or open "
-            "it with the versions of nerfstudio and of its method that it was trained with."
+            f"The run {config_path.parent} cannot be opened ({type(error).__name__}: {first_line(error)}): mend its "
+            "data, or open it with the versions of nerfstudio and of its method that it was trained with."
         ) from error
 
 

@@ -148,6 +148,10 @@ def _background(view: Mapping[str, Any]) -> str:
         return f"images over {view['background']}"
     if view["truth"] == "composited":
         return f"images composited over {view['background']} by the dataparser, taken as they are"
+    if view["truth"] == "mask":
+        return f"images cut out along their masks, over {view['background']}"
+    if view["truth"] == "whole":
+        return "images taken whole, with what is outside of their masks (--background white cuts them out)"
     return "images without alpha, taken as they are"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -14,7 +15,8 @@ def check_place(path: Path) -> None:
     Raises:
         InputError: a file stands where a folder is needed, or the system refuses to write there; it says why.
     """
-    above = next(parent for parent in path.absolute().parents if parent.exists())
+    # A link is followed, as it is when the file is written.
+    above = next(parent for parent in Path(os.path.realpath(path)).parents if parent.exists())
     if not above.is_dir():
         raise InputError(f"{path} could not be written, since {above} is a file; give another place.")
     try:

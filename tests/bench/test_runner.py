@@ -109,6 +109,7 @@ sys.path.insert(0, sys.argv[2])
 from bench_helpers import job, stand_in
 from test_runner import GOOD
 from inr_plugins.bench.runner import run_jobs
+from inr_plugins.engine.interrupt import exit_status, sigterm_as_ctrl_c
 # A suite that runs in the background of a shell ignores Ctrl-C, and what it starts inherits that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 code = f"""import os, time
@@ -116,9 +117,10 @@ if LABEL == 'b':
     open(RESULT + '.pid', 'w').write(str(os.getpid())); time.sleep(60)
 {GOOD}"""
 try:
-    run_jobs([job("a"), job("b")], Path(sys.argv[1]), command_of=stand_in(code))
-except KeyboardInterrupt:
-    sys.exit(130)
+    with sigterm_as_ctrl_c():
+        run_jobs([job("a"), job("b")], Path(sys.argv[1]), command_of=stand_in(code))
+except KeyboardInterrupt as stop:
+    sys.exit(exit_status(stop))
 '''
 
 
@@ -165,11 +167,12 @@ def test_a_killed_benchmark_goes_on_where_it_was(interrupted, tmp_path):
     assert read_json(record_path(tmp_path, job("b").key))["status"] == "finished"
 
 
-def test_ctrl_c_ends_the_job_too_and_leaves_no_record_of_it(interrupted, tmp_path):
+@pytest.mark.parametrize(("number_of_signal", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_and_sigterm_end_the_job_too_and_leave_no_record_of_it(interrupted, tmp_path, number_of_signal, status):
     process, number = interrupted
     assert is_alive(number)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=20) == 130
+    process.send_signal(number_of_signal)
+    assert process.wait(timeout=20) == status
     assert not is_alive(number)
     assert list((tmp_path / "work").iterdir()) == []
     assert record_path(tmp_path, job("a").key).exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -115,13 +116,16 @@ def test_failed_trainings_are_a_sentence_and_an_exit_status(scene: Path, capsys,
     assert "1 training failed (diner)" in capsys.readouterr().err
 
 
-def test_ctrl_c_says_how_to_go_on(scene: Path, capsys, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_and_sigterm_say_how_to_go_on(
+    scene: Path, capsys, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, status: int
+):
     def interrupted(*arguments: object, **options: object) -> None:
-        raise KeyboardInterrupt
+        signal.raise_signal(number)
 
     monkeypatch.setattr("inr_plugins.bench.runner.run_jobs", interrupted)
     command = ["run", "--methods", "diner", "--seconds", "5", "--scenes", str(scene), "--device", "cpu"]
-    assert main(command) == 130
+    assert main(command) == status
     assert f"Go on with: inr-bench {' '.join(command)}" in capsys.readouterr().err
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import trimesh
 import yaml
 from evaluation.ball_runs import COLOUR, RADIUS, BallModel, BallRuns, hits_ball, make_run, make_scene
@@ -311,6 +315,138 @@ def test_ctrl_c_leaves_nothing(scene, run_folder, tmp_path, capsys):
     assert inr_eval(run_folder, "--truth", "none", "--save-images", tmp_path / "pictures", load=runs) == 130
     assert capsys.readouterr().err.strip().endswith("inr-eval: stopped; nothing was written.")
     assert sorted(tmp_path.rglob("*")) == before
+
+
+OUT_OF_MEMORY = (
+    MemoryError(),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:118] DefaultCPUAllocator: can't allocate memory: you tried to ..."),
+    torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB."),
+)
+
+
+@pytest.mark.parametrize("error", [*OUT_OF_MEMORY, TypeError("'NoneType' object is not iterable")])
+def test_an_error_in_one_run_costs_the_others_nothing(scene, tmp_path, capsys, monkeypatch, error):
+    class Breaks(BallModel):
+        def get_outputs_for_camera(self, camera):
+            raise error
+
+    monkeypatch.chdir(tmp_path)
+    folders = [make_run(tmp_path / "runs" / name) for name in ("first", "broken", "last")]
+    runs = BallRuns(scene, {"first": BallModel(), "broken": Breaks(), "last": BallModel()})
+    assert inr_eval(*folders, "--truth", "none", "--views", 1, load=runs) == 1
+    record = read(tmp_path / "eval.json")
+    assert [entry["config"] for entry in record["runs"]] == ["runs/first/config.yml", "runs/last/config.yml"]
+    ((config, reason),) = [(each["config"], each["reason"]) for each in record["failed"]]
+    assert config == "runs/broken/config.yml"
+    assert str(folders[1]) in reason
+    said = capsys.readouterr().err
+    assert said.splitlines()[-1] == f"inr-eval: {reason}"
+    if isinstance(error, TypeError):
+        assert "could not be measured (TypeError: 'NoneType' object is not iterable)" in reason
+        assert "Traceback" in said
+    else:
+        assert "not enough memory" in reason
+        assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY)
+def test_a_run_that_does_not_fit_when_it_is_opened_is_not_said_to_be_broken(scene, run_folder, capsys, error):
+    def load(path, **options):
+        raise error
+
+    assert inr_eval(run_folder, load=load) == 1
+    said = capsys.readouterr().err
+    assert "not enough memory" in said
+    assert "mend its data" not in said
+
+
+def test_a_surface_that_does_not_fit_does_not_cost_the_images(scene, run_folder):
+    def extract(run, path):
+        raise MemoryError("Unable to allocate 8.00 GiB")
+
+    runs = BallRuns(scene, {"ball": BallModel()})
+    assert inr_eval(run_folder, "--views", 1, load=runs, extract=extract) == 0
+    (entry,) = read(run_folder / "eval.json")["runs"]
+    assert entry["images"]["views_measured"] == 1
+    assert "not enough memory" in entry["missing"]["surface"]
+
+
+def test_what_was_measured_is_on_the_disk_before_the_next_run_begins(scene, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = ("one", "two", "three")
+    folders = [make_run(tmp_path / "runs" / name) for name in names]
+    runs, seen = BallRuns(scene, {name: BallModel() for name in names}), []
+
+    def load(path, **options):
+        if (tmp_path / "eval.json").exists():
+            record = read(tmp_path / "eval.json")
+            seen.append((len(record["runs"]), record["pending"], sorted(os.listdir(tmp_path / "pictures"))))
+        return runs(path, **options)
+
+    arguments = ("--truth", "none", "--views", 1, "--save-images", tmp_path / "pictures")
+    assert inr_eval(*folders, *arguments, load=load) == 0
+    last = "runs/three/config.yml"
+    assert seen == [(1, ["runs/two/config.yml", last], ["one"]), (2, [last], ["one", "two"])]
+    assert read(tmp_path / "eval.json")["pending"] == []
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_keeps_what_was_measured_before_and_says_so(scene, tmp_path, capsys, monkeypatch, number, status):
+    class Stopped(BallModel):
+        def get_outputs_for_camera(self, camera):
+            signal.raise_signal(number)
+
+    monkeypatch.chdir(tmp_path)
+    folders = [make_run(tmp_path / "runs" / name) for name in ("one", "two", "three")]
+    runs = BallRuns(scene, {"one": BallModel(), "two": Stopped(), "three": BallModel()})
+    assert inr_eval(*folders, "--truth", "none", "--views", 1, load=runs) == status
+    assert capsys.readouterr().err.strip().endswith("inr-eval: stopped; eval.json holds 1 of 3 runs.")
+    assert len(read(tmp_path / "eval.json")["runs"]) == 1
+    assert runs.loaded == ["one", "two"]
+
+
+def test_pictures_go_where_one_is_and_through_a_link_to_another_disk(scene, run_folder, tmp_path, monkeypatch):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    runs = BallRuns(scene, {"ball": BallModel()})
+    arguments = (run_folder, "--truth", "none", "--views", 1, "--overwrite", "--save-images")
+    assert inr_eval(*arguments, ".", load=runs) == 0
+    assert os.listdir(here) == ["test_0000.png"]
+    shared = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=shared if shared.is_dir() else None) as disk:
+        (tmp_path / "link").symlink_to(disk)
+        assert inr_eval(*arguments, tmp_path / "link", load=runs) == 0
+        assert os.listdir(disk) == ["test_0000.png"]
+        assert inr_eval(*arguments, tmp_path / "link" / "new" / "er", load=runs) == 0
+        assert os.listdir(Path(disk, "new", "er")) == ["test_0000.png"]
+
+
+def test_a_file_where_a_runs_pictures_go_is_seen_before_the_work(scene, tmp_path, capsys):
+    folders = [make_run(tmp_path / "runs" / name) for name in ("one", "two")]
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "two").write_text("mine")
+    runs = BallRuns(scene, {"one": BallModel(), "two": BallModel()})
+    assert inr_eval(*folders, "--save-images", tmp_path / "pictures", "--overwrite", load=runs) == 1
+    assert f"{tmp_path / 'pictures' / 'two'} is a file" in capsys.readouterr().err
+    assert runs.loaded == []
+
+
+def test_pictures_that_cannot_be_kept_do_not_cost_the_table(scene, run_folder, tmp_path, capsys):
+    """A folder has taken the place of a picture while the run was measured."""
+
+    class Blocks(BallModel):
+        def get_outputs_for_camera(self, camera):
+            (tmp_path / "pictures" / "test_0000.png").mkdir(parents=True, exist_ok=True)
+            return super().get_outputs_for_camera(camera)
+
+    runs = BallRuns(scene, {"ball": Blocks()})
+    arguments = (run_folder, "--truth", "none", "--views", 1, "--save-images", tmp_path / "pictures")
+    assert inr_eval(*arguments, load=runs) == 1
+    said = capsys.readouterr()
+    assert "PSNR" in said.out
+    assert "could not be written (Is a directory)" in said.err
+    assert read(run_folder / "eval.json")["runs"]
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(scene, run_folder, tmp_path, capsys, monkeypatch):

@@ -1,5 +1,6 @@
 """inr-mesh end to end on runs whose field is a formula: frame, size, orientation, colour, and every bad input."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -222,10 +223,11 @@ def test_full_disk_is_one_sentence(run_folder, capsys, monkeypatch):
     assert sorted(file.name for file in run_folder.iterdir()) == ["config.yml"]
 
 
-def test_ctrl_c_leaves_nothing(run_folder, capsys):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_and_sigterm_leave_nothing(run_folder, capsys, number, status):
     fake = Fake()
-    fake.field.sdf = lambda x: (_ for _ in ()).throw(KeyboardInterrupt)
-    assert inr_mesh(fake, run_folder, "--resolution", 16) == 130
+    fake.field.sdf = lambda x: signal.raise_signal(number)
+    assert inr_mesh(fake, run_folder, "--resolution", 16) == status
     assert sorted(file.name for file in run_folder.iterdir()) == ["config.yml"]
 
 

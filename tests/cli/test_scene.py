@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,23 @@ def test_ctrl_c_is_not_a_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("inr_plugins.cli.scene.make_scene", interrupted)
     assert main(["knot", str(tmp_path / "knot")]) == 130
     assert "nothing was written" in capsys.readouterr().err
+
+
+def test_sigterm_ends_a_scene_in_the_making_and_leaves_nothing(tmp_path: Path):
+    code = (
+        "import os, signal, sys\n"
+        "from inr_plugins.cli import scene\n"
+        "from inr_plugins.data import scene as maker\n"
+        "make = maker.make_folders\n"
+        "def told(*args):\n    make(*args)\n    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "maker.make_folders = told\n"
+        "sys.exit(scene.main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, "knot", str(tmp_path / "knot"), *QUICK]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 143
+    assert done.stderr.strip().splitlines()[-1] == "inr-scene: stopped; nothing was written."
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_help_says_what_it_makes_and_lists_the_objects(capsys: pytest.CaptureFixture[str]):

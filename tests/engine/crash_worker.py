@@ -74,6 +74,27 @@ def on_a_disk_with_a_limit() -> None:
     torch.save = limited
 
 
+def told_to_end(times: int) -> None:
+    """Be told to end, so many times, by SIGTERM in the loss of step 6."""
+    compute = TinyModel.get_loss_dict
+
+    def told(self, outputs, batch, metrics_dict=None):
+        if self.training and self.steps == 6:
+            for _ in range(times):
+                os.kill(os.getpid(), signal.SIGTERM)
+        return compute(self, outputs, batch, metrics_dict)
+
+    TinyModel.get_loss_dict = told
+
+
+def told_to_end_once() -> None:
+    told_to_end(1)
+
+
+def told_to_end_twice() -> None:
+    told_to_end(2)
+
+
 def child(sabotage: Callable[[], None], scene: Path, output: Path) -> str:
     """Train in a child under `sabotage`; return how it ended."""
     process = os.fork()
@@ -87,6 +108,8 @@ def child(sabotage: Callable[[], None], scene: Path, output: Path) -> str:
         except InputError as error:
             (output / f"{sabotage.__name__}.txt").write_text(str(error), encoding="utf8")
             status = 3
+        except SystemExit as stop:
+            status = stop.code
         os._exit(status)
     _, status = os.waitpid(process, 0)
     return f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit {os.WEXITSTATUS(status)}"
@@ -94,7 +117,14 @@ def child(sabotage: Callable[[], None], scene: Path, output: Path) -> str:
 
 def main() -> None:
     scene, output = map(Path, sys.argv[1:])
-    for sabotage in (in_the_middle_of_a_step, in_the_middle_of_a_write, before_the_move, on_a_disk_with_a_limit):
+    for sabotage in (
+        in_the_middle_of_a_step,
+        in_the_middle_of_a_write,
+        before_the_move,
+        on_a_disk_with_a_limit,
+        told_to_end_once,
+        told_to_end_twice,
+    ):
         print(f"RESULT {sabotage.__name__}: {child(sabotage, scene, output)}", flush=True)
 
 

@@ -33,6 +33,7 @@ def wreckage(scene, tmp_path_factory) -> tuple[Path, dict[str, str]]:
         },
     )
     lines = [line.removeprefix("RESULT ") for line in worker.stdout.splitlines() if line.startswith("RESULT ")]
+    (output / "said.txt").write_text(worker.stdout, encoding="utf8")
     return output, dict(line.split(": ") for line in lines)
 
 
@@ -62,3 +63,23 @@ def test_a_disk_that_refuses_is_one_sentence(wreckage):
     assert checkpoints.read_newest_checkpoint(folder)[0]["step"] == 4
     assert os.listdir(folder) == ["step-000000004.ckpt"]
     assert not list(folder.parent.glob(".*.partial"))
+
+
+def test_sigterm_saves_the_step_at_hand_and_going_on_loses_nothing(wreckage, scene, tmp_path):
+    output, ends = wreckage
+    assert ends["told_to_end_once"] == "exit 143"
+    folder = output / "scene" / "tiny" / "told_to_end_once" / "nerfstudio_models"
+    (saved,) = checkpoints.checkpoint_steps(folder)
+    assert saved == 6
+    said = " ".join((output / "said.txt").read_text(encoding="utf8").split())
+    assert "SIGTERM" in said
+    assert f"Stopped after step {saved}: go on from the last good checkpoint, step {saved}, with --load-dir" in said
+    rest = train(tiny_config(scene, tmp_path, timestamp="rest", max_num_iterations=1, load_dir=folder))
+    assert_same(outcome(rest), outcome(train(tiny_config(scene, tmp_path, timestamp="whole"))))
+
+
+def test_a_second_sigterm_ends_at_once(wreckage):
+    output, ends = wreckage
+    assert ends["told_to_end_twice"] == "signal 15"
+    folder = output / "scene" / "tiny" / "told_to_end_twice" / "nerfstudio_models"
+    assert checkpoints.checkpoint_steps(folder) == [4]

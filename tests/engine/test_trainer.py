@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -128,7 +129,7 @@ def test_stopping_early_saves_the_last_step_taken(scene, tmp_path):
 
     def interrupted(step):
         if step == 2:
-            trainer._stop_after_step()
+            signal.raise_signal(signal.SIGINT)
         return step_once(step)
 
     trainer.train_iteration = interrupted

@@ -19,6 +19,7 @@ from inr_plugins.errors import InputError
 from inr_plugins.evaluation.backgrounds import colour_name, over_background, true_view
 from inr_plugins.evaluation.images import check_views, choose_views, measure_views, summarise_views
 from inr_plugins.evaluation.runs import distinct, split_dataset
+from inr_plugins.evaluation.table import captions
 
 
 @pytest.fixture
@@ -109,6 +110,13 @@ def test_opaque_images_leave_the_background_to_the_model(tmp_path):
     assert measured(BallModel(background="black"), dataset, background="white")[0].psnr < 10
 
 
+def caption_of(model, dataset) -> str:
+    """What the table says of the pictures' background."""
+    images = summarise_views(measured(model, dataset), split="test", count=5)
+    run = {"label": "ball", "shape": None, "images": images, "surface": None, "notes": []}
+    return captions({"runs": [run], "protocol": {"images": {"split": "test"}}})[1]
+
+
 def test_masks_cut_out_what_a_model_learns_alone(tmp_path):
     folder = make_scene(tmp_path / "scene", alpha=False)
     for file in folder.glob("test/*.png"):
@@ -122,8 +130,13 @@ def test_masks_cut_out_what_a_model_learns_alone(tmp_path):
     outputs.mask_filenames = [mask] * len(outputs.image_filenames)
     dataset = InputDataset(outputs)
     model = BallModel(background="black")
-    assert measured(model, dataset)[0].psnr < 10
+    (score, _), caption = measured(model, dataset), caption_of(model, dataset)
+    assert score.truth == "whole"
+    assert score.psnr < 10
+    assert "taken whole" in caption
+    assert "alpha" not in caption
     model.learns_masked_object = True
+    assert caption_of(model, dataset) == "Background: images cut out along their masks, over white."
     score, _ = measured(model, dataset)
     assert (score.truth, score.background, score.rendered_over) == ("mask", "white", "white")
     assert score.psnr > 140
