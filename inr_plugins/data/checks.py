@@ -15,6 +15,7 @@ from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataPars
 from inr_plugins.data.dataset_files import check_dataset_files
 from inr_plugins.data.dataset_images import IMAGE_CHANNELS, Header, check_colour_image, check_mask, read_header
 from inr_plugins.data.dataset_poses import lens_problem, pose_problem
+from inr_plugins.data.images.frames import check_precision
 from inr_plugins.errors import InputError
 
 __all__ = ["check_dataparser_outputs", "check_dataset_files"]
@@ -37,6 +38,7 @@ def check_dataparser_outputs(
     """
     _check_counts(outputs, split=split, config=config)
     _check_cameras(outputs, data=config.data)
+    check_precision(outputs, data=config.data)
     _check_scene_box(outputs, config=config)
     _check_colours(outputs, config=config)
     if read_images:

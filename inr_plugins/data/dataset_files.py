@@ -5,36 +5,37 @@ Those parsers stop at the first surprise with a KeyError, an AssertionError or, 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
-from nerfstudio.cameras.cameras import CAMERA_MODEL_TO_TYPE
 from nerfstudio.data.dataparsers.base_dataparser import DataParserConfig
 from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConfig
+from nerfstudio.data.dataparsers.colmap_dataparser import ColmapDataParserConfig
+from nerfstudio.data.dataparsers.instant_ngp_dataparser import InstantNGPDataParserConfig
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 
 from inr_plugins.data.dataset_images import check_decodes, read_header
 from inr_plugins.data.dataset_poses import pose_problem
+from inr_plugins.data.images.colmap import check_colmap, find_reconstruction
+from inr_plugins.data.images.document import read_transforms, settle
+from inr_plugins.data.images.lenses import DISTORTION_KEYS, LENS_KEYS, is_number
+from inr_plugins.data.images.splits import transforms_path
 from inr_plugins.errors import InputError
-
-_LENS_KEYS = ("fl_x", "fl_y", "cx", "cy", "w", "h")
-_POSITIVE_KEYS = ("fl_x", "fl_y", "w", "h")
-_DISTORTION_KEYS = ("k1", "k2", "k3", "k4", "p1", "p2")
 
 
 def check_dataset_files(config: DataParserConfig, *, split: str, read_images: bool = True) -> None:
     """Refuse a dataset whose files `config`'s parser could not read, or would read as nonsense.
 
-    Any parser: there is something at `config.data`, and its scale factor is a positive number. blender-data and
-    nerfstudio-data: the JSON file and all its frames.
+    Any parser: there is something at `config.data`, and its scale factor is a positive number. blender-data,
+    nerfstudio-data and instant-ngp-data: the JSON file and all its frames. colmap: the reconstruction is there.
 
     Args:
         config: the parser's configuration.
-        split: "train", "val" or "test".
+        split: "train", "val" or "test", as it is read (see `images.splits`).
         read_images: False leaves the images alone, as far as the parser does.
 
     Raises:
@@ -49,41 +50,27 @@ def check_dataset_files(config: DataParserConfig, *, split: str, read_images: bo
     if data.is_dir() and not any(data.iterdir()):
         raise InputError(f"The dataset folder {data} is empty: give --data a folder with images and their poses.")
     scale = getattr(config, "scale_factor", 1.0)
-    if not (_is_number(scale) and scale > 0):
+    if not (is_number(scale) and scale > 0):
         raise InputError(f"--scale-factor is {scale}: the dataset's cameras need a factor above 0.")
     if isinstance(config, BlenderDataParserConfig):
         _check_blender(config, split=split)
     elif isinstance(config, NerfstudioDataParserConfig):
         _check_nerfstudio(config, split=split, read_images=read_images)
+    elif isinstance(config, InstantNGPDataParserConfig):
+        _check_instant_ngp(data)
+    elif isinstance(config, ColmapDataParserConfig):
+        check_colmap(config)
 
 
-def read_transforms(path: Path, *, instead: str = "") -> dict[str, Any]:
-    """Read a JSON file of camera poses and return its top-level object, which has a list of frames.
-
-    Args:
-        path: the file.
-        instead: words on what to do when it is missing.
-
-    Raises:
-        InputError: the file is missing, cannot be read, is not JSON (with line and column), or has no frames.
-    """
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(
-            f"There is no {path.name} in {path.parent}: {instead or 'give the right folder with --data'}."
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read ({error}): replace the file.") from error
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"{path} is not valid JSON, or was cut short (line {error.lineno}, column {error.colno}: {error.msg}): "
-            "mend or replace the file."
-        ) from error
-    frames = document.get("frames") if isinstance(document, dict) else None
-    if not isinstance(frames, list) or not frames:
-        raise InputError(f"{path} lists no frames: it needs a list named frames, one entry for each image.")
-    return document
+def _right_parser(folder: Path) -> str | None:
+    """The parser that reads what the folder holds, by its name on the command line; None where that is not plain."""
+    if (folder / "transforms.json").exists():
+        document = read_transforms(folder / "transforms.json")
+        owners = [document, *(frame for frame in document["frames"] if isinstance(frame, dict))]
+        return "nerfstudio-data" if any("fl_x" in owner for owner in owners) else "instant-ngp-data"
+    if (folder / "transforms_train.json").exists():
+        return "blender-data"
+    return None if find_reconstruction(folder) is None else "colmap"
 
 
 def _check_blender(config: BlenderDataParserConfig, *, split: str) -> None:
@@ -91,14 +78,11 @@ def _check_blender(config: BlenderDataParserConfig, *, split: str) -> None:
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder: blender-data needs the folder that holds transforms_{split}.json.")
     path = folder / f"transforms_{split}.json"
-    if not path.exists() and (folder / "transforms.json").exists():
-        hint = "it holds a transforms.json, so put nerfstudio-data at the end of the command"
-    else:
-        hint = f"blender-data reads the {split} split from it, so add the file or give the right folder with --data"
-    document = read_transforms(path, instead=hint)
+    hint = f"blender-data reads the {split} split from it, so add the file or give the right folder with --data"
+    document = read_transforms(path, instead=_put_instead(folder, hint, but="blender-data"))
     _check_frames(document["frames"], path=path, rows=(3, 4))
     angle = document.get("camera_angle_x")
-    if not (_is_number(angle) and 0 < angle < math.pi):
+    if not (is_number(angle) and 0 < angle < math.pi):
         raise InputError(
             f"{path} gives camera_angle_x as {angle}: it needs the horizontal angle of view in radians, between 0 and "
             "3.14159, so that the focal length is above 0."
@@ -115,14 +99,16 @@ def _check_blender(config: BlenderDataParserConfig, *, split: str) -> None:
 
 def _check_nerfstudio(config: NerfstudioDataParserConfig, *, split: str, read_images: bool) -> None:
     data = Path(config.data)
-    path = data if data.suffix == ".json" else data / "transforms.json"
-    hint = ""
-    if not path.exists() and (path.parent / "transforms_train.json").exists():
-        hint = "the folder holds a transforms_train.json, so put blender-data at the end of the command"
-    document = read_transforms(path, instead=hint)
+    path = transforms_path(data)
+    document = read_transforms(path, instead=_put_instead(path.parent, "", but="nerfstudio-data"))
     frames = document["frames"]
     _check_frames(frames, path=path, rows=(4,))
-    _check_lens_entries(document, path=path)
+    if "camera_angle_x" in document and "fl_x" not in document and not any("fl_x" in frame for frame in frames):
+        raise InputError(
+            f"{path} gives the lens as camera_angle_x, without fl_x, as instant-ngp has it: put instant-ngp-data at "
+            "the end of the command."
+        )
+    settle(deepcopy(document), path=path, data=data)
     _check_all_or_none(frames, "mask_path", path=path)
     _check_all_or_none(frames, "depth_file_path", path=path)
     _check_split_lists(document, split=split, path=path)
@@ -156,34 +142,34 @@ def _check_frames(frames: Sequence[Any], *, path: Path, rows: tuple[int, ...]) -
             raise InputError(f"{name} has a transform_matrix that {problem}: mend the pose, or take the frame out.")
 
 
-def _check_lens_entries(document: dict[str, Any], *, path: Path) -> None:
-    """Refuse intrinsics that are missing, not numbers, or not above 0 where they have to be."""
-    for key in _LENS_KEYS:
-        for owner, entries in _owners(document, key, path=path):
-            value = entries.get(key)
-            if value is None:
-                raise InputError(f"{owner} has no {key}, nor has the file as a whole: add it.")
-            if not _is_number(value) or (key in _POSITIVE_KEYS and value <= 0):
-                wanted = "a number above 0" if key in _POSITIVE_KEYS else "a finite number"
-                raise InputError(f"{owner} gives {key} as {value}: it needs {wanted}.")
-    for owner, entries in [(str(path), document), *_frame_owners(document, path=path)]:
-        parameters = [entries[key] for key in _DISTORTION_KEYS if key in entries]
-        parameters += list(entries.get("distortion_params", []))
-        if not all(_is_number(value) for value in parameters):
-            raise InputError(f"{owner} has a distortion parameter that is not a finite number: mend or remove it.")
-    model = document.get("camera_model", "PINHOLE")
-    if model not in CAMERA_MODEL_TO_TYPE:
-        known = ", ".join(CAMERA_MODEL_TO_TYPE)
-        raise InputError(f"{path} gives camera_model as {model}, which nerfstudio does not know: use one of {known}.")
+def _check_instant_ngp(data: Path) -> None:
+    path = transforms_path(data)
+    document = read_transforms(path, instead=_put_instead(path.parent, "", but="instant-ngp-data"))
+    _check_frames(document["frames"], path=path, rows=(3, 4))
+    for frame in document["frames"]:
+        key = next((key for key in (*LENS_KEYS, *DISTORTION_KEYS, "camera_model") if key in frame), None)
+        if key is not None:
+            raise InputError(
+                f"Frame {frame['file_path']} of {path} has a {key} of its own, which instant-ngp-data does not read: "
+                "put nerfstudio-data at the end of the command."
+            )
+    model = document.get("camera_model")
+    if isinstance(model, str) and "FISHEYE" in model and not document.get("is_fisheye"):
+        raise InputError(
+            f"{path} gives camera_model as {model}, which instant-ngp-data does not read: put nerfstudio-data at the "
+            "end of the command, or give the file is_fisheye."
+        )
+    if not any(key in document for key in ("fl_x", "x_fov", "camera_angle_x")):
+        raise InputError(f"{path} has none of fl_x, x_fov and camera_angle_x: add one, for the lens.")
 
 
-def _owners(document: dict[str, Any], key: str, *, path: Path) -> list[tuple[str, dict[str, Any]]]:
-    """Where nerfstudio-data reads `key` from, with a name: the file as a whole if it is there, else each frame."""
-    return [(str(path), document)] if key in document else _frame_owners(document, path=path)
-
-
-def _frame_owners(document: dict[str, Any], *, path: Path) -> list[tuple[str, dict[str, Any]]]:
-    return [(f"Frame {frame['file_path']} of {path}", frame) for frame in document["frames"]]
+def _put_instead(folder: Path, otherwise: str, *, but: str) -> str:
+    """What to do about a missing JSON file: name the parser that reads what is there, unless it is `but`."""
+    right = _right_parser(folder) if folder.is_dir() else None
+    if right is None or right == but:
+        return otherwise
+    held = {"colmap": "a reconstruction of COLMAP", "blender-data": "a transforms_train.json"}
+    return f"the folder holds {held.get(right, 'a transforms.json')}, so put {right} at the end of the command"
 
 
 def _check_all_or_none(frames: Sequence[dict[str, Any]], key: str, *, path: Path) -> None:
@@ -211,7 +197,3 @@ def _check_split_lists(document: dict[str, Any], *, split: str, path: Path) -> N
             f"{path} lists {strangers[0]} in {split}_filenames but has no frame for it: add the frame, or take the "
             "name out."
         )
-
-
-def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -8,8 +8,12 @@ from typing import Any, Literal
 
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.data.dataparsers.base_dataparser import DataParser, DataparserOutputs
+from nerfstudio.data.dataparsers.colmap_dataparser import ColmapDataParser
+from nerfstudio.utils.rich_utils import CONSOLE
 
 from inr_plugins.data.checks import check_dataparser_outputs, check_dataset_files
+from inr_plugins.data.images.reading import read_split
+from inr_plugins.data.images.splits import STANDS_IN, split_to_read
 from inr_plugins.errors import InputError
 
 TestMode = Literal["test", "val", "inference"]
@@ -18,7 +22,9 @@ TestMode = Literal["test", "val", "inference"]
 class CheckedDataParser(DataParser):
     """`parser`, with every kind of bad dataset turned into an InputError of one sentence.
 
-    Intrinsics come out in float32: blender-data gives a float64 focal length, which `ns-render spiral` fails on.
+    Intrinsics come out in float32: blender-data gives a float64 focal length, which `ns-render spiral` fails on. What
+    nerfstudio's parsers would drop or misread is mended (see `images.reading`); of a dataset that has one held-out
+    split only, that one is read for both, and the metadata say so under `images.splits.STANDS_IN`.
 
     Args:
         parser: the dataparser that reads the data.
@@ -41,15 +47,17 @@ class CheckedDataParser(DataParser):
         self.test_mode = test_mode
         self.train_view_stride = train_view_stride
         self.includes_time = parser.includes_time
+        self._said: set[str] = set()
+        self._factor_name = "_downscale_factor" if isinstance(parser, ColmapDataParser) else "downscale_factor"
 
     @property
     def downscale_factor(self) -> Any:
         """The resolution that the parser has settled on, if it has such a thing."""
-        return getattr(self.parser, "downscale_factor", None)
+        return getattr(self.parser, self._factor_name, None)
 
     @downscale_factor.setter
     def downscale_factor(self, value: Any) -> None:
-        self.parser.downscale_factor = value  # type: ignore[attr-defined]
+        setattr(self.parser, self._factor_name, value)
 
     def get_dataparser_outputs(self, split: str = "train", **kwargs: Any) -> DataparserOutputs:
         """Return the images and cameras of `split`, checked.
@@ -59,9 +67,10 @@ class CheckedDataParser(DataParser):
                 one too, with its text, and is chained.
         """
         in_use = self.test_mode == "val" or (self.test_mode == "test" and split != "train")
-        check_dataset_files(self.config, split=split, read_images=self.test_mode != "inference")
+        read = self._split_to_read(split)
+        check_dataset_files(self.config, split=read, read_images=self.test_mode != "inference")
         try:
-            outputs = self.parser.get_dataparser_outputs(split=split, **kwargs)
+            outputs = read_split(self.parser, read, **kwargs)
         except InputError:
             raise
         except Exception as error:
@@ -75,7 +84,18 @@ class CheckedDataParser(DataParser):
             outputs = every_nth_view(outputs, self.train_view_stride)
         check_dataparser_outputs(outputs, split=split, config=self.config, read_images=in_use)
         _use_float32(outputs.cameras)
+        if read != split:
+            outputs = replace(outputs, metadata={**outputs.metadata, STANDS_IN: read})
         return outputs
+
+    def _split_to_read(self, split: str) -> str:
+        """The split that the dataset has for `split`, said once where it is another."""
+        # What is wrong with the files themselves is said by their checks.
+        read = split_to_read(self.config, split) if Path(self.config.data).exists() else split
+        if read != split and split not in self._said:
+            self._said.add(split)
+            CONSOLE.print(f"{self.config.data} has no {split} split: its {read} split is taken for it.")
+        return read
 
     def _generate_dataparser_outputs(self, split: str = "train", **kwargs: Any) -> DataparserOutputs:
         return self.get_dataparser_outputs(split, **kwargs)

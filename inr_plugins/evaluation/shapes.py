@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+import numpy as np
+from jaxtyping import Float
+from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 from nerfstudio.data.datasets.base_dataset import InputDataset
 
 from inr_plugins.engine.shape_names import number_of_shape
@@ -14,6 +18,12 @@ from inr_plugins.geometry.frames import Similarity
 
 if TYPE_CHECKING:
     from inr_plugins.engine.run import Run
+
+DATASET_FRAME = "dataset_frame"
+"""Key, in the metadata of what our dataparsers make, of the exact map from the dataset's frame."""
+
+# What nerfstudio-data takes for applied_transform where there is none but COLMAP's files are there.
+_OLD_COLMAP_TRANSFORM = np.array([[0.0, 1, 0, 0], [1, 0, 0, 0], [0, 0, -1, 0]])
 
 
 @runtime_checkable
@@ -81,14 +91,43 @@ def show_shape(run: Run, shape: RunShape | None) -> None:
 
 
 def frame_of(run: Run, shape: RunShape | None) -> Similarity:
-    """Map from the frame of the data, or of one shape's file, to the normalised frame."""
+    """Map from the frame of the data, or of one shape's file, to the normalised frame.
+
+    The frame of a dataset of images is that of the poses in its files: for nerfstudio-data, of the `transform_matrix`
+    entries. nerfstudio's own `dataparser_transform` starts before the file's `applied_transform` and `applied_scale`,
+    which are taken out of it here.
+
+    Raises:
+        InputError: the transforms are no similarities.
+    """
     if shape is not None:
         # Not through the dataparser's transform, which is float32 and that of the first shape.
         return shape.to_normalised
     outputs = run.dataparser_outputs
-    return Similarity.from_dataparser(
-        outputs.dataparser_transform.detach().cpu().double().numpy(), float(outputs.dataparser_scale)
-    )
+    exact = (getattr(outputs, "metadata", None) or {}).get(DATASET_FRAME)
+    if exact is not None:
+        return exact
+    # Only nerfstudio's own datamanagers get here.
+    applied, applied_scale = _applied(run)
+    transform = outputs.dataparser_transform.detach().cpu().double().numpy()[:3] @ np.linalg.inv(applied)
+    return Similarity.from_dataparser(transform, float(outputs.dataparser_scale) / applied_scale)
+
+
+def _applied(run: Run) -> tuple[Float[np.ndarray, "4 4"], float]:
+    """What nerfstudio-data multiplied into its terms from the run's file: applied_transform and applied_scale."""
+    manager: Any = getattr(getattr(run.config, "pipeline", None), "datamanager", None)
+    parser = getattr(manager, "dataparser", None)
+    applied = np.eye(4)
+    if not isinstance(parser, NerfstudioDataParserConfig):
+        return applied, 1.0
+    data = Path(manager.data if manager.data is not None else parser.data)
+    path = data if data.suffix == ".json" else data / "transforms.json"
+    document = json.loads(path.read_text(encoding="utf-8-sig"))
+    if "applied_transform" in document:
+        applied[:3] = np.array(document["applied_transform"], dtype=np.float64)[:3]
+    elif (data / "colmap/sparse/0").exists():
+        applied[:3] = _OLD_COLMAP_TRANSFORM
+    return applied, float(document.get("applied_scale", 1.0))
 
 
 def views_of(dataset: InputDataset, shape: RunShape | None) -> list[int]:

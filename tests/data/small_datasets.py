@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from scipy.spatial.transform import Rotation
 
 
 def orbit_pose(index: int, count: int) -> np.ndarray:
@@ -94,3 +95,39 @@ def nerfstudio_scene(
     document = {"camera_model": "OPENCV", "frames": frames, **(distortion or {})}
     (folder / "transforms.json").write_text(json.dumps(document), encoding="utf-8")
     return folder
+
+
+def colmap_scene(
+    folder: Path, *, views: int = 9, place: str = "sparse/0", shift: tuple[float, ...] = (0, 0, 0)
+) -> Path:
+    """Write a reconstruction as COLMAP's text, with two cameras in two folders, the second of one focal length.
+
+    Args:
+        folder: where to.
+        views: images, taken by the cameras in turn.
+        place: of the reconstruction, below the folder.
+        shift: added to all positions.
+    """
+    model = folder / place
+    model.mkdir(parents=True, exist_ok=True)
+    lines = []
+    for index in range(views):
+        name = f"cam{index % 2 + 1}/{index:02d}.png"
+        write_noise(folder / "images" / name, width=12, height=10, mode="RGB", seed=index)
+        pose = colmap_pose(index, views)
+        # COLMAP's cameras look along +z with y down, and it keeps world to camera.
+        turn = (pose[:3, :3] * np.array([1, -1, -1])).T
+        x, y, z, w = Rotation.from_matrix(turn).as_quat()
+        move = -turn @ (pose[:3, 3] + shift)
+        numbers = " ".join(repr(float(value)) for value in (w, x, y, z, *move))
+        lines += [f"{index + 1} {numbers} {index % 2 + 1} {name}", ""]
+    (model / "images.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    cameras = "1 PINHOLE 12 10 13 14 6.5 4.5\n2 SIMPLE_RADIAL 12 10 15 6 5 0.01\n"
+    (model / "cameras.txt").write_text(cameras, encoding="utf-8")
+    return folder
+
+
+def colmap_pose(index: int, count: int) -> np.ndarray:
+    """The pose of `colmap_scene`'s view, 4x4, camera to world, OpenGL axes, in COLMAP's frame, which has y down."""
+    turned = np.array([[1.0, 0, 0, 0], [0, 0, -1, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
+    return turned @ orbit_pose(index, count)

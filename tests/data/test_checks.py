@@ -119,7 +119,9 @@ def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
 
 
 def test_missing_split_of_blender_data(tmp_path: Path) -> None:
-    (blender_scene(tmp_path) / "transforms_val.json").unlink()
+    blender_scene(tmp_path)
+    for split in ("val", "test"):
+        (tmp_path / f"transforms_{split}.json").unlink()
     assert "transforms_val.json" in complaint(blender(tmp_path))
 
 
@@ -201,6 +203,8 @@ def test_blender_focal_length(tmp_path: Path, angle) -> None:
 @pytest.mark.parametrize("place", ["frame", "file"])
 def test_nerfstudio_focal_length(tmp_path: Path, value, place: str) -> None:
     path = nerfstudio_scene(tmp_path) / "transforms.json"
+    if place == "file":
+        edit_json(path, lambda document: [entry.pop("fl_x") for entry in document["frames"]])
     change = frame(3, fl_x=value) if place == "frame" else lambda document: document.update(fl_x=value)
     edit_json(path, change)
     sentence = complaint(nerfstudio(tmp_path))
