@@ -131,7 +131,7 @@ def _check_blender_lens(outputs: DataparserOutputs, path: Path) -> None:
 
 
 def _only_camera(outputs: DataparserOutputs, document: dict[str, Any], *, folder: Path) -> Cameras:
-    """The camera of a split of one view, of which nerfstudio's instant-ngp-data drops the axis of views and a column."""
+    """The camera of a split of one view, of which instant-ngp-data drops the axis of views and the position."""
     camera, image = outputs.cameras, Path(outputs.image_filenames[0])
     frame = next(f for f in document["frames"] if image in (folder / f["file_path"], folder / f"{f['file_path']}.png"))
     pose = torch.tensor(frame["transform_matrix"], dtype=torch.float32)[None, :3]
