@@ -10,20 +10,18 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
+from inr_plugins.data.shape_clouds import CloudSettings, check_clouds, read_shape_surface, with_normals
 from inr_plugins.data.shape_folder import find_shapes
-from inr_plugins.data.shape_sampling import OPTION, SampleSettings, SampleSource, check_sampling
+from inr_plugins.data.shape_sampling import OPTION, SampleSource, check_sampling
 from inr_plugins.errors import InputError
-from inr_plugins.geometry.cloud_normals import FEWEST_POINTS, oriented_normals, turned_outward
 from inr_plugins.geometry.frames import Similarity
 from inr_plugins.geometry.io.cloud_read import Cloud
-from inr_plugins.geometry.io.surface_read import read_surface
 from inr_plugins.geometry.mesh import Mesh, is_watertight, transform_mesh
 from inr_plugins.geometry.orientation import oriented_outward
 from inr_plugins.geometry.signed_distance import MOST_OPEN_EDGES
 from inr_plugins.geometry.surface_sampler import SurfaceSampler
 
 Up = Literal["auto", "x", "y", "z", "-x", "-y", "-z"]
-CloudNormals = Literal["given", "estimated"]
 # The scene box is [-1, 1]^3.
 _BOX_SIDE = 2.0
 # All shapes together keep as many samples as so many of them alone.
@@ -31,7 +29,7 @@ _FULL_POOLS = 8
 
 
 @dataclass
-class ShapeSettings(SampleSettings):
+class ShapeSettings(CloudSettings):
     """Which files of a folder are shapes, how they come to the normalised frame, and how they are sampled."""
 
     only: str = "*"
@@ -47,12 +45,6 @@ class ShapeSettings(SampleSettings):
     unit: float | None = None
     """Normalised length of one unit of the files, instead of a scale by the extent: for a shape that must have the size
     that others were learnt at."""
-    cloud_points: int | None = None
-    """Draw this many points, with normals, from the surface of each mesh and forget its faces."""
-    cloud_normals: CloudNormals = "given"
-    """Normals of clouds: given (those of the file, and estimated only where it has none) or estimated (always)."""
-    normal_neighbours: int = 12
-    """How many neighbours of a point tell its normal where normals are estimated; more for noisy clouds."""
 
 
 @dataclass(frozen=True)
@@ -160,10 +152,7 @@ def check_settings(settings: ShapeSettings) -> None:
         raise InputError(f"{OPTION}extent must be above 0 and at most {_BOX_SIDE}, got {settings.extent}.")
     if settings.unit is not None and not (np.isfinite(settings.unit) and settings.unit > 0):
         raise InputError(f"{OPTION}unit must be a positive length, got {settings.unit}.")
-    if settings.cloud_points is not None and settings.cloud_points < FEWEST_POINTS:
-        raise InputError(f"{OPTION}cloud-points must be at least {FEWEST_POINTS}, got {settings.cloud_points}.")
-    if settings.normal_neighbours < 3:
-        raise InputError(f"{OPTION}normal-neighbours must be at least 3, got {settings.normal_neighbours}.")
+    check_clouds(settings)
 
 
 def up_rotation(up: Up, path: Path) -> Float[np.ndarray, "3 3"]:
@@ -196,12 +185,9 @@ def _read_file(path: Path, name: str, settings: ShapeSettings) -> _Read:
         InputError: the file cannot be read, or holds no surface; the sentence names it.
     """
     told: list[str] = []
-    surface = read_surface(path, normals=settings.cloud_normals == "given", tell=told.append)
+    surface = read_shape_surface(path, settings, tell=told.append)
     rotation = up_rotation(settings.up, path)
     if isinstance(surface, Cloud):
-        count = len(np.unique(surface.points, axis=0))
-        if count < FEWEST_POINTS:
-            raise InputError(f"{path} has {count} different points; a shape needs at least {FEWEST_POINTS}.")
         return _Read(name, path, surface, rotation, surface.notes, None)
     try:
         oriented = oriented_outward(surface)
@@ -238,10 +224,10 @@ def _normalised(read: _Read, scale: float, settings: ShapeSettings) -> Shape:
     watertight = read.watertight
     if isinstance(surface, Mesh) and settings.cloud_points is not None:
         points = SurfaceSampler(surface).sample(settings.cloud_points, np.random.default_rng(seed))
-        surface, watertight, notes = Cloud(*points), None, (*notes, "drawn from a mesh")
-    if isinstance(surface, Cloud):
-        surface, found = _with_normals(surface, settings)
-        notes = (*notes, *found)
+        # Drawn normals are the faces' own, and need no looking into.
+        given = "given" if settings.cloud_normals == "auto" else settings.cloud_normals
+        surface, watertight = with_normals(Cloud(*points), replace(settings, cloud_normals=given)), None
+        notes = (*notes, "drawn from a mesh", *surface.notes)
     return Shape(
         name=read.name,
         path=read.path,
@@ -251,15 +237,6 @@ def _normalised(read: _Read, scale: float, settings: ShapeSettings) -> Shape:
         watertight=watertight,
         notes=notes,
     )
-
-
-def _with_normals(cloud: Cloud, settings: ShapeSettings) -> tuple[Cloud, tuple[str, ...]]:
-    """The cloud with outward normals, and what was done for it."""
-    if cloud.normals is None or settings.cloud_normals == "estimated":
-        normals = oriented_normals(cloud.points, settings.normal_neighbours)
-        return replace(cloud, normals=normals), ("normals estimated",)
-    normals, inward = turned_outward(cloud.points, cloud.normals)
-    return replace(cloud, normals=normals), ("normals looked inward, turned",) if inward else ()
 
 
 def _moved(surface: Mesh | Cloud, similarity: Similarity) -> Mesh | Cloud:

@@ -5,7 +5,7 @@ import pytest
 import trimesh
 
 from inr_plugins.errors import InputError
-from inr_plugins.geometry.cloud_normals import oriented_normals, turned_outward
+from inr_plugins.geometry.distance.cloud_normals import oriented_normals, turned_outward
 from inr_plugins.geometry.mesh import Mesh
 from inr_plugins.geometry.surface_sampler import SurfaceSampler
 

@@ -1,0 +1,1 @@
+"""Mending surfaces: what is double, stray, turned over or not wanted."""
