@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -30,7 +31,7 @@ from inr_plugins.geometry.isosurface import mesh_level_set
 from inr_plugins.geometry.lattice import Lattice, ScalarFunction, sample_lattice
 from inr_plugins.geometry.mesh import Mesh, transform_mesh, vertex_normals
 from inr_plugins.geometry.pinhole import PinholeViews
-from inr_plugins.geometry.sparse_isosurface import extract_sparse_isosurface
+from inr_plugins.geometry.sparse_isosurface import TooLittleMemoryError, extract_sparse_isosurface
 
 if TYPE_CHECKING:
     from inr_plugins.cli.mesh_options import MeshOptions
@@ -135,18 +136,26 @@ def _isosurface(
         mesh, evaluated, value_range = _dense(function, lattice, level, surface, options, progress=progress)
         search = "the whole lattice"
     else:
-        found = extract_sparse_isosurface(
-            function,
-            lattice,
-            choice=choice,
-            level=level,
-            inside=surface.inside,
-            closed=options.closed,
-            block_cells=block_cells,
-            chunk_points=chunk_points(options),
-            memory_bytes=int(options.memory_gb * _SHARE * 1e9),
-            progress=progress,
-        )
+        try:
+            found = extract_sparse_isosurface(
+                function,
+                lattice,
+                choice=choice,
+                level=level,
+                inside=surface.inside,
+                closed=options.closed,
+                block_cells=block_cells,
+                chunk_points=chunk_points(options),
+                memory_bytes=int(options.memory_gb * _SHARE * 1e9),
+                progress=progress,
+            )
+        except TooLittleMemoryError as error:
+            # Rounded up, so that what is advised is enough.
+            enough = math.ceil(error.least / _SHARE / 1e9 * 1000) / 1000
+            raise InputError(
+                f"--memory-gb is {options.memory_gb:g}, and this lattice of {' x '.join(map(str, lattice.shape))} "
+                f"needs {enough:g} beside the mesh: give it that, or lower --resolution (raise --voxel-size)."
+            ) from error
         mesh, evaluated, value_range = found.mesh, found.evaluated, found.value_range
     return Extracted(
         mesh=transform_mesh(mesh, region.to_normalised),

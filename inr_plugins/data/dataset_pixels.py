@@ -182,5 +182,6 @@ def _check_shape(dataset: InrDataset, index: int, shape: tuple[int, ...], wanted
     if tuple(shape) != wanted:
         raise InputError(
             f"Image {dataset.image_filenames[index]} or its mask has {shape[1]} x {shape[0]} pixels where its camera "
-            f"has {wanted[1]} x {wanted[0]}: make them agree, or choose another --camera-res-scale-factor."
+            f"has {wanted[1]} x {wanted[0]}: make them agree, or choose another "
+            "--pipeline.datamanager.camera-res-scale-factor."
         )

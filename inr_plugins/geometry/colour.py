@@ -72,5 +72,5 @@ def checked_colours(
     """
     found = np.asarray(colour(points, vectors))
     if not np.isfinite(found).all():
-        raise InputError("The field's colour is NaN or infinite on the surface; pass --no-colour, or train again.")
+        raise InputError("The field's colour is NaN or infinite on the surface; pass --colour none, or train again.")
     return found.clip(0.0, 1.0)

@@ -26,6 +26,21 @@ _BYTES_PER_POINT = 128
 _LEAST_CHUNK = 1024
 
 
+class TooLittleMemoryError(InputError):
+    """The sampling does not fit in the memory that it was allowed.
+
+    Attributes:
+        least: bytes that would do.
+    """
+
+    def __init__(self, memory_bytes: int, least: int) -> None:
+        super().__init__(
+            f"The sampling may take {memory_bytes / 1e9:.3g} GB of memory; this lattice needs at least "
+            f"{least / 1e9:.3g} GB beside the mesh: allow more, or take a coarser lattice."
+        )
+        self.least = least
+
+
 @dataclass(frozen=True)
 class SparseIsosurface:
     """A mesh and what it cost.
@@ -83,7 +98,7 @@ def extract_sparse_isosurface(
             when late blocks turn up.
 
     Raises:
-        InputError: block or memory too small, NaN in the field, or no surface
+        InputError: block or memory too small (TooLittleMemoryError), NaN in the field, or no surface
             at this level among the values met, whose range the message gives (also where all of them are inside).
     """
     if block_cells < 1:
@@ -115,17 +130,14 @@ def _chunk_within(memory_bytes: int, blocks: BlockLattice, chunk_points: int) ->
     """Points to evaluate at once, so that they, a slab of blocks and the choice of blocks fit in the memory.
 
     Raises:
-        InputError: not even the smallest chunk fits; the message says what would.
+        TooLittleMemoryError: not even the smallest chunk fits.
     """
     _, ny, nz = blocks.points
     # A slab's float32 values and two masks, others and point numbers; per block a value, a reach and some flags.
     fixed = ny * nz * (7 * (blocks.cells + 1) + 24) + 32 * blocks.size
     least = fixed + _LEAST_CHUNK * _BYTES_PER_POINT
     if memory_bytes < least:
-        raise InputError(
-            f"memory_bytes is {memory_bytes}; this lattice needs at least {least} ({least / 2**30:.3g} GiB) beside the "
-            "mesh: allow more memory, or lower --resolution."
-        )
+        raise TooLittleMemoryError(memory_bytes, least)
     return max(1, min(chunk_points, (memory_bytes - fixed) // _BYTES_PER_POINT))
 
 
@@ -136,14 +148,14 @@ def _check_found(function: _Metered, found: bool, *, level: float, inside: Insid
         InputError: no block was chosen, all values are on one side of the level, or no block holds the surface.
     """
     if function.points == 0:
-        raise InputError("No surface: not one block was chosen to look for it; the choice must hold for some.")
+        raise InputError("No surface: not one part of the box may hold it; look everywhere with --dense.")
     low, high = function.low, function.high
     solid_somewhere = high > level if inside == "above" else low < level
     empty_somewhere = low < level if inside == "above" else high > level
     if found and solid_somewhere and empty_somewhere:
         return
     if solid_somewhere and empty_somewhere:
-        where = "none of the chosen blocks holds it: choose more of them"
+        where = "none of the parts looked into holds it: look everywhere with --dense"
     else:
         side = "nothing is inside" if not solid_somewhere else "everything is inside"
         where = f"{side}: give a --level between the two, or check --box and that the run has trained long enough"
