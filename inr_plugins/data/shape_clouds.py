@@ -81,7 +81,7 @@ def ready_cloud(cloud: Cloud, settings: CloudSettings, path: Path) -> Cloud:
     if settings.cloud_strays == "drop":
         cloud = _without_strays(cloud)
     cloud = with_normals(cloud, settings)
-    if is_open_scan(cloud.points, cloud.normals):
+    if cloud.normals is not None and is_open_scan(cloud.points, cloud.normals):
         note = "open, with a surface made up beyond its border, which inr-mesh --trim-to-points auto cuts off"
         cloud = replace(cloud, notes=(*cloud.notes, note))
     return cloud
@@ -89,6 +89,7 @@ def ready_cloud(cloud: Cloud, settings: CloudSettings, path: Path) -> Cloud:
 
 def with_normals(cloud: Cloud, settings: CloudSettings) -> Cloud:
     """The cloud with outward normals, and a note of what was done for it."""
+    notes: tuple[str, ...]
     if cloud.normals is None or settings.cloud_normals == "estimated":
         normals, notes = oriented_normals(cloud.points, settings.normal_neighbours), ("normals estimated",)
     elif settings.cloud_normals == "given":

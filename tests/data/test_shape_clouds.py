@@ -64,7 +64,7 @@ def test_the_first_of_double_points_keeps_its_normal(tmp_path):
 
 def test_stray_points_decide_nothing(tmp_path):
     points, normals = ball()
-    far = np.concatenate([points, CENTRE + [[80.0, 0, 0], [0, -900, 0], [1e7, 0, 1e7]]])
+    far = np.concatenate([points, CENTRE + np.array([[80.0, 0, 0], [0, -900, 0], [1e7, 0, 1e7]])])
     for given in (None, np.concatenate([normals, np.eye(3)])):
         shape = read(tmp_path / "c.npy", far, given)
         targets_of_the_ball(shape)

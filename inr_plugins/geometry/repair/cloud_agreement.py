@@ -20,8 +20,8 @@ _POINTS_AT_ONCE = 1 << 16
 _OPPOSED = -0.5
 # The two sides of a sheet face away from each other, by more than this share of the distance between the points.
 _BACK_TO_BACK = 0.05
-# Pairs in a thousand that contradict each other in sound clouds of bodies whose parts touch: up to four; those that look
-# into the same gap from both sides. Fewer than this are not looked into.
+# In sound clouds of bodies whose parts touch, up to four pairs in a thousand look at each other across a gap. Fewer
+# than this are not looked into.
 _FEW = 5e-4
 # Turning signs is a cure where it leaves less than this part of the contradictions.
 _CURED = 0.5
