@@ -6,7 +6,6 @@ import hashlib
 import os
 import platform
 import subprocess
-from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -105,9 +104,11 @@ def git_commit(folder: Path) -> str | None:
     return f"{commit}+" if git("status", "--porcelain", "--untracked-files=no") else commit
 
 
-@cache
 def code_digest() -> str:
-    """Twelve hexadecimal digits that change with the code of this package, also where it is in no repository."""
+    """Twelve hexadecimal digits of this package's code as it lies on the disk now, also where it is in no repository.
+
+    Any change counts, that of a comment too: which ones change a number nobody can tell by looking at files.
+    """
     presets = find_spec("inr_plugins.method_configs")
     assert presets is not None
     assert presets.origin is not None

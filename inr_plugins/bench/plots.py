@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,9 @@ def plot_scene(group: Group, scene: str, path: Path) -> bool:
     if not curves:
         return False
     figure = _draw(curves, title=f"{scene}, held-out views")
-    with replacing(path) as partial:
+    with replacing(path) as partial, warnings.catch_warnings():
+        # A name in letters that matplotlib's font lacks: the text around the picture has it.
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
         figure.savefig(partial, dpi=120, format="png")
     return True
 

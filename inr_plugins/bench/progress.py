@@ -42,7 +42,7 @@ class ProgressLine:
         self._job: Job | None = None
         self._job_begin = 0.0
         self._took: dict[str, list[float]] = {}
-        self._waiting: list[Job] = []
+        self._waiting: dict[str, Job] = {}
 
     def __enter__(self) -> ProgressLine:
         self._begin = time.monotonic()
@@ -60,7 +60,8 @@ class ProgressLine:
 
     def expect(self, jobs: list[Job]) -> None:
         """Say what is to be run, for the estimate of what is left."""
-        self._waiting = list(jobs)
+        # By key, which takes a moment to make: a benchmark may have thousands of jobs.
+        self._waiting = {job.key: job for job in jobs}
 
     def skip(self, job: Job) -> None:
         """A job that was finished before."""
@@ -80,7 +81,7 @@ class ProgressLine:
         self.show(None)
 
     def _forget(self, job: Job) -> None:
-        self._waiting = [each for each in self._waiting if each.key != job.key]
+        self._waiting.pop(job.key, None)
 
     def show(self, progress: dict[str, Any] | None) -> None:
         """Rewrite the line; `progress` is what the job's process said of itself."""
@@ -117,7 +118,7 @@ class ProgressLine:
     def _seconds_left(self) -> float | None:
         """An estimate from jobs of the same method, else of all, else from the budgets; None without any of these."""
         assert self._job is not None
-        estimates = [self._expected(job) for job in (self._job, *self._waiting)]
+        estimates = [self._expected(job) for job in (self._job, *self._waiting.values())]
         if any(estimate is None for estimate in estimates):
             return None
         spent = time.monotonic() - self._job_begin

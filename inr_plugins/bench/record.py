@@ -35,10 +35,16 @@ def read_json(path: Path) -> Any | None:
         return None
 
 
-def is_finished(output: Path, key: str) -> bool:
-    """Whether there is a record of this key whose training was measured to its end."""
+def finished_record(output: Path, key: str) -> Record | None:
+    """The record of this key, if there is one and its training was measured to its end."""
     record = read_json(record_path(output, key))
-    return isinstance(record, dict) and record.get("format") == FORMAT and record.get("status") == FINISHED
+    whole = isinstance(record, dict) and record.get("format") == FORMAT and record.get("status") == FINISHED
+    return record if whole else None
+
+
+def code_of(record: Record) -> str:
+    """By which code of this package a training was measured: see machine.code_digest; "unknown" of old records."""
+    return str((record.get("versions") or {}).get("code", "unknown"))
 
 
 def read_records(output: Path) -> tuple[list[Record], list[str]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 from inr_plugins.bench.paper_table import paper_section
 from inr_plugins.bench.plots import plot_scene
 from inr_plugins.bench.presets import PRESETS
-from inr_plugins.bench.record import Record, describe_protocol, read_records
+from inr_plugins.bench.record import Record, code_of, describe_protocol, read_records
 from inr_plugins.bench.surface_table import mean_surface_table, surface_table
 from inr_plugins.bench.tables import (
     NOTHING,
@@ -61,10 +63,12 @@ def _section(group: Group, output: Path, *, number: int) -> str:
         parts.append(preset.note)
     if preset is not None and preset.printed and group.records:
         parts.append(paper_section(group, preset))
+    parts.append(_code_note(group))
+    plots = plot_names(group.scenes())
     for scene in group.scenes():
         if group.of(scene=scene):
             parts += [f"### {scene}", _scene_table(group, scene), surface_table(group, scene)]
-            plot = output / "plots" / f"{number}-{_slug(scene)}.png"
+            plot = output / "plots" / f"{number}-{plots[scene]}.png"
             if plot_scene(group, scene, plot):
                 parts.append(f"![PSNR on {scene} against seconds of training]({plot.relative_to(output).as_posix()})")
     if len(group.scenes()) > 1 and group.budgets():
@@ -75,8 +79,30 @@ def _section(group: Group, output: Path, *, number: int) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _slug(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", name)
+def _code_note(group: Group) -> str:
+    """A warning where the rows of a table were not measured by the same code; empty where they were."""
+    codes = sorted({code_of(record) for record in group.records})
+    if len(codes) < 2:
+        return ""
+    return (
+        f"**Measured by {len(codes)} versions of this package's code ({', '.join(codes)})**, so rows may differ by "
+        "what has changed between them; `inr-bench run ... --other-code again` measures all of them with one."
+    )
+
+
+def plot_names(scenes: Sequence[str]) -> dict[str, str]:
+    """A file name for each scene, in letters that every link and every file system takes, and no two alike.
+
+    A name that has other letters, or that differs from another in its capitals only, ends in digits of its hash.
+    """
+    slugs = {scene: re.sub(r"[^A-Za-z0-9_-]+", "-", scene) for scene in scenes}
+    alike = Counter(slug.lower() for slug in slugs.values())
+    return {
+        scene: slug
+        if slug == scene and alike[slug.lower()] == 1
+        else f"{slug.strip('-') or 'scene'}-{hashlib.sha256(scene.encode()).hexdigest()[:8]}"
+        for scene, slug in slugs.items()
+    }
 
 
 def budget_text(budget: float, unit: str) -> str:

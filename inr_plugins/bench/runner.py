@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from inr_plugins import files, machine
 from inr_plugins.bench import process
@@ -33,8 +33,9 @@ from inr_plugins.bench.record import (
     FINISHED,
     FORMAT,
     Record,
+    code_of,
     describe_protocol,
-    is_finished,
+    finished_record,
     read_json,
     record_path,
     records_folder,
@@ -43,6 +44,9 @@ from inr_plugins.errors import InputError
 
 _POLL_SECONDS = 0.2
 _WORKER = "inr_plugins.bench.worker"
+
+OtherCode = Literal["refuse", "again", "keep"]
+"""What to do with trainings that other code of this package has measured: refuse, run again, count as finished."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,7 @@ def run_jobs(
     output: Path,
     *,
     keep_runs: bool = False,
+    other_code: OtherCode = "refuse",
     worker: str = _WORKER,
     command_of: Callable[[Job, Workplace], list[str]] | None = None,
     line: ProgressLine | None = None,
@@ -103,12 +108,14 @@ def run_jobs(
         jobs: in the order to run them in.
         output: folder of the benchmark; records of other definitions in it are kept.
         keep_runs: keep each job's run folder, with a checkpoint at each budget.
+        other_code: what to do where a job was finished by other code of this package.
         worker: module that trains and measures one job; that of this layer makes no meshes.
         command_of: the command of a job, in place of :func:`worker_command`.
         line: where progress is shown.
 
     Raises:
-        InputError: the folder cannot be written, or another benchmark is at work in it.
+        InputError: the folder cannot be written, another benchmark is at work in it, or there are records of other code
+            and nobody has said what to do with them.
         KeyboardInterrupt: Ctrl-C; the job at hand is ended with all its processes, and will be run anew.
     """
     _prepare(output)
@@ -121,8 +128,9 @@ def run_jobs(
     failed = []
     line.expect(list(jobs))
     with only_one(output), line:
+        finished = _finished_keys(jobs, output, other_code)
         for job in jobs:
-            if is_finished(output, job.key):
+            if job.key in finished:
                 line.skip(job)
                 continue
             line.begin(job)
@@ -131,6 +139,25 @@ def run_jobs(
             if record["status"] == FAILED:
                 failed.append(record)
     return failed
+
+
+def _finished_keys(jobs: Sequence[Job], output: Path, other_code: OtherCode) -> set[str]:
+    """Keys of the jobs that need not be run.
+
+    Raises:
+        InputError: some were measured by other code, and `other_code` is "refuse".
+    """
+    now = machine.code_digest()
+    found = {job.key: finished_record(output, job.key) for job in jobs}
+    codes = {key: code_of(record) for key, record in found.items() if record is not None}
+    others = {key: code for key, code in codes.items() if code != now}
+    if others and other_code == "refuse":
+        raise InputError(
+            f"{len(others)} of the {len(jobs)} trainings were measured by other code of inr-plugins than this (code "
+            f"{', '.join(sorted(set(others.values())))}; this is {now}): give --other-code again to run them again, "
+            "--other-code keep to count them as finished, or another --output."
+        )
+    return set(codes) - (set(others) if other_code == "again" else set())
 
 
 def _prepare(output: Path) -> None:
@@ -174,6 +201,8 @@ def _run(
     shutil.rmtree(place.folder, ignore_errors=True)
     place.folder.mkdir(parents=True)
     command = command_of(job, place)
+    # Where the package can be edited, its code may change while a benchmark runs; a job has that of its start.
+    code = machine.code_digest()
     date, load, begin = datetime.now(timezone.utc), machine.load_average(), time.perf_counter()
     running = process.start(command, place.folder)
     try:
@@ -189,6 +218,7 @@ def _run(
     if status != 0 or not isinstance(measured, dict):
         measured, error = None, _what_went_wrong(running, status)
     record = make_record(job, command, measured, error=error)
+    record["versions"]["code"] = code
     record["date"] = date.isoformat(timespec="seconds")
     record["wall_seconds"] = round(time.perf_counter() - begin, 1)
     record["load_average"] = {"before": load, "after": machine.load_average()}

@@ -63,6 +63,9 @@ class Run:
     ] = None
     """At each budget make a mesh with so many samples along its longest side and compare it with the shape's own file,
     or with the mesh that inr-scene rendered: Chamfer, F-score, normals, IoU. 0: no meshes."""
+    other_code: Literal["refuse", "again", "keep"] = "refuse"
+    """What to do with finished trainings that other code of this package has measured, an earlier version for instance:
+    stop before anything is run, run them again, or count them as finished."""
     keep_runs: bool = False
     """Keep the run folders, with a checkpoint at each budget."""
 
@@ -137,7 +140,13 @@ def run(options: Run) -> int:
     """
     from inr_plugins.bench.runner import run_jobs
 
-    failed = run_jobs(plan_of(options), options.output, keep_runs=options.keep_runs, worker=_WORKER)
+    failed = run_jobs(
+        plan_of(options),
+        options.output,
+        keep_runs=options.keep_runs,
+        other_code=options.other_code,
+        worker=_WORKER,
+    )
     print(f"records  {options.output / 'records'}")
     print(f"   next  inr-bench report {shlex.quote(str(options.output))}")
     if not failed:

@@ -6,7 +6,7 @@ import os
 import pytest
 from bench_helpers import record, write_records
 
-from inr_plugins.bench.record import is_finished, read_records, record_path
+from inr_plugins.bench.record import finished_record, read_records, record_path
 from inr_plugins.errors import InputError
 from inr_plugins.files import write_json
 
@@ -35,12 +35,12 @@ def test_only_a_whole_record_of_a_training_that_ended_well_is_finished(tmp_path)
     good = record("a", [{"budget": 1.0, "psnr": 20.0}])
     failed = record("b", [], error="no")
     write_records(tmp_path, good, failed)
-    assert is_finished(tmp_path, good["key"])
-    assert not is_finished(tmp_path, failed["key"])
-    assert not is_finished(tmp_path, "absent")
+    assert finished_record(tmp_path, good["key"]) == good
+    assert finished_record(tmp_path, failed["key"]) is None
+    assert finished_record(tmp_path, "absent") is None
     path = record_path(tmp_path, good["key"])
     path.write_text(path.read_text()[:-40])
-    assert not is_finished(tmp_path, good["key"])
+    assert finished_record(tmp_path, good["key"]) is None
 
 
 def test_files_that_are_no_records_are_named_and_left_out(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 from bench_helpers import record, write_records
 
 from inr_plugins.bench.plots import curve_of
-from inr_plugins.bench.report import write_report
+from inr_plugins.bench.report import plot_names, write_report
 from inr_plugins.bench.tables import group_records, spread
 from inr_plugins.errors import InputError
 
@@ -265,3 +265,25 @@ def test_a_report_on_nothing_is_one_sentence(tmp_path):
 def test_a_spread_of_one_has_no_deviation():
     assert spread([4.0, None]).text(1) == "4.0 (1 of 2)"
     assert spread([]).text(1) == "–"
+
+
+def test_scenes_whose_names_differ_in_other_letters_or_capitals_only_have_plots_of_their_own(tmp_path):
+    names = ["зал", "дом", "東京", "Lego", "lego", "a b", "a-b", "plain_1"]
+    found = plot_names(names)
+    assert found["plain_1"] == "plain_1"
+    assert len({name.lower() for name in found.values()}) == len(names)
+    assert all(name.isascii() and " " not in name for name in found.values())
+    # A plot keeps its name whatever scenes are beside it, if its own says which scene it is.
+    assert plot_names(["зал"])["зал"] == found["зал"]
+    text = report(tmp_path, *(record("a", two_budgets(20.0, 30.0), scene_name=name) for name in names[:3]))
+    assert len(list((tmp_path / "plots").iterdir())) == 3
+    for name in names[:3]:
+        assert f"![PSNR on {name} against seconds of training](plots/1-{found[name]}.png)" in text
+
+
+def test_rows_that_were_measured_by_different_code_are_said_to_be(tmp_path):
+    records = [record(label, two_budgets(20.0, 30.0)) for label in "abc"]
+    records[0]["versions"]["code"] = records[1]["versions"]["code"] = "c0de"
+    assert "versions of this package's code" not in report(tmp_path / "same", *records[:2])
+    text = report(tmp_path / "mixed", *records)
+    assert "**Measured by 2 versions of this package's code (c0de, unknown)**" in text

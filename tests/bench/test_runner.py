@@ -15,7 +15,9 @@ import pytest
 from bench_helpers import job, measured, scene, stand_in
 from rich.console import Console
 
+from inr_plugins import machine
 from inr_plugins.bench import runner
+from inr_plugins.bench.plan import Job
 from inr_plugins.bench.progress import ProgressLine
 from inr_plugins.bench.record import read_json, record_path
 from inr_plugins.bench.runner import Workplace, run_jobs, worker_command
@@ -63,6 +65,35 @@ def test_finished_jobs_are_skipped_and_a_changed_definition_is_run(tmp_path):
     assert "2 finished before and skipped." in screen
     # The record of the old definition is kept.
     assert read_json(record_path(tmp_path, job("a").key))["status"] == "finished"
+
+
+def test_records_of_other_code_are_not_passed_off_as_finished(tmp_path, monkeypatch):
+    run([job("a")], tmp_path, GOOD)
+    path = record_path(tmp_path, job("a").key)
+    by_now = read_json(path)["versions"]["code"]
+    assert by_now == machine.code_digest()
+    monkeypatch.setattr(machine, "code_digest", lambda: "changed")
+    run([job("b")], tmp_path, GOOD)
+    with pytest.raises(InputError, match=rf"1 of the 2 trainings were measured by other code .*{by_now}.*--other-code"):
+        run([job("a"), job("b")], tmp_path, LOUD)
+    failed, screen = run([job("a"), job("b")], tmp_path, LOUD, other_code="keep")
+    assert failed == []
+    assert read_json(path)["versions"]["code"] == by_now
+    failed, screen = run([job("b"), job("a")], tmp_path, GOOD, other_code="again")
+    assert failed == []
+    assert "1 finished before and skipped." in screen
+    assert read_json(path)["versions"]["code"] == "changed"
+    assert run([job("a"), job("b")], tmp_path, LOUD)[0] == []
+
+
+def test_records_from_before_there_was_a_digest_count_as_of_other_code(tmp_path):
+    run([job("a")], tmp_path, GOOD)
+    path = record_path(tmp_path, job("a").key)
+    old = read_json(path)
+    del old["versions"]["code"]
+    path.write_text(json.dumps(old))
+    with pytest.raises(InputError, match="code unknown"):
+        run([job("a")], tmp_path, GOOD)
 
 
 def test_a_failed_job_says_why_the_others_go_on_and_it_is_tried_again(tmp_path):
@@ -202,6 +233,19 @@ def test_a_terminal_shows_how_far_a_job_is(tmp_path):
     assert "job 1 of 2  a on ball, seed 0 · training, 1 of 1 s, step 12, 18.25 dB" in status
     # 20 s of start-up and 1.3 times the budget, for each of two jobs.
     assert "about 0:00:43 left" in status
+
+
+def test_thousands_of_jobs_are_counted_off_without_looking_at_all_of_them_each_time(monkeypatch):
+    made, key = [], Job.key.fget
+    monkeypatch.setattr(Job, "key", property(lambda job: made.append(1) or key(job)))
+    jobs = [job(f"{number}") for number in range(300)]
+    line = ProgressLine(len(jobs), Console(file=io.StringIO()))
+    line.expect(jobs)
+    with line:
+        for each in jobs:
+            line.skip(each)
+    assert line._waiting == {}
+    assert len(made) == 2 * len(jobs)
 
 
 def test_the_workers_command_holds_the_protocol_and_the_training(tmp_path):
