@@ -8,7 +8,7 @@ makes or holds, a tensor is taken for either. Nothing is said about kernels, str
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -54,7 +54,7 @@ def _on_cpu(value: Any) -> Any:
 class PretendCuda(TorchFunctionMode):
     """See the module."""
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> PretendCuda:
         self._new_parameter = nn.Parameter.__new__
         nn.Parameter.__new__ = self._labelled_parameter
         return super().__enter__()

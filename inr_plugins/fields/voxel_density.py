@@ -55,6 +55,11 @@ class VoxelField(nn.Module, ABC):
         table = torch.full((lattice.num_rows, 1), float(initial)) if isinstance(initial, float) else initial.clone()
         self.density_table = nn.Parameter(table.to(lattice.origin.device))
 
+    @property
+    def to_grid(self) -> Contraction | None:
+        """The contraction, as the renderer asks for it."""
+        return self.contraction
+
     def tables(self) -> list[tuple[nn.Module, str]]:
         """The parameters that hold one row per lattice vertex, as module and attribute name."""
         return [(self, "density_table")]

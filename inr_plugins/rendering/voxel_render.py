@@ -19,8 +19,9 @@ from inr_plugins.rendering.ray_march import OccupancyGrid, Samples, march
 class VoxelShading(Protocol):
     """What the renderer asks of a voxel field, at samples in occupied cells."""
 
+    # Not the module's own name: Python 3.12 looks for members of a protocol without asking a module for its parts.
     @property
-    def contraction(self) -> SpaceContraction | None:
+    def to_grid(self) -> SpaceContraction | None:
         """What takes points of the normalised frame to the grid's; None where the two frames are one."""
 
     def corners(
@@ -150,9 +151,8 @@ def _march(
     jitter: Tensor | None,
 ) -> Samples:
     step, near, far = settings.step * grid.edge, settings.near, settings.far
-    if field.contraction is None:
+    contraction = field.to_grid
+    if contraction is None:
         return march(origins, directions, grid, step=step, near=near, far=far, jitter=jitter)
-    box = field.contraction.inner_box
-    return march_contracted(
-        origins, directions, field.contraction, box, grid, step=step, near=near, far=far, jitter=jitter
-    )
+    box = contraction.inner_box
+    return march_contracted(origins, directions, contraction, box, grid, step=step, near=near, far=far, jitter=jitter)
