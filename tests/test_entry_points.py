@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
 import sysconfig
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 METHODS = [point for point in entry_points(group="nerfstudio.method_configs") if point.value.startswith("inr_plugins.")]
-COMMANDS = ["inr-scene", "inr-mesh", "inr-eval", "inr-bench"]
+COMMANDS = ["inr-scene", "inr-mesh", "inr-eval", "inr-bench", "inr-demo"]
 
 # Imports what every ns-train has loaded before it comes to plugins, then loads each entry point in a child of its own,
 # so that none finds this package imported already. The built-in names are read from the source of the module that
@@ -128,6 +129,23 @@ def test_loading_pulls_in_nothing_but_this_package(name: str, loaded: dict[str, 
     assert {module.split(".")[0] for module in loaded[name]["new_modules"]} == {"inr_plugins"}
     assert not loaded[name]["started_cuda"]
     assert not {"open3d", "mcubes"} & {module.split(".")[0] for module in loaded[name]["modules"]}
+
+
+def test_each_command_has_an_entry_point() -> None:
+    points = entry_points(group="console_scripts")
+    assert sorted(p.name for p in points if p.value.startswith("inr_plugins.")) == sorted(COMMANDS)
+
+
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_module_of_a_command_runs_it(command: str, monkeypatch, capsys) -> None:
+    """As `python -m` does, in this process."""
+    (point,) = (point for point in entry_points(group="console_scripts") if point.name == command)
+    monkeypatch.setattr(sys, "argv", ["python -m", "--help"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module(point.module, run_name="__main__", alter_sys=True)
+    assert end.value.code == 0
+    assert f"usage: {command}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -231,3 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def entrypoint() -> None:
     """The inr-bench command."""
     sys.exit(main())
+
+
+if __name__ == "__main__":
+    entrypoint()

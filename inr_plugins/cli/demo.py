@@ -1,12 +1,14 @@
-"""The whole way, from nothing to a trained field, a video and a mesh: what `scripts/demo` runs."""
+"""inr-demo: the whole way, from nothing to a trained field, a video and a mesh; `scripts/demo` runs it too."""
 
 from __future__ import annotations
 
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,8 +21,11 @@ from rich.console import Console
 from rich.table import Table
 
 from inr_plugins.data.turntable import turntable_path
+from inr_plugins.engine.ffmpeg import ensure_ffmpeg
+from inr_plugins.engine.interrupt import Terminated, exit_status, sigterm_as_ctrl_c
 from inr_plugins.errors import InputError
-from inr_plugins.files import write_json
+from inr_plugins.files import cache_folder, write_json
+from inr_plugins.geometry.output_place import check_place
 
 _CONSOLE = Console(highlight=False)
 
@@ -36,7 +41,7 @@ class Options:
     """Your own data instead of the made scene: a folder with transforms_train.json (Blender) or transforms.json
     (nerfstudio)."""
     output: Path = Path("demo")
-    """Folder for everything that is made."""
+    """Folder for everything that is made, in the folder that one is in."""
     scene: str = "windmill"
     """Built-in object or mesh file that inr-scene makes the scene from."""
     steps: int = 1500
@@ -78,27 +83,66 @@ def run_step(title: str, command: Sequence[str]) -> Step:
     """Print a command, run it with its output shown, and time it.
 
     Raises:
-        InputError: the command failed; the message names it.
+        InputError: the command is not there, or failed; the message names it.
+        KeyboardInterrupt: the demo was stopped, and the command has stopped too.
     """
+    program = _program(command[0])
     _CONSOLE.rule(f"[bold]{title}")
     _CONSOLE.print(f"$ {shlex.join(command)}", soft_wrap=True, markup=False)
     start = time.perf_counter()
     # The commands of this environment, whether or not it has been activated.
-    folder = str(Path(sys.executable).parent)
-    environment = {**os.environ, "PATH": folder + os.pathsep + os.environ.get("PATH", "")}
-    status = subprocess.run([str(Path(folder) / command[0]), *command[1:]], env=environment, check=False).returncode
+    path = os.pathsep.join([str(Path(program).parent), os.environ.get("PATH", os.defpath), str(_ffmpeg().parent)])
+    process = subprocess.Popen([program, *command[1:]], env={**os.environ, "PATH": path})
+    try:
+        status = process.wait()
+    except KeyboardInterrupt as stop:
+        # Ctrl-C reaches the command itself, which saves what it can; SIGTERM is passed on. A second one ends it.
+        if isinstance(stop, Terminated):
+            process.terminate()
+        try:
+            process.wait()
+        finally:
+            process.kill()
+        raise
     if status != 0:
         raise InputError(f"The step '{title}' failed with status {status}; run it again with the command above.")
     return Step(title, list(command), time.perf_counter() - start)
+
+
+def _program(name: str) -> str:
+    """Where a command of this package's environment is.
+
+    Raises:
+        InputError: it is nowhere.
+    """
+    schemes = ("", f"{os.name}_user")
+    folders = [sysconfig.get_path("scripts", scheme) if scheme else sysconfig.get_path("scripts") for scheme in schemes]
+    search = os.pathsep.join([str(Path(sys.executable).parent), *folders, os.environ.get("PATH", os.defpath)])
+    found = shutil.which(name, path=search)
+    if found is None:
+        raise InputError(f"The command {name} was not found: install inr-plugins into the environment of this Python.")
+    return found
+
+
+def _ffmpeg() -> Path:
+    """The ffmpeg that ns-render will use, put where nothing else need be changed if the environment is read-only."""
+    try:
+        return ensure_ffmpeg()
+    except InputError:
+        folder = cache_folder() / "bin"
+        folder.mkdir(exist_ok=True)
+        return ensure_ffmpeg(folder)
 
 
 def run_demo(options: Options) -> None:
     """Run every step and print what came of it.
 
     Raises:
-        InputError: data that is not there, or a step that failed.
+        InputError: data that is not there, a place that takes no files, or a step that failed.
     """
     output = options.output
+    _ffmpeg()
+    check_place(output / "runs")
     output.mkdir(parents=True, exist_ok=True)
     steps: list[Step] = []
     if options.data is None:
@@ -166,10 +210,10 @@ def summarise(steps: list[Step], *, run: Path, metrics: Path, video: Path, mesh:
     for name, path in (("video", video), ("mesh", mesh), ("metrics", metrics), ("run", run)):
         _CONSOLE.print(f"{name:>8}  {path}", soft_wrap=True, markup=False)
     train = next(step.command for step in steps if step.command[0] == "ns-train")
-    _CONSOLE.print("To type these commands:")
-    _CONSOLE.print(
-        f"  source {shlex.quote(str(Path(sys.executable).parent / 'activate'))}", soft_wrap=True, markup=False
-    )
+    activate = Path(sys.executable).parent / "activate"
+    if activate.is_file():
+        _CONSOLE.print("To type these commands:")
+        _CONSOLE.print(f"  source {shlex.quote(str(activate))}", soft_wrap=True, markup=False)
     _CONSOLE.print("Look at it in the browser:")
     viewer = ["ns-viewer", "--load-config", str(run / "config.yml"), "--viewer.websocket-host", "127.0.0.1"]
     _CONSOLE.print(f"  {shlex.join(viewer)}", soft_wrap=True, markup=False)
@@ -179,17 +223,24 @@ def summarise(steps: list[Step], *, run: Path, metrics: Path, video: Path, mesh:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the demo; returns its exit status: 0, 1 for a step that failed, 130 for Ctrl-C."""
+    """Run the demo; its exit status: 0, 1 for a step that failed, 130 for Ctrl-C, 143 for SIGTERM."""
+    options = tyro.cli(Options, prog="inr-demo", args=arguments)
     try:
-        run_demo(tyro.cli(Options, prog="demo", args=arguments))
+        with sigterm_as_ctrl_c():
+            run_demo(options)
     except InputError as error:
-        print(f"demo: {error}", file=sys.stderr)
+        print(f"inr-demo: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("demo: stopped; what the finished steps made is kept.", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        print(f"inr-demo: stopped; what the finished steps made is kept in {options.output}.", file=sys.stderr)
+        return exit_status(stop)
     return 0
 
 
+def entrypoint() -> None:
+    """The inr-demo command."""
+    sys.exit(main())
+
+
 if __name__ == "__main__":
-    raise SystemExit(main())
+    entrypoint()

@@ -99,3 +99,7 @@ def main(arguments: Sequence[str] | None = None, *, load: Callable[..., Run] | N
 def entrypoint() -> None:
     """The inr-mesh command."""
     sys.exit(main())
+
+
+if __name__ == "__main__":
+    entrypoint()

@@ -100,3 +100,7 @@ def _summarise(made: MadeScene, *, seconds: float) -> None:
 def entrypoint() -> None:
     """The inr-scene command."""
     sys.exit(main())
+
+
+if __name__ == "__main__":
+    entrypoint()

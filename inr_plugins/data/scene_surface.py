@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from inr_plugins.data.scene_textures import Plain, SurfacePoints, Texture
+from inr_plugins.geometry.distinct_rows import distinct_rows
 
 _SMOOTHED_VALENCE = 256
 _CORNERS_AT_ONCE = 1 << 17
@@ -76,8 +77,8 @@ def with_normals(mesh: SceneMesh, crease_angle: float) -> SceneMesh:
     weighted = np.cross(triangle[:, 1] - triangle[:, 0], triangle[:, 2] - triangle[:, 0])
     unit = weighted / np.maximum(np.linalg.norm(weighted, axis=1, keepdims=True), 1e-30)
 
-    _, place = np.unique(mesh.vertices, axis=0, return_inverse=True)
-    corner_place = place.reshape(-1)[mesh.faces].reshape(-1)
+    _, place = distinct_rows(mesh.vertices)
+    corner_place = place[mesh.faces].reshape(-1)
     order = np.argsort(corner_place, kind="stable")
     counts = np.bincount(corner_place)
     starts = np.cumsum(counts) - counts

@@ -24,6 +24,16 @@ def test_a_mesh_becomes_a_dataset_and_the_next_command_is_printed(tmp_path: Path
     assert "2 train, 1 val, 1 test" in said
 
 
+def test_what_of_the_file_is_missing_or_left_out_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    triangle = "v 0 0 0\nv 1 0 0\nv 0 1 1\nvt 0 0\nl 1 2\nusemtl a\nf 1/1 2/1 3/1\n"
+    (tmp_path / "m.obj").write_text("mtllib m.mtl\n" + triangle)
+    (tmp_path / "m.mtl").write_text("newmtl a\nKd 1 0 0\nmap_Kd Textures/absent.png\n")
+    assert main([str(tmp_path / "m.obj"), str(tmp_path / "scene"), *QUICK]) == 0
+    said = capsys.readouterr().out
+    assert "note  1 line left out.\n" in said
+    assert "note  Picture Textures/absent.png is missing, its material's colour is used.\n" in said
+
+
 def test_a_built_in_object_takes_every_kind_of_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     options = [
         "--resolution",

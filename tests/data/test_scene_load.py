@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
+from mesh_file_texts import U_POINTS, U_POLYGONS, Gltf, obj_faces, obj_vertices
 from PIL import Image
 
 from inr_plugins.data.scene_load import load_mesh
@@ -130,3 +131,104 @@ def test_triangles_without_area_and_unused_vertices_do_no_harm(tmp_path: Path):
     mesh = load_mesh(tmp_path / "odd.ply")
     assert len(mesh.faces) == 1
     assert mesh.vertices.max() == 1
+
+
+QUAD = "v -1 -1 0\nv 1 -1 0\nv 1 1 0\nv -1 1 0\nvt 0 0\nvt 1 0\nvt 1 1\nvt 0 1\nusemtl wood\nf 1/1 2/2 3/3 4/4\n"
+LEFT_AND_RIGHT = np.array([[-0.5, 0, 0], [0.5, 0, 0]])
+
+
+def textured(folder: Path, library: str, *, mtllib: str = "mtllib m.mtl\n") -> Path:
+    """A square with a picture, red on its left and green on its right half."""
+    (folder / "Textures").mkdir()
+    picture = np.zeros((8, 8, 3), dtype=np.uint8)
+    picture[:, :4, 0] = picture[:, 4:, 1] = 255
+    Image.fromarray(picture).save(folder / "Textures" / "wood grain.png")
+    (folder / "m.mtl").write_text("newmtl wood\nKd 0 0 1\n" + library)
+    (folder / "m.obj").write_text(mtllib + QUAD)
+    return folder / "m.obj"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "map_Kd Textures/wood grain.png",
+        "map_Kd Textures\\wood grain.png",
+        "map_Kd ./Textures/wood grain.png",
+        "map_kd textures/WOOD grain.PNG",
+        "\tmap_Kd\tTextures/wood grain.png  ",
+        'map_Kd "Textures/wood grain.png"',
+        "map_Kd -s 1 1 1 Textures/wood grain.png",
+        "map_Kd -blendu on -clamp off -s 1 -o 0 0 Textures\\wood grain.png",
+        "map_Kd -bm 1.0 -imfchan r Textures/wood grain.png",
+        "map_Kd C:\\Users\\someone\\wood\\Textures\\wood grain.png",
+    ],
+)
+def test_pictures_are_found_however_their_names_are_written(tmp_path: Path, line: str):
+    told: list[str] = []
+    path = textured(tmp_path, line + "\n")
+    if "C:" in line:
+        (tmp_path / "Textures" / "wood grain.png").rename(tmp_path / "wood grain.png")
+    mesh = load_mesh(path, tell=told.append)
+    assert np.allclose(colours_at(mesh, LEFT_AND_RIGHT), [[1, 0, 0], [0, 1, 0]], atol=0.02)
+    assert told == (["-imfchan r of a picture left out"] if "-imfchan" in line else [])
+
+
+def test_options_move_and_scale_a_picture(tmp_path: Path):
+    # u is halved and moved by a half: all of the square is in the right half of the picture.
+    mesh = load_mesh(textured(tmp_path, "map_Kd -s 0.4 1 1 -o 0.55 Textures/wood grain.png\n"))
+    assert np.allclose(colours_at(mesh, LEFT_AND_RIGHT), [[0, 1, 0], [0, 1, 0]], atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("library", "mtllib", "sentence", "colour"),
+    [
+        ("map_Kd Textures/absent.png\n", "mtllib m.mtl\n", "picture Textures/absent.png is missing", [0, 0, 1]),
+        ("map_Kd m.obj\n", "mtllib m.mtl\n", "picture m.obj cannot be read", [0, 0, 1]),
+        ("", "mtllib gone.mtl\n", "materials gone.mtl are missing", None),
+        ("newmtl wool\n", "mtllib m.mtl\n", None, [0, 0, 1]),
+    ],
+)
+def test_what_is_missing_is_named_and_the_colour_of_the_material_taken(
+    tmp_path: Path, library: str, mtllib: str, sentence: str | None, colour: list | None
+):
+    told: list[str] = []
+    mesh = load_mesh(textured(tmp_path, library, mtllib=mtllib), tell=told.append)
+    found = colours_at(mesh, LEFT_AND_RIGHT)
+    assert np.allclose(found, found[0])
+    if colour is not None:
+        assert np.allclose(found, colour, atol=0.01)
+    assert [note for note in told if sentence and sentence in note] == told[:1]
+
+
+def test_several_libraries_and_materials(tmp_path: Path):
+    (tmp_path / "one.mtl").write_text("newmtl a\nKd 1 0 0\n")
+    (tmp_path / "two of them.mtl").write_text("newmtl b c\nKd 0 1 0\n")
+    text = "mtllib one.mtl\nmtllib two of them.mtl\n" + QUAD.partition("usemtl")[0]
+    (tmp_path / "m.obj").write_text(text + "usemtl a\nf 1 2 4\nusemtl b c\nf 2 3 4\n")
+    told: list[str] = []
+    mesh = load_mesh(tmp_path / "m.obj", tell=told.append)
+    assert np.allclose(colours_at(mesh, np.array([[-0.9, -0.9, 0], [0.9, 0.9, 0]])), [[1, 0, 0], [0, 1, 0]], atol=0.01)
+    assert not told
+
+
+def test_factor_picture_and_vertex_colours_of_a_glb_are_multiplied(tmp_path: Path):
+    gltf = Gltf()
+    square = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], dtype=np.float32)
+    primitive = gltf.primitive(gltf.accessor(square), gltf.accessor(np.array([0, 1, 2, 0, 2, 3], dtype=np.uint32)))
+    primitive["attributes"]["COLOR_0"] = gltf.accessor(np.full((4, 3), 0.5, dtype=np.float32))
+    primitive["attributes"]["TEXCOORD_0"] = gltf.accessor(np.full((4, 2), 0.5, dtype=np.float32))
+    primitive["material"] = 0
+    Image.new("RGB", (4, 4), (188, 188, 188)).save(tmp_path / "grey.png")  # 0.5 in linear light
+    base = {"baseColorFactor": [1, 0.5, 0, 1], "baseColorTexture": {"index": 0}}
+    gltf.document.update(
+        materials=[{"pbrMetallicRoughness": base}], textures=[{"source": 0}], images=[{"uri": "grey.png"}]
+    )
+    gltf.write(tmp_path / "m.glb")
+    linear = np.array([0.25, 0.125, 0])
+    assert np.allclose(colours_at(load_mesh(tmp_path / "m.glb"), LEFT_AND_RIGHT), linear_to_srgb(linear), atol=0.01)
+
+
+def test_a_concave_polygon_of_a_scene_leaves_its_gap_open(tmp_path: Path):
+    (tmp_path / "u.obj").write_text(obj_vertices(U_POINTS) + obj_faces(faces=U_POLYGONS))
+    mesh = load_mesh(tmp_path / "u.obj")
+    assert trimesh.Trimesh(mesh.vertices, mesh.faces).area == pytest.approx(22)

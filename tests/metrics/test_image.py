@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import time
 import urllib.error
 from importlib.util import find_spec
@@ -15,6 +16,7 @@ import torch
 from torch import nn
 
 from inr_plugins.errors import InputError
+from inr_plugins.metrics import download
 from inr_plugins.metrics import image as metrics
 from inr_plugins.metrics import lpips as lpips_module
 
@@ -27,6 +29,7 @@ def _fresh_network(monkeypatch, tmp_path):
         raise urllib.error.URLError("Name or service not known")
 
     monkeypatch.delenv("INR_LPIPS", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     usual = torch.hub.get_dir()
     torch.hub.set_dir(str(tmp_path / "hub"))
     monkeypatch.setattr("urllib.request.urlopen", unreachable)
@@ -104,7 +107,7 @@ def test_lpips_is_left_out_with_one_line_when_offline(caplog):
 
 
 def test_lpips_does_not_wait_for_a_server_that_does_not_answer(monkeypatch, caplog):
-    monkeypatch.setattr(lpips_module, "_ANSWER_SECONDS", -0.9)
+    monkeypatch.setattr(download, "ANSWER_SECONDS", 0.1)
     monkeypatch.setattr("urllib.request.urlopen", lambda *args, **kwargs: time.sleep(5))
     begin = time.monotonic()
     assert metrics.lpips(*pair((64, 64))) is None
@@ -117,6 +120,26 @@ def test_download_cut_short_leaves_nothing(monkeypatch, tmp_path, caplog):
     assert metrics.lpips(*pair((64, 64))) is None
     assert "cut short" in caplog.messages[0]
     assert [path for path in (tmp_path / "hub").rglob("*") if path.is_file()] == []
+
+
+def test_a_damaged_file_in_the_cache_is_named_and_no_traceback(tmp_path, caplog):
+    cached = tmp_path / "cache" / "inr-plugins" / lpips_module._weights_url().rsplit("/", 1)[-1]
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(b"half of the weights")
+    assert metrics.lpips(*pair((64, 64))) is None
+    assert f"remove the damaged file {cached}" in caplog.messages[0]
+
+
+def test_code_in_a_file_of_weights_is_not_run(tmp_path, monkeypatch):
+    class Payload:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "payload"),)
+
+    torch.save({"features.0.weight": Payload()}, tmp_path / "weights.pth")
+    monkeypatch.setenv("INR_LPIPS", str(tmp_path / "weights.pth"))
+    with pytest.raises(InputError, match=r"weights\.pth"):
+        metrics.lpips(*pair((64, 64)))
+    assert not (tmp_path / "payload").exists()
 
 
 def test_lpips_off_is_silent(monkeypatch, caplog):

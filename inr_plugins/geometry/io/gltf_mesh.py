@@ -14,6 +14,7 @@ from inr_plugins.geometry.io.gltf import Document
 from inr_plugins.geometry.io.gltf_paint import Paints, uv_of
 from inr_plugins.geometry.io.mesh_file import MeshFile, Tell
 from inr_plugins.geometry.io.polygons import strip_triangles
+from inr_plugins.geometry.io.read_checks import counted
 
 _POINTS_AND_LINES = range(4)
 _TRIANGLES, _STRIP, _FAN = 4, 5, 6
@@ -145,7 +146,7 @@ class _Reader:
         if mode == _FAN:
             return np.stack([np.full(max(len(index) - 2, 0), index[:1].sum()), index[1:-1], index[2:]], axis=1)
         if len(index) % 3:
-            self.tell(f"{len(index) % 3} corners too many for triangles left out")
+            self.tell(f"{counted(len(index) % 3, 'corner')} too many for triangles left out")
         return index[: len(index) // 3 * 3].reshape(-1, 3)
 
     def _skin(self, attributes: dict[str, int], skin: dict[str, Any]) -> np.ndarray:
@@ -180,7 +181,7 @@ class _Reader:
     def tell_unused(self) -> None:
         """Name what was left out."""
         if self.unused:
-            self.tell(f"{self.unused:,} primitives of points or lines left out")
+            self.tell(f"{counted(self.unused, 'primitive')} of points or lines left out")
         if self.instanced:
             self.tell("copies by EXT_mesh_gpu_instancing left out, each of their meshes stands there once")
 

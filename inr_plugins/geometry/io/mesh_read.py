@@ -15,12 +15,12 @@ from inr_plugins.geometry.io.ply import read_ply_header
 from inr_plugins.geometry.io.ply_mesh import has_faces, load_ply_mesh
 from inr_plugins.geometry.io.read_checks import check_file, check_finite, guarded
 from inr_plugins.geometry.io.stl import load_stl
-from inr_plugins.geometry.io.weld import join_rounded, welded
+from inr_plugins.geometry.io.weld import welded
 from inr_plugins.geometry.mesh import Mesh, face_normals, select_faces
 
 MESH_SUFFIXES = (".ply", ".obj", ".glb", ".gltf", ".stl", ".off")
-# Formats in which faces share vertices by number, whatever else differs.
-_SHARED = (".ply", ".off")
+# Formats in which a vertex is repeated where its normal or its place in a texture differs.
+_REPEATING = (".obj", ".glb", ".gltf")
 
 
 def read_mesh(path: Path, *, tell: Tell | None = None) -> Mesh:
@@ -46,10 +46,8 @@ def read_mesh(path: Path, *, tell: Tell | None = None) -> Mesh:
     found = read_mesh_file(path, tell=tell)
     colours = found.colours if found.colours is not None and np.isfinite(found.colours).all() else None
     mesh = Mesh(vertices=found.vertices, faces=found.faces, colours=colours)
-    if path.suffix.lower() not in _SHARED:
+    if path.suffix.lower() in _REPEATING:
         mesh = welded(mesh)
-    if path.suffix.lower() == ".stl":
-        mesh = _joined(mesh, tell)
     mesh = select_faces(mesh, np.ones(len(mesh.faces), dtype=bool))
     if not (np.linalg.norm(face_normals(mesh), axis=1) > 0).any():
         raise InputError(f"None of the {len(mesh.faces)} faces of {path} has an area; give a mesh with a surface.")
@@ -57,7 +55,7 @@ def read_mesh(path: Path, *, tell: Tell | None = None) -> Mesh:
 
 
 def read_mesh_file(path: Path, *, looks: bool = False, tell: Tell | None = None) -> MeshFile:
-    """The triangles of a file with all their vertices, and, if wanted, how each part looks.
+    """The triangles of a file with all their vertices (of STL, joined), and, if wanted, how each part looks.
 
     Args:
         path: file.
@@ -104,13 +102,3 @@ def _check_finite_corners(found: MeshFile, path: Path) -> None:
         used = np.zeros(len(finite), dtype=bool)
         used[found.faces] = True
         check_finite(found.vertices[used], path, what="vertices")
-
-
-def _joined(mesh: Mesh, tell: Tell | None) -> Mesh:
-    joined, distance = join_rounded(mesh)
-    if distance and tell is not None:
-        before, after = (len(np.unique(each.faces)) for each in (mesh, joined))
-        lost = len(mesh.faces) - len(joined.faces)
-        slivers = f", {lost:,} slivers among them gone" if lost else ""
-        tell(f"{before:,} corners that differ by rounding, up to {distance:.2g}, joined to {after:,} places{slivers}")
-    return joined

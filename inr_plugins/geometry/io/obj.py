@@ -16,10 +16,14 @@ from inr_plugins.errors import InputError
 from inr_plugins.geometry.io.mesh_file import MeshFile, Paint, Tell
 from inr_plugins.geometry.io.mtl import read_paints
 from inr_plugins.geometry.io.polygons import triangulate
+from inr_plugins.geometry.io.read_checks import counted
 from inr_plugins.geometry.io.text_lines import Block, blocks_of_lines, numbers, table, tokens_in_lines
 
 _UNUSED = {"g", "o", "s", "vn", "vp", "mg", "usemap", "maplib", "bevel", "c_interp", "d_interp", "lod"}
 _FREE_FORM = {"cstype", "curv", "curv2", "surf", "deg", "parm", "trim", "hole", "bmat", "step", "con", "sp", "end"}
+_FREE_FORMS = ("statement of curves and surfaces", "statements of curves and surfaces")
+_ELEMENTS = {"l": ("line", "lines"), "p": ("point", "points")}
+_UNKNOWN = ("statement of unknown kind", "statements of unknown kind")
 
 
 def load_obj(path: Path, *, looks: bool, tell: Tell) -> MeshFile:
@@ -61,7 +65,7 @@ class _Statements:
     counts: list[np.ndarray] = field(default_factory=list)
     materials: list[tuple[int, str]] = field(default_factory=list)
     libraries: list[str] = field(default_factory=list)
-    unused: dict[str, int] = field(default_factory=dict)
+    unused: dict[tuple[str, str], int] = field(default_factory=dict)
     num_vertices: int = 0
     num_uv: int = 0
     num_faces: int = 0
@@ -132,14 +136,13 @@ class _Statements:
             elif keyword == "mtllib":
                 self.libraries.append(rest.strip())
             elif keyword not in _UNUSED:
-                kind = "curves and surfaces" if keyword in _FREE_FORM else {"l": "lines", "p": "points"}.get(keyword)
-                kind = kind or "statements of unknown kind"
+                kind = _FREE_FORMS if keyword in _FREE_FORM else _ELEMENTS.get(keyword, _UNKNOWN)
                 self.unused[kind] = self.unused.get(kind, 0) + 1
 
     def tell_unused(self, tell: Tell) -> None:
         """Name what was left out."""
         for kind, count in self.unused.items():
-            tell(f"{count:,} {kind if count > 1 else kind.rstrip('s')} left out")
+            tell(f"{counted(count, *kind)} left out")
 
     def mesh(self, tell: Tell) -> MeshFile:
         """All of it as triangles."""
@@ -153,7 +156,7 @@ class _Statements:
                 "vertices; write it again."
             )
         if (counts < 3).any():
-            tell(f"{int((counts < 3).sum()):,} faces of fewer than three corners left out")
+            tell(f"{counted(int((counts < 3).sum()), 'face')} of fewer than three corners left out")
         triangles, owner = triangulate(vertices, corners, counts)
         faces = corners.reshape(-1, 3) if triangles.size == len(corners) else corners[triangles]
         colours = self._all_colours(len(vertices), tell)
@@ -171,7 +174,8 @@ class _Statements:
         if np.nanmax(colours, initial=0) > 1:  # some writers count to 255
             colours /= 255.0
         if np.isnan(colours).any():
-            tell(f"{int(np.isnan(colours).any(axis=1).sum()):,} vertices without the colour that others have")
+            bare = int(np.isnan(colours).any(axis=1).sum())
+            tell(f"{counted(bare, 'vertex', 'vertices')} without the colour that others have")
         return np.clip(colours, 0, 1)
 
     def _parts(self, owner: np.ndarray, coloured: bool, tell: Tell) -> tuple[np.ndarray, tuple[Paint, ...]]:
@@ -191,7 +195,7 @@ class _Statements:
         uv, corner = np.concatenate(self.uv), np.concatenate(self.uv_corners)
         lost = corner >= len(uv)
         if lost.any():
-            tell(f"{int(lost.sum()):,} corners without the place in the texture that they name")
+            tell(f"{counted(int(lost.sum()), 'corner')} without the place in the texture that they name")
         return np.where((lost | (corner < 0))[:, None], np.float32(np.nan), uv[np.where(lost, 0, corner)])[triangles]
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.io.mesh_file import MeshFile, Tell
 from inr_plugins.geometry.io.polygons import triangulate
+from inr_plugins.geometry.io.read_checks import counted
 from inr_plugins.geometry.io.text_lines import numbers, tokens_in_lines
 
 _HEADER = re.compile(rb"\s*(?P<letters>(?:ST)?C?N?4?n?)OFF\b[ \t]*(?P<binary>BINARY)?", re.IGNORECASE)
@@ -50,7 +51,8 @@ def load_off(path: Path, *, tell: Tell) -> MeshFile:
             f"{path} has {max(len(rows) - num_vertices, 0)} faces, not {num_faces}, or is cut short; write it again."
         )
     if len(rows) > num_vertices + num_faces:
-        tell(f"{len(rows) - num_vertices - num_faces:,} lines behind the {num_faces:,} faces that it counts left out")
+        extra = counted(len(rows) - num_vertices - num_faces, "line")
+        tell(f"{extra} behind the {num_faces:,} faces that it counts left out")
     vertices, colours = _vertices(values[first:], rows[:num_vertices], letters)
     start = first + int(rows[:num_vertices].sum())
     corners, counts, face_colours = _faces(values[start:], rows[num_vertices : num_vertices + num_faces], path)

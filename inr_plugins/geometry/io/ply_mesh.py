@@ -11,6 +11,7 @@ from inr_plugins.geometry.io.mesh_file import MeshFile, Paint, Tell
 from inr_plugins.geometry.io.pictures import beside, load_picture
 from inr_plugins.geometry.io.ply import Columns, Header, Lists, read_ply, read_ply_header
 from inr_plugins.geometry.io.polygons import strip_triangles, triangulate
+from inr_plugins.geometry.io.read_checks import counted
 
 _COLOURS = (("red", "green", "blue"), ("r", "g", "b"), ("diffuse_red", "diffuse_green", "diffuse_blue"))
 _UV = (("s", "t"), ("u", "v"), ("texture_u", "texture_v"), ("texture_s", "texture_t"))
@@ -40,10 +41,10 @@ def load_ply_mesh(path: Path, *, looks: bool, tell: Tell) -> MeshFile:
     header = read_ply_header(path)
     elements, rest = read_ply(path, header)
     if rest:
-        tell(f"{rest:,} bytes behind what its header announces left out")
+        tell(f"{counted(rest, 'byte')} behind what its header announces left out")
     for element in header.elements:
         if element.name not in ("vertex", "face", _STRIPS, "material") and element.count:
-            tell(f'{element.count:,} elements "{element.name}" left out')
+            tell(f'{counted(element.count, "element")} "{element.name}" left out')
     vertex, face = elements.get("vertex", {}), elements.get("face", {})
     vertices = _stacked(vertex, (("x", "y", "z"),))
     if vertices is None:

@@ -34,6 +34,11 @@ def guarded(path: Path, load: Callable[[Path], Any]) -> Any:
         raise InputError(f"{path} cannot be read; it may be cut short or of another format ({reason}).") from error
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """A number with its word: "1 face", "2,000 faces"."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 def check_finite(points: np.ndarray, path: Path, *, what: str) -> None:
     broken = int((~np.isfinite(points).all(axis=1)).sum())
     if broken:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 
 from inr_plugins.geometry.distinct_rows import distinct_rows, joined_places
 from inr_plugins.geometry.mesh import Mesh
@@ -79,8 +79,3 @@ def _on_open_edges(faces: Int[np.ndarray, "f 3"], count: int) -> Bool[np.ndarray
     open_vertices[edges // count] = True
     open_vertices[edges % count] = True
     return open_vertices
-
-
-def places(vertices: Float[np.ndarray, "v 3"]) -> Int[np.ndarray, " v"]:
-    """The number of the place that each vertex is at, counted in order of appearance."""
-    return distinct_rows(vertices)[1]
