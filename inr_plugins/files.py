@@ -92,10 +92,11 @@ def replacing_all(
                 partial.chmod(stat.S_IMODE(target.stat().st_mode))
             if durable:
                 sync(partial)
+        # One after the other without a pause: a process that is stopped in between leaves files that do not match.
         for partial, target in moves:
             os.replace(partial, target)
-            if durable:
-                sync(target.parent)
+        for folder in {target.parent for _, target in moves if durable}:
+            sync(folder)
 
 
 @contextmanager

@@ -12,10 +12,11 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from inr_plugins.cli.mesh_files import OutputFiles
 from inr_plugins.cli.mesh_options import MeshOptions, check_options, find_config
 from inr_plugins.engine.interrupt import exit_status, sigterm_as_ctrl_c
 from inr_plugins.errors import InputError
-from inr_plugins.geometry.mesh_io import check_output
+from inr_plugins.geometry.mesh_io import check_output, sidecar_path
 
 if TYPE_CHECKING:
     from inr_plugins.engine.run import Run
@@ -23,12 +24,15 @@ if TYPE_CHECKING:
 __all__ = ["MeshOptions", "entrypoint", "export", "main"]
 
 
-def export(options: MeshOptions, *, load: Callable[..., Run] | None = None) -> dict[str, Any]:
+def export(
+    options: MeshOptions, *, load: Callable[..., Run] | None = None, outputs: OutputFiles | None = None
+) -> dict[str, Any]:
     """Load the run, extract the mesh, write it and its sidecar; returns the sidecar.
 
     Args:
         options: what the command line said.
         load: in place of engine.run.load_run.
+        outputs: told which files are to be written, once that is settled.
 
     Raises:
         InputError: anything the user can mend, in one sentence.
@@ -37,6 +41,9 @@ def export(options: MeshOptions, *, load: Callable[..., Run] | None = None) -> d
     output = options.output or config.parent / "mesh.ply"
     check_options(options, output)
     check_output(output, overwrite=options.overwrite)
+    if outputs is not None:
+        turntable = [] if options.turntable is None else [options.turntable]
+        outputs.expect([output, sidecar_path(output), *turntable])
     if load is None:
         from inr_plugins.engine.run import load_run
 
@@ -83,15 +90,15 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
 
 def main(arguments: Sequence[str] | None = None, *, load: Callable[..., Run] | None = None) -> int:
     """Run the command; its exit status: 0, 1 for a mistake the user can mend, 130 for Ctrl-C, 143 for SIGTERM."""
-    options = tyro.cli(MeshOptions, prog="inr-mesh", args=arguments)
+    options, outputs = tyro.cli(MeshOptions, prog="inr-mesh", args=arguments), OutputFiles()
     try:
         with sigterm_as_ctrl_c():
-            export(options, load=load)
+            export(options, load=load, outputs=outputs)
     except InputError as error:
-        print(f"inr-mesh: {error}", file=sys.stderr)
+        print(f"inr-mesh: {error}{f' ({outputs.in_words()}.)' if outputs.written() else ''}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as stop:
-        print("inr-mesh: stopped; nothing was written.", file=sys.stderr)
+        print(f"inr-mesh: stopped; {outputs.in_words()}.", file=sys.stderr)
         return exit_status(stop)
     return 0
 

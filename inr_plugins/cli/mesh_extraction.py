@@ -23,9 +23,10 @@ from inr_plugins.cli.mesh_colour import coloured
 from inr_plugins.cli.mesh_options import DEFAULT_RESOLUTION
 from inr_plugins.cli.mesh_region import Region
 from inr_plugins.cli.mesh_search import find_region
-from inr_plugins.cli.mesh_views import training_views
+from inr_plugins.cli.mesh_views import require_views, training_views
 from inr_plugins.errors import InputError
 from inr_plugins.evaluation.shapes import RunShape
+from inr_plugins.fields.protocol import ColourField
 from inr_plugins.geometry.frames import Similarity
 from inr_plugins.geometry.isosurface import mesh_level_set
 from inr_plugins.geometry.lattice import Lattice, ScalarFunction, sample_lattice
@@ -98,6 +99,7 @@ def extract(
     """
     device, chunk = torch.device(run.pipeline.device), chunk_points(options)
     surface, views = find_surface(run.pipeline.model), training_views(run, shape)
+    _check_wishes(surface, views, options)
     region, level, source = find_region(run, surface, views, options, to_normalised=to_normalised, chunk_points=chunk)
     found = _isosurface(surface, region, options, to_normalised, level, source, device=device, bar=bar)
     mesh, cleaned = clean(found.mesh, options, views, floaters=surface.kind != "sdf", bar=bar)
@@ -105,6 +107,21 @@ def extract(
     mesh = replace(mesh, normals=normals)
     mesh, colours = coloured(mesh, surface, options, views, device=device, chunk_points=chunk, bar=bar)
     return replace(found, mesh=mesh, cleaned=cleaned, views=views, colours=colours)
+
+
+def _check_wishes(surface: FieldSurface, views: PinholeViews | None, options: MeshOptions) -> None:
+    """Refuse what this run's field or cameras cannot give, before the work.
+
+    Raises:
+        InputError: naming the option.
+    """
+    has_colours = isinstance(surface.field, ColourField)
+    if options.texture is not None and not has_colours:
+        raise InputError("--texture needs a field with colours, which this run's is not; leave it out.")
+    if options.drop_unseen:
+        require_views(views, "--drop-unseen")
+    if options.colour == "views" and has_colours:
+        require_views(views, "--colour views")
 
 
 def chunk_points(options: MeshOptions) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,33 +58,38 @@ def write_outputs(
     if options.texture is not None:
         textured = _baked(found, options, options.texture, device=torch.device(run.pipeline.device), bar=bar)
         written = replace(textured, mesh=transform_mesh(textured.mesh, to_output))
-    try:
+    with _naming(output, "--output"):
         write_mesh(written, output, sidecar=sidecar, overwrite=options.overwrite)
-        files = {"file": output}
-        if options.turntable is not None:
-            from inr_plugins.cli.mesh_video import write_turntable
+    if options.turntable is None:
+        return {"file": output}
+    from inr_plugins.cli.mesh_video import write_turntable
 
-            # The normalised frame's z axis points up.
-            up = to_output.directions(np.array([[0.0, 0.0, 1.0]]))[0]
-            write_turntable(
-                mesh,
-                options.turntable,
-                up=up,
-                overwrite=options.overwrite,
-                progress=lambda done, total: bar("Turning the mesh", done, total),
-            )
-            files["turntable"] = options.turntable
+    # The normalised frame's z axis points up.
+    up = to_output.directions(np.array([[0.0, 0.0, 1.0]]))[0]
+    with _naming(options.turntable, "--turntable"):
+        write_turntable(
+            mesh,
+            options.turntable,
+            up=up,
+            overwrite=options.overwrite,
+            progress=lambda done, total: bar("Turning the mesh", done, total),
+        )
+    return {"file": output, "turntable": options.turntable}
+
+
+@contextmanager
+def _naming(path: Path, option: str) -> Iterator[None]:
+    """Turn the system's refusal to write a file into a sentence about it and the option that names it."""
+    try:
+        yield
     except OSError as error:
-        path = options.turntable if output.exists() and options.turntable is not None else output
-        raise InputError(f"{path} could not be written ({error.strerror}); pass another --output.") from error
-    return files
+        raise InputError(f"{path} could not be written ({error.strerror}); pass another {option}.") from error
 
 
 def _baked(found: Extracted, options: MeshOptions, size: int, *, device: torch.device, bar: Bar) -> TexturedMesh:
     """The mesh with a texture of the field's colours, as seen from straight outside."""
     field = found.surface.field
-    if not isinstance(field, ColourField):
-        raise InputError("--texture needs a field with colours, which this run's is not; leave it out.")
+    assert isinstance(field, ColourField)  # asked before the work
     colour = colour_function(field, device=device, chunk_points=chunk_points(options))
 
     def progress(done: int, total: int) -> None:

@@ -23,15 +23,17 @@ def check_video(path: Path, *, overwrite: bool) -> None:
     """Refuse a video file that could not be written at the end, before any work is done.
 
     Raises:
-        InputError: another extension than .mp4, a folder of that name, or an existing file without `overwrite`.
+        InputError: another extension than .mp4, a folder of that name, an existing file without `overwrite`, a place
+            that takes no files, or no ffmpeg.
     """
     if path.suffix.lower() != ".mp4":
         raise InputError(f"The video {path} must have the extension .mp4.")
+    check_place(path)
     if path.is_dir():
         raise InputError(f"The video {path} is a folder; name a file in it, such as {path.name}/turntable.mp4.")
     if path.exists() and not overwrite:
         raise InputError(f"{path} exists already; pass --overwrite, or give another name.")
-    check_place(path)
+    _find_ffmpeg()
 
 
 def write_turntable(
@@ -77,12 +79,7 @@ def encode_mp4(frames: Iterable[UInt8[np.ndarray, "s s 3"]], path: Path, *, size
     Raises:
         InputError: there is no ffmpeg, or it fails.
     """
-    try:
-        import imageio_ffmpeg
-
-        ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
-    except (ImportError, RuntimeError) as error:
-        raise InputError("There is no ffmpeg: install it with `pip install imageio-ffmpeg`.") from error
+    ffmpeg = _find_ffmpeg()
     source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size}x{size}", "-r", f"{fps:.6f}", "-i", "-"]
     # The first bytes of the file tell players all they need, so that it can be played while it is loaded.
     target = ["-c:v", "libx264", "-crf", "18", "-pix_fmt", "yuv420p", "-movflags", "+faststart", "-f", "mp4", str(path)]
@@ -111,6 +108,20 @@ def encode_mp4(frames: Iterable[UInt8[np.ndarray, "s s 3"]], path: Path, *, size
             complaints.seek(0)
             reason = complaints.read().decode(errors="replace").strip().splitlines()
             raise InputError(f"ffmpeg could not write {path.parent} ({reason[-1] if reason else f'status {status}'}).")
+
+
+def _find_ffmpeg() -> str:
+    """The ffmpeg that imageio-ffmpeg brings, or one that the system has.
+
+    Raises:
+        InputError: there is none.
+    """
+    try:
+        import imageio_ffmpeg
+
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except (ImportError, RuntimeError) as error:
+        raise InputError("There is no ffmpeg: install it with `pip install imageio-ffmpeg`.") from error
 
 
 def _counted(

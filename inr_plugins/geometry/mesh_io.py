@@ -40,13 +40,16 @@ def check_output(path: Path, *, overwrite: bool, textured: bool = False) -> None
         raise InputError(f"--output {path}: the extension must be one of {known}.")
     if textured and path.suffix.lower() != TEXTURED:
         raise InputError(f"--output {path}: a texture can only be written into a {TEXTURED}; change the extension.")
+    for each in (path, sidecar_path(path)):
+        check_place(each)
     if path.is_dir():
         raise InputError(f"--output {path} is a folder; name a file in it, such as {path.name}/mesh.ply.")
+    if sidecar_path(path).is_dir():
+        raise InputError(f"--output {path} needs the place of the folder {sidecar_path(path)}; give another name.")
     if not overwrite:
         for existing in (path, sidecar_path(path)):
             if existing.exists():
                 raise InputError(f"{existing} exists already; pass --overwrite or another --output.")
-    check_place(path)
 
 
 def write_mesh(mesh: Mesh | TexturedMesh, path: Path, *, sidecar: Mapping[str, Any], overwrite: bool = False) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from inr_plugins.errors import InputError
@@ -13,8 +14,18 @@ def check_place(path: Path) -> None:
     """Refuse a path whose folder, or the nearest one above it that exists, takes no new file; nothing is left behind.
 
     Raises:
-        InputError: a file stands where a folder is needed, or the system refuses to write there; it says why.
+        InputError: a file stands where a folder is needed, the name is none that the system takes, or it refuses to
+            write there; it says why.
     """
+    try:
+        _check_place(path)
+    except OSError as error:
+        raise InputError(f"{path} could not be written ({error.strerror}); give another place.") from error
+
+
+def _check_place(path: Path) -> None:
+    with suppress(FileNotFoundError, NotADirectoryError):
+        path.stat()  # a name too long, or a loop of links
     # A link is followed, as it is when the file is written.
     above = next(parent for parent in Path(os.path.realpath(path)).parents if parent.exists())
     if not above.is_dir():

@@ -20,6 +20,13 @@ def test_a_file_in_the_way_of_a_folder_is_named(tmp_path):
         check_place(tmp_path / "notes" / "deeper" / "mesh.ply")
 
 
+def test_names_that_no_file_can_have_are_refused(tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for path, why in [(tmp_path / ("m" * 300), "too long"), (tmp_path / "loop" / "mesh.ply", "symbolic links")]:
+        with pytest.raises(InputError, match=rf"could not be written \(.*{why}"):
+            check_place(path)
+
+
 def test_a_folder_that_takes_no_files_is_named_with_the_systems_reason(tmp_path, monkeypatch):
     def refuse(*, dir):
         raise PermissionError(errno.EACCES, "Permission denied")
