@@ -10,12 +10,15 @@ from pathlib import Path
 
 import torch
 from nerfstudio.data.dataparsers.base_dataparser import DataParserConfig, DataparserOutputs
+from nerfstudio.data.dataparsers.colmap_dataparser import ColmapDataParserConfig
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
+from nerfstudio.utils.rich_utils import CONSOLE
 
 from inr_plugins.data.dataset_files import check_dataset_files
-from inr_plugins.data.dataset_images import IMAGE_CHANNELS, Header, check_colour_image, check_mask, read_header
+from inr_plugins.data.dataset_images import IMAGE_CHANNELS, check_colour_image, check_mask, read_header
 from inr_plugins.data.dataset_poses import lens_problem, pose_problem
 from inr_plugins.data.images.frames import check_precision
+from inr_plugins.data.images.orientation import Header
 from inr_plugins.errors import InputError
 
 __all__ = ["check_dataparser_outputs", "check_dataset_files"]
@@ -42,7 +45,7 @@ def check_dataparser_outputs(
     _check_scene_box(outputs, config=config)
     _check_colours(outputs, config=config)
     if read_images:
-        _check_images(outputs)
+        _check_images(outputs, split=split, config=config)
 
 
 def _check_counts(outputs: DataparserOutputs, *, split: str, config: DataParserConfig) -> None:
@@ -94,22 +97,45 @@ def _check_colours(outputs: DataparserOutputs, *, config: DataParserConfig) -> N
         raise InputError(f"--mask-color colours what masks leave out, but {config.data} has no masks: leave it out.")
 
 
-def _check_images(outputs: DataparserOutputs) -> None:
+def _check_images(outputs: DataparserOutputs, *, split: str, config: DataParserConfig) -> None:
     widths, heights = outputs.cameras.width.flatten().tolist(), outputs.cameras.height.flatten().tolist()
     first: tuple[Path, Header] | None = None
+    turned: list[Path] = []
     for index, path in enumerate(outputs.image_filenames):
-        header = read_header(path)
+        header, size = read_header(path), (widths[index], heights[index])
         check_colour_image(path, header)
-        if (header.width, header.height) != (widths[index], heights[index]):
-            raise InputError(
-                f"Image {path} is {header.width} x {header.height} pixels but its camera says {widths[index]} x "
-                f"{heights[index]}: make images and cameras agree (only with a size for each frame, as nerfstudio-data "
-                "has it, may sizes differ)."
-            )
+        _check_size(path, header, size)
+        if header.orientation != 1:
+            _check_decided(path, header, config=config)
+            turned += [path] if header.turn(size) != 1 else []
         first = first or (path, header)
         _check_same_channels(path, header, first=first, outputs=outputs)
         if outputs.mask_filenames is not None:
-            check_mask(outputs.mask_filenames[index], header)
+            check_mask(outputs.mask_filenames[index], header, size=size)
+    if turned and split == "train":
+        CONSOLE.print(
+            f"{len(turned)} images of {config.data} carry an EXIF orientation ({turned[0].name} is one): they are "
+            "turned upright, as viewers show them."
+        )
+
+
+def _check_size(path: Path, header: Header, size: tuple[int, int]) -> None:
+    if header.size_for(size) == size:
+        return
+    exif = "" if header.orientation == 1 else f" (EXIF orientation {header.orientation})"
+    raise InputError(
+        f"Image {path} is {header.width} x {header.height} pixels{exif} but its camera says {size[0]} x {size[1]}: "
+        "make images and cameras agree (only with a size for each frame, as nerfstudio-data has it, may sizes differ)."
+    )
+
+
+def _check_decided(path: Path, header: Header, *, config: DataParserConfig) -> None:
+    """Refuse an image of which COLMAP may have seen the stored pixels or the turned ones; InputError."""
+    if header.is_undecided and isinstance(config, ColmapDataParserConfig):
+        raise InputError(
+            f"Image {path} carries EXIF orientation {header.orientation}, and its size does not say whether COLMAP "
+            "saw it turned: save the images without that tag, as COLMAP saw them."
+        )
 
 
 def _check_same_channels(path: Path, header: Header, *, first: tuple[Path, Header], outputs: DataparserOutputs) -> None:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from jaxtyping import Float
 from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from nerfstudio.data.datasets.base_dataset import InputDataset
+from nerfstudio.utils.rich_utils import CONSOLE
 from PIL import Image
 from torch import Tensor
 
+from inr_plugins.data.images.masks import MASK_MODES, inside
+from inr_plugins.data.images.orientation import Header, header_of, turned, turned_like
 from inr_plugins.errors import InputError
 
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
@@ -27,17 +30,6 @@ IMAGE_CHANNELS = {"L": 3, "RGB": 3, "RGBA": 4}
 It would take the indices of a palette for grey values, CMYK for RGBA, and the low byte of 16-bit grey.
 """
 
-MASK_MODES = ("1", "L", "P", "I", "I;16")
-
-
-@dataclass(frozen=True)
-class Header:
-    """What the header of an image file says: its size in pixels and Pillow's mode."""
-
-    width: int
-    height: int
-    mode: str
-
 
 def read_header(path: Path, *, what: str = "Image") -> Header:
     """Read the header of the image file at `path`, without decoding it.
@@ -47,7 +39,7 @@ def read_header(path: Path, *, what: str = "Image") -> Header:
     """
     try:
         with Image.open(path) as image:
-            return Header(*image.size, image.mode)
+            return header_of(image)
     except FileNotFoundError as error:
         raise InputError(
             f"{what} {path} is missing: put it back, or take its frame out of the dataset's JSON file."
@@ -64,15 +56,24 @@ def check_colour_image(path: Path, header: Header) -> None:
         )
 
 
-def check_mask(path: Path, image_header: Header) -> None:
-    """Refuse a mask that is missing, has several channels, or is not of the size of its image; InputError."""
+def check_mask(path: Path, image_header: Header, *, size: tuple[int, int]) -> None:
+    """Refuse a mask that is missing, has several channels, or does not lie on its image as a camera of `size` sees it.
+
+    Raises:
+        InputError: also where EXIF would turn one of the two and the sizes do not say whether it should.
+    """
     mask = read_header(path, what="Mask")
     if mask.mode not in MASK_MODES:
         raise InputError(f"Mask {path} has pixels of Pillow's mode {mask.mode}: convert it to one channel.")
-    if (mask.width, mask.height) != (image_header.width, image_header.height):
+    if mask.size_for(size) != size:
         raise InputError(
-            f"Mask {path} is {mask.width} x {mask.height} pixels but its image is {image_header.width} x "
-            f"{image_header.height}: make them the same size."
+            f"Mask {path} is {mask.width} x {mask.height} pixels but its image is {size[0]} x {size[1]}: make them the "
+            "same size."
+        )
+    if mask.orientation != image_header.orientation and (mask.is_undecided or image_header.is_undecided):
+        raise InputError(
+            f"Mask {path} has EXIF orientation {mask.orientation} and its image {image_header.orientation}, so that it "
+            "is not plain how one lies on the other: save both turned upright, without that tag."
         )
 
 
@@ -109,34 +110,60 @@ class InrDataset(InputDataset):
 
     def __init__(self, dataparser_outputs: DataparserOutputs, scale_factor: float = 1.0) -> None:
         super().__init__(dataparser_outputs, scale_factor)
+        self._said_greys = False
         self.metadata["opaque"] = not self.has_masks and _is_opaque(self.image_filenames[0])
 
     def get_numpy_image(self, image_idx: int) -> npt.NDArray[np.uint8]:
-        """Return image `image_idx` as (height, width, 3 or 4) bytes; InputError if its file does not decode."""
+        """Return image `image_idx` as (height, width, 3 or 4) bytes, upright; InputError if its file does not decode.
+
+        Whether EXIF's orientation is followed is for the size of its camera to say (`images.orientation`).
+        """
+        path = self.image_filenames[image_idx]
         try:
-            return super().get_numpy_image(image_idx)
+            with Image.open(path) as stored:
+                image = turned(stored, self._camera_size(image_idx))
+                if self.scale_factor != 1.0:
+                    image = image.resize(self._scaled(image.size), resample=Image.Resampling.BILINEAR)
+                pixels = np.array(image, dtype=np.uint8)
         except UNREADABLE as error:
-            raise _undecodable(self.image_filenames[image_idx], error) from error
+            raise _undecodable(path, error) from error
+        return pixels[:, :, None].repeat(3, axis=2) if pixels.ndim == 2 else pixels
 
     def get_data(self, image_idx: int, image_type: Literal["uint8", "float32"] = "float32") -> dict[str, Any]:
-        """Return what nerfstudio's dataset returns for image `image_idx`; InputError if a file does not decode."""
-        try:
-            return super().get_data(image_idx, image_type)
-        except InputError:
-            raise
-        except UNREADABLE as error:
-            # The image has decoded, or its own error would have come.
-            raise _undecodable(self._mask_filenames[image_idx], error, what="Mask") from error
+        """Return what nerfstudio's dataset returns for image `image_idx`; InputError if a file does not decode.
+
+        Of the mask that is (height, width, 1) booleans, as `images.masks` reads them.
+        """
+        get_image = {"uint8": self.get_image_uint8, "float32": self.get_image_float32}[image_type]
+        data: dict[str, Any] = {"image_idx": image_idx, "image": get_image(image_idx)}
+        if self.has_masks:
+            data["mask"] = torch.from_numpy(self.mask_bytes(image_idx))[..., None]
+        if self.mask_color:
+            colour = torch.tensor(self.mask_color).expand_as(data["image"])
+            data["image"] = torch.where(data["mask"], data["image"], colour)
+        return {**data, **self.get_metadata(data)}
 
     def mask_bytes(self, image_idx: int) -> npt.NDArray[np.bool_]:
         """Return mask `image_idx` as (height, width) booleans, True inside; InputError if its file does not decode."""
         path = self._mask_filenames[image_idx]
         try:
-            with Image.open(path) as image:
-                size = (int(image.width * self.scale_factor), int(image.height * self.scale_factor))
-                return np.asarray(image.resize(size, resample=Image.Resampling.NEAREST)).astype(bool)
+            with Image.open(path) as stored:
+                values, has_greys = inside(stored, path)
+                mask = turned_like(Image.fromarray(values), header_of(stored), self._camera_size(image_idx))
         except UNREADABLE as error:
             raise _undecodable(path, error, what="Mask") from error
+        if has_greys and not self._said_greys:
+            self._said_greys = True
+            CONSOLE.print(f"Masks have greys ({path} is one): those above half of white are inside.")
+        return np.array(mask.resize(self._scaled(mask.size), resample=Image.Resampling.NEAREST))
+
+    def _camera_size(self, image_idx: int) -> tuple[int, int]:
+        """Width and height of an image's camera, before the datamanager's scale."""
+        cameras = self._dataparser_outputs.cameras
+        return int(cameras.width[image_idx]), int(cameras.height[image_idx])
+
+    def _scaled(self, size: tuple[int, int]) -> tuple[int, int]:
+        return int(size[0] * self.scale_factor), int(size[1] * self.scale_factor)
 
     @property
     def has_masks(self) -> bool:

@@ -13,8 +13,8 @@ from torch import Tensor
 from inr_plugins.evaluation.stored_images import has_alpha
 
 SILHOUETTE_DEFINITION = (
-    "pixels of both / pixels of either, of rendered accumulation > 0.5 and the dataset's mask where it is not 0 "
-    "(without masks: alpha > 0.5); "
+    "pixels of both / pixels of either, of rendered accumulation > 0.5 and the dataset's mask where it counts as "
+    "inside (without masks: alpha > 0.5); "
     "1 where both are empty; the mean of per-view values"
 )
 
