@@ -23,6 +23,7 @@ from inr_plugins.cli.mesh_colour import coloured
 from inr_plugins.cli.mesh_options import DEFAULT_RESOLUTION
 from inr_plugins.cli.mesh_region import Region
 from inr_plugins.cli.mesh_search import find_region
+from inr_plugins.cli.mesh_trimming import Trimmed, find_reach, trim
 from inr_plugins.cli.mesh_views import require_views, training_views
 from inr_plugins.errors import InputError
 from inr_plugins.evaluation.shapes import RunShape
@@ -66,6 +67,7 @@ class Extracted:
         cleaned: what was taken away.
         views: the training cameras, normalised frame; None where they are no pinholes.
         colours: where the colours come from, in words; None without.
+        trimmed: what lies beyond the reach of the points that it was trained on; None for a run without points.
     """
 
     mesh: Mesh
@@ -80,6 +82,7 @@ class Extracted:
     cleaned: Cleaned = field(default_factory=Cleaned)
     views: PinholeViews | None = None
     colours: str | None = None
+    trimmed: Trimmed | None = None
 
 
 def extract(
@@ -100,13 +103,15 @@ def extract(
     device, chunk = torch.device(run.pipeline.device), chunk_points(options)
     surface, views = find_surface(run.pipeline.model), training_views(run, shape)
     _check_wishes(surface, views, options)
+    reach = find_reach(run, options, shape, to_normalised)
     region, level, source = find_region(run, surface, views, options, to_normalised=to_normalised, chunk_points=chunk)
     found = _isosurface(surface, region, options, to_normalised, level, source, device=device, bar=bar)
-    mesh, cleaned = clean(found.mesh, options, views, floaters=surface.kind != "sdf", bar=bar)
+    mesh, trimmed = trim(found.mesh, reach, options)
+    mesh, cleaned = clean(mesh, options, views, floaters=surface.kind != "sdf", bar=bar)
     normals = field_normals(surface, mesh.vertices, vertex_normals(mesh), device=device, chunk_points=chunk)
     mesh = replace(mesh, normals=normals)
     mesh, colours = coloured(mesh, surface, options, views, device=device, chunk_points=chunk, bar=bar)
-    return replace(found, mesh=mesh, cleaned=cleaned, views=views, colours=colours)
+    return replace(found, mesh=mesh, cleaned=cleaned, views=views, colours=colours, trimmed=trimmed)
 
 
 def _check_wishes(surface: FieldSurface, views: PinholeViews | None, options: MeshOptions) -> None:

@@ -57,6 +57,9 @@ class MeshOptions:
     """Keep only the connected piece with the most faces."""
     drop_unseen: bool = False
     """Drop the faces that no training camera sees: the underside of a table, the inner walls of a hollow density."""
+    trim_to_points: Annotated[float | Literal["auto"] | None, _shown("DISTANCE|auto", "keep all")] = None
+    """For a run on a cloud of points: cut off what is farther from all of them than this, in the units of their file.
+    Auto: a few times the distance between the points."""
     max_faces: Annotated[int | None, _shown("FACES", "all")] = None
     """Thin the mesh out to at most this many faces."""
     closed: bool = True
@@ -125,12 +128,13 @@ def check_options(options: MeshOptions, output: Path) -> None:
         check_video(options.turntable, overwrite=options.overwrite)
 
 
-_NUMBERS: tuple[tuple[str, str, Callable[[float], bool]], ...] = (
+_NUMBERS: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("resolution", "at least 2", lambda n: n >= 2),
     ("voxel_size", "a positive length", lambda x: math.isfinite(x) and x > 0),
     ("memory_gb", "above 0", lambda x: x > 0),
     ("min_component", "0 or more", lambda n: n >= 0),
     ("max_faces", "4 or more, since no closed mesh has fewer", lambda n: n >= 4),
+    ("trim_to_points", "auto or a positive length", lambda x: x == "auto" or (math.isfinite(x) and x > 0)),
     ("level", "a number", math.isfinite),
     ("texture", "from 64 to 8192 pixels", lambda n: 64 <= n <= 8192),
 )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from inr_plugins.cli.mesh_trimming import tell_trimmed
 from inr_plugins.evaluation.shapes import RunShape
 from inr_plugins.geometry.frames import Similarity
 from inr_plugins.geometry.mesh import Mesh, is_watertight, signed_volume, surface_area
@@ -65,6 +66,7 @@ def describe(
         "vertices": len(mesh.vertices),
         "faces": len(mesh.faces),
         "cleaned": asdict(found.cleaned),
+        "beyond_points": None if found.trimmed is None else found.trimmed.describe(_unit(options, to_normalised)),
         "bounds": [low.tolist(), high.tolist()],
         "area": surface_area(mesh),
         "volume": signed_volume(mesh),
@@ -98,12 +100,22 @@ def summarise(sidecar: dict[str, Any], files: dict[str, Path], *, seconds: float
         f"{' (normalised)' if sidecar['box_frame'] == 'normalised' else ''}; "
         f"{sidecar['evaluated']:,} evaluated, {sidecar['evaluated_share']:.1%} of all",
         "dropped": dropped(sidecar["cleaned"]),
+        _trim_name(sidecar["beyond_points"]): tell_trimmed(sidecar["beyond_points"]),
         **{name: str(path) for name, path in files.items()},
         "seconds": f"{seconds:.1f}",
     }
     for name, text in lines.items():
         if text:
             print(f"{name:>9}  {text}")
+
+
+def _unit(options: MeshOptions, to_normalised: Similarity) -> float:
+    """Normalised length of one unit of the mesh that is written."""
+    return to_normalised.scale if options.frame == "dataset" else 1.0
+
+
+def _trim_name(beyond: dict[str, Any] | None) -> str:
+    return "trimmed" if beyond is not None and beyond["cut"] else "note"
 
 
 def _which(sidecar: dict[str, Any]) -> str:

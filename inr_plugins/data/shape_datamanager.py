@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import tyro
+from jaxtyping import Float
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager, VanillaDataManagerConfig
 from nerfstudio.data.pixel_samplers import PixelSamplerConfig
@@ -25,6 +27,7 @@ from inr_plugins.data.shape_sampling import SampleCounts
 from inr_plugins.data.shape_stream import SampleStream
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.frames import Similarity
+from inr_plugins.geometry.io.cloud_read import Cloud
 from inr_plugins.shape_points import ShapePoints
 
 OPTION = "--pipeline.datamanager."
@@ -133,6 +136,11 @@ class ShapeDataManager(VanillaDataManager[ShapeImages]):
     def shape_file(self, number: int) -> Path:
         """The file that a shape was read from."""
         return self.dataparser.shapes.shapes[number].path
+
+    def shape_points(self, number: int) -> Float[np.ndarray, "n 3"] | None:
+        """The points of a shape that is a cloud, in the normalised frame; None of a mesh."""
+        surface = self.dataparser.shapes.shapes[number].surface
+        return surface.points if isinstance(surface, Cloud) else None
 
     # -- setting up ----------------------------------------------------------------------------------------------------
 
