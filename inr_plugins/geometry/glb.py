@@ -36,8 +36,8 @@ def srgb_from_linear(light: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*
     return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
 
 
-def encode_glb(mesh: Mesh) -> bytes:
-    """The GLB file. Positions are float32 and unchanged: glTF's +y up is not imposed on them."""
+def glb_pieces(mesh: Mesh) -> list[bytes]:
+    """The GLB file, in pieces. Positions are float32 and unchanged: glTF's +y up is not imposed on them."""
     buffers = _Buffers()
     attributes = _shape(buffers, mesh)
     if mesh.colours is not None:
@@ -47,8 +47,8 @@ def encode_glb(mesh: Mesh) -> bytes:
     return _document(buffers, attributes, indices)
 
 
-def encode_textured_glb(textured: TexturedMesh) -> bytes:
-    """The GLB file with the texture as a PNG inside. Vertex colours are left out: glTF would multiply by them.
+def textured_glb_pieces(textured: TexturedMesh) -> list[bytes]:
+    """The GLB file in pieces, the texture as a PNG inside. Vertex colours are left out: glTF would multiply by them.
 
     glTF's texture coordinates start at the image's top left corner and v runs down, as those of `TexturedMesh` do. Its
     baseColorTexture holds sRGB, so the image goes in as it is.
@@ -75,13 +75,12 @@ def _png(image: UInt8[np.ndarray, "h w 3"]) -> bytes:
     return data.getvalue()
 
 
-def _document(buffers: _Buffers, attributes: dict[str, int], indices: int, *, image: int | None = None) -> bytes:
+def _document(buffers: _Buffers, attributes: dict[str, int], indices: int, *, image: int | None = None) -> list[bytes]:
     """The file of one mesh; `image` is the number of the buffer view that holds its texture."""
     material: dict[str, Any] = {
         "pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 1.0},
         "extensions": {"KHR_materials_unlit": {}},
     }
-    blob = b"".join(buffers.data)
     document = {
         "asset": {"version": "2.0", "generator": "inr-plugins"},
         "extensionsUsed": ["KHR_materials_unlit"],
@@ -90,7 +89,7 @@ def _document(buffers: _Buffers, attributes: dict[str, int], indices: int, *, im
         "nodes": [{"mesh": 0}],
         "meshes": [{"primitives": [{"attributes": attributes, "indices": indices, "material": 0}]}],
         "materials": [material],
-        "buffers": [{"byteLength": len(blob)}],
+        "buffers": [{"byteLength": buffers.length}],
         "bufferViews": buffers.views,
         "accessors": buffers.accessors,
     }
@@ -99,7 +98,7 @@ def _document(buffers: _Buffers, attributes: dict[str, int], indices: int, *, im
         document["textures"] = [{"source": 0, "sampler": 0}]
         document["images"] = [{"bufferView": image, "mimeType": "image/png"}]
         document["samplers"] = [_SAMPLER]
-    return _container(json.dumps(document).encode(), blob)
+    return _container(json.dumps(document).encode(), buffers)
 
 
 class _Buffers:
@@ -109,7 +108,7 @@ class _Buffers:
         self.data: list[bytes] = []
         self.views: list[dict[str, Any]] = []
         self.accessors: list[dict[str, Any]] = []
-        self._length = 0
+        self.length = 0
 
     def add(self, array: np.ndarray, *, target: int, bounded: bool = False) -> int:
         """Append rows of two or three float32, or uint32 scalars; returns the accessor's number."""
@@ -127,23 +126,21 @@ class _Buffers:
 
     def add_bytes(self, data: bytes, *, target: int | None = None) -> int:
         """Append a view of any bytes; returns its number."""
-        view = {"buffer": 0, "byteOffset": self._length, "byteLength": len(data)}
+        view = {"buffer": 0, "byteOffset": self.length, "byteLength": len(data)}
         self.views.append(view if target is None else view | {"target": target})
         # glTF wants every view to start at a multiple of four bytes.
-        self.data.append(data + bytes(-len(data) % 4))
-        self._length += len(self.data[-1])
+        self.data.append(data + bytes(-len(data) % 4) if len(data) % 4 else data)
+        self.length += len(self.data[-1])
         return len(self.views) - 1
 
 
-def _container(document: bytes, blob: bytes) -> bytes:
+def _container(document: bytes, buffers: _Buffers) -> list[bytes]:
     document += b" " * (-len(document) % 4)
-    total = 12 + 8 + len(document) + 8 + len(blob)
-    return b"".join(
-        [
-            struct.pack("<4sII", b"glTF", 2, total),
-            struct.pack("<I4s", len(document), b"JSON"),
-            document,
-            struct.pack("<I4s", len(blob), b"BIN\0"),
-            blob,
-        ]
-    )
+    total = 12 + 8 + len(document) + 8 + buffers.length
+    return [
+        struct.pack("<4sII", b"glTF", 2, total),
+        struct.pack("<I4s", len(document), b"JSON"),
+        document,
+        struct.pack("<I4s", buffers.length, b"BIN\0"),
+        *buffers.data,
+    ]

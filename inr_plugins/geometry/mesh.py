@@ -93,12 +93,15 @@ def is_watertight(mesh: Mesh) -> bool:
 
 def select_faces(mesh: Mesh, keep: Bool[np.ndarray, " f"]) -> Mesh:
     """The mesh of the chosen faces, with only the vertices they use."""
+    faces = mesh.faces if keep.all() else mesh.faces[keep]
     used = np.zeros(len(mesh.vertices), dtype=bool)
-    used[mesh.faces[keep]] = True
+    used[faces] = True
+    if used.all():
+        return replace(mesh, faces=faces)
     renumbered = np.cumsum(used) - 1
     return Mesh(
         vertices=mesh.vertices[used],
-        faces=renumbered[mesh.faces[keep]],
+        faces=renumbered[faces],
         normals=None if mesh.normals is None else mesh.normals[used],
         colours=None if mesh.colours is None else mesh.colours[used],
     )

@@ -50,7 +50,9 @@ def _clean(block: bytes, continued: bool) -> bytes:
     if continued and b"\\\n" in block:
         block = block.replace(b"\\\n", b" ")
     # Nothing but a keyword stands at the beginning of a line.
-    return re.sub(rb"(?m)^[ \t]+", b"", block)
+    if block[:1] in b" \t" or b"\n " in block or b"\n\t" in block:
+        block = re.sub(rb"(?m)^[ \t]+", b"", block)
+    return block
 
 
 class Block:
