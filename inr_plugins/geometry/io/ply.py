@@ -264,7 +264,7 @@ def _uneven_rows(data: np.ndarray, position: int, element: Element, header: Head
             else:
                 starts[name][row] = position
                 position += value
-    if position > len(data):
+    if position > len(data):  # before room is made for what a garbled length asks for
         raise IndexError
     columns: Columns = {}
     for each in element.properties:

@@ -132,7 +132,7 @@ def _cut_ears(flat: Float[np.ndarray, "n 2"]) -> Int[np.ndarray, "t 3"]:
 
 
 def _is_ear(points: Float[np.ndarray, "n 2"], k: int) -> bool:
-    """Whether corner k can be cut off: it turns left, and its diagonal meets the rest of the polygon nowhere."""
+    """Whether corner k can be cut off: it turns left, and no other corner lies in the triangle or on its border."""
     count = len(points)
     a, b, c = points[k - 1], points[k], points[(k + 1) % count]
     if _cross(a, b, c) <= 0:
@@ -141,8 +141,4 @@ def _is_ear(points: Float[np.ndarray, "n 2"], k: int) -> bool:
     # Corners at the same place as one of the ear's belong to bridges between an outline and its holes.
     apart = ~((rest == a).all(axis=1) | (rest == b).all(axis=1) | (rest == c).all(axis=1))
     inside = (_cross(a, b, rest) >= 0) & (_cross(b, c, rest) >= 0) & (_cross(c, a, rest) >= 0)
-    if (inside & apart).any():
-        return False
-    start, end = points, np.roll(points, -1, axis=0)
-    sides = _cross(a, c, start) * _cross(a, c, end), _cross(start, end, a) * _cross(start, end, c)
-    return not ((sides[0] < 0) & (sides[1] < 0)).any()
+    return not (inside & apart).any()
