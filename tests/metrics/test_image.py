@@ -142,6 +142,11 @@ def test_code_in_a_file_of_weights_is_not_run(tmp_path, monkeypatch):
     assert not (tmp_path / "payload").exists()
 
 
+def test_without_a_home_no_folder_called_tilde_is_made(monkeypatch, tmp_path):
+    torch.hub.set_dir("~/.cache/torch/hub")
+    assert [path.is_relative_to(tmp_path) for path in lpips_module._cached_weights()] == [True]
+
+
 def test_lpips_off_is_silent(monkeypatch, caplog):
     monkeypatch.setenv("INR_LPIPS", "off")
     assert metrics.lpips(*pair((64, 64))) is None

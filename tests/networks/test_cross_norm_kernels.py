@@ -1,6 +1,9 @@
 """The C functions against their twins in torch, and what happens where there is no compiler."""
 
+import pwd
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -145,3 +148,22 @@ def test_without_a_compiler_or_a_place_or_when_switched_off_there_is_none(tmp_pa
 
     monkeypatch.setattr(c_library.subprocess, "run", fails)
     assert load(tmp_path, monkeypatch) is None
+
+
+def test_a_user_without_a_home_has_them_too(monkeypatch, tmp_path):
+    """As in a container with a user id of its own: no HOME, and no entry among the system's users."""
+
+    def unknown(number):
+        raise KeyError(number)
+
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(RuntimeError):
+        Path.home()
+    source = tmp_path / "two.c"
+    source.write_text("int two(void) { return 2; }")
+    library = c_library.load_c_library.__wrapped__(source)
+    assert library is not None
+    assert library.two() == 2
