@@ -23,6 +23,7 @@ from inr_plugins.data.dataset_images import InrDataset
 from inr_plugins.data.dataset_parser import CheckedDataParser, TestMode
 from inr_plugins.data.dataset_pixels import MaskUse, PixelStore, load_pixels, store_bytes
 from inr_plugins.data.dataset_rays import RayTable, make_ray_table
+from inr_plugins.data.fingerprint import Fingerprint, fingerprint_of_views
 
 GIGABYTE = 1 << 30
 
@@ -69,6 +70,7 @@ class InrDataManager(VanillaDataManager[InrDataset]):
         local_rank: int = 0,
         **kwargs: Any,
     ) -> None:
+        self._fingerprint: Fingerprint | None = None
         self._pixels: dict[str, PixelStore] = {}
         self._rays: dict[str, RayTable | RayGenerator] = {}
         if config.masks == "labels":
@@ -93,6 +95,12 @@ class InrDataManager(VanillaDataManager[InrDataset]):
     def all_train_cameras(self) -> Cameras:
         """The cameras of all training images, in the normalised frame."""
         return self.train_dataset.cameras
+
+    def data_fingerprint(self) -> Fingerprint:
+        """Numbers by which the training views are known again, at another place or resolution too; made once."""
+        if self._fingerprint is None:
+            self._fingerprint = fingerprint_of_views(self.train_dataset)
+        return self._fingerprint
 
     # -- setting up ----------------------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttrib
 from nerfstudio.utils.rich_utils import CONSOLE
 
 from inr_plugins.data.dataset_parser import TestMode
+from inr_plugins.data.fingerprint import Fingerprint, fingerprint_of_surfaces
 from inr_plugins.data.shape_batches import PointBatch, PointBatches, divide_points, moved
 from inr_plugins.data.shape_files import ShapeSet
 from inr_plugins.data.shape_images import ShapeImages
@@ -118,6 +119,7 @@ class ShapeDataManager(VanillaDataManager[ShapeImages]):
         self._stream: SampleStream[PointBatch] | None = None
         self._held_out: PointBatches | None = None
         self._began: float | None = None
+        self._fingerprint: Fingerprint | None = None
         super().__init__(
             config=config, device=device, test_mode=test_mode, world_size=world_size, local_rank=local_rank, **kwargs
         )
@@ -141,6 +143,12 @@ class ShapeDataManager(VanillaDataManager[ShapeImages]):
         """The points of a shape that is a cloud, in the normalised frame; None of a mesh."""
         surface = self.dataparser.shapes.shapes[number].surface
         return surface.points if isinstance(surface, Cloud) else None
+
+    def data_fingerprint(self) -> Fingerprint:
+        """Numbers by which the shapes are known again, in another file or at another place too; made once."""
+        if self._fingerprint is None:
+            self._fingerprint = fingerprint_of_surfaces([shape.surface for shape in self.dataparser.shapes.shapes])
+        return self._fingerprint
 
     # -- setting up ----------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from nerfstudio.utils.misc import get_dict_to_torch
 from torch.nn import Parameter
 
 from inr_plugins.engine.rng import rng_state, set_rng_state
+from inr_plugins.engine.same_data import KnownData
 
 
 @runtime_checkable
@@ -84,7 +85,9 @@ def capture(datamanager: DataManager, accumulating: Mapping[str, list[Parameter]
         datamanager: Where training batches come from.
         accumulating: Parameter groups that are in the middle of accumulating gradients over several steps.
     """
+    known = {"fingerprint": datamanager.data_fingerprint()} if isinstance(datamanager, KnownData) else {}
     return {
+        **known,
         "generators": rng_state(),
         "data": data_state(datamanager),
         "gradients": {name: [param.grad for param in params] for name, params in accumulating.items()},

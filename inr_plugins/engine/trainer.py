@@ -7,6 +7,7 @@ import errno
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +30,7 @@ from inr_plugins.engine.pipeline import data_path
 from inr_plugins.engine.rng import separate_rng
 from inr_plugins.engine.run_decay import settle_schedules
 from inr_plugins.engine.run_folder import describes_run, discard_unstarted_run, load_config_argument
+from inr_plugins.engine.same_data import KnownData, what_differs
 from inr_plugins.engine.startup import prepare_process
 from inr_plugins.errors import InputError
 
@@ -59,6 +61,8 @@ class InrTrainerConfig(TrainerConfig):
     """Evaluations that would take more than this part of the time so far are left out."""
     final_eval_images: int = 4
     """Held-out images evaluated when training ends, fewer if that takes too long; 0: none, -1: all."""
+    other_data: Literal["refuse", "use"] = "refuse"
+    """Whether a run may go on from a checkpoint of a training on other data; the same data may lie elsewhere."""
     cpu_bfloat16: bool = False
     """On a CPU, run the forward pass of training under bfloat16 autocast (mixed_precision is for CUDA only)."""
     run_dir: tyro.conf.Suppress[Path | None] = None
@@ -135,6 +139,10 @@ class InrTrainerConfig(TrainerConfig):
                 self.load_step = checkpoints.newest_sound_step(self.run_dir / self.relative_model_dir)
 
 
+class _EvaluationStopped(KeyboardInterrupt):
+    """Training was told to stop while it was evaluating."""
+
+
 class InrTrainer(Trainer):
     """nerfstudio's trainer with sound checkpoints, exact resume and evaluation that does not change training.
 
@@ -165,6 +173,7 @@ class InrTrainer(Trainer):
         self._trained_step: int | None = None
         self._saved_step: int | None = None
         self._interrupted = False
+        self._evaluating = False
         checkpoints.clear_partial_files(self.base_dir)
         if not sys.stdout.isatty():
             # nerfstudio's table moves the cursor about, which makes a mess of a log file.
@@ -197,6 +206,7 @@ class InrTrainer(Trainer):
         if state is None:
             CONSOLE.print("Training from scratch.")
             return
+        self._check_same_data(state, path)
         self._start_step = state["step"] + 1
         self.pipeline.load_pipeline(state["pipeline"], state["step"])
         # A model may have taken on other shapes, even other groups, while it loaded.
@@ -214,6 +224,19 @@ class InrTrainer(Trainer):
         self._resume = state.get("resume")
         self._saved_step = state["step"] if path.parent == self.checkpoint_dir else None
         CONSOLE.print(f"Going on from step {state['step']} of {path}")
+
+    def _check_same_data(self, state: dict[str, Any], path: Path) -> None:
+        """Refuse to go on with other data than the checkpoint's; old checkpoints do not say what theirs was."""
+        saved = (state.get("resume") or {}).get("fingerprint")
+        manager = self.pipeline.datamanager
+        if self.config.other_data == "use" or saved is None or not isinstance(manager, KnownData):
+            return
+        differs = what_differs(saved, manager.data_fingerprint())
+        if differs is not None:
+            raise InputError(
+                f"{path} has not learnt from the data at {data_path(self.config.pipeline)}: {differs}. Give --data "
+                "what it was trained on, wherever that is now, or --other-data use to go on with this."
+            )
 
     def _read_wanted_checkpoint(self) -> tuple[dict[str, Any] | None, Path]:
         config = self.config
@@ -310,6 +333,19 @@ class InrTrainer(Trainer):
         CONSOLE.print(f"Stopping after this step; {again} at once, without saving.")
         self._interrupted = True
         self.stop_training = True
+        if self._evaluating:
+            # A view may take minutes, and whoever sends SIGTERM waits for seconds.
+            raise _EvaluationStopped
+
+    def _interruptible(self, evaluate: Callable[[], None]) -> None:
+        """Evaluate; a signal that stops training ends the evaluation at once, and nothing else."""
+        try:
+            self._evaluating = True
+            evaluate()
+            self._evaluating = False
+        except _EvaluationStopped:
+            self._evaluating = False
+            self.pipeline.train()
 
     def train_iteration(self, step: int) -> TRAIN_INTERATION_OUTPUT:
         """Run one step, and see that its losses are finite."""
@@ -330,13 +366,17 @@ class InrTrainer(Trainer):
             CONSOLE.print(f"Stopped after step {self.step}: {self._how_to_go_on()}.")
             return
         if comms.is_main_process():
-            with separate_rng(seed=self.config.machine.seed):
-                wanted = self._budget.affordable(self.config.final_eval_images, estimate=self._view_seconds(self.step))
-                metrics, line = evaluate_views(self.pipeline, wanted, step=self.step)
-            if metrics:
-                writer.put_dict(name="Final Eval", scalar_dict=metrics, step=self.step)
-                CONSOLE.print(line)
-        super()._after_train()
+            self._interruptible(self._evaluate_finally)
+        if not self._interrupted:
+            super()._after_train()
+
+    def _evaluate_finally(self) -> None:
+        with separate_rng(seed=self.config.machine.seed):
+            wanted = self._budget.affordable(self.config.final_eval_images, estimate=self._view_seconds(self.step))
+            metrics, line = evaluate_views(self.pipeline, wanted, step=self.step)
+        if metrics:
+            writer.put_dict(name="Final Eval", scalar_dict=metrics, step=self.step)
+            CONSOLE.print(line)
 
     def _train_complete_viewer(self) -> None:
         try:
@@ -356,8 +396,9 @@ class InrTrainer(Trainer):
         if not self._budget.allows(estimate=self._view_seconds(step)):
             return
         begin = time.monotonic()
+        evaluate = super().eval_iteration
         with separate_rng(seed=config.machine.seed + step):
-            super().eval_iteration(step)
+            self._interruptible(lambda: evaluate(step))
         self._budget.record(time.monotonic() - begin)
 
     def _view_seconds(self, step: int) -> float:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_method import tiny_config
+from tiny_method import TinyModel, tiny_config
 
 from inr_plugins.engine import checkpoints
 from inr_plugins.engine.divergence import TrainingDivergedError
@@ -137,6 +137,31 @@ def test_stopping_early_saves_the_last_step_taken(scene, tmp_path):
     assert checkpoints.checkpoint_steps(trainer.checkpoint_dir) == [2]
     rest = tiny_config(scene, tmp_path, timestamp="rest", max_num_iterations=5, load_dir=trainer.checkpoint_dir)
     whole = train(tiny_config(scene, tmp_path, timestamp="whole"))
+    assert_same(outcome(train(rest)), outcome(whole))
+
+
+def test_a_signal_during_an_evaluation_ends_that_at_once_and_saves_the_step(scene, tmp_path, monkeypatch):
+    config = tiny_config(scene, tmp_path, timestamp="evaluating", steps_per_eval_image=1, eval_time_fraction=1e9)
+    seed_all(config.machine.seed)
+    trainer = config.setup(local_rank=0, world_size=1)
+    trainer.setup()
+    render, rendered = TinyModel.get_outputs_for_camera, []
+
+    def interrupted(model, *arguments, **options):
+        rendered.append(trainer.step)
+        if trainer.step == 2:
+            signal.raise_signal(signal.SIGINT)
+            rendered.append("on and on")
+        return render(model, *arguments, **options)
+
+    monkeypatch.setattr(TinyModel, "get_outputs_for_camera", interrupted)
+    trainer.train()
+    assert rendered[-1] == 2
+    assert trainer.pipeline.training
+    assert checkpoints.checkpoint_steps(trainer.checkpoint_dir) == [2]
+    monkeypatch.undo()
+    rest = tiny_config(scene, tmp_path, timestamp="the rest", max_num_iterations=5, load_dir=trainer.checkpoint_dir)
+    whole = train(tiny_config(scene, tmp_path, timestamp="the whole"))
     assert_same(outcome(train(rest)), outcome(whole))
 
 

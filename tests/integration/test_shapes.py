@@ -11,6 +11,7 @@ from integration.small_methods import small_shape
 from short_runs import assert_same_state, train
 
 from inr_plugins.cli import mesh
+from inr_plugins.engine import checkpoints
 from inr_plugins.engine.run import load_run
 from inr_plugins.errors import InputError
 
@@ -54,6 +55,34 @@ def distance_run(ball, tmp_path_factory):
 @pytest.fixture(scope="module")
 def occupancy_run(ball, tmp_path_factory):
     return train(small_shape(cn_occupancy, ball, tmp_path_factory.mktemp("occupancy"), 1e-2), 60)
+
+
+def test_a_run_goes_on_with_its_own_data_wherever_it_lies(distance_run, ball, tmp_path, monkeypatch):
+    trimesh.creation.box((1, 2, 3)).export(tmp_path / "box.ply")
+    (tmp_path / "moved").mkdir()
+    trimesh.load(ball).export(tmp_path / "moved" / "same.obj")
+    folder = distance_run.checkpoint_dir
+
+    def go_on(data, name, **options):
+        config = small_shape(finer_sdf, data, tmp_path / name, 1e-3)
+        for option, value in options.items():
+            setattr(config, option, value)
+        return train(config, 1, load_dir=folder)._trained_step
+
+    with pytest.raises(InputError, match=r"has not learnt from the data at .*box\.ply: its surfaces are others"):
+        go_on(tmp_path / "box.ply", "refused")
+    assert go_on(tmp_path / "moved" / "same.obj", "moved") == 120
+    assert go_on(tmp_path / "box.ply", "wanted", other_data="use") == 120
+    # Checkpoints of earlier versions do not say what they were trained on.
+    read = checkpoints.read_newest_checkpoint
+
+    def old(*arguments, **options):
+        state, path = read(*arguments, **options)
+        del state["resume"]["fingerprint"]
+        return state, path
+
+    monkeypatch.setattr(checkpoints, "read_newest_checkpoint", old)
+    assert go_on(tmp_path / "box.ply", "old") == 120
 
 
 @pytest.mark.parametrize(("name", "worst"), [("distance_run", 0.03), ("occupancy_run", 0.15)])
