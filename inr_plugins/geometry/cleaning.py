@@ -93,20 +93,34 @@ def drop_duplicate_faces(mesh: Mesh) -> tuple[Mesh, int]:
     Raises:
         InputError: nothing but such pairs.
     """
+    keep = single_faces(mesh)
+    if keep.all():
+        return mesh, 0
+    if not keep.any():
+        raise InputError(f"All {len(keep)} faces of the mesh lie back to back in pairs, which enclose nothing.")
+    return select_faces(mesh, keep), int((~keep).sum())
+
+
+def single_faces(mesh: Mesh) -> Bool[np.ndarray, " f"]:
+    """Which faces `drop_duplicate_faces` keeps."""
+    group = same_corners(mesh)
+    _, first = np.unique(group, return_index=True)
+    if len(first) == len(group):
+        return np.ones(len(group), dtype=bool)
+    keep = np.zeros(len(group), dtype=bool)
+    keep[first] = True
+    return keep & ~_closed_pairs(mesh, group)
+
+
+def same_corners(mesh: Mesh) -> Int[np.ndarray, " f"]:
+    """Number of the group of faces with the same three vertices, in any order, that each face belongs to."""
     corners = np.sort(mesh.faces, axis=1)
     order = np.lexsort(corners.T)
     new = np.ones(len(order), dtype=bool)
     new[1:] = (np.diff(corners[order], axis=0) != 0).any(axis=1)
-    if new.all():
-        return mesh, 0
     group = np.empty(len(order), dtype=np.int64)
     group[order] = np.cumsum(new) - 1
-    keep = np.zeros(len(order), dtype=bool)
-    keep[order[new]] = True  # lexsort is stable: the first of its group
-    keep &= ~_closed_pairs(mesh, group)
-    if not keep.any():
-        raise InputError(f"All {len(keep)} faces of the mesh lie back to back in pairs, which enclose nothing.")
-    return select_faces(mesh, keep), int((~keep).sum())
+    return group
 
 
 def _closed_pairs(mesh: Mesh, group: Int[np.ndarray, " f"]) -> Bool[np.ndarray, " f"]:

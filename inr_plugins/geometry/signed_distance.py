@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -12,8 +11,8 @@ from jaxtyping import Bool, Float, Float32, Int
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.mesh import Mesh, face_normals, select_faces
 from inr_plugins.geometry.open3d_import import import_open3d
-from inr_plugins.geometry.orientation import Cones, oriented_outward
 from inr_plugins.geometry.pseudonormals import Pseudonormals
+from inr_plugins.geometry.repair.solid import MOST_OPEN_EDGES, Solid, solid_of
 from inr_plugins.geometry.space_order import space_order
 from inr_plugins.geometry.winding import WindingNumber
 
@@ -23,8 +22,6 @@ Sign = Literal["winding", "parity", "normals", "unsigned"]
 _POINTS_AT_ONCE = 1 << 12
 # Rays that vote on parity.
 _VOTES = 3
-MOST_OPEN_EDGES = 20_000
-"""Most that a mesh may have for a sign by winding number: near a hole every point is compared with each of them."""
 
 
 class _Nearest(NamedTuple):
@@ -41,14 +38,15 @@ class MeshDistance:
     """The distance to a mesh, negative inside, in the units and the frame of its vertices.
 
     Distances are those to the triangles, in float32: good to about 1e-7 of the mesh's size. Before anything is measured
-    the mesh is made a surface by `orientation.oriented_outward`, so that faces that look the wrong way, twofold faces
-    and meshes that are inside out do no harm.
+    the mesh is made a solid by `repair.solid.solid_of`, so that faces that look the wrong way, twofold faces and parts
+    that are inside out do no harm.
 
     What is inside is said in one of four ways:
 
     - "winding": where the winding number is above one half. For closed meshes, also such as cut or enclose
       themselves, and for open ones, whose holes are closed as by a film. The number is counted along a ray, and
-      the side of the nearest face confirms it; where they disagree three rays vote.
+      the side of the nearest face confirms it; where they disagree three rays vote. Distances are those to the solid's
+      surface: faces of one part that lie in another do not count.
     - "parity": where rays meet the mesh an odd number of times, by the vote of three. For closed meshes whose faces do
       not know in from out; where two solids overlap it says outside.
     - "normals": where the nearest face, edge or vertex looks away. The fastest; for closed meshes that do not cut
@@ -56,16 +54,15 @@ class MeshDistance:
     - "unsigned": nowhere; distances are positive.
 
     Args:
-        mesh: in any frame; at least one face must have an area.
+        mesh: in any frame; at least one face must have an area. Or the solid that `solid_of` made of it.
         sign: what is inside.
 
     Attributes:
-        mesh: the mesh as it is measured, faces outward.
+        solid: the solid.
+        mesh: all its faces, looking outward.
         sign: as given.
         open_edges: number of edges where the surface ends, or three or more faces meet that do not fit; 0 for a closed
             mesh.
-        turned: number of faces that looked another way than their neighbours.
-        inside_out: the whole mesh looked inwards.
 
     Raises:
         ValueError: an unknown `sign`.
@@ -73,25 +70,28 @@ class MeshDistance:
             imported.
     """
 
-    def __init__(self, mesh: Mesh, sign: Sign = "winding") -> None:
+    def __init__(self, mesh: Mesh | Solid, sign: Sign = "winding") -> None:
         if sign not in get_args(Sign):
             raise ValueError(f"sign is {sign!r}; it must be one of {', '.join(get_args(Sign))}.")
         self._o3d = import_open3d()
-        oriented = oriented_outward(mesh)
+        self.solid = solid_of(mesh) if isinstance(mesh, Mesh) else mesh
         self.sign = sign
-        self.mesh = oriented.mesh
-        self.turned, self.inside_out = oriented.turned, oriented.inside_out
-        self.open_edges = len(oriented.cones.corners)
+        self.mesh = self.solid.mesh
+        self.open_edges = self.solid.open_edges
         if sign == "winding" and self.open_edges > MOST_OPEN_EDGES:
             raise InputError(
                 f"The mesh has {self.open_edges} open edges on {len(self.mesh.faces)} faces, too many for a sign by "
                 "winding number; join its triangles, or choose the sign normals or unsigned."
             )
         self._middle = self.mesh.bounds.mean(axis=0)
-        solid = _with_area(self.mesh)
-        centred = Mesh(vertices=solid.vertices - self._middle, faces=solid.faces)
+        # Only the winding number tells inner faces.
+        surface = _with_area(self.solid.surface if sign == "winding" else self.mesh)
+        centred = Mesh(vertices=surface.vertices - self._middle, faces=surface.faces)
         self._normals = Pseudonormals(centred)
-        self._winding = WindingNumber(centred, _moved(oriented.cones, -self._middle)) if sign == "winding" else None
+        self._winding = None
+        if sign == "winding":
+            whole = Mesh(vertices=self.mesh.vertices - self._middle, faces=self.mesh.faces)
+            self._winding = WindingNumber(whole, self.solid.cones.moved(-self._middle), self.solid.part)
         self._scene = self._o3d.t.geometry.RaycastingScene()
         self._scene.add_triangles(
             self._o3d.core.Tensor(np.ascontiguousarray(centred.vertices, dtype=np.float32)),
@@ -145,7 +145,3 @@ def _with_area(mesh: Mesh) -> Mesh:
     if not solid.any():
         raise InputError(f"None of the {len(mesh.faces)} faces of the mesh has an area; give a mesh with a surface.")
     return mesh if solid.all() else select_faces(mesh, solid)
-
-
-def _moved(cones: Cones, shift: Float[np.ndarray, " 3"]) -> Cones:
-    return replace(cones, corners=cones.corners + shift, tip=cones.tip + shift)

@@ -8,11 +8,12 @@ over its rims, the mesh has a whole winding number, which one ray counts; what t
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from inr_plugins.geometry.mesh import Mesh
 from inr_plugins.geometry.open3d_import import import_open3d
-from inr_plugins.geometry.orientation import Cones
+from inr_plugins.geometry.repair.cones import Cones
+from inr_plugins.geometry.space_order import space_order
 
 # Directions of the rays: along no edge or face that a file is likely to have.
 _DIRECTIONS = np.array(
@@ -20,32 +21,100 @@ _DIRECTIONS = np.array(
 )
 _RAYS_AT_ONCE = 1 << 14
 _PAIRS_AT_ONCE = 1 << 19
+# Parts beyond so many share their places in the ray caster.
+_MOST_PARTS = 4096
+
+
+class Crossings:
+    """Counts how a ray leaves a closed set of triangles: the winding number of the set around the ray's origin.
+
+    Args:
+        corners: of the triangles, anticlockwise seen from outside.
+        weight: how often each counts; None: once.
+        part: number of the part of each, 0 or more; None: there is one. Of triangles of one part that a ray meets at
+            the same distance open3d counts one, since they may share an edge; those of different parts all count.
+
+    Raises:
+        InputError: open3d cannot be imported.
+    """
+
+    def __init__(
+        self,
+        corners: Float[np.ndarray, "t 3 3"],
+        weight: Float[np.ndarray, " t"] | None = None,
+        part: Int[np.ndarray, " t"] | None = None,
+    ) -> None:
+        self._o3d = import_open3d()
+        # Embree reckons in float32: the middle comes to the origin.
+        if part is not None:
+            order = np.argsort(part % _MOST_PARTS, kind="stable")
+            corners, part = corners[order], (part % _MOST_PARTS)[order]
+            weight = None if weight is None else weight[order]
+        flat = corners.reshape(-1, 3)
+        self._middle = (flat.min(axis=0) + flat.max(axis=0)) / 2
+        normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        # A ray that leaves through the outer side of a face has been inside it.
+        signs = [np.sign(normals @ direction) for direction in _DIRECTIONS]
+        self._passes = signs if weight is None else [sign * weight for sign in signs]
+        self._scene = self._o3d.t.geometry.RaycastingScene()
+        starts = [0] if part is None else np.flatnonzero(np.diff(part, prepend=-1)).tolist()
+        self._first = np.array(starts, dtype=np.int64)
+        for start, end in zip(starts, [*starts[1:], len(corners)], strict=True):
+            vertices = (flat[3 * start : 3 * end] - self._middle).astype(np.float32)
+            self._scene.add_triangles(
+                self._o3d.core.Tensor(np.ascontiguousarray(vertices)),
+                self._o3d.core.Tensor(np.arange(len(vertices), dtype=np.uint32).reshape(-1, 3)),
+            )
+
+    def __call__(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+        """The number that two rays agree on, or the middle of three: a ray through an edge may count wrongly."""
+        order = space_order(points)
+        points = points[order]
+        number, second = self.along(points, 0), self.along(points, 1)
+        (doubted,) = np.nonzero(number != second)
+        third = self.along(points[doubted], 2)
+        number[doubted] = np.median(np.stack([number[doubted], second[doubted], third]), axis=0)
+        found = np.empty(len(points))
+        found[order] = number
+        return found
+
+    def along(self, points: Float[np.ndarray, "n 3"], ray: int) -> Float[np.ndarray, " n"]:
+        """The number that one ray from each point counts, the first, second or third."""
+        number = np.empty(len(points))
+        for start in range(0, len(points), _RAYS_AT_ONCE):
+            part = points[start : start + _RAYS_AT_ONCE]
+            rays = np.empty((len(part), 6), dtype=np.float32)
+            rays[:, :3], rays[:, 3:] = part - self._middle, _DIRECTIONS[ray]
+            met = self._scene.list_intersections(self._o3d.core.Tensor(rays))
+            face = met["primitive_ids"].numpy().astype(np.int64)
+            if len(self._first) > 1:
+                face += self._first[met["geometry_ids"].numpy().astype(np.int64)]
+            passes = self._passes[ray][face]
+            number[start : start + len(part)] = np.bincount(
+                met["ray_ids"].numpy().astype(np.int64), weights=passes, minlength=len(part)
+            )
+        return number
 
 
 class WindingNumber:
     """Tells the points whose winding number is above one half.
 
     Args:
-        mesh: positions in float32's reach of the origin (Embree reckons in it), faces outward.
+        mesh: faces outward.
         cones: what closes the mesh.
+        part: number of the part of each face where parts have faces that lie on each other; see `Crossings`.
 
     Raises:
         InputError: open3d cannot be imported.
     """
 
-    def __init__(self, mesh: Mesh, cones: Cones) -> None:
-        self._o3d = import_open3d()
+    def __init__(self, mesh: Mesh, cones: Cones, part: Int[np.ndarray, " f"] | None = None) -> None:
         self._cones = cones
         corners = np.concatenate([mesh.vertices[mesh.faces], cones.corners])
         weight = np.concatenate([np.ones(len(mesh.faces)), cones.weight])
-        normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-        # A ray that leaves through the outer side of a face has been inside it.
-        self._passes = [np.sign(normals @ direction) * weight for direction in _DIRECTIONS]
-        self._scene = self._o3d.t.geometry.RaycastingScene()
-        self._scene.add_triangles(
-            self._o3d.core.Tensor(np.ascontiguousarray(corners.reshape(-1, 3), dtype=np.float32)),
-            self._o3d.core.Tensor(np.arange(3 * len(corners), dtype=np.uint32).reshape(-1, 3)),
-        )
+        if part is not None:
+            part = np.concatenate([part, part[cones.face]])
+        self._closed = Crossings(corners, weight, part)
 
     def inside(self, points: Float[np.ndarray, "n 3"], guess: Bool[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
         """Whether the winding number of the mesh around each point is above one half.
@@ -55,31 +124,24 @@ class WindingNumber:
             guess: what another, less certain way says. A ray through an edge may count wrongly: where the first one
                 does not confirm the guess, two more are cast, and the middle of the three numbers is taken.
         """
-        number = self._closed(points, 0)
-        (doubted,) = np.nonzero(number != guess)
+        number = self._closed.along(points, 0)
+        (doubted,) = np.nonzero((number > 0.5) != guess)
         if len(doubted):
-            more = [self._closed(points[doubted], ray) for ray in (1, 2)]
+            more = [self._closed.along(points[doubted], ray) for ray in (1, 2)]
             number[doubted] = np.median(np.stack([number[doubted], *more]), axis=0)
-        inside = number > 0.5
+        return self._uncovered(number, points) > 0.5
+
+    def __call__(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+        """The winding number around each point, up to less than one half where that is below or above one half."""
+        return self._uncovered(self._closed(points), points)
+
+    def _uncovered(self, number: Float[np.ndarray, " n"], points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
+        """The winding number of the mesh without its cones, from that with them."""
         # Cones that cover less than half of the directions decide nothing: the number without them is whole.
         (near,) = np.nonzero(cover_bound(points, self._cones) >= 0.5)
         if len(near):
-            cover = solid_angle_share(points[near], self._cones.corners, self._cones.weight)
-            inside[near] = number[near] - cover > 0.5
-        return inside
-
-    def _closed(self, points: Float[np.ndarray, "n 3"], ray: int) -> Float[np.ndarray, " n"]:
-        """Winding number of mesh and cones together, counted along one ray."""
-        number = np.empty(len(points))
-        for start in range(0, len(points), _RAYS_AT_ONCE):
-            part = points[start : start + _RAYS_AT_ONCE]
-            rays = np.empty((len(part), 6), dtype=np.float32)
-            rays[:, :3], rays[:, 3:] = part, _DIRECTIONS[ray]
-            met = self._scene.list_intersections(self._o3d.core.Tensor(rays))
-            passes = self._passes[ray][met["primitive_ids"].numpy()]
-            number[start : start + len(part)] = np.bincount(
-                met["ray_ids"].numpy().astype(np.int64), weights=passes, minlength=len(part)
-            )
+            number = number.copy()
+            number[near] -= solid_angle_share(points[near], self._cones.corners, self._cones.weight)
         return number
 
 

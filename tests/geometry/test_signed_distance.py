@@ -10,7 +10,7 @@ from mesh_shapes import joined, sphere, wall
 
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.mesh import Mesh, select_faces
-from inr_plugins.geometry.orientation import closing_cones
+from inr_plugins.geometry.repair.cones import closing_cones
 from inr_plugins.geometry.signed_distance import MeshDistance, Sign
 from inr_plugins.geometry.winding import cover_bound, solid_angle_share
 
@@ -144,7 +144,7 @@ def test_a_broken_mesh_is_measured_as_the_whole_one(holed):
     broken = np.where(rng.random(len(ball.faces))[:, None] < 0.2, ball.faces[:, ::-1], ball.faces)
     broken = np.concatenate([broken[3:], broken[50:90], broken[200:230, ::-1]])
     found = MeshDistance(replace(ball, faces=broken))
-    assert found.turned > 0
+    assert found.solid.turned > 0
     points = cloud(3000)
     # Where one of the three faces is nearest, the distance is that to the rim of their hole.
     gone = ball.vertices[ball.faces[:3]].mean(axis=(0, 1))
@@ -157,7 +157,7 @@ def test_a_mesh_that_is_inside_out_is_turned():
     points = cloud(1000)
     for sign in ("winding", "normals"):
         found = MeshDistance(replace(box, faces=box.faces[:, ::-1]), sign)
-        assert found.inside_out
+        assert found.solid.inside_out == 1
         assert np.abs(found(points) - box_distance(points)).max() < 1e-6
 
 
