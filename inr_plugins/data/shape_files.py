@@ -12,13 +12,13 @@ from jaxtyping import Float
 
 from inr_plugins.data.shape_clouds import CloudSettings, check_clouds, read_shape_surface, with_normals
 from inr_plugins.data.shape_folder import find_shapes
+from inr_plugins.data.shape_meshes import shape_solid
 from inr_plugins.data.shape_sampling import OPTION, SampleSource, check_sampling
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.frames import Similarity
 from inr_plugins.geometry.io.cloud_read import Cloud
-from inr_plugins.geometry.mesh import Mesh, is_watertight, transform_mesh
-from inr_plugins.geometry.orientation import oriented_outward
-from inr_plugins.geometry.signed_distance import MOST_OPEN_EDGES
+from inr_plugins.geometry.mesh import Mesh
+from inr_plugins.geometry.repair.solid import Solid
 from inr_plugins.geometry.surface_sampler import SurfaceSampler
 
 Up = Literal["auto", "x", "y", "z", "-x", "-y", "-z"]
@@ -55,9 +55,12 @@ class Shape:
         name: of the file, without its extension where that is no other's name too.
         path: the file.
         to_normalised: from the file's frame and units to the normalised frame.
-        surface: mesh with outward faces, or cloud with outward normals, in the normalised frame.
+        surface: mesh with outward faces, without those that have the inside on both sides, or cloud with outward
+            normals, in the normalised frame.
         source: draws samples of it.
-        watertight: whether the mesh is closed, every edge between two faces that agree; None for a cloud.
+        watertight: whether the mesh is closed: no edge has more faces that run along it one way than the other; None
+            for a cloud.
+        faces: number of faces of the mesh, the inner ones too; 0 for a cloud.
         notes: what was found and mended in the file, each a few words.
     """
 
@@ -67,13 +70,14 @@ class Shape:
     surface: Mesh | Cloud
     source: SampleSource
     watertight: bool | None
+    faces: int = 0
     notes: tuple[str, ...] = ()
 
     @property
     def description(self) -> str:
         """A line for the user: size, whether it is closed, what was mended, and what tells inside from outside."""
         if isinstance(self.surface, Mesh):
-            size = f"{len(self.surface.faces):,} faces, {'watertight' if self.watertight else 'not watertight'}"
+            size = f"{self.faces:,} faces, {'watertight' if self.watertight else 'not watertight'}"
         else:
             size = f"{len(self.surface.points):,} points"
         return ", ".join([f"{self.name}: {size}", *self.notes, self.source.signed_by])
@@ -103,7 +107,7 @@ class _Read:
 
     name: str
     path: Path
-    surface: Mesh | Cloud
+    surface: Solid | Cloud
     rotation: Float[np.ndarray, "3 3"]
     notes: tuple[str, ...]
     watertight: bool | None
@@ -189,23 +193,8 @@ def _read_file(path: Path, name: str, settings: ShapeSettings) -> _Read:
     rotation = up_rotation(settings.up, path)
     if isinstance(surface, Cloud):
         return _Read(name, path, surface, rotation, surface.notes, None)
-    try:
-        oriented = oriented_outward(surface)
-    except InputError as error:
-        raise InputError(f"{path} is no surface: {error}") from error
-    open_edges = len(oriented.cones.corners)
-    by_winding = settings.sign == "winding" and settings.target == "distance" and settings.cloud_points is None
-    if by_winding and open_edges > MOST_OPEN_EDGES:
-        raise InputError(
-            f"{path} has {open_edges} open edges on {len(surface.faces)} faces, too many for a sign by winding number; "
-            f"join its triangles, or give {OPTION}sign normals or unsigned."
-        )
-    notes = [*told, *([f"{open_edges:,} open edges"] if open_edges else [])]
-    if oriented.turned:
-        notes.append(f"{oriented.turned:,} faces turned to agree with their neighbours")
-    if oriented.inside_out:
-        notes.append("inside out in the file, turned outward")
-    return _Read(name, path, oriented.mesh, rotation, tuple(notes), is_watertight(oriented.mesh))
+    solid, notes = shape_solid(surface, settings, path)
+    return _Read(name, path, solid, rotation, (*told, *notes), solid.open_edges == 0)
 
 
 def _normalised(read: _Read, scale: float, settings: ShapeSettings) -> Shape:
@@ -222,8 +211,8 @@ def _normalised(read: _Read, scale: float, settings: ShapeSettings) -> Shape:
     seed = zlib.crc32(f"{settings.sample_seed}/{read.name}".encode())
     surface, notes = _moved(read.surface, to_normalised), read.notes
     watertight = read.watertight
-    if isinstance(surface, Mesh) and settings.cloud_points is not None:
-        points = SurfaceSampler(surface).sample(settings.cloud_points, np.random.default_rng(seed))
+    if isinstance(surface, Solid) and settings.cloud_points is not None:
+        points = SurfaceSampler(surface.surface).sample(settings.cloud_points, np.random.default_rng(seed))
         # Drawn normals are the faces' own, and need no looking into.
         given = "given" if settings.cloud_normals == "auto" else settings.cloud_normals
         surface, watertight = with_normals(Cloud(*points), replace(settings, cloud_normals=given)), None
@@ -232,19 +221,20 @@ def _normalised(read: _Read, scale: float, settings: ShapeSettings) -> Shape:
         name=read.name,
         path=read.path,
         to_normalised=to_normalised,
-        surface=surface,
+        surface=surface.surface if isinstance(surface, Solid) else surface,
+        faces=len(surface.mesh.faces) if isinstance(surface, Solid) else 0,
         source=SampleSource(surface, settings, seed),
         watertight=watertight,
         notes=notes,
     )
 
 
-def _moved(surface: Mesh | Cloud, similarity: Similarity) -> Mesh | Cloud:
-    if isinstance(surface, Mesh):
-        return transform_mesh(surface, similarity)
+def _moved(surface: Solid | Cloud, similarity: Similarity) -> Solid | Cloud:
+    if isinstance(surface, Solid):
+        return surface.moved(similarity)
     normals = None if surface.normals is None else similarity.directions(surface.normals)
     return Cloud(similarity.points(surface.points), normals)
 
 
-def _positions(surface: Mesh | Cloud) -> Float[np.ndarray, "n 3"]:
-    return surface.vertices if isinstance(surface, Mesh) else surface.points
+def _positions(surface: Solid | Cloud) -> Float[np.ndarray, "n 3"]:
+    return surface.mesh.vertices if isinstance(surface, Solid) else surface.points

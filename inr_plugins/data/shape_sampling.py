@@ -14,6 +14,7 @@ from inr_plugins.errors import InputError
 from inr_plugins.geometry.cloud_distance import CloudDistance, PlaneDistance
 from inr_plugins.geometry.io.cloud_read import Cloud
 from inr_plugins.geometry.mesh import Mesh
+from inr_plugins.geometry.repair.solid import Solid
 from inr_plugins.geometry.signed_distance import MeshDistance, Sign
 from inr_plugins.geometry.surface_sampler import SurfaceSampler
 
@@ -129,13 +130,20 @@ class SampleSource:
     the same.
 
     Args:
-        surface: mesh or cloud with outward normals, in the normalised frame, within the box.
+        surface: mesh, solid or cloud with outward normals, in the normalised frame, within the box. A mesh is taken
+            for the surface itself; of a solid, the surface that the sign leaves of its faces.
         settings: how to draw.
         seed: the shape's own.
     """
 
-    def __init__(self, surface: Mesh | Cloud, settings: SampleSettings, seed: int) -> None:
-        self.surface = surface
+    def __init__(self, surface: Mesh | Solid | Cloud, settings: SampleSettings, seed: int) -> None:
+        self._solid = surface if isinstance(surface, Solid) else None
+        self.surface: Mesh | Cloud
+        if isinstance(surface, Solid):
+            # Only the winding number tells inner faces; a plane has the sign of the normals of what is outside.
+            self.surface = surface.surface if settings.sign == "winding" else surface.mesh
+        else:
+            self.surface = surface
         self._settings = settings
         self._seed = seed
         self._blocks: dict[tuple[Kind, int], tuple[np.ndarray, np.ndarray]] = {}
@@ -161,7 +169,7 @@ class SampleSource:
                 return PlaneDistance(*self._drawer.sample(_PLANE_POINTS, np.random.default_rng(self._seed)))
             return PlaneDistance(self.surface.points, _normals(self.surface))
         if isinstance(self.surface, Mesh):
-            return MeshDistance(self.surface, self._settings.sign)
+            return MeshDistance(self._solid or self.surface, self._settings.sign)
         return CloudDistance(self.surface.points, _normals(self.surface))
 
     @cached_property

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
-from mesh_shapes import sphere
+from mesh_shapes import joined, sphere
 
 from inr_plugins.data.shape_files import ShapeSettings, read_shapes
 from inr_plugins.data.shape_sampling import SampleCounts
@@ -147,6 +147,59 @@ def test_broken_meshes_are_mended_and_said_so(tmp_path):
     samples = shape.source.sample(SampleCounts(on=20, uniform=500), np.random.default_rng(0), fresh=True)
     truth = np.linalg.norm(samples.points, axis=1) - 0.9
     assert np.abs(samples.sdf - truth).max() < 0.01
+
+
+def test_parts_are_judged_one_by_one_and_said_so(tmp_path):
+    ball, small = sphere(subdivisions=3), sphere(0.6, subdivisions=2)
+    apart = joined(ball, replace(small, vertices=small.vertices + np.array([2, 0, 0]), faces=small.faces[:, ::-1]))
+    (shape,) = read_shapes(write(tmp_path / "apart.ply", apart), ShapeSettings()).shapes
+    assert "1 of 2 parts inside out in the file, turned outward" in shape.description
+    middles = shape.to_normalised.points(np.array([[0.0, 0, 0], [2.0, 0, 0]]))
+    assert (shape.source.distance(middles) < -0.25).all()
+    nested = joined(ball, small)
+    (shape,) = read_shapes(write(tmp_path / "nested.ply", nested), ShapeSettings()).shapes
+    assert "1 part lies within another and looks outward like it, taken for solid" in shape.description
+    assert shape.source.distance(np.zeros((1, 3)))[0] == pytest.approx(-0.9, abs=0.01)
+    assert shape.description.startswith("nested: 1,600 faces")
+
+
+def test_overlapping_solids_are_sampled_on_their_union_only(tmp_path):
+    centres = np.array([[-0.6, 0, 0], [0, 0.15, 0], [0.6, 0.3, 0]])
+    balls = joined(*(sphere(0.7, subdivisions=4, centre=centre) for centre in centres))
+    (shape,) = read_shapes(write(tmp_path / "balls.ply", balls), ShapeSettings(pool=0)).shapes
+    assert "% of the area lies within other parts and is left out" in shape.description
+    samples = shape.source.sample(SampleCounts(on=5000, near=2000), np.random.default_rng(0))
+    points = shape.to_normalised.inverse().points(samples.points.astype(float))
+    away = np.linalg.norm(points[:, None] - centres, axis=2).min(axis=1) - 0.7
+    assert away[:5000].min() > -2e-3
+    assert np.array_equal(samples.sdf[5000:] < 0, away[5000:] < 0) or (
+        np.abs(away[5000:][(samples.sdf[5000:] < 0) != (away[5000:] < 0)]).max() < 2e-3
+    )
+    # Another sign knows no inner faces.
+    (shape,) = read_shapes(tmp_path / "balls.ply", ShapeSettings(pool=0, sign="normals")).shapes
+    assert "left out" not in shape.description
+    on = shape.source.sample(SampleCounts(on=5000), np.random.default_rng(0)).points
+    points = shape.to_normalised.inverse().points(on.astype(float))
+    assert (np.linalg.norm(points[:, None] - centres, axis=2).min(axis=1) < 0.69).mean() > 0.2
+
+
+def test_an_open_sheet_is_not_closed_but_refused_with_the_sign_that_works(tmp_path):
+    axis = np.linspace(-1, 1, 30)
+    x, y = np.meshgrid(axis, axis, indexing="ij")
+    number = np.arange(900).reshape(30, 30)
+    a, b, c, d = number[:-1, :-1], number[1:, :-1], number[1:, 1:], number[:-1, 1:]
+    faces = np.concatenate([np.stack([a, b, c], -1).reshape(-1, 3), np.stack([a, c, d], -1).reshape(-1, 3)])
+    height = 0.25 * np.sin(3 * x) * np.cos(4 * y)
+    path = write(tmp_path / "terrain.ply", Mesh(np.stack([x, y, height], -1).reshape(-1, 3), faces))
+    with pytest.raises(InputError, match=r"terrain.ply is an open sheet.*Give .*dataparser.sign normals"):
+        read_shapes(path, ShapeSettings())
+    (shape,) = read_shapes(path, ShapeSettings(sign="normals")).shapes
+    above = shape.to_normalised.points(np.array([[0.1, 0.2, 0.6], [0.1, 0.2, -0.6]]))
+    assert (np.sign(shape.source.distance(above)) == [1, -1]).all()
+    # Half a ball closes.
+    ball = sphere(subdivisions=3)
+    half = select_faces(ball, ball.vertices[ball.faces].mean(axis=1)[:, 2] < 0)
+    assert read_shapes(write(tmp_path / "half.ply", half), ShapeSettings()).shapes[0].watertight is False
 
 
 def test_clouds_get_outward_normals(tmp_path):
