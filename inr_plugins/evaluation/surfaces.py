@@ -15,7 +15,9 @@ from inr_plugins.geometry.io.cloud_read import Cloud
 from inr_plugins.geometry.io.mesh_file import Tell
 from inr_plugins.geometry.io.surface_read import read_surface
 from inr_plugins.geometry.mesh import Mesh, is_watertight
-from inr_plugins.metrics.sampling import PointCloud, inside_mesh
+from inr_plugins.geometry.repair.solid import Solid, solid_of
+from inr_plugins.geometry.winding import WindingNumber
+from inr_plugins.metrics.sampling import Inside, PointCloud, inside_mesh
 from inr_plugins.metrics.surface import DEFINITIONS, surface_metrics, volumetric_iou
 
 DEFAULT_FRACTIONS = (0.005, 0.01, 0.02)
@@ -23,12 +25,17 @@ DEFAULT_FRACTIONS = (0.005, 0.01, 0.02)
 
 SURFACE_DEFINITIONS = {
     **DEFINITIONS,
-    "iou": "volume of both / volume of either, at the centres of a grid over the box of both; winding number inside",
+    "iou": "volume of both / volume of either, at the centres of a grid over the box of both; inside is where the "
+    "winding number is above 1/2",
+    "surface": "of a mesh, turned outward part by part: faces, and pieces of faces, of one part that lie inside others "
+    "are no surface, and none of them is drawn",
 }
 
 # More than this between the sizes of two boxes is another unit of length, not a bad surface.
 _LARGEST_RATIO = 10.0
 _IOU_RESOLUTION = 128
+# Near a hole every point of the grid is compared with each open edge.
+_FILMED_RESOLUTION, _MOST_FILMED_EDGES = 64, 1000
 
 
 @dataclass(frozen=True)
@@ -84,22 +91,29 @@ def _corner(point: Float[np.ndarray, " 3"]) -> str:
 def compare_surfaces(pred: Mesh | Cloud, truth: Mesh | Cloud, settings: SurfaceSettings) -> dict[str, Any]:
     """The record of one comparison: scores, their floor, thresholds and IoU, in units of the truth.
 
+    Of meshes the surface is drawn from that `solid_of` leaves of their faces, as it is for training.
+
     Raises:
         InputError: the surfaces lie in different frames, cannot be sampled, or have no inside although IoU is wanted.
     """
     pred_box, truth_box = surface_box(pred), surface_box(truth)
     check_same_frame(pred_box, truth_box)
     thresholds = settings.thresholds or default_thresholds(truth_box)
+    pred_solid, truth_solid = _solid(pred, name="prediction"), _solid(truth, name="truth")
     try:
         found = surface_metrics(
-            _measurable(pred), _measurable(truth), thresholds=thresholds, samples=settings.samples, seed=settings.seed
+            _measurable(pred_solid),
+            _measurable(truth_solid),
+            thresholds=thresholds,
+            samples=settings.samples,
+            seed=settings.seed,
         ).to_json()
     except InputError:
         raise
     except ValueError as error:
         raise InputError(f"The surfaces cannot be compared: {error}") from error
     del found["definitions"]
-    iou, missing = _iou(pred, truth, np.stack([pred_box, truth_box]), settings)
+    iou, missing = _iou(pred_solid, truth_solid, np.stack([pred_box, truth_box]), settings)
     parts = ", ".join(f"{100 * fraction:g} %" for fraction in DEFAULT_FRACTIONS)
     default = f"{parts} of the diagonal of the truth's bounding box"
     return {
@@ -107,39 +121,69 @@ def compare_surfaces(pred: Mesh | Cloud, truth: Mesh | Cloud, settings: SurfaceS
         "thresholds_from": "--thresholds" if settings.thresholds else default,
         "iou": iou,
         "iou_missing": missing,
-        "prediction": describe_surface(pred),
-        "truth": describe_surface(truth),
+        "prediction": {**describe_surface(pred), **_mended(pred_solid)},
+        "truth": {**describe_surface(truth), **_mended(truth_solid)},
     }
 
 
-def _measurable(surface: Mesh | Cloud) -> Mesh | PointCloud:
+def _solid(surface: Mesh | Cloud, *, name: str) -> Solid | Cloud:
+    """What a mesh bounds; a cloud stays one.
+
+    Raises:
+        InputError: the mesh is none; the sentence says which of the two.
+    """
+    if isinstance(surface, Cloud):
+        return surface
+    try:
+        return solid_of(surface)
+    except InputError as error:
+        raise InputError(f"The {name} cannot be measured: {error}") from error
+
+
+def _measurable(surface: Solid | Cloud) -> Mesh | PointCloud:
     """What the metrics take."""
-    return surface if isinstance(surface, Mesh) else PointCloud(surface.points, surface.normals)
+    return surface.surface if isinstance(surface, Solid) else PointCloud(surface.points, surface.normals)
+
+
+def _mended(surface: Solid | Cloud) -> dict[str, Any]:
+    """What was done to a mesh of several parts before it was measured."""
+    if isinstance(surface, Cloud):
+        return {}
+    return {"parts": surface.parts, "turned_parts": surface.inside_out, "inner_share": surface.inner_share}
 
 
 def _iou(
-    pred: Mesh | Cloud, truth: Mesh | Cloud, boxes: Float[np.ndarray, "2 2 3"], settings: SurfaceSettings
+    pred: Solid | Cloud, truth: Solid | Cloud, boxes: Float[np.ndarray, "2 2 3"], settings: SurfaceSettings
 ) -> tuple[dict[str, Any] | None, str | None]:
     """The volumetric IoU, or why there is none."""
-    if not (isinstance(pred, Mesh) and isinstance(truth, Mesh)):
+    if not (isinstance(pred, Solid) and isinstance(truth, Solid)):
         if settings.iou:
             raise InputError("A cloud of points has no inside, so that --iou cannot be measured: leave it out.")
         return None, "a cloud of points has no inside"
-    open_ones = [name for name, mesh in (("prediction", pred), ("truth", truth)) if not is_watertight(mesh)]
+    open_ones = [name for name, solid in (("prediction", pred), ("truth", truth)) if solid.open_edges]
     if open_ones and not settings.iou:
         return None, f"not watertight: {' and '.join(open_ones)} (--iou measures it all the same)"
     box = np.stack([boxes[:, 0].min(axis=0), boxes[:, 1].max(axis=0)])
     try:
-        found = volumetric_iou(
-            inside_mesh(pred.vertices, pred.faces),
-            inside_mesh(truth.vertices, truth.faces),
-            box,
-            resolution=_IOU_RESOLUTION,
-        )
+        filmed = any(0 < solid.open_edges <= _MOST_FILMED_EDGES for solid in (pred, truth))
+        resolution = _FILMED_RESOLUTION if filmed else _IOU_RESOLUTION
+        found = volumetric_iou(_inside(pred), _inside(truth), box, resolution=resolution)
     except ValueError as error:
         raise InputError(f"The volumes cannot be compared: {error}") from error
-    note = f"not watertight: {' and '.join(open_ones)}; what lies below a hole may be wrong"
-    return {**found.to_json(), "note": note if open_ones else None}, None
+    if not open_ones:
+        return {**found.to_json(), "note": None}, None
+    many = max(pred.open_edges, truth.open_edges) > _MOST_FILMED_EDGES
+    how = "what lies below a hole may be wrong" if many else "holes count as closed by a film"
+    return {**found.to_json(), "note": f"not watertight: {' and '.join(open_ones)}; {how}"}, None
+
+
+def _inside(solid: Solid) -> Inside:
+    """Where the winding number is above one half: at open meshes with a film over their holes, if those are short."""
+    counted = inside_mesh(solid.mesh.vertices, solid.mesh.faces, outward=True)
+    if solid.open_edges == 0 or solid.open_edges > _MOST_FILMED_EDGES:
+        return counted
+    winding = WindingNumber(solid.mesh, solid.cones, solid.part)
+    return lambda points: winding.inside(points, counted(points))
 
 
 def describe_surface(surface: Mesh | Cloud) -> dict[str, Any]:

@@ -154,8 +154,8 @@ def draw_samples(
             yield PointCloud(*sample_surface(surface.vertices, surface.faces, count, rng))
 
 
-def inside_mesh(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]) -> Inside:
-    """The inside of a closed mesh: points around which its winding number is not 0.
+def inside_mesh(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"], *, outward: bool = False) -> Inside:
+    """The inside of a closed mesh: points around which its winding number is not 0, or above 0.
 
     The winding number is counted along the ray from the point towards +z: +1 for every face left through its outer
     side, -1 for every face entered. Unlike parity (BACON's choice) it keeps the overlap of two solids inside; a cavity
@@ -166,6 +166,8 @@ def inside_mesh(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"
     Args:
         vertices: positions.
         faces: indices of each triangle's corners, in a consistent order.
+        outward: the faces are known to look outward, so that points with a negative number, as where two cavities
+            overlap, are outside.
 
     Returns:
         A function of points (n, 3), in the frame of the vertices, that gives n bools.
@@ -190,7 +192,8 @@ def inside_mesh(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"
         last_of_column = np.searchsorted(where[order], np.arange(len(columns)), side="right") - 1
         winding = np.empty(len(where), dtype=np.int64)
         winding[order] = upto[last_of_column[where[order]]] - upto
-        return winding[len(cut_column) :] != 0
+        number = winding[len(cut_column) :]
+        return number > 0 if outward else number != 0
 
     return inside
 
