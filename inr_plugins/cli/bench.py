@@ -16,6 +16,7 @@ from rich.markup import escape
 from inr_plugins.bench.plan import Job, Request, make_plan, parse_options
 from inr_plugins.bench.presets import PRESETS, Preset, missing_methods
 from inr_plugins.engine.interrupt import exit_status, sigterm_as_ctrl_c
+from inr_plugins.engine.noise import silence_dependencies
 from inr_plugins.errors import InputError
 
 _WORKER = "inr_plugins.cli.bench_worker"
@@ -230,6 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def entrypoint() -> None:
     """The inr-bench command."""
+    silence_dependencies()
     sys.exit(main())
 
 

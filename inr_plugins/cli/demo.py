@@ -23,6 +23,7 @@ from rich.table import Table
 from inr_plugins.data.turntable import turntable_path
 from inr_plugins.engine.ffmpeg import ensure_ffmpeg
 from inr_plugins.engine.interrupt import Terminated, exit_status, sigterm_as_ctrl_c
+from inr_plugins.engine.noise import silence_dependencies
 from inr_plugins.errors import InputError
 from inr_plugins.files import cache_folder, write_json
 from inr_plugins.geometry.output_place import check_place
@@ -239,6 +240,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def entrypoint() -> None:
     """The inr-demo command."""
+    silence_dependencies()
     sys.exit(main())
 
 

@@ -35,6 +35,7 @@ from inr_plugins.cli.eval_options import (
 )
 from inr_plugins.cli.eval_session import EvalSession
 from inr_plugins.engine.interrupt import exit_status, sigterm_as_ctrl_c
+from inr_plugins.engine.noise import silence_dependencies
 from inr_plugins.errors import InputError
 
 if TYPE_CHECKING:
@@ -246,6 +247,7 @@ def main(
 
 def entrypoint() -> None:
     """The inr-eval command."""
+    silence_dependencies()
     sys.exit(main())
 
 

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from inr_plugins.cli.mesh_files import OutputFiles
 from inr_plugins.cli.mesh_options import MeshOptions, check_options, find_config
 from inr_plugins.engine.interrupt import exit_status, sigterm_as_ctrl_c
+from inr_plugins.engine.noise import silence_dependencies
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.mesh_io import check_output, sidecar_path
 
@@ -105,6 +106,7 @@ def main(arguments: Sequence[str] | None = None, *, load: Callable[..., Run] | N
 
 def entrypoint() -> None:
     """The inr-mesh command."""
+    silence_dependencies()
     sys.exit(main())
 
 

@@ -18,6 +18,7 @@ from rich.progress import Progress as ProgressBar
 from inr_plugins.data.scene import MadeScene, SceneOptions, make_scene
 from inr_plugins.data.scene_objects import BUILTIN_OBJECTS
 from inr_plugins.engine.interrupt import exit_status, sigterm_as_ctrl_c
+from inr_plugins.engine.noise import silence_dependencies
 from inr_plugins.errors import InputError
 
 _DESCRIPTION = (
@@ -99,6 +100,7 @@ def _summarise(made: MadeScene, *, seconds: float) -> None:
 
 def entrypoint() -> None:
     """The inr-scene command."""
+    silence_dependencies()
     sys.exit(main())
 
 

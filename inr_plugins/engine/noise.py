@@ -27,3 +27,11 @@ def silence_startup_noise() -> None:
     """Add the filters; calling it again changes nothing."""
     for message, module in _HARMLESS:
         warnings.filterwarnings("ignore", message=message, module=module)
+
+
+def silence_dependencies() -> None:
+    """For this package's own commands: also no word of what a dependency will do differently some day."""
+    silence_startup_noise()
+    for category in (DeprecationWarning, PendingDeprecationWarning, FutureWarning, SyntaxWarning):
+        # Of all modules but this package's.
+        warnings.filterwarnings("ignore", category=category, module=r"(?!inr_plugins)")

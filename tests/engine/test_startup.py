@@ -13,7 +13,7 @@ import pytest
 from inr_plugins.engine import memory
 from inr_plugins.engine.evaluation import EvalBudget, spread_indices
 from inr_plugins.engine.ffmpeg import ensure_ffmpeg
-from inr_plugins.engine.noise import silence_startup_noise
+from inr_plugins.engine.noise import silence_dependencies, silence_startup_noise
 from inr_plugins.engine.startup import find_own_ffmpeg, report_input_errors
 from inr_plugins.errors import InputError
 
@@ -51,6 +51,24 @@ def test_only_known_noise_of_known_modules_is_silenced(module, message, silent):
         warnings.simplefilter("always")
         silence_startup_noise()
         warnings.warn_explicit(message, FutureWarning, "file.py", 1, module=module)
+    assert (not caught) is silent
+
+
+@pytest.mark.parametrize(
+    ("module", "category", "silent"),
+    [
+        ("torch.jit._script", FutureWarning, True),
+        ("nerfacc.volrend", SyntaxWarning, True),
+        ("google.protobuf.internal", DeprecationWarning, True),
+        ("inr_plugins.models.diner", FutureWarning, False),
+        ("torch.jit._script", UserWarning, False),
+    ],
+)
+def test_own_commands_say_nothing_of_what_dependencies_will_do_differently(module, category, silent):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        silence_dependencies()
+        warnings.warn_explicit("It will change", category, "file.py", 1, module=module)
     assert (not caught) is silent
 
 
