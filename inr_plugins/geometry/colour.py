@@ -41,6 +41,9 @@ def mean_over_views(
         chunk_points: most points to evaluate at once.
         progress: called with (views done, views in all).
 
+    Memory grows with the vertices, 32 bytes each beside the mesh and the caster's copy of it, and not with the cameras:
+    they are asked one by one, about some vertices at a time (`visibility`).
+
     Raises:
         InputError: a colour is NaN or infinite, or open3d cannot be imported.
     """

@@ -2,6 +2,9 @@
 
 The inner wall of a hollow density, the underside of an object on a table and floaters inside the solid are such
 guesses. Seen is whatever a ray from a camera meets first, from either side: an open surface has no inside.
+
+Cameras are asked one by one, and each about 262,144 points at a time: beside the mesh, the caster's copy of it and the
+answer, this takes some 100 MB, however many cameras there are and however large their images.
 """
 
 from __future__ import annotations
@@ -16,6 +19,9 @@ from inr_plugins.geometry.lattice import Progress
 from inr_plugins.geometry.mesh import Mesh, select_faces
 from inr_plugins.geometry.pinhole import PinholeViews
 from inr_plugins.geometry.ray_casting import MeshCaster
+
+# Points that a camera is asked about at once.
+_POINTS_AT_ONCE = 1 << 18
 
 
 def seen_faces(
@@ -49,7 +55,6 @@ def seen_faces(
     if longest_side < 1 or rings < 0:
         raise ValueError(f"longest_side is {longest_side} and rings {rings}; they must be at least 1 and 0.")
     caster = MeshCaster(mesh)
-    centroids = mesh.vertices[mesh.faces].mean(axis=1)
     seen = np.zeros(len(mesh.faces), dtype=bool)
     for view in range(len(views)):
         width, height = int(views.width[view]), int(views.height[view])
@@ -59,8 +64,11 @@ def seen_faces(
         first = caster.first_hits(views.origin(view), rays).face
         seen[first[first >= 0]] = True
         (left,) = np.nonzero(~seen)
-        clear, _ = _clear_sight(caster, views, view, centroids[left], tolerance=tolerance)
-        seen[left[clear]] = True
+        for start in range(0, len(left), _POINTS_AT_ONCE):
+            some = left[start : start + _POINTS_AT_ONCE]
+            centroids = mesh.vertices[mesh.faces[some]].mean(axis=1)
+            clear, _ = _clear_sight(caster, views, view, centroids, tolerance=tolerance)
+            seen[some[clear]] = True
         if progress is not None:
             progress(view + 1, len(views))
     return _dilated(mesh, seen, rings=rings)
@@ -102,7 +110,9 @@ def visible_vertices(
     normals: Float[np.ndarray, "v 3"] | None = None,
     tolerance: float = 1e-4,
 ) -> Iterator[tuple[int, Int[np.ndarray, " n"], Float[np.ndarray, "n 3"]]]:
-    """For each camera that sees any: its number, the vertices it sees, and unit directions from the camera to them.
+    """For each camera, some vertices at a time: its number, those it sees, and unit directions from it to them.
+
+    Nothing is given where a camera sees none.
 
     Args:
         mesh: in any frame.
@@ -115,12 +125,13 @@ def visible_vertices(
     """
     caster = MeshCaster(mesh)
     for view in range(len(views)):
-        asked = np.arange(len(mesh.vertices))
-        if normals is not None:
-            asked = asked[np.einsum("ij,ij->i", normals, mesh.vertices - views.origin(view)) < 0]
-        clear, sight = _clear_sight(caster, views, view, mesh.vertices[asked], tolerance=tolerance)
-        if len(clear):
-            yield view, asked[clear], sight / np.linalg.norm(sight, axis=1, keepdims=True)
+        for start in range(0, len(mesh.vertices), _POINTS_AT_ONCE):
+            asked = np.arange(start, min(start + _POINTS_AT_ONCE, len(mesh.vertices)))
+            if normals is not None:
+                asked = asked[np.einsum("ij,ij->i", normals[asked], mesh.vertices[asked] - views.origin(view)) < 0]
+            clear, sight = _clear_sight(caster, views, view, mesh.vertices[asked], tolerance=tolerance)
+            if len(clear):
+                yield view, asked[clear], sight / np.linalg.norm(sight, axis=1, keepdims=True)
 
 
 def _clear_sight(

@@ -1,5 +1,6 @@
 """Colours averaged over the cameras that see a vertex, against the average written out."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -7,8 +8,10 @@ import pytest
 from mesh_shapes import joined, looking, sphere, wall
 
 from inr_plugins.errors import InputError
+from inr_plugins.geometry import visibility
 from inr_plugins.geometry.colour import mean_over_views
 from inr_plugins.geometry.mesh import Mesh
+from inr_plugins.geometry.visibility import seen_faces
 
 
 def outward(ball: Mesh) -> Mesh:
@@ -89,3 +92,36 @@ def test_a_colour_that_is_no_number_is_refused():
         mean_over_views(
             sphere(subdivisions=1), looking([4.0, 0, 0]), lambda x, d: np.full_like(x, np.nan), np.zeros((42, 3))
         )
+
+
+def test_vertices_are_asked_about_in_blocks_and_the_answer_does_not_change(monkeypatch):
+    ball, views = outward(sphere(subdivisions=3)), looking([[4.0, 0, 0], [0, 5.0, 1.0]])
+    fallback = np.zeros((len(ball.vertices), 3))
+    whole = mean_over_views(ball, views, by_direction, fallback)
+    monkeypatch.setattr(visibility, "_POINTS_AT_ONCE", 101)
+    blocks = mean_over_views(ball, views, by_direction, fallback)
+    assert np.array_equal(whole[0], blocks[0])
+    assert whole[1] == blocks[1]
+    seen = seen_faces(ball, views, longest_side=8, rings=0)
+    monkeypatch.undo()
+    assert np.array_equal(seen, seen_faces(ball, views, longest_side=8, rings=0))
+
+
+def test_memory_is_a_blocks_whatever_the_cameras(monkeypatch):
+    ball = outward(sphere(subdivisions=4))
+    fallback = np.zeros((len(ball.vertices), 3))
+
+    def peak(count, block):
+        monkeypatch.setattr(visibility, "_POINTS_AT_ONCE", block)
+        turns = np.linspace(0, 2, count)
+        views = looking(np.stack([4 * np.cos(turns), 4 * np.sin(turns), turns], -1))
+        tracemalloc.start()
+        mean_over_views(ball, views, by_direction, fallback, chunk_points=block)
+        used = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return used
+
+    # Per vertex of the mesh: two sums, the mean, its mask, the caster's copy; per vertex of a block, what it is asked.
+    few, many = peak(2, 200), peak(20, 200)
+    assert many < 1.1 * few + 20 * 200
+    assert few < 0.6 * peak(2, 1 << 18)
