@@ -82,7 +82,7 @@ def ready_cloud(cloud: Cloud, settings: CloudSettings, path: Path) -> Cloud:
         cloud = _without_strays(cloud)
     cloud = with_normals(cloud, settings)
     if cloud.normals is not None and is_open_scan(cloud.points, cloud.normals):
-        note = "open, with a surface made up beyond its border, which inr-mesh --trim-to-points auto cuts off"
+        note = "open (the surface beyond its border is made up: inr-mesh --trim-to-points auto cuts it off)"
         cloud = replace(cloud, notes=(*cloud.notes, note))
     return cloud
 

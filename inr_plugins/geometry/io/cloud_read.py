@@ -63,7 +63,8 @@ def read_cloud(path: Path, *, normals: bool = True) -> Cloud:
     if len(table.rows) == 0:
         raise InputError(f"{path} has no points, or is cut short; write it again, or give another file.")
     columns = name_columns(table, file=str(path), normals=normals)
-    notes = [columns.note] if columns.note else []
+    notes = ["a splat file, whose points are the centres of Gaussians"] if _is_splat(table) else []
+    notes += [columns.note] if columns.note else []
     finite = np.isfinite(table.rows[:, columns.points]).all(axis=1)
     if not finite.all():
         notes.append(f"{int((~finite).sum()):,} of {len(finite):,} points dropped that are NaN or infinite")
@@ -75,6 +76,11 @@ def read_cloud(path: Path, *, normals: bool = True) -> Cloud:
     given = np.ascontiguousarray(table.rows[finite][:, columns.normals], dtype=np.float64)
     found, words = _unit_normals(points, given)
     return Cloud(points, found, (*notes, *words))
+
+
+def _is_splat(table: Table) -> bool:
+    """Whether the columns are those of 3D Gaussian splatting."""
+    return {"f_dc_0", "opacity"} <= set(table.ignored)
 
 
 def _unit_normals(

@@ -38,6 +38,20 @@ def test_vertices_of_a_ply_behind_another_element(tmp_path, kind):
         read_surface(ply(tmp_path / "c.ply", kind, properties="abc"))
 
 
+def test_a_splat_file_is_said_to_be_one(tmp_path):
+    names = ["x", "y", "z", "nx", "ny", "nz", "f_dc_0", "opacity", "scale_0", "rot_0"]
+    head = "ply\nformat binary_little_endian 1.0\nelement vertex 9\n"
+    head += "".join(f"property float {name}\n" for name in names) + "end_header\n"
+    rows = np.zeros((9, len(names)), dtype="<f4")
+    rows[:, :3] = POINTS
+    (tmp_path / "c.ply").write_bytes(head.encode() + rows.tobytes())
+    cloud = read_surface(tmp_path / "c.ply")
+    assert np.abs(cloud.points - POINTS).max() < 1e-6
+    assert cloud.normals is None
+    assert cloud.notes[0] == "a splat file, whose points are the centres of Gaussians"
+    assert "all zero and count as none" in cloud.notes[-1]
+
+
 def pcd(path: Path, kind: str, size: int, *, announced=9) -> Path:
     """Fields out of order, with padding, a field of several values, and normals."""
     head = "# .PCD v0.7\nVERSION 0.7\nFIELDS z x y _ fpfh normal_x normal_y normal_z\n"

@@ -64,14 +64,14 @@ def test_points_far_from_all_others_are_stray():
 
 
 def test_a_scan_that_thins_out_has_no_stray_points():
-    # Rings around a scanner on the ground, each a tenth farther than the one before, up to 400 times as far.
-    radius = 0.5 * 1.1 ** np.arange(63)
-    angle = np.arange(60) * 2 * np.pi / 60
-    rings = np.stack(
-        [radius[:, None] * np.cos(angle), radius[:, None] * np.sin(angle), 0 * radius[:, None] * angle], -1
-    )
-    dense = np.c_[RNG.uniform(-0.5, 0.5, (20_000, 2)), np.zeros(20_000)]
-    assert not stray_points(np.concatenate([rings.reshape(-1, 3), dense])).any()
+    # Ground around a scanner, from a tenth to ten times the usual distance.
+    tail = RNG.normal(size=20_000)
+    radius, angle = np.exp(0.9 * tail[np.abs(tail) < 2.5]), 2 * np.pi * RNG.random((np.abs(tail) < 2.5).sum())
+    ground = np.stack([radius * np.cos(angle), radius * np.sin(angle), 0 * angle], axis=1)
+    assert not stray_points(ground).any()
+    # The same sparse ring with nothing between it and the middle is no part of it.
+    apart = np.concatenate([ground[radius < 1], ground[radius > 7]])
+    assert np.array_equal(stray_points(apart), np.arange(len(apart)) >= (radius < 1).sum())
 
 
 def test_small_and_separate_parts_are_not_stray():
