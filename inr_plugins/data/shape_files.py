@@ -12,8 +12,9 @@ from jaxtyping import Float
 
 from inr_plugins.data.shape_clouds import CloudSettings, check_clouds, read_shape_surface, with_normals
 from inr_plugins.data.shape_folder import find_shapes
+from inr_plugins.data.shape_memory import Recent
 from inr_plugins.data.shape_meshes import shape_solid
-from inr_plugins.data.shape_sampling import OPTION, SampleSource, check_sampling
+from inr_plugins.data.shape_sampling import OPTION, STRUCTURES, SampleSource, check_sampling
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.frames import Similarity
 from inr_plugins.geometry.io.cloud_read import Cloud
@@ -127,6 +128,9 @@ def read_shapes(path: Path, settings: ShapeSettings) -> ShapeSet:
     The middle of each shape's box comes to the origin. One scale for all lets the longest side of the largest be
     `settings.extent`; or each has its own, or `settings.unit` is the scale.
 
+    The surfaces stay in memory, 36 bytes a face or so. Of the points that are drawn from them all shapes together keep
+    eight times `settings.pool` of each kind at most, and of search trees and the like 512 MiB or those of one shape.
+
     Args:
         path: file or folder.
         settings: which files, how they come to the normalised frame, and how they are sampled.
@@ -141,11 +145,15 @@ def read_shapes(path: Path, settings: ShapeSettings) -> ShapeSet:
     else:
         read, skipped = [_read_file(path, path.stem, settings)], []
     largest = max(one.side for one in read)
-    settings = replace(settings, pool=min(settings.pool, _FULL_POOLS * settings.pool // len(read)))
+    share = max(1, _FULL_POOLS * settings.pool // len(read))
+    settings, recent = replace(settings, pool=min(settings.pool, share)), Recent(STRUCTURES)
     shapes = []
-    for one in read:
+    # A surface as the file has it goes when it is brought to the frame.
+    read.reverse()
+    while read:
+        one = read.pop()
         scale = settings.unit or settings.extent / (one.side if settings.scale == "each" else largest)
-        shapes.append(_normalised(one, scale, settings))
+        shapes.append(_normalised(one, scale, settings, recent))
     return ShapeSet(tuple(shapes), tuple(skipped))
 
 
@@ -197,8 +205,8 @@ def _read_file(path: Path, name: str, settings: ShapeSettings) -> _Read:
     return _Read(name, path, solid, rotation, (*told, *notes), solid.open_edges == 0)
 
 
-def _normalised(read: _Read, scale: float, settings: ShapeSettings) -> Shape:
-    """A shape as it is handed out."""
+def _normalised(read: _Read, scale: float, settings: ShapeSettings, recent: Recent) -> Shape:
+    """A shape as it is handed out; `recent` keeps what the shapes need to be sampled."""
     box = _positions(read.surface)
     middle = read.rotation @ ((box.min(axis=0) + box.max(axis=0)) / 2)
     if settings.unit is not None and scale * read.side > _BOX_SIDE:
@@ -223,7 +231,7 @@ def _normalised(read: _Read, scale: float, settings: ShapeSettings) -> Shape:
         to_normalised=to_normalised,
         surface=surface.surface if isinstance(surface, Solid) else surface,
         faces=len(surface.mesh.faces) if isinstance(surface, Solid) else 0,
-        source=SampleSource(surface, settings, seed),
+        source=SampleSource(surface, settings, seed, recent=recent),
         watertight=watertight,
         notes=notes,
     )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
+from inr_plugins.data.shape_memory import Recent
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.cloud_distance import CloudDistance, PlaneDistance
 from inr_plugins.geometry.io.cloud_read import Cloud
@@ -28,6 +28,12 @@ _KINDS: tuple[Kind, ...] = ("near", "far", "uniform")
 _BLOCK = 1 << 15
 # A training takes about as long for so many steps as a thread for a block of each kind.
 _STEPS_A_BLOCK = 8
+# Where shapes are so many that each has less than a block, its points are made anew after so many steps.
+_STEPS_A_TURN = 2000
+STRUCTURES = 512 << 20
+"""Bytes of search trees and the like that all shapes together keep; the one that was used last always."""
+# What they take, more or less: of a mesh for each face, of a cloud for each point.
+_DISTANCE_BYTES, _DRAWER_BYTES, _CLOUD_BYTES = 500, 110, 200
 # Of a mesh's surface, for the plane target, which knows points only: as many as a dense scan has.
 _PLANE_POINTS = 200_000
 _SIGN_WORDS = {"winding": "winding number", "parity": "parity of rays", "normals": "normals"}
@@ -51,8 +57,9 @@ class SampleSettings:
     far_scale: float = 0.2
     """Scale of the offsets of far points; FINER's, in our units."""
     pool: int = 500_000
-    """Near, far and uniform points, of each kind, that are made once for a shape and drawn again and again, fewer where
-    there are more than eight shapes; 0 makes new ones for every batch."""
+    """Near, far and uniform points, of each kind, that are made once for a shape and drawn again and again; 0 makes new
+    ones for every batch. Shapes of a folder have eight times as many among them, 16 bytes each (4 million of a kind,
+    64 MB): where that is less than 32,768 for each shape, its points are made anew every 2,000 steps."""
     sample_seed: int = 0
     """Another seed gives other points."""
 
@@ -124,19 +131,23 @@ class SampleSource:
     Distances far from the surface take most of the time. So the points of each kind come from blocks of 32,768, which
     are made when they are first drawn from and kept: `pool` points make up to so many blocks. A block depends on
     the shape's seed and its own number only, and the generator that is passed in chooses one for each kind, and points
-    of it with replacement: what comes out is a function of the two.
+    of it with replacement: what comes out is a function of the two, and of the step where there is one. A pool of less
+    than a block is one smaller block, whose place another takes after 2,000 steps.
 
-    Everything that takes time is done at the first draw. Several threads may draw at once; they may make a block twice,
-    the same.
+    Everything that takes time is done at the first draw. What finds distances is kept by `recent`, which other shapes
+    share, and made again when it has gone. Several threads may draw at once; they may make a block twice, the same.
 
     Args:
         surface: mesh, solid or cloud with outward normals, in the normalised frame, within the box. A mesh is taken
             for the surface itself; of a solid, the surface that the sign leaves of its faces.
         settings: how to draw.
         seed: the shape's own.
+        recent: what keeps the search trees and the like of all shapes; None: one for this shape.
     """
 
-    def __init__(self, surface: Mesh | Solid | Cloud, settings: SampleSettings, seed: int) -> None:
+    def __init__(
+        self, surface: Mesh | Solid | Cloud, settings: SampleSettings, seed: int, *, recent: Recent | None = None
+    ) -> None:
         self._solid = surface if isinstance(surface, Solid) else None
         self.surface: Mesh | Cloud
         if isinstance(surface, Solid):
@@ -147,7 +158,9 @@ class SampleSource:
         self._settings = settings
         self._seed = seed
         self._blocks: dict[tuple[Kind, int], tuple[np.ndarray, np.ndarray]] = {}
-        self._number = max(1, round(settings.pool / _BLOCK)) if settings.pool else 0
+        self._block_size = min(_BLOCK, settings.pool)
+        self._number = max(1, settings.pool // _BLOCK) if settings.pool else 0
+        self._recent = Recent(STRUCTURES) if recent is None else recent
 
     @property
     def signed_by(self) -> str:
@@ -157,13 +170,20 @@ class SampleSource:
         by_normals = isinstance(self.surface, Cloud) or self._settings.target == "plane"
         return f"inside by {_SIGN_WORDS['normals' if by_normals else self._settings.sign]}"
 
-    @cached_property
+    @property
     def distance(self) -> Distance:
         """What gives the target.
 
         Raises:
             InputError: the mesh is of a kind that the sign cannot be had for.
         """
+        if self._settings.target == "plane" and isinstance(self.surface, Mesh):
+            size = _CLOUD_BYTES * _PLANE_POINTS
+        else:
+            size = _size(self.surface, a_face=_DISTANCE_BYTES)
+        return self._recent.get((self, "distance"), self._made_distance, size=size)
+
+    def _made_distance(self) -> Distance:
         if self._settings.target == "plane":
             if isinstance(self.surface, Mesh):
                 return PlaneDistance(*self._drawer.sample(_PLANE_POINTS, np.random.default_rng(self._seed)))
@@ -172,8 +192,12 @@ class SampleSource:
             return MeshDistance(self._solid or self.surface, self._settings.sign)
         return CloudDistance(self.surface.points, _normals(self.surface))
 
-    @cached_property
+    @property
     def _drawer(self) -> SurfaceSampler | CloudSampler:
+        size = _size(self.surface, a_face=_DRAWER_BYTES)
+        return self._recent.get((self, "drawer"), self._made_drawer, size=size)
+
+    def _made_drawer(self) -> SurfaceSampler | CloudSampler:
         return SurfaceSampler(self.surface) if isinstance(self.surface, Mesh) else CloudSampler(self.surface)
 
     def sample(
@@ -189,14 +213,15 @@ class SampleSource:
             fresh: draw near, far and uniform points anew instead of from the pool: points that training has not seen.
         """
         blocks = self._number if step is None else min(self._number, 1 + step // _STEPS_A_BLOCK)
-        on, normals = self._drawer.sample(counts.on, rng)
+        turn = self._turn(step)
+        on, normals = self._drawer.sample(counts.on, rng) if counts.on else (np.zeros((0, 3)), np.zeros((0, 3)))
         parts = [(on.astype(np.float32), np.zeros(counts.on, dtype=np.float32))]
         for kind in _KINDS:
             count = getattr(counts, kind)
             if count and (fresh or self._number == 0):
                 parts.append(self._made(kind, count, rng))
             elif count:
-                points, sdf = self._block(kind, int(rng.integers(blocks)))
+                points, sdf = self._block(kind, turn + int(rng.integers(blocks)))
                 rows = rng.integers(len(points), size=count)
                 parts.append((points[rows], sdf[rows]))
         position = np.arange(counts.total)
@@ -210,10 +235,21 @@ class SampleSource:
             normals=all_normals,
         )
 
+    def _turn(self, step: int | None) -> int:
+        """How often the points of a pool of less than a block were replaced before a step."""
+        if step is None or self._block_size == _BLOCK:
+            return 0
+        # Not those of all shapes at once.
+        return (step + self._seed % _STEPS_A_TURN) // _STEPS_A_TURN
+
     def _block(self, kind: Kind, number: int) -> tuple[np.ndarray, np.ndarray]:
         block = self._blocks.get((kind, number))
         if block is None:
-            block = self._made(kind, _BLOCK, np.random.default_rng((self._seed, _KINDS.index(kind), number)))
+            rng = np.random.default_rng((self._seed, _KINDS.index(kind), number))
+            block = self._made(kind, self._block_size, rng)
+            if self._block_size < _BLOCK:
+                for other in [key for key in list(self._blocks) if key[0] == kind]:
+                    self._blocks.pop(other, None)
             self._blocks[kind, number] = block
         return block
 
@@ -246,6 +282,11 @@ class CloudSampler:
         """Points and their normals."""
         rows = rng.integers(len(self._points), size=count)
         return self._points[rows], self._normals[rows]
+
+
+def _size(surface: Mesh | Cloud, *, a_face: int) -> int:
+    """Bytes that a structure over a surface takes, more or less."""
+    return a_face * len(surface.faces) if isinstance(surface, Mesh) else _CLOUD_BYTES * len(surface.points)
 
 
 def _normals(cloud: Cloud) -> Float[np.ndarray, "n 3"]:

@@ -8,6 +8,7 @@ import pytest
 import trimesh
 from mesh_shapes import joined, sphere
 
+from inr_plugins.data import shape_files
 from inr_plugins.data.shape_files import ShapeSettings, read_shapes
 from inr_plugins.data.shape_sampling import SampleCounts
 from inr_plugins.errors import InputError
@@ -102,12 +103,34 @@ def test_patterns_choose_files_by_name(folder):
 
 
 def test_samples_of_a_shape_do_not_depend_on_what_else_the_folder_holds(folder):
-    counts, settings = SampleCounts(on=5, near=20), ShapeSettings(scale="each", pool=1)
+    counts, settings = SampleCounts(on=5, near=20), ShapeSettings(scale="each", pool=32_768)
     among = read_shapes(folder, settings).shapes[1].source.sample(counts, np.random.default_rng(0))
     alone = read_shapes(folder, replace(settings, only="middle")).shapes[0]
     assert np.array_equal(among.points, alone.source.sample(counts, np.random.default_rng(0)).points)
     other = read_shapes(folder, settings).shapes[2].source.sample(counts, np.random.default_rng(0))
     assert not np.array_equal(among.points, other.points)
+
+
+def test_many_shapes_keep_what_was_promised_and_draw_the_same(tmp_path, monkeypatch):
+    ball = sphere(subdivisions=2)
+    for number in range(12):
+        write(tmp_path / f"{number:02d}.ply", replace(ball, vertices=ball.vertices * [1, 1, 0.2 + 0.02 * number]))
+    settings, counts = ShapeSettings(pool=1000), SampleCounts(on=5, near=40, far=40)
+    free = read_shapes(tmp_path, settings).shapes
+    monkeypatch.setattr(shape_files, "STRUCTURES", 4 * 500 * 320)
+    bound = read_shapes(tmp_path, settings).shapes
+    rngs = [np.random.default_rng(0), np.random.default_rng(0)]
+    for step in (0, 2000):
+        for one, other in zip(free, bound, strict=True):
+            a, b = (shape.source.sample(counts, rng, step=step) for shape, rng in zip((one, other), rngs, strict=True))
+            assert np.array_equal(a.points, b.points)
+            assert np.array_equal(a.sdf, b.sdf)
+    recent = bound[0].source._recent
+    assert all(shape.source._recent is recent for shape in bound)
+    assert 0 < recent.size <= 4 * 500 * 320 < free[0].source._recent.size
+    for kind in ("near", "far"):
+        kept = [points for shape in bound for (k, _), (points, _) in shape.source._blocks.items() if k == kind]
+        assert sum(map(len, kept)) <= 8 * 1000
 
 
 def test_folders_are_looked_into_where_there_is_nothing_else(tmp_path):

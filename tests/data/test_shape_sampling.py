@@ -18,7 +18,7 @@ def ball():
 
 @pytest.fixture(scope="module")
 def source(ball):
-    return SampleSource(ball, SampleSettings(pool=1), seed=3)
+    return SampleSource(ball, SampleSettings(pool=32_768), seed=3)
 
 
 def rng(seed=0):
@@ -66,7 +66,7 @@ def test_a_batch_is_a_function_of_its_generator(ball, source):
     first = source.sample(COUNTS, rng(5))
     source.sample(COUNTS, rng(6))
     again = source.sample(COUNTS, rng(5))
-    other = SampleSource(ball, SampleSettings(pool=1), seed=3).sample(COUNTS, rng(5))
+    other = SampleSource(ball, SampleSettings(pool=32_768), seed=3).sample(COUNTS, rng(5))
     for same in (again, other):
         assert np.array_equal(first.points, same.points)
         assert np.array_equal(first.sdf, same.sdf)
@@ -96,6 +96,25 @@ def test_the_pool_grows_with_the_steps_of_a_training(ball):
     assert blocks(7) == 1
     assert 1 < blocks(16) <= 3
     assert blocks(10_000) == 5
+
+
+def test_a_small_pool_is_kept_to_and_made_anew_after_two_thousand_steps(ball):
+    source = SampleSource(ball, SampleSettings(pool=500), seed=700)
+    counts = SampleCounts(near=4000)
+
+    def drawn(step):
+        return {point.tobytes() for point in source.sample(counts, rng(), step=step).points}
+
+    first = drawn(0)
+    assert 450 < len(first) <= 500
+    assert drawn(1299) == first
+    later = drawn(1300)
+    assert not (later & first)
+    assert drawn(3299) == later
+    assert sum(len(points) for points, _ in source._blocks.values()) == 500
+    # A run that goes on at a step has what it had there.
+    again = SampleSource(ball, SampleSettings(pool=500), seed=700).sample(counts, rng(), step=1300)
+    assert {point.tobytes() for point in again.points} == later
 
 
 def test_unsigned_targets_are_never_negative(ball):
