@@ -22,6 +22,8 @@ from inr_plugins.geometry.repair.cloud_cleaning import first_of_each, first_of_e
 
 CloudNormals = Literal["auto", "given", "estimated"]
 Strays = Literal["drop", "keep"]
+# More than this share of the points is how the cloud was taken.
+_MOST_STRAY = 0.1
 
 
 @dataclass
@@ -118,6 +120,9 @@ def _without_strays(cloud: Cloud) -> Cloud:
     count = int(stray.sum())
     if count == 0:
         return cloud
+    if count > _MOST_STRAY * len(stray):
+        note = f"{count:,} points kept that lie far from all others, more than are taken for stray"
+        return replace(cloud, notes=(*cloud.notes, note))
     words = "1 point dropped that lies" if count == 1 else f"{count:,} points dropped that lie"
     note = f"{words} far from all others ({OPTION}cloud-strays keep keeps them)"
     return replace(_only(cloud, np.flatnonzero(~stray)), notes=(*cloud.notes, note))

@@ -75,6 +75,14 @@ def test_stray_points_decide_nothing(tmp_path):
     assert kept.to_normalised.scale == pytest.approx(1.8 / (900 + np.ptp(points[:, 1]) / 2), rel=0.01)
 
 
+def test_what_may_be_a_sparse_part_is_kept_and_said(tmp_path):
+    points, _ = ball()
+    sparse = CENTRE + 60 * np.random.default_rng(1).normal(size=(400, 3))
+    shape = read(tmp_path / "c.npy", np.concatenate([points, sparse]))
+    assert len(shape.surface.points) == 2400
+    assert "points kept that lie far from all others" in shape.description
+
+
 def test_estimated_normals_work_whatever_the_file_has(tmp_path):
     points, normals = ball()
     for given in (0 * normals, normals * np.nan, RNG.normal(size=normals.shape), 1e9 * normals, points):

@@ -20,7 +20,6 @@ _SPREAD = 4.0
 _NEIGHBOURS, _FAR = 8, 5.0
 # A scan thins out from place to place by less than this.
 _THINNING = 3.0
-_MOST_STRAY = 0.1
 _MOST_ROUNDS = 100
 
 
@@ -93,8 +92,7 @@ def stray_points(points: Float[np.ndarray, "n 3"]) -> Bool[np.ndarray, " n"]:
 
     Those whose eighth neighbour is five times as far as that of the median point, unless the cloud thins out gradually
     to where they are, as a scan does with distance: none that is within three times the spacing at a point that
-    belongs to the cloud. Where that holds for more than a tenth of all, it is how the cloud was taken, and none is
-    stray.
+    belongs to the cloud.
 
     Args:
         points: all different.
@@ -116,7 +114,7 @@ def stray_points(points: Float[np.ndarray, "n 3"]) -> Bool[np.ndarray, " n"]:
         apart, nearest = cKDTree(points[border]).query(points[doubtful], workers=-1)
         border = doubtful[apart <= _THINNING * reach[border[nearest]]]
         stray[border] = False
-    return stray if stray.mean() <= _MOST_STRAY else np.zeros(len(points), dtype=bool)
+    return stray
 
 
 def _parts(count: int) -> Iterator[slice]:
