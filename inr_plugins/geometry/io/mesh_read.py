@@ -35,7 +35,8 @@ def read_mesh(path: Path, *, tell: Tell | None = None) -> Mesh:
     becomes one mesh, each part moved to its place. Colours of the vertices are kept where every part has them, as sRGB;
     textures are not read, nor normals, which the faces give.
 
-    Memory: the mesh (24 bytes a vertex, 24 a face), and at most 400 bytes a face while it is read.
+    Memory beside the mesh (24 bytes a vertex, 24 a face) while it is read: 100 bytes a triangle and 100 MB; OFF 170,
+    STL 150, or 600 where nearly every corner differs by rounding (measured: scripts/benchmark_files.py).
 
     Args:
         path: file.

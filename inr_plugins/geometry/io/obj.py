@@ -32,8 +32,8 @@ def load_obj(path: Path, *, looks: bool, tell: Tell) -> MeshFile:
     Positions keep all their digits. Indices may be negative, counted back from where they stand. A part is what has one
     material; groups and objects make no parts. Normals, lines and free forms are left out.
 
-    Beside the file's arrays (24 bytes a vertex, 24 a triangle) reading takes at most 72 bytes a triangle, and 200 MB
-    for the block of text in hand.
+    Beside the file's arrays (24 bytes a vertex, 24 a triangle) reading takes 100 bytes a triangle, and 100 MB for the
+    block of text in hand.
 
     Args:
         path: file.

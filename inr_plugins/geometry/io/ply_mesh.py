@@ -27,8 +27,8 @@ def has_faces(header: Header) -> bool:
 def load_ply_mesh(path: Path, *, looks: bool, tell: Tell) -> MeshFile:
     """The faces of a PLY file as triangles, with the colours of vertices or faces.
 
-    Takes at most 64 bytes a triangle beside the arrays (24 a vertex, 24 a triangle, 24 a colour); text 8 bytes a number
-    more.
+    Takes 100 bytes a triangle beside the arrays (24 a vertex, 24 a triangle, 24 a colour); text 8 bytes a number more,
+    and polygons of differing lengths 200 bytes each.
 
     Args:
         path: file.

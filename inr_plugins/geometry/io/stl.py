@@ -29,7 +29,8 @@ def load_stl(path: Path, *, tell: Tell) -> MeshFile:
 
     Corners are at one place where they are equal, or, on open edges, where only rounding parts them (see
     `weld.rounding_tolerance`). A file is binary if its length is what its count asks for, or if it does not begin with
-    "solid". Takes at most 400 bytes of memory a triangle beside the arrays.
+    "solid". Takes 150 bytes of memory a triangle beside the arrays, and 600 where
+    nearly every corner of the soup differs by rounding.
 
     Raises:
         InputError: fewer triangles than the file announces.

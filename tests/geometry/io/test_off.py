@@ -66,6 +66,7 @@ def test_a_concave_polygon_leaves_its_gap_open(tmp_path):
         (off().replace("3 0 1 3", "3 0 -1 3"), "-1 to 7, but only 8"),
         (off("4OFF\n{v} {f} 0\n", after_point=" 1"), "4OFF"),
         (off("OFF BINARY\n{v} {f} 0\n"), "binary OFF"),
+        ("OFF BINARY\n\0\0\0\0", "binary OFF"),
         (off().replace("1.0 2.0 3.0", "1.0 2.0 x"), "cannot be read.*'x'"),
     ],
 )
