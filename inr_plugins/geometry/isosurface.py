@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from inr_plugins.errors import InputError
+from inr_plugins.geometry.distinct_rows import distinct_rows
 from inr_plugins.geometry.lattice import Lattice, Progress, ScalarFunction, sample_lattice
 from inr_plugins.geometry.mesh import Mesh
 
@@ -112,11 +113,12 @@ def _close_at_box(
         return index, faces
     index = np.clip(index, 0.0, highest)
     moved = np.flatnonzero(beyond)
-    _, first, group = np.unique(index[moved], axis=0, return_index=True, return_inverse=True)
+    first, group = distinct_rows(index[moved])
     target = np.arange(len(index))
-    target[moved] = moved[first][group.reshape(-1)]
+    target[moved] = moved[first][group]
     faces = target[faces]
     a, b, c = faces.T
     faces = faces[(a != b) & (b != c) & (c != a)]
-    used, renumbered = np.unique(faces, return_inverse=True)
-    return index[used], renumbered.reshape(-1, 3)
+    used = np.zeros(len(index), dtype=bool)
+    used[faces] = True
+    return index[used], (np.cumsum(used) - 1)[faces]
