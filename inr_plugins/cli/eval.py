@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import re
 import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,23 +49,36 @@ _SECONDS_BETWEEN_LINES = 20.0
 
 
 def extract_mesh(run: Run, output: Path, options: EvalOptions) -> dict[str, Any]:
-    """Write an open run's mesh in the dataset's frame, as inr-mesh makes it; returns its description."""
+    """Write an open run's mesh in the dataset's frame, as inr-mesh makes it; returns its description.
+
+    Raises:
+        InputError: as inr-mesh, which options of its own would help included.
+    """
     from inr_plugins.cli.mesh import export
     from inr_plugins.cli.mesh_options import MeshOptions
 
     # What inr-mesh prints is about a file that nobody gets to see.
-    with redirect_stdout(io.StringIO()):
-        return export(
-            MeshOptions(
-                run=run.config_path,
-                output=output,
-                resolution=options.resolution,
-                colour="none",
-                device=options.device,
-                shape=options.shape,
-            ),
-            load=lambda *_, **__: run,
-        )
+    try:
+        with redirect_stdout(io.StringIO()):
+            return export(
+                MeshOptions(
+                    run=run.config_path,
+                    output=output,
+                    resolution=options.resolution,
+                    colour="none",
+                    device=options.device,
+                    shape=options.shape,
+                ),
+                load=lambda *_, **__: run,
+            )
+    except InputError as error:
+        ours = {"--" + each.name.replace("_", "-") for each in fields(EvalOptions)}
+        others = sorted(set(re.findall(r"--[a-z][a-z-]*[a-z]", str(error))) - ours)
+        if not others:
+            raise
+        raise InputError(
+            f"{str(error).rstrip('.')} ({', '.join(others)}: of inr-mesh, whose mesh inr-eval takes as --mesh)."
+        ) from error
 
 
 @dataclass(frozen=True)
