@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConfig
+from nerfstudio.data.dataparsers.colmap_dataparser import ColmapDataParserConfig
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 
 import inr_plugins
@@ -25,7 +26,7 @@ OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9.-]*[a-z0-9]")
 HOLE = "\0"
 """In place of what is only known at run time."""
 OURS = (bench.Run, bench.Report, demo.Options, EvalOptions, MeshOptions, scene.Arguments, SceneOptions)
-PARSERS = (BlenderDataParserConfig, NerfstudioDataParserConfig)
+PARSERS = (BlenderDataParserConfig, ColmapDataParserConfig, NerfstudioDataParserConfig)
 """Of nerfstudio's dataparsers, those whose options are advised; they stand alone behind the parser's name."""
 PLACEHOLDER = "--option"
 """Stands for any option in the sentence that says how options are given."""

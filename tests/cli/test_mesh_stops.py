@@ -143,7 +143,5 @@ def test_links_are_followed_to_wherever_they_lead(run_folder, tmp_path, monkeypa
 
 def test_inr_eval_says_whose_the_options_are_that_would_help(run_folder, tmp_path):
     run = Fake(SphereDensity, surface_level=lambda: 5000.0)(run_folder / "config.yml", device=None, data=None)
-    with pytest.raises(
-        InputError, match=r"--level.*\(--box, --level: of inr-mesh, whose mesh .* --mesh\)"
-    ):
+    with pytest.raises(InputError, match=r"--level.*\(--box, --level: of inr-mesh, whose mesh .* --mesh\)"):
         extract_mesh(run, tmp_path / "mesh.ply", EvalOptions(resolution=16))
