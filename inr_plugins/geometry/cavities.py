@@ -8,6 +8,8 @@ from jaxtyping import Bool, Float, Int
 from inr_plugins.geometry.cleaning import face_components
 from inr_plugins.geometry.mesh import Mesh, select_faces
 from inr_plugins.geometry.open3d_import import import_open3d
+from inr_plugins.geometry.repair.box_pairs import box_pairs
+from inr_plugins.geometry.repair.parts import boxes
 
 
 def fill_cavities(mesh: Mesh) -> tuple[Mesh, int]:
@@ -31,12 +33,33 @@ def fill_cavities(mesh: Mesh) -> tuple[Mesh, int]:
         return mesh, 0
     gone = np.zeros(count, dtype=bool)
     gone[walls] = True
-    low, high = _piece_boxes(mesh, labels, count)
-    for wall in walls:
-        others = np.flatnonzero(~gone & (low > low[wall]).all(axis=1) & (high < high[wall]).all(axis=1))
-        if len(others):
-            gone[others] = _first_corners_inside(mesh, labels, others, wall=int(wall))
+    wall, other = _boxes_within(mesh, labels, walls, count)
+    # The faces of each piece follow one another, so that none is looked for among all.
+    by_piece = np.argsort(labels, kind="stable")
+    start = np.searchsorted(labels[by_piece], np.arange(count + 1))
+    corner = mesh.vertices[mesh.faces[by_piece[start[:-1]], 0]]
+    holders, first, size = np.unique(wall, return_index=True, return_counts=True)
+    for here, begin, more in zip(holders, first, size, strict=True):
+        pieces = other[begin : begin + more]
+        pieces = pieces[~gone[pieces]]
+        if len(pieces):
+            faces = mesh.faces[by_piece[start[here] : start[here + 1]]]
+            gone[pieces] = _enclosed(mesh.vertices[faces], corner[pieces])
     return select_faces(mesh, ~gone[labels]), len(walls)
+
+
+def _boxes_within(
+    mesh: Mesh, labels: Int[np.ndarray, " f"], walls: Int[np.ndarray, " w"], count: int
+) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+    """Walls, in the order of their numbers, and other pieces whose boxes lie within theirs."""
+    low, high = boxes(mesh.vertices[mesh.faces], labels, count)
+    is_wall = np.zeros(count, dtype=np.int64)
+    is_wall[walls] = 1
+    one, other = box_pairs(low, high, is_wall)
+    one, other = np.where(is_wall[one] == 1, (one, other), (other, one))
+    within = (low[other] > low[one]).all(axis=1) & (high[other] < high[one]).all(axis=1)
+    order = np.lexsort((other[within], one[within]))
+    return one[within][order], other[within][order]
 
 
 def _closed_pieces(mesh: Mesh, labels: Int[np.ndarray, " f"], count: int) -> Bool[np.ndarray, " pieces"]:
@@ -59,27 +82,13 @@ def _signed_volumes(mesh: Mesh, labels: Int[np.ndarray, " f"], count: int) -> Fl
     return np.bincount(labels, weights=np.einsum("ij,ij->i", a, np.cross(b, c)) / 6, minlength=count)
 
 
-def _piece_boxes(
-    mesh: Mesh, labels: Int[np.ndarray, " f"], count: int
-) -> tuple[Float[np.ndarray, "pieces 3"], Float[np.ndarray, "pieces 3"]]:
-    low, high = np.full((count, 3), np.inf), np.full((count, 3), -np.inf)
-    for corner in mesh.faces.T:
-        np.minimum.at(low, labels, mesh.vertices[corner])
-        np.maximum.at(high, labels, mesh.vertices[corner])
-    return low, high
-
-
-def _first_corners_inside(
-    mesh: Mesh, labels: Int[np.ndarray, " f"], pieces: Int[np.ndarray, " n"], *, wall: int
-) -> Bool[np.ndarray, " n"]:
-    """Whether pieces lie in what a wall encloses, judged by one corner each: surfaces do not cross."""
+def _enclosed(wall: Float[np.ndarray, "f 3 3"], points: Float[np.ndarray, "n 3"]) -> Bool[np.ndarray, " n"]:
+    """Whether points of other pieces lie in what a wall encloses; one is enough of each: surfaces do not cross."""
     o3d = import_open3d()
     scene = o3d.t.geometry.RaycastingScene(nthreads=1)
-    enclosure = select_faces(mesh, labels == wall)
     scene.add_triangles(
-        o3d.core.Tensor(enclosure.vertices.astype(np.float32)), o3d.core.Tensor(enclosure.faces.astype(np.uint32))
+        o3d.core.Tensor(wall.reshape(-1, 3).astype(np.float32)),
+        o3d.core.Tensor(np.arange(3 * len(wall), dtype=np.uint32).reshape(-1, 3)),
     )
-    _, first = np.unique(labels, return_index=True)
-    points = mesh.vertices[mesh.faces[first[pieces], 0]].astype(np.float32)
     # By the parity of crossings, of three rays since one may meet an edge.
-    return scene.compute_occupancy(o3d.core.Tensor(points), nsamples=3).numpy() > 0.5
+    return scene.compute_occupancy(o3d.core.Tensor(points.astype(np.float32)), nsamples=3).numpy() > 0.5

@@ -3,10 +3,11 @@ import pytest
 import trimesh
 from scipy.ndimage import binary_fill_holes
 
+from inr_plugins.geometry import cavities
 from inr_plugins.geometry.cavities import fill_cavities
 from inr_plugins.geometry.isosurface import mesh_level_set
 from inr_plugins.geometry.lattice import Lattice
-from inr_plugins.geometry.mesh import Mesh, is_watertight, signed_volume
+from inr_plugins.geometry.mesh import Mesh, is_watertight, select_faces, signed_volume
 
 AXIS = np.linspace(-1, 1, 41)
 POINTS = np.stack(np.meshgrid(AXIS, AXIS, AXIS, indexing="ij"), axis=-1)
@@ -88,3 +89,22 @@ def test_a_shell_with_a_hole_and_one_cut_open_are_left_as_they_are():
     # Inside out, but not closed: nobody can say what it encloses.
     open_wall = Mesh(vertices=np.array(hollow.vertices), faces=np.array(hollow.faces)[:-1, ::-1].astype(np.int64))
     assert fill_cavities(open_wall) == (open_wall, 0)
+
+
+def test_the_faces_of_a_sponge_are_gone_through_once_and_not_for_each_cavity(monkeypatch):
+    selected = []
+    monkeypatch.setattr(cavities, "select_faces", lambda *args: selected.append(args) or select_faces(*args))
+    bubble = trimesh.creation.icosphere(subdivisions=1, radius=0.02)
+    block = trimesh.creation.box(extents=(2, 2, 2))
+    axis = np.linspace(-0.9, 0.9, 6)
+    middles = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
+    parts = [(block.vertices, block.faces)]
+    parts += [(bubble.vertices + middle, bubble.faces[:, ::-1]) for middle in middles]
+    parts += [(bubble.vertices / 2 + middle, bubble.faces) for middle in middles]
+    start = np.cumsum([0, *(len(vertices) for vertices, _ in parts)])
+    sponge = Mesh(
+        np.concatenate([vertices for vertices, _ in parts]),
+        np.concatenate([faces + first for (_, faces), first in zip(parts, start, strict=False)]).astype(np.int64),
+    )
+    filled, count = fill_cavities(sponge)
+    assert (count, len(filled.faces), len(selected)) == (216, 12, 1)
