@@ -140,6 +140,22 @@ os.kill(os.getpid(), 9)
 """
 
 
+def test_a_worker_that_is_told_to_end_does_so_at_once_and_saves_nothing():
+    code = (
+        "import os, signal, time\n"
+        "from inr_plugins.bench.worker import end_with_parent\n"
+        "from inr_plugins.engine.interrupt import on_first_signal\n"
+        "end_with_parent()\n"
+        "with on_first_signal(lambda number: print('one step more', flush=True)):\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    time.sleep(30)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60, start_new_session=True
+    )
+    assert (told.returncode, told.stdout) == (143, "")
+
+
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks into /proc")
 def test_a_worker_and_its_loaders_end_when_the_benchmark_is_killed():
     killed = subprocess.run([sys.executable, "-c", _ORPHAN], capture_output=True, text=True, check=False, timeout=60)
