@@ -13,7 +13,7 @@ from jaxtyping import Float
 from inr_plugins.data.shape_clouds import CloudSettings, check_clouds, read_shape_surface, with_normals
 from inr_plugins.data.shape_folder import find_shapes
 from inr_plugins.data.shape_memory import Recent
-from inr_plugins.data.shape_meshes import shape_solid
+from inr_plugins.data.shape_meshes import shape_solid, thin_note
 from inr_plugins.data.shape_sampling import OPTION, STRUCTURES, SampleSource, check_sampling
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.frames import Similarity
@@ -219,6 +219,8 @@ def _normalised(read: _Read, scale: float, settings: ShapeSettings, recent: Rece
     seed = zlib.crc32(f"{settings.sample_seed}/{read.name}".encode())
     surface, notes = _moved(read.surface, to_normalised), read.notes
     watertight = read.watertight
+    if isinstance(surface, Solid):
+        notes = (*notes, *thin_note(surface, to_normalised))
     if isinstance(surface, Solid) and settings.cloud_points is not None:
         points = SurfaceSampler(surface.surface).sample(settings.cloud_points, np.random.default_rng(seed))
         # Drawn normals are the faces' own, and need no looking into.

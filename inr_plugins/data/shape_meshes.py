@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from inr_plugins.data.shape_clouds import CloudSettings
 from inr_plugins.data.shape_sampling import OPTION
 from inr_plugins.errors import InputError
+from inr_plugins.geometry.frames import Similarity
 from inr_plugins.geometry.mesh import Mesh
 from inr_plugins.geometry.repair.sheets import closed_share
 from inr_plugins.geometry.repair.solid import MOST_OPEN_EDGES, Solid, solid_of
 
 # Seen from just behind its faces a flat sheet closes half of all directions, half a ball three quarters or more.
 _SHEET = 0.7
+_BOX_SIDE = 2.0
+# Between the samples of inr-mesh where no other resolution is asked for, normalised frame.
+_SPACING = _BOX_SIDE / 255
 
 
 def shape_solid(mesh: Mesh, settings: CloudSettings, path: Path) -> tuple[Solid, tuple[str, ...]]:
@@ -45,6 +50,29 @@ def _check_inside(solid: Solid, path: Path) -> None:
             f"has no inside by winding number. Give {OPTION}sign normals, which takes its two sides for inside and "
             "outside."
         )
+
+
+def thin_note(solid: Solid, to_normalised: Similarity) -> tuple[str, ...]:
+    """A sentence on parts that samples of the fit pass by, if there are any.
+
+    Args:
+        solid: in the normalised frame.
+        to_normalised: from the file's frame to that.
+    """
+    thin = solid.thickness < _SPACING
+    if not thin.any():
+        return ()
+    thinnest = int(solid.thickness.argmin())
+    thickness = float(solid.thickness[thinnest])
+    place = ", ".join(f"{value:.4g}" for value in to_normalised.inverse().points(solid.middle[thinnest][None])[0])
+    which = f"{int(thin.sum()):,} of {solid.parts:,} parts, the thinnest around ({place})," if solid.parts > 1 else "it"
+    # Two samples within it.
+    needed = 2 * math.ceil(_BOX_SIDE / thickness)
+    return (
+        f"{which} is about {thickness / to_normalised.scale:.2g} thick, {thickness:.2g} in the normalised frame: less "
+        f"than the {_SPACING:.2g} between the samples of inr-mesh, which may leave it out; give inr-mesh and inr-eval "
+        f"--resolution {needed}",
+    )
 
 
 def solid_notes(solid: Solid, *, by_winding: bool) -> tuple[str, ...]:

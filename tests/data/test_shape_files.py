@@ -206,6 +206,19 @@ def test_overlapping_solids_are_sampled_on_their_union_only(tmp_path):
     assert (np.linalg.norm(points[:, None] - centres, axis=2).min(axis=1) < 0.69).mean() > 0.2
 
 
+def test_a_part_thinner_than_the_samples_is_named(tmp_path):
+    plate = box(sides=(100, 60, 0.3), centre=(0, 0, 0))
+    (shape,) = read_shapes(write(tmp_path / "plate.ply", plate), ShapeSettings()).shapes
+    # 0.3 of 100 units in a box of 1.8 of 2.
+    assert "it is about 0.3 thick, 0.0054 in the normalised frame" in shape.description
+    assert "--resolution 748" in shape.description
+    block = box(sides=(100, 60, 20), centre=(0, 0, 50))
+    (shape,) = read_shapes(write(tmp_path / "both.ply", joined(block, plate)), ShapeSettings()).shapes
+    assert "1 of 2 parts, the thinnest around (0, 0, 0), is about 0.3 thick" in shape.description
+    (shape,) = read_shapes(write(tmp_path / "block.ply", block), ShapeSettings()).shapes
+    assert "thick" not in shape.description
+
+
 def test_an_open_sheet_is_not_closed_but_refused_with_the_sign_that_works(tmp_path):
     axis = np.linspace(-1, 1, 30)
     x, y = np.meshgrid(axis, axis, indexing="ij")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -36,6 +36,9 @@ class Solid:
             where that is all of it.
         part: number of the part of each face of the mesh, where parts have faces that lie on each other, else None.
         parts: number of connected parts of the mesh.
+        thickness: of each part that is closed, twice its volume over its area: the thickness of a plate, the radius of
+            a wire, two thirds of that of a ball. Walls of cavities are left out, and open parts.
+        middle: of the box of each of those parts.
         turned: number of faces that were turned over to agree with their neighbours.
         inside_out: number of parts that were turned over as a whole.
         nested: number of closed parts within other ones that look outward like those: solid within solid.
@@ -48,6 +51,8 @@ class Solid:
     surface: Mesh
     part: Int[np.ndarray, " f"] | None = None
     parts: int = 1
+    thickness: Float[np.ndarray, " k"] = field(default_factory=lambda: np.zeros(0))
+    middle: Float[np.ndarray, "k 3"] = field(default_factory=lambda: np.zeros((0, 3)))
     turned: int = 0
     inside_out: int = 0
     nested: int = 0
@@ -64,7 +69,14 @@ class Solid:
         mesh = transform_mesh(self.mesh, similarity)
         same = self.surface is self.mesh
         surface = mesh if same else transform_mesh(self.surface, similarity)
-        return replace(self, mesh=mesh, surface=surface, cones=_moved(self.cones, similarity))
+        return replace(
+            self,
+            mesh=mesh,
+            surface=surface,
+            cones=_moved(self.cones, similarity),
+            thickness=self.thickness * similarity.scale,
+            middle=similarity.points(self.middle),
+        )
 
 
 def solid_of(mesh: Mesh) -> Solid:
@@ -80,16 +92,20 @@ def solid_of(mesh: Mesh) -> Solid:
         InputError: from `oriented_outward`; or open3d is needed and cannot be imported.
     """
     oriented = oriented_outward(mesh)
+    parts = oriented.parts
+    bodies = parts.closed & (parts.volume > 0)
     found = Solid(
         mesh=oriented.mesh,
         cones=oriented.cones,
         surface=oriented.mesh,
-        parts=oriented.parts.count,
+        parts=parts.count,
+        thickness=2 * parts.volume[bodies] / parts.area[bodies],
+        middle=((parts.low + parts.high) / 2)[bodies],
         turned=oriented.turned,
         inside_out=oriented.inside_out,
         nested=oriented.nested,
     )
-    if oriented.parts.count == 1 or not oriented.parts.closed.any() or found.open_edges > MOST_OPEN_EDGES:
+    if parts.count == 1 or not parts.closed.any() or found.open_edges > MOST_OPEN_EDGES:
         return found
     return _without_inner_faces(found, oriented)
 
