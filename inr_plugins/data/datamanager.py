@@ -6,6 +6,7 @@ It serves any dataparser that gives images and poses. What it leaves to nerfstud
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,8 +25,12 @@ from inr_plugins.data.dataset_parser import CheckedDataParser, TestMode
 from inr_plugins.data.dataset_pixels import MaskUse, PixelStore, load_pixels, store_bytes
 from inr_plugins.data.dataset_rays import RayTable, make_ray_table
 from inr_plugins.data.fingerprint import Fingerprint, fingerprint_of_views
+from inr_plugins.files import cache_folder
 
 GIGABYTE = 1 << 30
+
+STOCK_BYTES = 24
+"""What nerfstudio's loader takes for a pixel: 12 as float32, and as much again while it stacks the images."""
 
 
 @dataclass
@@ -35,7 +40,11 @@ class InrDataManagerConfig(VanillaDataManagerConfig):
     _target: type = field(default_factory=lambda: InrDataManager)
     """Class to instantiate."""
     cache_gigabytes: float = 4.0
-    """Images that take more memory than this, in gigabytes as bytes, are loaded and sampled as nerfstudio does."""
+    """Memory for the images of both splits, in gigabytes, at 4 bytes a pixel (5 with masks). A split that has no room
+    left in it is kept in a file of that size in cache_folder, and memory does not grow with it."""
+    cache_folder: Path | None = None
+    """Folder for the file of images that take more than cache_gigabytes; by default this package's, in the user's
+    cache. It is best on a quick local disk, and the file is gone when the process ends."""
     gpu_cache_gigabytes: float = 2.0
     """On a GPU, images that take less than this are kept there; images_on_gpu lifts the limit."""
     train_view_stride: int = 1
@@ -72,6 +81,7 @@ class InrDataManager(VanillaDataManager[InrDataset]):
     ) -> None:
         self._fingerprint: Fingerprint | None = None
         self._pixels: dict[str, PixelStore] = {}
+        self._in_memory = 0
         self._rays: dict[str, RayTable | RayGenerator] = {}
         if config.masks == "labels":
             # nerfstudio's own sampler then draws everywhere too.
@@ -108,7 +118,7 @@ class InrDataManager(VanillaDataManager[InrDataset]):
         """Make training batches ready; to train, images are loaded here, so that a bad one is found at once."""
         reason = self._why_stock(self.train_dataset, images=self.config.train_num_images_to_sample_from)
         if reason is not None:
-            CONSOLE.print(f"Training images are sampled as nerfstudio does, because {reason}.")
+            CONSOLE.print(f"Training images are sampled as nerfstudio does, because {reason}.{self._stock_bytes()}")
             super().setup_train()
             return
         self.train_pixel_sampler = self._get_pixel_sampler(self.train_dataset, self.config.train_num_rays_per_batch)
@@ -140,9 +150,19 @@ class InrDataManager(VanillaDataManager[InrDataset]):
         made = self._get_pixel_sampler(dataset, config.train_num_rays_per_batch).config
         if made.is_equirectangular or made.fisheye_crop_radius is not None:
             return "the cameras want pixels that are not equally likely"
-        if store_bytes(dataset) > config.cache_gigabytes * GIGABYTE:
-            return f"they take more than --pipeline.datamanager.cache-gigabytes {config.cache_gigabytes:g}"
         return None
+
+    def _stock_bytes(self) -> str:
+        """What nerfstudio's loader takes, as a sentence, where that is more than images may have."""
+        cameras, chosen = self.train_dataset.cameras, self.config.train_num_images_to_sample_from
+        share = 1.0 if chosen < 0 else min(1.0, chosen / len(self.train_dataset))
+        size = STOCK_BYTES * share * int((cameras.width.long() * cameras.height.long()).sum())
+        if size <= self.config.cache_gigabytes * GIGABYTE:
+            return ""
+        return (
+            f" It takes {size / GIGABYTE:.3g} GB of memory, whatever --pipeline.datamanager.cache-gigabytes says; "
+            "--pipeline.datamanager.train-num-images-to-sample-from bounds it."
+        )
 
     # -- batches -------------------------------------------------------------------------------------------------------
 
@@ -171,10 +191,27 @@ class InrDataManager(VanillaDataManager[InrDataset]):
             dataset = self.train_dataset if split == "train" else self.eval_dataset
             cameras = dataset.cameras.to(self.device)
             self._pixels[split] = load_pixels(
-                dataset, device=self._pixel_device(dataset), split=split, masks=self.config.masks
+                dataset,
+                device=self._pixel_device(dataset),
+                split=split,
+                masks=self.config.masks,
+                folder=self._folder_for(dataset, split),
             )
             self._rays[split] = make_ray_table(cameras) or RayGenerator(cameras).to(self.device)
         return self._pixels[split]
+
+    def _folder_for(self, dataset: InrDataset, split: str) -> Path | None:
+        """Where the pixels of a split go that have no room left in memory; None for those that have."""
+        limit, size = self.config.cache_gigabytes, store_bytes(dataset)
+        if self._in_memory + size <= limit * GIGABYTE:
+            self._in_memory += size
+            return None
+        folder = self.config.cache_folder or cache_folder()
+        CONSOLE.print(
+            f"The {split} images take {size / GIGABYTE:.3g} GB, for which --pipeline.datamanager.cache-gigabytes "
+            f"{limit:g} leaves no memory: they are kept in a file in {folder}."
+        )
+        return folder
 
     def _pixel_device(self, dataset: InrDataset) -> torch.device | str:
         fits = store_bytes(dataset) <= self.config.gpu_cache_gigabytes * GIGABYTE

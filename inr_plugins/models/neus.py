@@ -176,8 +176,8 @@ class NeusModel(Model):
             losses = {"rgb_loss": masked_l1(self._seen(outputs), self._target(image, mask))}
         elif mask is None:
             raise InputError(
-                "The batches carry neither masks nor alpha: leave the dataparser's --alpha-color at None, or raise "
-                "--pipeline.datamanager.cache-gigabytes so that the images are held in memory."
+                "The batches carry neither masks nor alpha: leave the dataparser's --alpha-color at None, and the "
+                "options of the pixel sampler as they are."
             )
         else:
             # Over black on both sides; what is beside the object has no colour of its own, only a mask.

@@ -368,8 +368,6 @@ def test_spiral_paths_need_one_float_type(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "sizes"),
     [
-        ({"cache_gigabytes": 0.0}, None),
-        ({"cache_gigabytes": 0.0}, MIXED_SIZES),
         ({"train_num_images_to_sample_from": 2, "train_num_times_to_repeat_images": 1}, None),
         ({"train_num_images_to_sample_from": 2, "train_num_times_to_repeat_images": 1}, MIXED_SIZES),
         ({"pixel_sampler": PixelSamplerConfig(keep_full_image=True)}, None),
