@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-import yaml
 from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from nerfstudio.engine.trainer import TrainerConfig
 from nerfstudio.pipelines.base_pipeline import Pipeline
@@ -18,6 +17,7 @@ from inr_plugins.engine.checkpoints import read_newest_checkpoint
 from inr_plugins.engine.defaults import choose_device_type
 from inr_plugins.engine.offline_lpips import without_lpips_weights
 from inr_plugins.engine.pipeline import settle_data_path
+from inr_plugins.engine.run_config import read_run_config
 from inr_plugins.engine.startup import prepare_process
 from inr_plugins.errors import InputError
 
@@ -51,7 +51,7 @@ def load_run(
 ) -> Run:
     """Open the run at `path`, wherever it was moved to; also one of a stock nerfstudio method.
 
-    A config.yml can run code when it is read, like a pickle: open only runs that you trust.
+    Nothing that its config.yml or its checkpoint says is run: see :mod:`inr_plugins.engine.run_config`.
 
     Args:
         path: Run folder, or its config.yml.
@@ -66,7 +66,7 @@ def load_run(
     """
     prepare_process()
     config_path = _config_file(Path(path))
-    config = read_config(config_path)
+    config = read_run_config(config_path)
     run_folder = config_path.parent
     if hasattr(config, "run_dir"):
         config.run_dir = run_folder
@@ -143,20 +143,3 @@ def _config_file(path: Path) -> Path:
     if not config_path.is_file():
         raise InputError(f"There is no run at {path}: give a run folder of ns-train, or the config.yml in it.")
     return config_path
-
-
-def read_config(config_path: Path) -> TrainerConfig:
-    """Read a config.yml of ns-train; InputError if it is something else or names classes that are not installed."""
-    try:
-        config = yaml.load(config_path.read_text(encoding="utf8"), Loader=yaml.Loader)
-    except yaml.constructor.ConstructorError as error:
-        raise InputError(
-            f"{config_path} names what is not installed here ({error.problem}): it was written by another version, or "
-            "for a method that is not installed; use that version, or train again."
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{config_path} cannot be read ({reason}): give the config.yml of a run.") from error
-    if not isinstance(config, TrainerConfig):
-        raise InputError(f"{config_path} is not a configuration that ns-train wrote: give the config.yml of a run.")
-    return config

@@ -17,12 +17,12 @@ Modules are imported from those packages only.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+import os
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from importlib.metadata import entry_points
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -34,7 +34,10 @@ from nerfstudio.engine.trainer import TrainerConfig
 from inr_plugins.errors import InputError
 
 _PYTHON = "tag:yaml.org,2002:python/"
-_GROUPS = ("nerfstudio.method_configs", "nerfstudio.dataparser_configs")
+_REGISTRIES = {
+    "nerfstudio.method_configs": "NERFSTUDIO_METHOD_CONFIGS",
+    "nerfstudio.dataparser_configs": "NERFSTUDIO_DATAPARSER_CONFIGS",
+}
 # Python 3.13 moved the classes of paths.
 _PATHS = {f"{module}.{kind}Path" for module in ("pathlib", "pathlib._local") for kind in ("Posix", "Windows", "")}
 _SUBSCRIPT = "_operator.getitem"
@@ -49,6 +52,7 @@ class _Named:
     """A class or function that the file names, not looked up."""
 
     name: str
+    line: int
 
     def __str__(self) -> str:
         return self.name
@@ -60,6 +64,7 @@ class _Subscript:
 
     name: str
     argument: str
+    line: int
 
     def __str__(self) -> str:
         return f"{self.name}[{self.argument}]"
@@ -103,7 +108,7 @@ def _tuple(loader: _ConfigLoader, node: yaml.Node) -> tuple[Any, ...]:
 
 
 def _name(loader: _ConfigLoader, name: str, node: yaml.Node) -> _Named:
-    return _Named(name)
+    return _Named(name, _line(node))
 
 
 def _apply(loader: _ConfigLoader, name: str, node: yaml.Node) -> Any:
@@ -114,14 +119,14 @@ def _apply(loader: _ConfigLoader, name: str, node: yaml.Node) -> Any:
     if name == _SUBSCRIPT:
         match arguments:
             case [_Named(generic), (_Named(argument),) | _Named(argument)]:
-                return _Subscript(generic, argument)
+                return _Subscript(generic, argument, _line(node))
     found = _look_up(name, node) if name != _SUBSCRIPT else None
     if isinstance(found, type) and issubclass(found, Enum) and len(arguments) == 1:
         try:
             return found(arguments[0])
         except ValueError as error:
             raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from error
-    raise UnsafeConfig(f"calls {name} (line {node.start_mark.line + 1})")
+    raise UnsafeConfig(f"calls {name} (line {_line(node)})")
 
 
 def _object(loader: _ConfigLoader, name: str, node: yaml.Node) -> Any:
@@ -129,14 +134,14 @@ def _object(loader: _ConfigLoader, name: str, node: yaml.Node) -> Any:
     found = _look_up(name, node)
     is_ours = name.startswith("inr_plugins.")
     if not (isinstance(found, type) and is_dataclass(found) and (is_ours or issubclass(found, PrintableConfig))):
-        raise UnsafeConfig(f"makes an object of {name} (line {node.start_mark.line + 1})")
+        raise UnsafeConfig(f"makes an object of {name} (line {_line(node)})")
     made = object.__new__(found)
     yield made
     values = loader.construct_mapping(node, deep=True) if isinstance(node, yaml.MappingNode) else {}
     known = {each.name: each for each in fields(found)}
     for key, value in values.items():
         if not isinstance(key, str):
-            raise UnsafeConfig(f"has an entry of {name} whose name is no text (line {node.start_mark.line + 1})")
+            raise UnsafeConfig(f"has an entry of {name} whose name is no text (line {_line(node)})")
         # Not setattr: a configuration may be frozen, or have properties.
         made.__dict__[key] = _settled(value, known.get(key), of=f"{name}.{key}", node=node)
     for key, each in known.items():
@@ -151,16 +156,20 @@ _ConfigLoader.add_multi_constructor(_PYTHON + "object:", _object)
 
 
 def _refuse(loader: _ConfigLoader, name: str, node: yaml.Node) -> Any:
-    raise UnsafeConfig(f"has the tag !!python/{name} (line {node.start_mark.line + 1})")
+    raise UnsafeConfig(f"has the tag !!python/{name} (line {_line(node)})")
 
 
 _ConfigLoader.add_multi_constructor(_PYTHON, _refuse)
 
 
+def _line(node: yaml.Node) -> int:
+    return node.start_mark.line + 1
+
+
 def _sequence(loader: _ConfigLoader, node: yaml.Node) -> list[Any]:
     if isinstance(node, yaml.SequenceNode):
         return loader.construct_sequence(node, deep=True)
-    raise UnsafeConfig(f"has a call with arguments that are no list (line {node.start_mark.line + 1})")
+    raise UnsafeConfig(f"has a call with arguments that are no list (line {_line(node)})")
 
 
 def _settled(value: Any, field: Field[Any] | None, *, of: str, node: yaml.Node) -> Any:
@@ -177,14 +186,14 @@ def _settled(value: Any, field: Field[Any] | None, *, of: str, node: yaml.Node) 
     for known in (default, nerfstudio_collate):
         if isinstance(value, _Named) and value.name == _full_name(known):
             return known
-    if isinstance(value, _Subscript) and value.name == _full_name(default):
+    if isinstance(value, _Subscript) and isinstance(default, type) and value.name == _full_name(default):
         argument = _look_up(value.argument, node)
         if isinstance(argument, type) and issubclass(argument, InputDataset):
-            return default[argument]
+            return default[argument]  # type: ignore[index]
     registered = _registered()
     if (of, str(value)) in registered:
         return registered[of, str(value)]
-    raise UnsafeConfig(f"has {value} in {of} (line {node.start_mark.line + 1})")
+    raise UnsafeConfig(f"has {value} in {of} (line {value.line})")
 
 
 @cache
@@ -223,20 +232,24 @@ def _full_name(value: Any) -> str | None:
     return f"{module}.{name}" if module and name else None
 
 
-@cache
-def _packages() -> frozenset[str]:
-    """Top-level packages whose configurations may be made."""
+def _packages() -> set[str]:
+    """Top-level packages whose configurations may be made: those that register something with nerfstudio.
+
+    As nerfstudio has it, that is done by entry points, or by name=module:object in an environment variable.
+    """
     found = {"nerfstudio", "inr_plugins"}
-    for group in _GROUPS:
-        found |= {point.value.split(":")[0].split(".")[0] for point in entry_points(group=group)}
-    return frozenset(found)
+    for group, variable in _REGISTRIES.items():
+        places = [point.value for point in entry_points(group=group)]
+        places += [each.partition("=")[2] for each in os.environ.get(variable, "").split(",")]
+        found |= {place.partition(":")[0].partition(".")[0] for place in places}
+    return found
 
 
 def _look_up(name: str, node: yaml.Node) -> Any:
     """What a module of the allowed packages has by a name."""
     module, _, attribute = name.rpartition(".")
     if module.split(".")[0] not in _packages():
-        raise UnsafeConfig(f"names {name} (line {node.start_mark.line + 1})")
+        raise UnsafeConfig(f"names {name} (line {_line(node)})")
     try:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:

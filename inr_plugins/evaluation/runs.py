@@ -11,7 +11,7 @@ from nerfstudio.data.datasets.base_dataset import InputDataset
 from inr_plugins.engine.checkpoints import checkpoint_steps
 from inr_plugins.engine.offline_lpips import without_lpips_weights
 from inr_plugins.engine.pipeline import data_path, settle_data_path
-from inr_plugins.engine.run import read_config
+from inr_plugins.engine.run_config import read_run_config
 from inr_plugins.engine.startup import prepare_process
 from inr_plugins.errors import InputError
 from inr_plugins.evaluation.failures import first_line, is_out_of_memory
@@ -29,7 +29,7 @@ def check_run(config_path: Path, *, data: Path | None) -> None:
         InputError: the configuration cannot be read, there is no checkpoint, or no data where it should be.
     """
     prepare_process()
-    config = read_config(config_path)
+    config = read_run_config(config_path)
     if not checkpoint_steps(config_path.parent / config.relative_model_dir):
         raise InputError(f"The run {config_path.parent} has no checkpoint: train it first, or give another run.")
     settle_data_path(config.pipeline, data=data)

@@ -20,6 +20,12 @@ from inr_plugins.engine.run_folder import describes_run, load_config_argument
 from inr_plugins.errors import InputError
 
 
+@pytest.fixture(autouse=True)
+def _registered(monkeypatch):
+    """The tiny method is registered as nerfstudio has it for methods that are no package's."""
+    monkeypatch.setenv("NERFSTUDIO_METHOD_CONFIGS", "tiny=tiny_method:specification")
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> tuple[Path, Path, torch.Tensor]:
     """Data, run folder (two checkpoints, paths relative to their parent) and the final table of a trained model."""
