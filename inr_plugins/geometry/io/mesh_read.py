@@ -87,7 +87,8 @@ def read_mesh_file(path: Path, *, looks: bool = False, tell: Tell | None = None)
     if path.suffix.lower() == ".ply" and not has_faces(header := read_ply_header(path)):
         what = "points without faces" if header.count("vertex") else "neither vertices nor faces"
         raise InputError(f"{path} holds {what}; a mesh is needed here.")
-    found = guarded(path, load)
+    with np.errstate(all="ignore"):  # what is NaN or infinite is refused below, or its number is out of range
+        found = guarded(path, load)
     if not len(found.faces):
         raise InputError(f"{path} has no faces, or is cut short; write it again, or give another file.")
     _check_finite_corners(found, path)

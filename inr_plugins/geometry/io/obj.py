@@ -17,7 +17,7 @@ from inr_plugins.geometry.io.mesh_file import MeshFile, Paint, Tell
 from inr_plugins.geometry.io.mtl import read_paints
 from inr_plugins.geometry.io.polygons import triangulate
 from inr_plugins.geometry.io.read_checks import counted
-from inr_plugins.geometry.io.text_lines import Block, blocks_of_lines, numbers, table, tokens_in_lines
+from inr_plugins.geometry.io.text_lines import Block, blocks_of_lines, numbers, table, tokens_in_lines, whole
 
 _UNUSED = {"g", "o", "s", "vn", "vp", "mg", "usemap", "maplib", "bevel", "c_interp", "d_interp", "lod"}
 _FREE_FORM = {"cstype", "curv", "curv2", "surf", "deg", "parm", "trim", "hole", "bmat", "step", "con", "sp", "end"}
@@ -207,14 +207,14 @@ def _absolute(index: np.ndarray, before: np.ndarray) -> np.ndarray:
 def _corners(text: bytes, count: int, *, with_uv: bool) -> tuple[np.ndarray, np.ndarray | None]:
     """The index of the vertex of each corner, v, v/vt, v//vn or v/vt/vn, and of its place in the texture (0: none)."""
     if b"/" not in text:
-        index = numbers(text, count).astype(np.int64)
+        index = whole(numbers(text, count))
         return index, np.zeros_like(index) if with_uv else None
     text = re.sub(rb" *\n", b"\n", text).replace(b"//", b"/0/").replace(b"/ ", b"/0 ").replace(b"/\n", b"/0\n")
     letters = np.frombuffer(text, dtype=np.uint8)
     space = letters <= 32
     begins = np.flatnonzero(~space & np.concatenate([[True], space[:-1]]))
     slashes = np.add.reduceat((letters == ord("/")).astype(np.int64), begins) if len(begins) else np.zeros(0, int)
-    values = numbers(text.replace(b"/", b" "), int(slashes.sum()) + count).astype(np.int64)
+    values = whole(numbers(text.replace(b"/", b" "), int(slashes.sum()) + count))
     first = np.cumsum(slashes + 1) - slashes - 1
     if not with_uv:
         return values[first], None

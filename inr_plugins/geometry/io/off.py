@@ -14,7 +14,7 @@ from inr_plugins.errors import InputError
 from inr_plugins.geometry.io.mesh_file import MeshFile, Tell
 from inr_plugins.geometry.io.polygons import triangulate
 from inr_plugins.geometry.io.read_checks import counted
-from inr_plugins.geometry.io.text_lines import blocks_of_lines, table
+from inr_plugins.geometry.io.text_lines import blocks_of_lines, table, whole
 
 _FIRST_WORDS = 80
 _HEADER = re.compile(rb"\s*(?P<letters>(?:ST)?C?N?4?n?)OFF\b[ \t]*(?P<binary>BINARY)?", re.IGNORECASE)
@@ -99,13 +99,13 @@ def _vertices(values: np.ndarray, rows: np.ndarray, letters: str) -> tuple[np.nd
 def _faces(values: np.ndarray, rows: np.ndarray, path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Corners, their numbers, and colours of faces where all have one."""
     start = np.cumsum(rows) - rows
-    counts = values[start].astype(np.int64)
+    counts = whole(values[start])
     short = (counts < 0) | (rows < counts + 1)
     if short.any():
         raise InputError(f"Face {int(np.argmax(short)) + 1} of {path} has fewer corners than it says; write it again.")
     begin = np.repeat(start + 1, counts)
     within = np.arange(len(begin)) - np.repeat(np.cumsum(counts) - counts, counts)
-    corners = values[begin + within].astype(np.int64)
+    corners = whole(values[begin + within])
     coloured = rows >= counts + 4
     if not len(rows) or not coloured.all():
         return corners, counts, None

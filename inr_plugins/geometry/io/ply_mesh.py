@@ -12,6 +12,7 @@ from inr_plugins.geometry.io.pictures import beside, load_picture
 from inr_plugins.geometry.io.ply import Columns, Header, Lists, read_ply, read_ply_header
 from inr_plugins.geometry.io.polygons import strip_triangles, triangulate
 from inr_plugins.geometry.io.read_checks import counted
+from inr_plugins.geometry.io.text_lines import whole
 
 _COLOURS = (("red", "green", "blue"), ("r", "g", "b"), ("diffuse_red", "diffuse_green", "diffuse_blue"))
 _UV = (("s", "t"), ("u", "v"), ("texture_u", "texture_v"), ("texture_s", "texture_t"))
@@ -101,7 +102,7 @@ def _polygons(face: Columns, path: Path) -> tuple[np.ndarray, np.ndarray]:
     lists = _list(face, _CORNERS)
     if lists is None:
         raise InputError(f"{path} has faces without a list vertex_indices of their corners; write it again.")
-    return lists.values.astype(np.int64), lists.counts
+    return whole(lists.values), lists.counts
 
 
 def _strips(columns: Columns, path: Path) -> np.ndarray:
@@ -110,7 +111,7 @@ def _strips(columns: Columns, path: Path) -> np.ndarray:
         raise InputError(f"{path} has strips of triangles without a list vertex_indices; write it again.")
     # A number below 0 ends a strip, as the end of a list does.
     ends = np.cumsum(lists.counts)
-    return strip_triangles(np.insert(lists.values.astype(np.int64), ends, -1))
+    return strip_triangles(np.insert(whole(lists.values), ends, -1))
 
 
 def _uv(

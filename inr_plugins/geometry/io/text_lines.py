@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 _BLOCK = 1 << 23
 _SPACE = 32
@@ -119,6 +119,18 @@ def numbers(text: bytes, expected: int) -> Float[np.ndarray, " n"]:
             float(word)
         raise ValueError(f"{len(found)} numbers where there should be {expected}")
     return found
+
+
+def whole(values: Shaped[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+    """The same numbers as integers.
+
+    Raises:
+        ValueError: one is no whole number.
+    """
+    integers = values.astype(np.int64)
+    if values.dtype.kind == "f" and (broken := integers != values).any():
+        raise ValueError(f"{values[broken][0]:g} where a whole number should be")
+    return integers
 
 
 def table(text: bytes) -> tuple[Float[np.ndarray, " n"], Int[np.ndarray, " lines"]]:

@@ -117,6 +117,7 @@ def test_colours_behind_the_positions(tmp_path, scale):
         (BOX.replace("f 1 2 4", "f 1 2 -9"), "before the first vertex"),
         (BOX.replace("f 1 2 4", "f 1 2 0"), "numbered 0"),
         (BOX.replace("v 1 0 0", "v 1,5 0 0"), "cannot be read.*1,5"),
+        (BOX.replace("f 1 2 4", "f 1 2.5 4"), "2.5 where a whole number"),
         (BOX.replace("v 1 0 0", "v 1 0"), "a vertex of 2 numbers"),
         (BOX.replace("v 1 0 0", "v 1 inf 0"), "1 of 8 vertices that are NaN or infinite"),
         ("", "empty"),

@@ -64,6 +64,7 @@ def test_a_concave_polygon_leaves_its_gap_open(tmp_path):
         (off().replace("3 0 1 3", "4 0 1 3"), "Face 1 of .* fewer corners"),
         (off().replace("3 0 1 3", "3 0 1 8"), "0 to 8, but only 8"),
         (off().replace("3 0 1 3", "3 0 -1 3"), "-1 to 7, but only 8"),
+        (off().replace("3 0 1 3", "3 0 1.5 3"), "1.5 where a whole number"),
         (off("4OFF\n{v} {f} 0\n", after_point=" 1"), "4OFF"),
         (off("OFF BINARY\n{v} {f} 0\n"), "binary OFF"),
         ("OFF BINARY\n\0\0\0\0", "binary OFF"),

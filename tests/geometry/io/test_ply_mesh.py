@@ -122,6 +122,7 @@ def test_a_file_cut_anywhere_is_refused(tmp_path, form, polygons):
         (ply("ascii", BOX) + b"3 0 1 2\n", "4 numbers more than its header"),
         (ply("ascii", BOX).replace(b"3 0 1 3", b"3 0 1 x"), "cannot be read"),
         (ply("ascii", BOX).replace(b"3 0 1 3", b"3 0 1 8"), "0 to 8, but only 8"),
+        (ply("ascii", BOX).replace(b"3 0 1 3", b"3 0 1.5 3"), "1.5 where a whole number"),
         (ply("ascii", BOX).replace(b"3 0 1 3", b"-3 0 1 3"), "cannot be read"),
         (ply("ascii", BOX).replace(b"vertex_indices", b"corners"), "without a list vertex_indices"),
         (ply("ascii", BOX).replace(b"property double z", b"property double w"), "no vertices with x, y and z"),
