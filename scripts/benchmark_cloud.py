@@ -88,6 +88,7 @@ def measure(file: Path) -> dict[str, float | list[str]]:
         "read_s": read - start,
         "read_bytes_a_point": (peak - before) / count,
         "ready_s": time.perf_counter() - read,
+        "processor_s": time.process_time(),
         "ready_bytes_a_point": (_peak() - before) / count,
         "peak_gb": _peak() / 1e9,
         "notes": list(cloud.notes),
