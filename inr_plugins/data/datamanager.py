@@ -25,6 +25,8 @@ from inr_plugins.data.dataset_parser import CheckedDataParser, TestMode
 from inr_plugins.data.dataset_pixels import MaskUse, PixelStore, load_pixels, store_bytes
 from inr_plugins.data.dataset_rays import RayTable, make_ray_table
 from inr_plugins.data.fingerprint import Fingerprint, fingerprint_of_views
+from inr_plugins.data.images.splits import names_splits
+from inr_plugins.errors import InputError
 from inr_plugins.files import cache_folder
 
 GIGABYTE = 1 << 30
@@ -89,6 +91,17 @@ class InrDataManager(VanillaDataManager[InrDataset]):
         super().__init__(
             config=config, device=device, test_mode=test_mode, world_size=world_size, local_rank=local_rank, **kwargs
         )
+        if test_mode == "val":
+            self._look_at_the_test_split()
+
+    def _look_at_the_test_split(self) -> None:
+        """Say before training what its evaluation would fail on afterwards."""
+        if not names_splits(self.config.dataparser):
+            return
+        try:
+            self.dataparser.get_dataparser_outputs(split="test")
+        except InputError as error:
+            CONSOLE.print(f"[bold yellow]Warning:[/bold yellow] the trained run cannot be evaluated. {error}")
 
     @property
     def dataparser(self) -> DataParser:

@@ -18,6 +18,7 @@ from inr_plugins.engine.defaults import choose_device_type
 from inr_plugins.engine.offline_lpips import without_lpips_weights
 from inr_plugins.engine.pipeline import settle_data_path
 from inr_plugins.engine.run_config import read_run_config
+from inr_plugins.engine.stand_in import let_val_stand_in
 from inr_plugins.engine.startup import prepare_process
 from inr_plugins.errors import InputError
 
@@ -31,8 +32,8 @@ class Run:
         config_path: Its config.yml; the folder around it is the run folder.
         pipeline: Datamanager and model, in eval mode, on the device asked for.
         step: Training step of the weights.
-        dataparser_outputs: What the dataparser made of the training split; `dataparser_transform` (3, 4) and
-            `dataparser_scale` take the dataset's frame to the model's.
+        dataparser_outputs: What the dataparser made of the training split; `evaluation.shapes.frame_of` has the map
+            from the dataset's frame to the model's.
     """
 
     config: TrainerConfig
@@ -75,6 +76,8 @@ def load_run(
     state, _ = read_newest_checkpoint(checkpoint_folder, step=config.load_step)
     config.load_dir = checkpoint_folder
     settle_data_path(config.pipeline, data=data)
+    if hasattr(config.pipeline.datamanager, "dataparser"):
+        let_val_stand_in(config.pipeline.datamanager.dataparser)
     device = choose_device_type() if device is None else device
     choose_device_type(torch.device(device).type)
     with without_lpips_weights() if _is_stock(config) else nullcontext(), naming_tcnn(config):

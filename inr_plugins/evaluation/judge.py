@@ -18,7 +18,7 @@ from inr_plugins.errors import InputError
 from inr_plugins.evaluation.backgrounds import BackgroundName, true_view
 from inr_plugins.evaluation.failures import failure_sentence, is_out_of_memory
 from inr_plugins.evaluation.images import check_views, choose_views, measure_views, summarise_views
-from inr_plugins.evaluation.runs import Split, data_folder, find_truth, open_run, split_dataset
+from inr_plugins.evaluation.runs import Split, data_folder, find_truth, open_run, split_dataset, stand_in_note
 from inr_plugins.evaluation.shapes import RunShape, find_shape, views_of
 from inr_plugins.evaluation.surfaces import SurfaceSettings, compare_surfaces, read_named
 from inr_plugins.geometry.io.cloud_read import Cloud
@@ -239,6 +239,9 @@ def _images(
             folder=data_folder(run),
             on_view=lambda done, total, truth, rgb: on_view(done, total, names[done - 1], truth, rgb),
         )
+    note = stand_in_note(dataset, settings.split)
+    if note is not None:
+        log.notes.append(note)
     if scores[0].lpips is None:
         log.missing["lpips"] = "its weights could not be had, or the images are too small for it"
     return summarise_views(scores, split=settings.split, count=count)

@@ -12,6 +12,7 @@ from inr_plugins.engine.checkpoints import checkpoint_steps
 from inr_plugins.engine.offline_lpips import without_lpips_weights
 from inr_plugins.engine.pipeline import data_path, settle_data_path
 from inr_plugins.engine.run_config import read_run_config
+from inr_plugins.engine.stand_in import STANDS_IN
 from inr_plugins.engine.startup import prepare_process
 from inr_plugins.errors import InputError
 from inr_plugins.evaluation.failures import first_line, is_out_of_memory
@@ -87,6 +88,14 @@ def split_dataset(run: Run, split: Split) -> InputDataset | None:
         raise
     except (OSError, KeyError, ValueError, AssertionError) as error:
         raise InputError(f"{where} cannot be read ({type(error).__name__}: {error}): give another --split.") from error
+
+
+def stand_in_note(dataset: InputDataset, split: Split) -> str | None:
+    """A sentence on the split that was measured in place of the one asked for, or None."""
+    taken = dataset._dataparser_outputs.metadata.get(STANDS_IN)
+    if taken is None:
+        return None
+    return f"The dataset has no {split} split: the views of its {taken} split were measured."
 
 
 def data_folder(run: Run) -> Path | None:

@@ -35,6 +35,11 @@ def split_to_read(config: DataParserConfig, split: str) -> str:
     return other if split not in given and other in given else split
 
 
+def names_splits(config: DataParserConfig) -> bool:
+    """Whether the dataset's files say which images belong to which split; InputError if they cannot be read."""
+    return bool(_given_splits(config))
+
+
 def _given_splits(config: DataParserConfig) -> set[str]:
     """The splits that the dataset's files name; empty where the parser divides the images itself."""
     data = Path(config.data)

@@ -10,7 +10,10 @@ from nerfstudio.data.dataparsers.colmap_dataparser import ColmapDataParserConfig
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 from small_datasets import blender_scene, colmap_scene, edit_json, nerfstudio_scene
 
+from inr_plugins.data.datamanager import InrDataManagerConfig
+from inr_plugins.data.dataset_images import InrDataset
 from inr_plugins.data.dataset_parser import CheckedDataParser
+from inr_plugins.evaluation.runs import stand_in_note
 
 
 def nerfstudio(folder: Path, given: str) -> NerfstudioDataParserConfig:
@@ -59,3 +62,23 @@ def test_datasets_with_both_keep_both(tmp_path: Path, make) -> None:
     config = (NerfstudioDataParserConfig if make is nerfstudio_scene else BlenderDataParserConfig)(data=make(tmp_path))
     parser = CheckedDataParser(config.setup(), test_mode="val")
     assert all("stands_in" not in parser.get_dataparser_outputs(split).metadata for split in ("val", "test"))
+
+
+def test_training_says_at_its_start_what_evaluation_will_want(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = InrDataManagerConfig(dataparser=BlenderDataParserConfig(data=blender_scene(tmp_path)))
+    config.setup(device="cpu", test_mode="val")
+    assert "cannot be evaluated" not in capsys.readouterr().out
+    (tmp_path / "test/r_2.png").unlink()
+    config.setup(device="cpu", test_mode="val").next_train(0)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "the trained run cannot be evaluated" in said
+    assert "r_2.png is missing" in said.replace("/ ", "/")
+
+
+def test_an_evaluation_says_which_split_it_measured(tmp_path: Path) -> None:
+    parser = CheckedDataParser(nerfstudio(tmp_path, "val").setup(), test_mode="test")
+    dataset = InrDataset(parser.get_dataparser_outputs("test"))
+    assert stand_in_note(dataset, "test") == "The dataset has no test split: the views of its val split were measured."
+    assert stand_in_note(InrDataset(parser.get_dataparser_outputs("val")), "val") is None
