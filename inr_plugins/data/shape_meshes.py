@@ -48,7 +48,7 @@ def _check_inside(solid: Solid, path: Path) -> None:
         raise InputError(
             f"{path} is an open sheet: seen from behind its faces it closes {share:.0%} of all directions, so that it "
             f"has no inside by winding number. Give {OPTION}sign normals, which takes its two sides for inside and "
-            "outside."
+            "outside; what the fit makes up beyond its rim, inr-mesh's --crop cuts off."
         )
 
 
