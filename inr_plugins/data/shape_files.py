@@ -129,7 +129,8 @@ def read_shapes(path: Path, settings: ShapeSettings) -> ShapeSet:
     `settings.extent`; or each has its own, or `settings.unit` is the scale.
 
     The surfaces stay in memory, 36 bytes a face or so. Of the points that are drawn from them all shapes together keep
-    eight times `settings.pool` of each kind at most, and of search trees and the like 512 MiB or those of one shape.
+    eight times `settings.pool` of each kind at most, and of search trees and the like 512 MiB, and
+    those of 256 shapes, or of one.
 
     Args:
         path: file or folder.

@@ -32,6 +32,8 @@ _STEPS_A_BLOCK = 8
 _STEPS_A_TURN = 2000
 STRUCTURES = 512 << 20
 """Bytes of search trees and the like that all shapes together keep; the one that was used last always."""
+# open3d crashes the process with some 1,100 ray casters alive; the distance to a mesh has two.
+_MOST_DISTANCES = 256
 # What they take, more or less: of a mesh for each face, of a cloud for each point.
 _DISTANCE_BYTES, _DRAWER_BYTES, _CLOUD_BYTES = 500, 110, 200
 # Of a mesh's surface, for the plane target, which knows points only: as many as a dense scan has.
@@ -181,6 +183,7 @@ class SampleSource:
             size = _CLOUD_BYTES * _PLANE_POINTS
         else:
             size = _size(self.surface, a_face=_DISTANCE_BYTES)
+        size = max(size, STRUCTURES // _MOST_DISTANCES)
         return self._recent.get((self, "distance"), self._made_distance, size=size)
 
     def _made_distance(self) -> Distance:
