@@ -17,15 +17,27 @@ from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataPars
 
 import inr_plugins
 from inr_plugins.cli import bench, demo, scene
+from inr_plugins.cli.check import CheckOptions
 from inr_plugins.cli.eval_options import EvalOptions
 from inr_plugins.cli.mesh_options import MeshOptions
+from inr_plugins.cli.view import ViewOptions
 from inr_plugins.data.scene import SceneOptions
 
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9.-]*[a-z0-9]")
 """An option at the beginning of a word."""
 HOLE = "\0"
 """In place of what is only known at run time."""
-OURS = (bench.Run, bench.Report, demo.Options, EvalOptions, MeshOptions, scene.Arguments, SceneOptions)
+OURS = (
+    bench.Run,
+    bench.Report,
+    CheckOptions,
+    demo.Options,
+    EvalOptions,
+    MeshOptions,
+    scene.Arguments,
+    SceneOptions,
+    ViewOptions,
+)
 PARSERS = (BlenderDataParserConfig, ColmapDataParserConfig, NerfstudioDataParserConfig)
 """Of nerfstudio's dataparsers, those whose options are advised; they stand alone behind the parser's name."""
 PLACEHOLDER = "--option"

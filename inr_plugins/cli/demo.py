@@ -216,8 +216,7 @@ def summarise(steps: list[Step], *, run: Path, metrics: Path, video: Path, mesh:
         _CONSOLE.print("To type these commands:")
         _CONSOLE.print(f"  source {shlex.quote(str(activate))}", soft_wrap=True, markup=False)
     _CONSOLE.print("Look at it in the browser:")
-    viewer = ["ns-viewer", "--load-config", str(run / "config.yml"), "--viewer.websocket-host", "127.0.0.1"]
-    _CONSOLE.print(f"  {shlex.join(viewer)}", soft_wrap=True, markup=False)
+    _CONSOLE.print(f"  {shlex.join(['inr-view', str(run)])}", soft_wrap=True, markup=False)
     _CONSOLE.print("Train on from here (the schedule of learning rates stays as it is):")
     more = [*train[:2], "--load-dir", str(run / "nerfstudio_models"), *train[-3:]]
     _CONSOLE.print(f"  {shlex.join(more)}", soft_wrap=True, markup=False)

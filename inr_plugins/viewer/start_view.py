@@ -6,7 +6,14 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from nerfstudio.utils.rich_utils import CONSOLE
 from nerfstudio.viewer.viewer_elements import ViewerControl
+
+OPEN_TO_ALL = (
+    "The viewer listens on all interfaces: whoever reaches this machine can use it. inr-view RUN, or "
+    "--viewer.websocket-host 127.0.0.1, keeps it to this machine."
+)
+_EVERYWHERE = ("0.0.0.0", "::", "")
 
 _VIEWER_SCALE = 10.0
 """Units of the viewer's scene in one normalised unit (nerfstudio's VISER_NERFSTUDIO_SCALE_RATIO)."""
@@ -48,13 +55,16 @@ class StartView(ViewerControl):
     """A control without a widget: each browser that connects starts before a training camera, with z up.
 
     It is one that looks slightly down, and the browser's field of view is the camera's own, so that what fills the
-    photographs fills the page.
+    photographs fills the page. Where the viewer listens on all interfaces, as that of ns-viewer does unless told
+    otherwise, a line says so.
 
     Held by a model as an attribute, where nerfstudio's viewer finds it in ns-train and ns-viewer.
     """
 
     def _setup(self, viewer: Any) -> None:
         super()._setup(viewer)
+        if viewer.config.websocket_host in _EVERYWHERE:
+            CONSOLE.print(OPEN_TO_ALL, markup=False)
         dataset = getattr(viewer.pipeline.datamanager, "train_dataset", None)
         if dataset is None or len(dataset.cameras) == 0:
             return

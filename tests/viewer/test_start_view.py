@@ -38,7 +38,7 @@ def test_the_camera_that_looks_slightly_down_is_taken():
     assert camera_to_start_from(np.stack([looking_down(-30), looking_down(25), looking_down(25, azimuth=90)])) == 1
 
 
-def start(poses, fy, height=200.0):
+def start(poses, fy, height=200.0, host="127.0.0.1"):
     """The camera of a browser that has just connected."""
     handlers = []
     count = len(poses)
@@ -48,6 +48,7 @@ def start(poses, fy, height=200.0):
     cameras = type("Cameras", (), {**vars(cameras), "__len__": lambda self: count})()
     dataset = SimpleNamespace(cameras=cameras)
     viewer = SimpleNamespace(
+        config=SimpleNamespace(websocket_host=host),
         viser_server=SimpleNamespace(on_client_connect=handlers.append),
         pipeline=SimpleNamespace(datamanager=SimpleNamespace(train_dataset=dataset)),
     )
@@ -69,3 +70,11 @@ def test_a_browser_sees_as_much_as_the_camera_did():
     assert start(POSE[None], fy=200.0).fov == pytest.approx(2 * np.arctan(0.5))
     assert start(POSE[None], fy=20.0).fov == pytest.approx(np.radians(75))
     assert start(POSE[None], fy=5000.0).fov == pytest.approx(np.radians(20))
+
+
+def test_a_viewer_that_listens_on_all_interfaces_says_so(capsys):
+    """ns-viewer takes that address unless told otherwise, whatever the run's configuration says."""
+    start(POSE[None], fy=200.0)
+    assert capsys.readouterr().out == ""
+    start(POSE[None], fy=200.0, host="0.0.0.0")
+    assert "listens on all interfaces" in capsys.readouterr().out

@@ -1,0 +1,163 @@
+"""inr-check: whether a run that came from elsewhere is safe and sound to open, also for nerfstudio's commands."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from inr_plugins.cli.eval_options import find_config
+from inr_plugins.engine.interrupt import exit_status, sigterm_as_ctrl_c
+from inr_plugins.engine.noise import silence_dependencies
+from inr_plugins.errors import InputError
+
+if TYPE_CHECKING:
+    from nerfstudio.engine.trainer import TrainerConfig
+
+_GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """Tell whether a run is safe and sound to open, by these commands and by nerfstudio's.
+
+    config.yml may name nothing but what configurations of installed methods are made of, and each checkpoint has to be
+    whole and hold plain data and weights that are numbers. Nothing that the files say is executed. The exit status is 0
+    for a run that is safe and sound, else 1.
+    """
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run folder, or the config.yml in it."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report.
+
+    Attributes:
+        name: of the file.
+        word: "ok", "refused", or "note" for what does not count against the run.
+        text: why, or what it is.
+    """
+
+    name: str
+    word: str
+    text: str
+
+
+def check(path: Path) -> Iterator[Finding]:
+    """Look at the files of a run one after the other.
+
+    Raises:
+        InputError: there is no run.
+    """
+    config_path = find_config(path)
+    from inr_plugins.engine.run_config import read_run_config
+
+    try:
+        config = read_run_config(config_path)
+    except InputError as error:
+        yield Finding(config_path.name, "refused", str(error))
+        # By nerfstudio's name for it: what the file says is not to be believed.
+        folder: Any = Path("nerfstudio_models")
+    else:
+        yield Finding(config_path.name, "ok", f"{config.method_name}, {config.max_num_iterations} steps")
+        folder = config.relative_model_dir
+        if not isinstance(folder, Path) or folder.is_absolute() or ".." in folder.parts:
+            yield Finding(config_path.name, "refused", f"it has its checkpoints outside of the run folder ({folder})")
+            return
+        yield from _notes(config, config_path, config_path.parent / folder)
+    yield from _checkpoints(config_path.parent / folder)
+
+
+def _notes(config: TrainerConfig, config_path: Path, folder: Path) -> Iterator[Finding]:
+    """What a person should know before opening the run."""
+    from inr_plugins.engine.pipeline import data_path
+    from inr_plugins.engine.trainer import InrTrainerConfig
+
+    data = data_path(config.pipeline)
+    if isinstance(data, Path) and not data.exists():
+        yield Finding(config_path.name, "note", f"its data, {data}, is not here: set INR_DATA to where it is now")
+    if isinstance(config, InrTrainerConfig):
+        return
+    # The methods of this package find a run that was moved; nerfstudio's own look where the file says.
+    elsewhere = config.get_checkpoint_dir()
+    if elsewhere.resolve() != folder.resolve():
+        yield Finding(
+            config_path.name, "note", f"ns- commands would take checkpoints from {elsewhere}, which was not looked at"
+        )
+
+
+def _checkpoints(folder: Path) -> Iterator[Finding]:
+    from inr_plugins.engine.checkpoints import checkpoint_path, checkpoint_steps
+
+    steps = checkpoint_steps(folder)
+    if not steps:
+        yield Finding(folder.name, "refused", "it holds no checkpoint: train first, or take the whole run")
+        return
+    paths = [checkpoint_path(folder, step) for step in steps]
+    for path, step in zip(paths, steps, strict=True):
+        yield _look_into(path, step)
+    for other in sorted(set(folder.iterdir()) - set(paths)):
+        # nerfstudio takes every name for that of a checkpoint.
+        yield Finding(other.name, "refused", "it is no checkpoint, and ns- commands stumble over it: take it away")
+
+
+def _look_into(path: Path, step: int) -> Finding:
+    """Whether one checkpoint is whole and holds nothing but plain data."""
+    from inr_plugins.engine.checkpoints import read_checkpoint
+    from inr_plugins.engine.divergence import require_finite
+
+    try:
+        state = read_checkpoint(path)
+        if state["step"] != step:
+            return Finding(path.name, "refused", f"it says that it is of step {state['step']}")
+        require_finite(state["pipeline"])
+    except Exception as error:  # a hostile file can make the reader fail in any way
+        named = _GLOBAL.search(str(error.__cause__ or error))
+        if named:
+            return Finding(
+                path.name,
+                "refused",
+                f"it names {named[1]}, which no checkpoint needs: it may be made to run a program. It was not read "
+                "further",
+            )
+        return Finding(path.name, "refused", " ".join(str(error).split()) or type(error).__name__)
+    return Finding(path.name, "ok", f"{len(state['pipeline'])} tensors, {path.stat().st_size / 1e6:.1f} MB")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; its exit status: 0 for a run that is safe and sound, 1 for another, 130 and 143 if stopped."""
+    options = tyro.cli(CheckOptions, prog="inr-check", args=arguments)
+    refused = 0
+    try:
+        with sigterm_as_ctrl_c():
+            for finding in check(options.run):
+                refused += finding.word == "refused"
+                print(f"{finding.word:>8}  {finding.name}: {finding.text.rstrip('.')}.", flush=True)
+    except InputError as error:
+        print(f"inr-check: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as stop:
+        print("inr-check: stopped; what was not looked at may be anything.", file=sys.stderr)
+        return exit_status(stop)
+    if refused:
+        print(f"inr-check: {options.run} is not safe and sound to open, for {refused} of its files.", file=sys.stderr)
+        return 1
+    print(f"{options.run} is safe and sound to open.")
+    return 0
+
+
+def entrypoint() -> None:
+    """The inr-check command."""
+    silence_dependencies()
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    entrypoint()

@@ -1,0 +1,159 @@
+"""inr-view: a trained run in the browser, for this machine only unless told otherwise."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from inr_plugins.cli.eval_options import find_config
+from inr_plugins.engine.interrupt import exit_status, sigterm_as_ctrl_c
+from inr_plugins.engine.noise import silence_dependencies
+from inr_plugins.errors import InputError
+
+if TYPE_CHECKING:
+    from inr_plugins.engine.run import Run
+
+_SECONDS_TO_CLOSE = 2.0
+
+
+@dataclass(frozen=True)
+class ViewOptions:
+    """Look at a trained run in the browser: nerfstudio's viewer on the newest sound checkpoint.
+
+    Takes runs of this package's methods and of nerfstudio's own. Nothing that the run's files say is executed.
+    """
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """Run folder, or the config.yml in it."""
+    host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 lets in whoever reaches this machine."""
+    port: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: from 7007 on)")] = None
+    """Port to listen on."""
+    data: Annotated[
+        Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: where the run was trained from)")
+    ] = None
+    """Where the dataset is now."""
+    device: Annotated[
+        str | None, tyro.conf.arg(metavar="DEVICE", help_behavior_hint="(default: CUDA when there is one)")
+    ] = None
+    """Where to render, such as cpu or cuda:0."""
+
+
+def view(options: ViewOptions, *, wait: Callable[[], None]) -> None:
+    """Open the run, serve it, print the address, and close the viewer when `wait` ends, however it does.
+
+    Raises:
+        InputError: no run that can be opened, or an address that cannot be had.
+        KeyboardInterrupt: told to stop before the viewer was there; afterwards that is how it ends.
+    """
+    config = find_config(options.run)
+    from inr_plugins.engine.address import find_address, is_private
+
+    # First: reading a run takes a while.
+    find_address(options.host, options.port)
+    with redirect_stdout(sys.stderr):
+        from inr_plugins.engine.run import load_run
+
+        run = load_run(config, device=options.device, data=options.data, test_mode="test")
+    # Again: while the run was read another program may have come, for which viser would take another port in silence.
+    viewer = _serve(run, host=options.host, port=find_address(options.host, options.port))
+    try:
+        name = "localhost" if options.host in ("", "0.0.0.0", "::") else options.host
+        name = f"[{name}]" if ":" in name else name
+        reach = "" if is_private(options.host) else f", open to whoever reaches {options.host}"
+        print(
+            f"Step {run.step:,} of {config.parent} is at http://{name}:{viewer.viser_server.get_port()}{reach}; "
+            "Ctrl-C ends it.",
+            flush=True,
+        )
+        wait()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        _close(viewer)
+
+
+def _serve(run: Run, *, host: str, port: int) -> Any:
+    """nerfstudio's viewer of an open run, serving."""
+    from nerfstudio.utils import writer
+    from nerfstudio.viewer.viewer import Viewer
+
+    config, data = run.config, run.pipeline.datamanager
+    config.viewer = replace(config.viewer, websocket_host=host, websocket_port=port)
+    folder = run.config_path.parent
+    # viser prints a panel, whose address is that of all interfaces in other words.
+    with redirect_stdout(io.StringIO()):
+        viewer = Viewer(
+            config.viewer,
+            log_filename=folder / config.viewer.relative_log_filename,
+            datapath=data.get_datapath(),
+            pipeline=run.pipeline,
+            train_lock=threading.Lock(),
+        )
+        # Its threads look into the writer's buffer, which has to be there.
+        config.logging.local_writer.enable = False
+        writer.setup_local_writer(config.logging, max_iter=config.max_num_iterations, banner_messages=None)
+        viewer.init_scene(
+            train_dataset=data.train_dataset, train_state="completed", eval_dataset=getattr(data, "eval_dataset", None)
+        )
+    viewer.update_scene(step=run.step)
+    viewer.update_step(run.step)
+    return viewer
+
+
+def _close(viewer: Any) -> None:
+    """End the viewer's threads, as far as they do within seconds."""
+    for machine in list(viewer.render_statemachines.values()):
+        machine.running = False
+    closing = threading.Thread(target=viewer.viser_server.stop, daemon=True)
+    closing.start()
+    closing.join(_SECONDS_TO_CLOSE)
+
+
+def _wait_for_ever() -> None:
+    while True:
+        time.sleep(3600)
+
+
+def main(arguments: Sequence[str] | None = None, *, wait: Callable[[], None] = _wait_for_ever) -> int:
+    """Run the command; its exit status.
+
+    Ctrl-C and SIGTERM are how it ends: 0. Before the viewer is there, they are 130 and 143. 1 for a mistake the user
+    can mend.
+    """
+    options = tyro.cli(ViewOptions, prog="inr-view", args=arguments)
+    try:
+        with sigterm_as_ctrl_c():
+            view(options, wait=wait)
+    except InputError as error:
+        print(f"inr-view: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as stop:
+        print("inr-view: stopped before the viewer was there.", file=sys.stderr)
+        return exit_status(stop)
+    return 0
+
+
+def entrypoint() -> None:
+    """The inr-view command."""
+    silence_dependencies()
+    status = main()
+    # With a page open, threads of the viewer are inside torch, which ends the process with a complaint if Python takes
+    # itself apart around them. Nothing here is written at the end.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    entrypoint()
