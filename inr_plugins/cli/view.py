@@ -89,6 +89,8 @@ def _serve(run: Run, *, host: str, port: int) -> Any:
     from nerfstudio.viewer.viewer import Viewer
 
     config, data = run.config, run.pipeline.datamanager
+    if data.train_dataset is None:
+        raise InputError(f"The method {config.method_name} has no training images, which nerfstudio's viewer shows.")
     config.viewer = replace(config.viewer, websocket_host=host, websocket_port=port)
     folder = run.config_path.parent
     # viser prints a panel, whose address is that of all interfaces in other words.
