@@ -283,30 +283,60 @@ def _is_running(process: int) -> bool:
 
 @contextmanager
 def locked(path: Path, *, wait: bool = False) -> Iterator[None]:
-    """Hold the lock file `path`, which stays; the lock goes with the process that holds it, however that ends.
+    """Hold the lock file `path`, which stays; see :func:`take_lock`."""
+    handle = take_lock(path, wait=wait)
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def take_lock(path: Path, *, wait: bool = False) -> int:
+    """Lock the file `path`; the lock goes when what is returned is closed, or with the process, however that ends.
 
     Where the file system has no locks, nothing is locked.
 
     Args:
-        path: an empty file, made if it is missing, as its folder is.
+        path: a small file, made if it is missing, as its folder is. Only who holds it may remove it.
         wait: wait for another process that holds it.
+
+    Returns:
+        The open file.
 
     Raises:
         BlockingIOError: another process holds it, without `wait`.
         OSError: the file cannot be made.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        if fcntl is not None:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except OSError as error:
-                if error.errno not in _NO_LOCKS:
-                    raise
-        yield
-    finally:
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            _lock(handle, wait=wait)
+            if _is_at(handle, path):
+                return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        # Removed by its holder between the two calls above: somebody else may hold a new one by now.
         os.close(handle)
+
+
+def _lock(handle: int, *, wait: bool) -> None:
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    """Whether the open file is what `path` names."""
+    try:
+        return os.path.samestat(os.fstat(handle), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def _try_lock(handle: int) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -71,12 +72,10 @@ def _system_error(error: BaseException | None) -> OSError | None:
     return error
 
 
-def remove_other_checkpoints(folder: Path, keep: Path) -> None:
-    """Remove every checkpoint in `folder` but `keep`."""
-    for step in checkpoint_steps(folder):
-        path = checkpoint_path(folder, step)
-        if path != keep:
-            path.unlink(missing_ok=True)
+def remove_checkpoints(folder: Path, steps: Iterable[int]) -> None:
+    """Remove the checkpoints of these steps in `folder`, as far as they are there."""
+    for step in steps:
+        checkpoint_path(folder, step).unlink(missing_ok=True)
 
 
 def clear_partial_files(run_folder: Path) -> None:
@@ -103,6 +102,15 @@ def check_checkpoint(path: Path) -> None:
         raise BrokenCheckpointError(f"Checkpoint {path} is cut short or damaged ({error}).") from error
     if damaged is not None:
         raise BrokenCheckpointError(f"Checkpoint {path} is damaged: its part {damaged} does not match its checksum.")
+
+
+def is_sound(path: Path) -> bool:
+    """Whether there is a whole checkpoint at `path`, see :func:`check_checkpoint`."""
+    try:
+        check_checkpoint(path)
+    except BrokenCheckpointError:
+        return False
+    return True
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import errno
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import tyro
+import yaml
+from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from nerfstudio.engine.optimizers import Optimizers
 from nerfstudio.engine.trainer import TRAIN_INTERATION_OUTPUT, Trainer, TrainerConfig
 from nerfstudio.utils import comms, writer
 from nerfstudio.utils.misc import step_check
 from nerfstudio.utils.rich_utils import CONSOLE
 
-from inr_plugins.engine import checkpoints, resume
+from inr_plugins import files
+from inr_plugins.engine import checkpoints, reservation, resume
 from inr_plugins.engine.defaults import InrLoggingConfig, InrMachineConfig, InrViewerConfig
 from inr_plugins.engine.divergence import LossWatch, TrainingDivergedError, require_finite
 from inr_plugins.engine.evaluation import EvalBudget, evaluate_views, expected_view_seconds
 from inr_plugins.engine.interrupt import Terminated, on_first_signal
 from inr_plugins.engine.memory import HeapWatch, tune_allocator
 from inr_plugins.engine.pipeline import data_path
+from inr_plugins.engine.reservation import FolderInUse
 from inr_plugins.engine.rng import separate_rng
 from inr_plugins.engine.run_decay import settle_schedules
 from inr_plugins.engine.run_folder import describes_run, discard_unstarted_run, load_config_argument
@@ -66,7 +73,7 @@ class InrTrainerConfig(TrainerConfig):
     cpu_bfloat16: bool = False
     """On a CPU, run the forward pass of training under bfloat16 autocast (mixed_precision is for CUDA only)."""
     run_dir: tyro.conf.Suppress[Path | None] = None
-    """Where the run folder is, if not where this configuration says. Set when a saved run is read."""
+    """Where the run folder is, if not where this configuration says. Set when a saved run is read, and for training."""
 
     def set_experiment_name(self) -> None:
         """Name the experiment after the data, also where the dataparser was told of it and not the datamanager."""
@@ -80,39 +87,106 @@ class InrTrainerConfig(TrainerConfig):
         super().set_experiment_name()
 
     def set_timestamp(self) -> None:
-        """Settle the name of the run's folder, never one that already holds checkpoints of another training.
+        """Settle the run's folder, and hold it: a new one, or the one that this training goes on in.
+
+        Of several machines, the first one does so; the others are told the folder by its timestamp.
 
         Raises:
-            InputError: the name was chosen by hand, and the run does not go on from the checkpoints that are there.
+            InputError: the name was chosen by hand, and another training has checkpoints there or is under way; several
+                machines were not given one; or the folder cannot be made.
         """
+        is_chosen = self.timestamp != TrainerConfig.timestamp
+        if self.machine.num_machines > 1 and not is_chosen:
+            raise InputError("Several machines train into one folder: give the same --timestamp on all of them.")
         super().set_timestamp()
-        if self.load_dir is not None or self.load_checkpoint is not None:
+        if self.machine.machine_rank > 0:
             return
-        if not checkpoints.checkpoint_steps(super().get_base_dir() / self.relative_model_dir):
-            return
-        if load_config_argument() is None:
+        with self.naming_the_folder():
+            folder = super().get_base_dir()
+            folder = self._hold_chosen(folder) if is_chosen else reservation.reserve_new(folder)
+        # From here on, no file given as --load-config says where the folder is.
+        self.timestamp, self.run_dir = folder.name, folder
+
+    def _hold_chosen(self, folder: Path) -> Path:
+        """Hold the folder of a timestamp that was given, or a new one where only --load-config names it."""
+        models = folder / self.relative_model_dir
+        if load_config_argument() is None or self._goes_on_in(models):
+            reservation.hold(folder)
+            if self._goes_on_in(models) or not checkpoints.checkpoint_steps(models):
+                return folder
+            reservation.release(folder)
             raise InputError(
-                f"{super().get_base_dir()} already holds checkpoints: give another --timestamp, or go on from them "
-                f"with --load-dir {super().get_base_dir() / self.relative_model_dir}."
+                f"{folder} already holds checkpoints: give another --timestamp, or go on from them with "
+                f"--load-dir {models}."
             )
+        if not self._has_trained(folder):
+            with suppress(FolderInUse):
+                reservation.hold(folder)
+                return folder
         # ns-train --load-config trains anew from a saved configuration, whose run must not be written over.
-        self.timestamp = datetime.now().strftime("%Y-%m-%d_%H%M%S")
-        CONSOLE.print(f"Training anew in {super().get_base_dir()}; --load-dir goes on from a checkpoint instead.")
+        folder = reservation.reserve_new(folder.with_name(datetime.now().strftime("%Y-%m-%d_%H%M%S")))
+        CONSOLE.print(f"Training anew in {folder}; --load-dir goes on from a checkpoint instead.")
+        return folder
+
+    def _has_trained(self, folder: Path) -> bool:
+        """Whether the run of this configuration has checkpoints, in its folder or beside the --load-config file."""
+        argument = load_config_argument()
+        moved = argument is not None and describes_run(argument, **self._identity())
+        places = [folder, argument.parent] if argument is not None and moved else [folder]
+        return any(checkpoints.checkpoint_steps(place / self.relative_model_dir) for place in places)
+
+    def _identity(self) -> dict[str, str | None]:
+        return {name: getattr(self, name) for name in ("method_name", "experiment_name", "timestamp")}
+
+    def _goes_on_in(self, models: Path) -> bool:
+        """Whether the checkpoint to go on from lies in this folder of checkpoints."""
+        source = self.load_dir
+        if source is None and self.load_checkpoint is not None:
+            source = self.load_checkpoint.parent
+        return source is not None and source.resolve() == models.resolve()
+
+    @contextmanager
+    def naming_the_folder(self) -> Iterator[None]:
+        """Say in a sentence what the system has against writing the run folder."""
+        try:
+            yield
+        except OSError as error:
+            raise InputError(
+                f"Cannot write the run folder {super().get_base_dir()} ({error.strerror}): give an --output-dir with "
+                "room that you may write to."
+            ) from error
 
     def save_config(self) -> None:
         """Write config.yml, then settle the device: the file keeps "auto", so that the run can go on elsewhere.
 
+        Where a run has checkpoints, they keep the configuration that made them until :meth:`replace_config`, when it is
+        known that training goes on. Of several machines, the first one writes.
+
         Raises:
             InputError: the folder cannot be written, or the device asked for is not there.
         """
-        try:
-            super().save_config()
-        except OSError as error:
-            raise InputError(
-                f"Cannot write the run folder {self.get_base_dir()} ({error.strerror}): give an --output-dir with room "
-                "that you may write to."
-            ) from error
+        vars(self).pop("_next_config", None)
+        if self.machine.machine_rank == 0:
+            saved = copy.copy(self)
+            saved.run_dir = None
+            vars(self)["_next_config"] = yaml.dump(saved)
+            file = self.get_base_dir() / "config.yml"
+            if not file.exists() or not checkpoints.checkpoint_steps(self.get_checkpoint_dir()):
+                self.replace_config()
         self.machine.resolve()
+
+    def replace_config(self) -> None:
+        """Write the configuration that :meth:`save_config` has held back, if there is one.
+
+        Raises:
+            InputError: the folder cannot be written; the file that was there is as it was.
+        """
+        text = vars(self).pop("_next_config", None)
+        if text is None:
+            return
+        with self.naming_the_folder():
+            files.write_text(self.get_base_dir() / "config.yml", text)
+        CONSOLE.log(f"Saved the configuration to {self.get_base_dir() / 'config.yml'}")
 
     def get_base_dir(self) -> Path:
         """Return the run folder, found again if it was moved.
@@ -132,11 +206,17 @@ class InrTrainerConfig(TrainerConfig):
         argument = load_config_argument()
         if self.run_dir is not None or argument is None:
             return
-        identity = {name: getattr(self, name) for name in ("method_name", "experiment_name", "timestamp")}
-        if describes_run(argument, **identity):
+        if describes_run(argument, **self._identity()):
             self.run_dir = argument.resolve().parent
             if self.load_step is None:
                 self.load_step = checkpoints.newest_sound_step(self.run_dir / self.relative_model_dir)
+
+
+def _save_frame(outputs: DataparserOutputs, path: Path) -> None:
+    """As nerfstudio's DataparserOutputs.save_dataparser_transform: the frame of the data in that of the model."""
+    if comms.is_main_process():
+        frame = {"transform": outputs.dataparser_transform.tolist(), "scale": float(outputs.dataparser_scale)}
+        files.write_json(path, frame, indent=4)
 
 
 class _EvaluationStopped(KeyboardInterrupt):
@@ -157,11 +237,15 @@ class InrTrainer(Trainer):
     config: InrTrainerConfig
 
     def __init__(self, config: InrTrainerConfig, local_rank: int = 0, world_size: int = 1) -> None:
+        self._asked_config = config
         on_cpu = config.machine.resolve() == "cpu"
         if on_cpu:
             tune_allocator()
             # Loss scaling is for float16 on CUDA; asking for it here only brings a warning.
             config = dataclasses.replace(config, mixed_precision=False, use_grad_scaler=False)
+        if config.machine.machine_rank > 0 and (config.is_viewer_enabled() or config.is_viewer_legacy_enabled()):
+            # nerfstudio would start one on each machine, and only the first has something to show.
+            config = dataclasses.replace(config, vis="tensorboard")
         super().__init__(config, local_rank=local_rank, world_size=world_size)
         if on_cpu:
             # nerfstudio's CPU autocast is in bfloat16, which needs no scaling.
@@ -172,9 +256,15 @@ class InrTrainer(Trainer):
         self._resume: dict[str, Any] | None = None
         self._trained_step: int | None = None
         self._saved_step: int | None = None
+        self._own_steps: set[int] = set()
         self._interrupted = False
         self._evaluating = False
-        checkpoints.clear_partial_files(self.base_dir)
+        if world_size == 1:
+            # Of several processes, the one that started them holds the folder.
+            with config.naming_the_folder():
+                reservation.hold(self.base_dir)
+        if comms.is_main_process():
+            checkpoints.clear_partial_files(self.base_dir)
         if not sys.stdout.isatty():
             # nerfstudio's table moves the cursor about, which makes a mess of a log file.
             config.logging.local_writer.max_log_size = 0
@@ -183,8 +273,12 @@ class InrTrainer(Trainer):
         """Make pipeline, optimizers and viewer; a run that cannot start leaves no folder behind."""
         try:
             super().setup(test_mode)
+            if comms.is_main_process():
+                self._asked_config.replace_config()
         except InputError:
-            discard_unstarted_run(self.base_dir, stop=self.config.output_dir)
+            if comms.is_main_process() and reservation.was_made(self.base_dir):
+                discard_unstarted_run(self.base_dir, stop=self.config.output_dir)
+            reservation.release(self.base_dir)
             raise
         # nerfstudio counts percents and the time left as if every run began at step 0.
         writer.GLOBAL_BUFFER["max_iter"] = self._end_step()
@@ -207,6 +301,7 @@ class InrTrainer(Trainer):
             CONSOLE.print("Training from scratch.")
             return
         self._check_same_data(state, path)
+        self._check_newest(state["step"])
         self._start_step = state["step"] + 1
         self.pipeline.load_pipeline(state["pipeline"], state["step"])
         # A model may have taken on other shapes, even other groups, while it loaded.
@@ -222,7 +317,11 @@ class InrTrainer(Trainer):
             self.optimizers.load_schedulers(state.get("schedulers", {}))
         self.grad_scaler.load_state_dict(state["scalers"])
         self._resume = state.get("resume")
-        self._saved_step = state["step"] if path.parent == self.checkpoint_dir else None
+        if path.parent.resolve() == self.checkpoint_dir.resolve():
+            self._saved_step = state["step"]
+            if self.config.load_dir is not None:
+                # Written by this run before it stopped.
+                self._own_steps.add(state["step"])
         CONSOLE.print(f"Going on from step {state['step']} of {path}")
 
     def _check_same_data(self, state: dict[str, Any], path: Path) -> None:
@@ -238,6 +337,16 @@ class InrTrainer(Trainer):
                 "what it was trained on, wherever that is now, or --other-data use to go on with this."
             )
 
+    def _check_newest(self, step: int) -> None:
+        """Refuse to go back in time where newer checkpoints lie: readers would take those for this run's newest."""
+        newer = [each for each in checkpoints.checkpoint_steps(self.checkpoint_dir) if each > step]
+        for each in newer:
+            if checkpoints.is_sound(checkpoints.checkpoint_path(self.checkpoint_dir, each)):
+                raise InputError(
+                    f"{self.checkpoint_dir} holds a checkpoint newer than step {step}, that of step {each}: leave out "
+                    "--timestamp to go on from the earlier one in a new folder, or move the newer one away."
+                )
+
     def _read_wanted_checkpoint(self) -> tuple[dict[str, Any] | None, Path]:
         config = self.config
         if config.load_dir is not None:
@@ -248,7 +357,7 @@ class InrTrainer(Trainer):
         return None, Path()
 
     def save_checkpoint(self, step: int) -> None:
-        """Write the checkpoint of `step`, then remove the others if only the latest is wanted.
+        """Write the checkpoint of `step`, then remove the earlier ones of this run if only the latest is wanted.
 
         Raises:
             InputError: the disk is full or not writable, or a weight is NaN; earlier checkpoints are left as they were.
@@ -258,6 +367,11 @@ class InrTrainer(Trainer):
         path = checkpoints.checkpoint_path(self.checkpoint_dir, step)
         state = self._checkpoint_state(step)
         require_finite(state["pipeline"])
+        if step not in self._own_steps and checkpoints.is_sound(path):
+            raise InputError(
+                f"Another training has written {path}, which was not there when this one began: give each its own "
+                "--timestamp."
+            )
         try:
             checkpoints.write_checkpoint(state, path)
         except OSError as error:
@@ -267,7 +381,9 @@ class InrTrainer(Trainer):
             ) from error
         self._saved_step = step
         if self.config.save_only_latest_checkpoint:
-            checkpoints.remove_other_checkpoints(self.checkpoint_dir, keep=path)
+            checkpoints.remove_checkpoints(self.checkpoint_dir, self._own_steps - {step})
+            self._own_steps.clear()
+        self._own_steps.add(step)
 
     def _checkpoint_state(self, step: int) -> dict[str, Any]:
         pipeline = getattr(self.pipeline, "module", self.pipeline)
@@ -309,6 +425,7 @@ class InrTrainer(Trainer):
         Raises:
             SystemExit: SIGTERM has stopped training; the status is 143.
         """
+        self._keep_frame_whole()
         try:
             with on_first_signal(self._stop_after_step) as stopped:
                 super().train()
@@ -322,8 +439,16 @@ class InrTrainer(Trainer):
             raise InputError(
                 f"Cannot write to {self.base_dir} ({error.strerror}): make room, then {self._how_to_go_on()}."
             ) from error
+        finally:
+            reservation.release(self.base_dir)
         if stopped.is_sigterm:
             raise SystemExit(128 + signal.SIGTERM)
+
+    def _keep_frame_whole(self) -> None:
+        """Have nerfstudio write dataparser_transforms.json whole or not at all, and in the first process only."""
+        outputs = getattr(self.pipeline.datamanager, "train_dataparser_outputs", None)
+        if outputs is not None:
+            outputs.save_dataparser_transform = partial(_save_frame, outputs)
 
     def _stop_after_step(self, number: signal.Signals) -> None:
         is_sigterm = number == signal.SIGTERM
@@ -379,6 +504,8 @@ class InrTrainer(Trainer):
             CONSOLE.print(line)
 
     def _train_complete_viewer(self) -> None:
+        # Nothing more is written, so that another process may go on while this one is looked at.
+        reservation.release(self.base_dir)
         try:
             super()._train_complete_viewer()
         except KeyboardInterrupt:

@@ -256,7 +256,8 @@ def test_final_evaluation_reports_a_few_images(scene, tmp_path, capsys):
 def test_unwritable_output_is_an_input_error(scene, tmp_path):
     (tmp_path / "file").write_text("in the way", encoding="utf8")
     config = tiny_config(scene, tmp_path / "file")
-    config.set_timestamp()
+    with pytest.raises(InputError, match="--output-dir"):
+        config.set_timestamp()
     with pytest.raises(InputError, match="--output-dir"):
         config.save_config()
 
