@@ -39,6 +39,7 @@ from inr_plugins.engine.run_decay import settle_schedules
 from inr_plugins.engine.run_folder import describes_run, discard_unstarted_run, load_config_argument
 from inr_plugins.engine.same_data import KnownData, what_differs
 from inr_plugins.engine.startup import prepare_process
+from inr_plugins.engine.viewer_address import check_viewer_address
 from inr_plugins.errors import InputError
 
 # nerfstudio's commands import nothing else of ours before they run a method.
@@ -216,7 +217,10 @@ def _save_frame(outputs: DataparserOutputs, path: Path) -> None:
     """As nerfstudio's DataparserOutputs.save_dataparser_transform: the frame of the data in that of the model."""
     if comms.is_main_process():
         frame = {"transform": outputs.dataparser_transform.tolist(), "scale": float(outputs.dataparser_scale)}
-        files.write_json(path, frame, indent=4)
+        try:
+            files.write_json(path, frame, indent=4)
+        except ValueError as error:
+            raise InputError("The frame of the data has numbers that are not finite: mend the data's poses.") from error
 
 
 class _EvaluationStopped(KeyboardInterrupt):
@@ -271,7 +275,10 @@ class InrTrainer(Trainer):
 
     def setup(self, test_mode: Literal["test", "val", "inference"] = "val") -> None:
         """Make pipeline, optimizers and viewer; a run that cannot start leaves no folder behind."""
+        has_viewer = self.config.is_viewer_enabled() or self.config.is_viewer_legacy_enabled()
         try:
+            if has_viewer and self.local_rank == 0:
+                check_viewer_address(self.config.viewer)
             super().setup(test_mode)
             if comms.is_main_process():
                 self._asked_config.replace_config()
