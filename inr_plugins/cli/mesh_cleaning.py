@@ -53,6 +53,7 @@ def clean(
     views: PinholeViews | None,
     *,
     floaters: bool,
+    hollow: bool,
     bar: Callable[[str, int, int], None],
 ) -> tuple[Mesh, Cleaned]:
     """The mesh without what the options do not want, and how much that was.
@@ -61,14 +62,15 @@ def clean(
         mesh: a level set in the normalised frame.
         options: what to take away.
         views: the training cameras in the same frame.
-        floaters: whether the field is one that leaves floaters and hollow insides, as densities do.
+        floaters: whether the field is one that leaves floaters, as densities and occupancies do.
+        hollow: whether it leaves hollow what no picture shows, as densities do; the cavities of a shape are its own.
         bar: told how far it is.
 
     Raises:
         InputError: an option would leave nothing, or wants cameras that there are not.
     """
     cavities = pieces = unseen = 0
-    if floaters if options.fill_cavities is None else options.fill_cavities:
+    if hollow if options.fill_cavities is None else options.fill_cavities:
         mesh, cavities = fill_cavities(mesh)
     least: int | None = options.min_component
     if least is None:

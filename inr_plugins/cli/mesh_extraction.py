@@ -107,7 +107,9 @@ def extract(
     region, level, source = find_region(run, surface, views, options, to_normalised=to_normalised, chunk_points=chunk)
     found = _isosurface(surface, region, options, to_normalised, level, source, device=device, bar=bar)
     mesh, trimmed = trim(found.mesh, reach, options)
-    mesh, cleaned = clean(mesh, options, views, floaters=surface.kind != "sdf", bar=bar)
+    mesh, cleaned = clean(
+        mesh, options, views, floaters=surface.kind != "sdf", hollow=surface.kind == "density", bar=bar
+    )
     normals = field_normals(surface, mesh.vertices, vertex_normals(mesh), device=device, chunk_points=chunk)
     mesh = replace(mesh, normals=normals)
     mesh, colours = coloured(mesh, surface, options, views, device=device, chunk_points=chunk, bar=bar)

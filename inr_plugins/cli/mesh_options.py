@@ -64,7 +64,7 @@ class MeshOptions:
     """Thin the mesh out to at most this many faces."""
     closed: bool = True
     """Cap the mesh where the box cuts through something solid."""
-    fill_cavities: Annotated[bool | None, _shown("{True,False}", "True, but for an SDF False")] = None
+    fill_cavities: Annotated[bool | None, _shown("{True,False}", "True for a density, else False")] = None
     """Leave out the inner walls of closed cavities: a density is hollow behind what the pictures show."""
     colour: Literal["normal", "views", "none"] = "normal"
     """Colour of each vertex: as seen from straight outside, or the mean over the training views that see it."""

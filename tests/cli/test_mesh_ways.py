@@ -51,11 +51,21 @@ def with_cameras(fake: Fake, *, directions: list[list[float]], distance: float =
     return fake
 
 
-class HollowSphere(Sphere):
-    """A shell: solid between 0.7 of the radius and the radius, as a density that was never seen from within."""
+HOLLOW = 4 / 3 * np.pi * RADIUS**3 * (1 - 0.7**3)  # the volume of the shells below
+
+
+class HollowOccupancy(Sphere):
+    """A shell: solid between 0.7 of the radius and the radius."""
 
     def occupancy(self, x):
         return torch.sigmoid(torch.minimum(-self.distance(x), self.distance(x) + 0.3 * self.radius) / 0.01)
+
+
+class HollowDensity(Sphere):
+    """The same shell, as a density that was never seen from within."""
+
+    def density(self, x):
+        return 100 * HollowOccupancy.occupancy(self, x)
 
 
 def test_coarse_to_fine_gives_the_dense_mesh(run_folder, tmp_path):
@@ -207,14 +217,25 @@ def test_faces_that_no_camera_sees_go_on_request(run_folder):
     assert 0.4 < about["cleaned"]["unseen"] / whole < 0.5
 
 
-def test_closed_cavities_are_filled_unless_asked_for(run_folder):
-    assert inr_mesh(Fake(HollowSphere), run_folder, "--resolution", 64) == 0
+def test_closed_cavities_of_a_density_are_filled_unless_asked_for(run_folder):
+    ways = ["--resolution", 64, "--level", 50, "--overwrite"]
+    assert inr_mesh(Fake(HollowDensity), run_folder, *ways) == 0
     found, about = read(run_folder / "mesh.ply")
     assert_is_the_sphere(found)
     assert about["cleaned"]["cavities"] == 1
-    assert inr_mesh(Fake(HollowSphere), run_folder, "--resolution", 64, "--fill-cavities", "False", "--overwrite") == 0
+    assert inr_mesh(Fake(HollowDensity), run_folder, *ways, "--fill-cavities", "False") == 0
     hollow = read(run_folder / "mesh.ply")[0]
-    assert hollow.volume == pytest.approx(4 / 3 * np.pi * RADIUS**3 * (1 - 0.7**3), rel=0.03)
+    assert hollow.volume == pytest.approx(HOLLOW, rel=0.03)
+
+
+def test_the_cavity_of_an_occupancy_is_the_shapes_own_and_stays(run_folder):
+    ways = ["--resolution", 64, "--overwrite"]
+    assert inr_mesh(Fake(HollowOccupancy), run_folder, *ways) == 0
+    found, about = read(run_folder / "mesh.ply")
+    assert found.volume == pytest.approx(HOLLOW, rel=0.03)
+    assert about["cleaned"]["cavities"] == 0
+    assert inr_mesh(Fake(HollowOccupancy), run_folder, *ways, "--fill-cavities", "True") == 0
+    assert_is_the_sphere(read(run_folder / "mesh.ply")[0])
 
 
 def test_colours_are_the_mean_over_the_views_that_see_a_vertex(run_folder):
