@@ -97,6 +97,8 @@ def read_ply_header(path: Path) -> Header:
             elif words[0] == "format":
                 form = words[1]
             elif words[0] == "element":
+                if not words[2].isdecimal():  # int would take -5 and 1_2
+                    raise ValueError
                 elements.append(Element(words[1], int(words[2]), ()))
             elif words[0] == "property":
                 last = elements.pop()
@@ -171,6 +173,9 @@ def _read_element(data: np.ndarray, position: int, element: Element, header: Hea
         if columns is not None:
             return columns, position + element.count * width
     elif not lengths:
+        raise IndexError
+    shortest = sum(_width(each, dict.fromkeys(lengths, 0), header) for each in element.properties)
+    if position + element.count * shortest > len(data):  # before room is made for all rows that are announced
         raise IndexError
     return _uneven_rows(data, position, element, header)
 

@@ -137,6 +137,20 @@ def test_what_cannot_be_right_is_refused(tmp_path, content, sentence):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_no_room_is_made_for_rows_that_the_file_cannot_hold(tmp_path, form):
+    (tmp_path / "m.ply").write_bytes(ply(form, BOX).replace(b"element face 12", b"element face 9000000000000"))
+    with pytest.raises(InputError, match="is cut short: its header announces more"):
+        read_mesh(tmp_path / "m.ply")
+
+
+@pytest.mark.parametrize("count", ["-5", "1_2", "12.5", "twelve", ""])
+def test_a_count_that_is_no_count_is_refused_and_not_taken_for_a_cloud(tmp_path, count):
+    (tmp_path / "m.ply").write_bytes(ply("ascii", BOX).replace(b"face 12", f"face {count}".encode()))
+    with pytest.raises(InputError, match="means nothing"):
+        read_surface(tmp_path / "m.ply")
+
+
 def test_bytes_behind_the_last_element_are_named(tmp_path):
     (tmp_path / "m.ply").write_bytes(ply("binary_big_endian", BOX) + b"....")
     told = []
