@@ -111,7 +111,11 @@ def test_silence_ends_it_and_is_remembered_by_the_next_process(serve, tmp_path, 
     assert target.read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize(("sent", "digits"), [(CONTENT[:-100], ""), (bytes(len(CONTENT)), DIGITS)])
+@pytest.mark.parametrize(
+    ("sent", "digits"),
+    [(CONTENT[:-100], ""), (bytes(len(CONTENT)), DIGITS)],
+    ids=["cut short", "other bytes"],
+)
 def test_a_part_or_something_else_is_not_kept(serve, tmp_path, sent, digits):
     url = serve(lambda write: write(sent)).url
     with pytest.raises(DownloadError, match="cut short"):
