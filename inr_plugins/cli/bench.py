@@ -18,6 +18,7 @@ from inr_plugins.bench.presets import PRESETS, Preset, missing_methods
 from inr_plugins.engine.interrupt import exit_status, sigterm_as_ctrl_c
 from inr_plugins.engine.noise import silence_dependencies
 from inr_plugins.errors import InputError
+from inr_plugins.options import COMMANDS, check_numbers
 
 _WORKER = "inr_plugins.cli.bench_worker"
 _EXAMPLE = "inr-bench run --methods diner nerfacto --scenes data/lego --seconds 60 300"
@@ -113,6 +114,7 @@ def plan_of(options: Run) -> list[Job]:
     Raises:
         InputError: anything in it that cannot be run, in one sentence.
     """
+    check_numbers(options, COMMANDS["inr-bench"])
     from inr_plugins.bench.scenes import find_scenes
 
     request = Request(

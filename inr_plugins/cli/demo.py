@@ -27,6 +27,7 @@ from inr_plugins.engine.noise import silence_dependencies
 from inr_plugins.errors import InputError
 from inr_plugins.files import cache_folder, write_json
 from inr_plugins.geometry.output_place import check_place
+from inr_plugins.options import COMMANDS, check_numbers
 
 _CONSOLE = Console(highlight=False)
 
@@ -141,6 +142,7 @@ def run_demo(options: Options) -> None:
     Raises:
         InputError: data that is not there, a place that takes no files, or a step that failed.
     """
+    check_numbers(options, COMMANDS["inr-demo"])
     output = options.output
     _ffmpeg()
     check_place(output / "runs")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,7 @@ import tyro
 from inr_plugins.errors import InputError
 from inr_plugins.files import sweep
 from inr_plugins.geometry.output_place import check_place
-
-_FEWEST_SAMPLES = 100
+from inr_plugins.options import COMMANDS, check_numbers
 
 
 def _shown(metavar: str, default: str) -> Any:
@@ -79,14 +77,7 @@ def check_options(options: EvalOptions) -> None:
     _check_subject(options)
     if options.every is not None and options.views is not None:
         raise InputError("Give --every or --views, not both.")
-    least = {"every": 1, "views": 1, "resolution": 2, "samples": _FEWEST_SAMPLES, "seed": 0}
-    for name, smallest in least.items():
-        value = getattr(options, name)
-        if value is not None and value < smallest:
-            raise InputError(f"--{name} is {value}; it must be at least {smallest}.")
-    for threshold in options.thresholds:
-        if not (math.isfinite(threshold) and threshold > 0):
-            raise InputError(f"--thresholds holds {threshold}; each must be a positive distance.")
+    check_numbers(options, COMMANDS["inr-eval"])
     for option, file in (("--mesh", options.mesh), ("--truth", truth_file(options))):
         if file is not None and not file.is_file():
             raise InputError(f"{option} {file} is no file; give a mesh or a point cloud.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,6 +10,7 @@ import tyro
 
 from inr_plugins.cli.mesh_video import check_video
 from inr_plugins.errors import InputError
+from inr_plugins.options import COMMANDS, check_numbers
 
 _Box = tuple[float, float, float, float, float, float]
 
@@ -115,10 +114,7 @@ def check_options(options: MeshOptions, output: Path) -> None:
     """
     if options.resolution is not None and options.voxel_size is not None:
         raise InputError("Give --resolution or --voxel-size, not both.")
-    for name, rule, holds in _NUMBERS:
-        value = getattr(options, name)
-        if value is not None and not holds(value):
-            raise InputError(f"--{name.replace('_', '-')} is {value}; it must be {rule}.")
+    check_numbers(options, COMMANDS["inr-mesh"])
     if options.texture is not None:
         if output.suffix.lower() != ".glb":
             raise InputError(f"--texture needs a .glb file, not {output.name}; pass --output mesh.glb.")
@@ -126,15 +122,3 @@ def check_options(options: MeshOptions, output: Path) -> None:
             raise InputError(f"--texture bakes the colour seen from straight outside, not --colour {options.colour}.")
     if options.turntable is not None:
         check_video(options.turntable, overwrite=options.overwrite)
-
-
-_NUMBERS: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
-    ("resolution", "at least 2", lambda n: n >= 2),
-    ("voxel_size", "a positive length", lambda x: math.isfinite(x) and x > 0),
-    ("memory_gb", "above 0", lambda x: x > 0),
-    ("min_component", "0 or more", lambda n: n >= 0),
-    ("max_faces", "4 or more, since no closed mesh has fewer", lambda n: n >= 4),
-    ("trim_to_points", "auto or a positive length", lambda x: x == "auto" or (math.isfinite(x) and x > 0)),
-    ("level", "a number", math.isfinite),
-    ("texture", "from 64 to 8192 pixels", lambda n: 64 <= n <= 8192),
-)

@@ -19,6 +19,7 @@ from inr_plugins.cli.eval_options import find_config
 from inr_plugins.engine.interrupt import exit_status, sigterm_as_ctrl_c
 from inr_plugins.engine.noise import silence_dependencies
 from inr_plugins.errors import InputError
+from inr_plugins.options import COMMANDS, check_numbers
 
 if TYPE_CHECKING:
     from inr_plugins.engine.run import Run
@@ -56,6 +57,7 @@ def view(options: ViewOptions, *, wait: Callable[[], None]) -> None:
         InputError: no run that can be opened, or an address that cannot be had.
         KeyboardInterrupt: told to stop before the viewer was there; afterwards that is how it ends.
     """
+    check_numbers(options, COMMANDS["inr-view"])
     config = find_config(options.run)
     from inr_plugins.engine.address import find_address, is_private
 

@@ -32,6 +32,7 @@ from inr_plugins.geometry.frames import Similarity
 from inr_plugins.geometry.io.mesh_file import Tell
 from inr_plugins.geometry.mesh import Mesh
 from inr_plugins.geometry.mesh_io import write_mesh
+from inr_plugins.options import COMMANDS, check_numbers
 
 Up = Literal["auto", "x", "y", "z", "-x", "-y", "-z"]
 Background = Literal["transparent", "white", "black"]
@@ -147,28 +148,13 @@ def check_options(options: SceneOptions) -> None:
     """
     if len(options.resolution) not in (1, 2):
         raise InputError("--resolution takes one number, or a width and a height.")
-    light = options.light
-    limits: list[tuple[str, float, float, float]] = [
-        *(("resolution", side, 2, 8192) for side in options.resolution),
-        ("num-train", options.num_train, 1, 100_000),
-        ("num-val", options.num_val, 1, 100_000),
-        ("num-test", options.num_test, 1, 100_000),
-        ("samples", options.samples, 1, 1024),
-        ("seed", options.seed, 0, 2**63),
-        ("object-radius", options.object_radius, 1e-3, 1e3),
-        ("radius", options.radius, 1.05 * options.object_radius, 1e4),
-        ("fov", options.fov, 1, 150),
-        ("smooth-angle", options.smooth_angle, 0, 180),
-        ("light.azimuth", light.azimuth, -360, 360),
-        ("light.elevation", light.elevation, -90, 90),
-        ("light.size", light.size, 0, 90),
-        ("light.key", light.key, 0, 10),
-        ("light.fill", light.fill, 0, 10),
-        ("light.gloss", light.gloss, 0, 10),
-    ]
-    for name, value, low, high in limits:
-        if not low <= value <= high:  # so written, NaN is refused too
-            raise InputError(f"--{name} is {value:g}; it must be between {low:g} and {high:g}.")
+    check_numbers(options, COMMANDS["inr-scene"])
+    nearest = 1.05 * options.object_radius
+    if options.radius < nearest:
+        raise InputError(
+            f"--radius must be at least {nearest:g}, beyond the object of --object-radius {options.object_radius:g}, "
+            f"got {options.radius:g}."
+        )
 
 
 def load_source(source: str | Path, *, tell: Tell | None = None) -> SceneMesh:

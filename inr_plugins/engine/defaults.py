@@ -53,6 +53,31 @@ class InrMachineConfig(MachineConfig):
         self.device_type = device_type
         return device_type
 
+    def check_devices(self) -> None:
+        """Refuse more devices than there are, and several machines that could not find each other; InputError."""
+        if self.machine_rank >= self.num_machines:
+            raise InputError(
+                f"--machine.machine-rank must be below --machine.num-machines, got {self.machine_rank} of "
+                f"{self.num_machines}: ranks count from 0."
+            )
+        if self.num_devices * self.num_machines == 1:
+            return
+        device = choose_device_type(self.device_type)
+        if device != "cuda":
+            raise InputError(
+                f"--machine.num-devices {self.num_devices} and --machine.num-machines {self.num_machines} need CUDA, "
+                f"and training is to be on {device}: leave them out."
+            )
+        if self.num_devices > torch.cuda.device_count():
+            raise InputError(
+                f"--machine.num-devices must be at most {torch.cuda.device_count()}, the CUDA devices of this machine, "
+                f"got {self.num_devices}."
+            )
+        if self.num_machines > 1 and self.dist_url == "auto":
+            raise InputError(
+                "--machine.dist-url must be given with several machines: tcp://HOST:PORT of the one of rank 0."
+            )
+
 
 @dataclass
 class InrViewerConfig(ViewerConfig):

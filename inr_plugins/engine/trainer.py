@@ -41,6 +41,7 @@ from inr_plugins.engine.same_data import KnownData, what_differs
 from inr_plugins.engine.startup import prepare_process
 from inr_plugins.engine.viewer_address import check_viewer_address
 from inr_plugins.errors import InputError
+from inr_plugins.options import TRAINING, check_name, check_numbers
 
 # nerfstudio's commands import nothing else of ours before they run a method.
 prepare_process()
@@ -87,15 +88,32 @@ class InrTrainerConfig(TrainerConfig):
             self.experiment_name = path.name
         super().set_experiment_name()
 
+    def check_options(self) -> None:
+        """Refuse options out of range, before anything is loaded or written.
+
+        Raises:
+            InputError: naming the option.
+        """
+        parser = getattr(self.pipeline.datamanager, "dataparser", None)
+        # Parsers of nerfstudio's are chosen by their names, and their options stand bare behind them.
+        is_chosen = type(parser).__module__.split(".")[0] == "nerfstudio"
+        check_numbers(self, TRAINING, unprefixed="pipeline.datamanager.dataparser." if is_chosen else "")
+        for name in ("experiment_name", "project_name", "timestamp"):
+            check_name(getattr(self, name), "--" + name.replace("_", "-"))
+        self.machine.check_devices()
+
     def set_timestamp(self) -> None:
         """Settle the run's folder, and hold it: a new one, or the one that this training goes on in.
 
         Of several machines, the first one does so; the others are told the folder by its timestamp.
 
+        nerfstudio's ns-train asks for it first of all, so options are checked here too.
+
         Raises:
-            InputError: the name was chosen by hand, and another training has checkpoints there or is under way; several
-                machines were not given one; or the folder cannot be made.
+            InputError: an option is out of range; the name was chosen by hand, and another training has checkpoints there
+                or is under way; several machines were not given one; or the folder cannot be made.
         """
+        self.check_options()
         is_chosen = self.timestamp != TrainerConfig.timestamp
         if self.machine.num_machines > 1 and not is_chosen:
             raise InputError("Several machines train into one folder: give the same --timestamp on all of them.")

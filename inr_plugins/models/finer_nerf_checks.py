@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from inr_plugins.errors import InputError
+from inr_plugins.options import TRAINING, check_numbers
 
 if TYPE_CHECKING:
     from inr_plugins.models.finer_nerf import FinerNerfModelConfig
@@ -14,26 +14,8 @@ if TYPE_CHECKING:
 def check_config(config: FinerNerfModelConfig) -> None:
     """Raise InputError for the first setting that cannot be used, with its name and range."""
     prefix = "--pipeline.model."
-    minima: dict[str, float] = {
-        "samples_per_diagonal": 8,
-        "max_train_samples": 1024,
-        "grid_refresh_every": 1,
-        "grid_warm_up_steps": 0,
-        "near_plane": 0,
-    }
-    for name, least in minima.items():
-        if not getattr(config, name) >= least:
-            raise InputError(f"{prefix}{name.replace('_', '-')} must be at least {least}, got {getattr(config, name)}.")
-    for name in ("min_transmittance", "min_weight", "average_decay"):
-        if not 0 <= getattr(config, name) < 1:
-            option = f"{prefix}{name.replace('_', '-')}"
-            raise InputError(f"{option} must be at least 0 and below 1, got {getattr(config, name)}.")
-    if (
-        list(config.double_samples_at) != sorted(config.double_samples_at)
-        or min(config.double_samples_at, default=0) < 0
-    ):
-        raise InputError(f"{prefix}double-samples-at must be steps in ascending order, none below 0.")
+    check_numbers(config, TRAINING, prefix="pipeline.model.")
+    if list(config.double_samples_at) != sorted(config.double_samples_at):
+        raise InputError(f"{prefix}double-samples-at must be steps in ascending order.")
     if not config.far_plane > config.near_plane:
         raise InputError(f"{prefix}far-plane must lie beyond {prefix}near-plane.")
-    if not (math.isfinite(config.box_scale) and config.box_scale > 0):
-        raise InputError(f"{prefix}box-scale must be positive, got {config.box_scale}.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from jaxtyping import Float
 from nerfstudio.cameras.cameras import Cameras
@@ -11,6 +9,7 @@ from torch import Tensor
 
 from inr_plugins.errors import InputError
 from inr_plugins.models.neus_config import NeusModelConfig
+from inr_plugins.options import TRAINING, check_numbers
 from inr_plugins.rendering.ray_march import box_interval
 
 _PREFIX = "--pipeline.model."
@@ -22,35 +21,12 @@ def _option(name: str) -> str:
 
 def check_config(config: NeusModelConfig) -> None:
     """Raise InputError for the first setting that cannot be used, with its name and range."""
-    minima: dict[str, float] = {
-        "uniform_samples": 2,
-        "finer_samples": 0,
-        "sampling_rounds": 1,
-        "outside_samples": 2,
-        "eikonal_points": 1,
-        "eikonal_weight": 0,
-        "mask_weight": 0,
-        "near_plane": 0,
-        "start_steps": 0,
-    }
-    for name, least in minima.items():
-        if not getattr(config, name) >= least:
-            raise InputError(f"{_option(name)} must be at least {least}, got {getattr(config, name)}.")
+    check_numbers(config, TRAINING, prefix="pipeline.model.")
     if config.finer_samples % config.sampling_rounds:
         raise InputError(
             f"{_option('finer_samples')} must be a multiple of {_option('sampling_rounds')}, got "
             f"{config.finer_samples} and {config.sampling_rounds}."
         )
-    if not 0 <= config.min_weight < 1:
-        raise InputError(f"{_option('min_weight')} must be at least 0 and below 1, got {config.min_weight}.")
-    if config.anneal_share is not None and not 0 <= config.anneal_share <= 1:
-        raise InputError(f"{_option('anneal_share')} must lie between 0 and 1, got {config.anneal_share}.")
-    if config.box_scale is not None and not (math.isfinite(config.box_scale) and config.box_scale > 0):
-        raise InputError(f"{_option('box_scale')} must be positive, got {config.box_scale}.")
-    if not -1 <= config.initial_variance <= 1:
-        raise InputError(f"{_option('initial_variance')} must lie between -1 and 1, got {config.initial_variance}.")
-    if config.sharpness_rate is not None and not (math.isfinite(config.sharpness_rate) and config.sharpness_rate > 0):
-        raise InputError(f"{_option('sharpness_rate')} must be positive, got {config.sharpness_rate}.")
     if not config.far_plane > config.near_plane:
         raise InputError(f"{_option('far_plane')} must lie beyond {_option('near_plane')}.")
 
