@@ -110,8 +110,8 @@ class InrTrainerConfig(TrainerConfig):
         nerfstudio's ns-train asks for it first of all, so options are checked here too.
 
         Raises:
-            InputError: an option is out of range; the name was chosen by hand, and another training has checkpoints there
-                or is under way; several machines were not given one; or the folder cannot be made.
+            InputError: an option is out of range; the name was chosen by hand, and another training has checkpoints
+                there or is under way; several machines were not given one; or the folder cannot be made.
         """
         self.check_options()
         is_chosen = self.timestamp != TrainerConfig.timestamp
