@@ -17,6 +17,7 @@ from tiny_method import tiny_config
 
 from inr_plugins.engine import checkpoints, reservation, trainer
 from inr_plugins.engine.checkpoints import checkpoint_path, checkpoint_steps
+from inr_plugins.engine.defaults import InrMachineConfig
 from inr_plugins.errors import InputError
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="starts its processes by fork")
@@ -151,7 +152,10 @@ def test_a_process_that_a_training_forked_does_not_keep_its_folder(tmp_path):
     child.join()
 
 
-def test_several_machines_are_told_the_folder_and_the_first_writes(scene, tmp_path):
+def test_several_machines_are_told_the_folder_and_the_first_writes(scene, tmp_path, monkeypatch):
+    # They need CUDA, which the folder has nothing to do with.
+    monkeypatch.setattr(InrMachineConfig, "check_devices", lambda self: None)
+
     def config(rank: int, **settings):
         made = tiny_config(scene, tmp_path, vis="viewer+tensorboard", **settings)
         made.machine.num_machines, made.machine.machine_rank = 2, rank
