@@ -26,6 +26,8 @@ from inr_plugins.data.images.lenses import DISTORTION_KEYS, LENS_KEYS, is_number
 from inr_plugins.data.images.splits import transforms_path
 from inr_plugins.errors import InputError
 
+_ROUNDING = 1e-6  # Of the distance from the origin: positions that differ by less are one point that was rounded.
+
 
 def check_dataset_files(config: DataParserConfig, *, split: str, read_images: bool = True) -> None:
     """Refuse a dataset whose files `config`'s parser could not read, or would read as nonsense.
@@ -113,10 +115,12 @@ def _check_nerfstudio(config: NerfstudioDataParserConfig, *, split: str, read_im
     _check_all_or_none(frames, "depth_file_path", path=path)
     _check_split_lists(document, split=split, path=path)
     positions = np.array([np.array(frame["transform_matrix"], dtype=np.float64)[:3, 3] for frame in frames])
-    if config.auto_scale_poses and config.center_method == "poses" and np.ptp(positions, axis=0).max() == 0:
+    spread, reach = np.ptp(positions, axis=0).max(), np.abs(positions).max()
+    if config.auto_scale_poses and config.center_method == "poses" and spread <= _ROUNDING * reach:
         raise InputError(
-            f"All {len(frames)} cameras of {path} stand at one point, so that their poses cannot be scaled: give "
-            "nerfstudio-data --auto-scale-poses False, or frames from several places."
+            f"All {len(frames)} cameras of {path} stand at one point, so that their poses cannot be scaled: if they "
+            "stood around an object, these are world-to-camera matrices, and transform_matrix must be their inverse; "
+            "else give nerfstudio-data --auto-scale-poses False, or frames from several places."
         )
     if read_images:
         # The parser opens this one to choose a resolution.

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, TypeGuard
 
-from nerfstudio.cameras.cameras import CAMERA_MODEL_TO_TYPE
+from nerfstudio.cameras.cameras import CAMERA_MODEL_TO_TYPE, CameraType
 
 from inr_plugins.errors import InputError
 
@@ -19,7 +19,7 @@ DISTORTION_KEYS = ("k1", "k2", "k3", "k4", "p1", "p2")
 """In the order of nerfstudio's distortion_params; k4 is its factor of r^8, or of theta^8 for fisheyes."""
 
 _POSITIVE_KEYS = ("fl_x", "fl_y", "w", "h")
-_UNKNOWN_DISTORTION_KEYS = ("k5", "k6", "s1", "s2", "s3", "s4")
+_UNKNOWN_DISTORTION_KEYS = ("k5", "k6", "s1", "s2", "s3", "s4", "b1", "b2")
 
 
 def settle_lenses(document: dict[str, Any], *, where: str) -> list[str]:
@@ -127,6 +127,12 @@ def _settle_models(
             known = ", ".join(CAMERA_MODEL_TO_TYPE)
             raise InputError(
                 f"{owner} gives camera_model as {model}, which nerfstudio does not know: use one of {known}."
+            )
+    for owner, entries, model in [(where, document, common), *zip(names, frames, models, strict=True)]:
+        if entries.get("is_fisheye") and CAMERA_MODEL_TO_TYPE[model] is not CameraType.FISHEYE:
+            raise InputError(
+                f"{owner} gives is_fisheye, instant-ngp's word, which nerfstudio-data takes no notice of: put "
+                "instant-ngp-data at the end of the command, or give camera_model as OPENCV_FISHEYE."
             )
     kinds = {CAMERA_MODEL_TO_TYPE[model] for model in models}
     if len(kinds) > 1 and "fisheye_crop_radius" in document:

@@ -105,6 +105,12 @@ def test_camera_model_of_a_frame(tmp_path: Path, all_of_them: bool) -> None:
     [
         (lambda document: document["frames"][2].update(camera_model="EYE"), ["images/02.png", "EYE"]),
         (lambda document: document.update(k5=0.1), ["k5"]),
+        (lambda document: document.update(b1=2.5), ["b1"]),
+        (lambda document: document.update(is_fisheye=True), ["is_fisheye", "instant-ngp-data", "OPENCV_FISHEYE"]),
+        (
+            lambda document: document["frames"][1].update(is_fisheye=True, camera_model="OPENCV"),
+            ["images/01.png", "is_fisheye"],
+        ),
         (lambda document: document["frames"][2].update(k1=0.1, distortion_params=[0.2] * 6), ["images/02.png", "k1"]),
         (
             lambda document: [
