@@ -76,7 +76,7 @@ def load_run(
     state, _ = read_newest_checkpoint(checkpoint_folder, step=config.load_step)
     config.load_dir = checkpoint_folder
     settle_data_path(config.pipeline, data=data)
-    if hasattr(config.pipeline.datamanager, "dataparser"):
+    if not _is_ours(config.pipeline.datamanager) and hasattr(config.pipeline.datamanager, "dataparser"):
         let_val_stand_in(config.pipeline.datamanager.dataparser)
     device = choose_device_type() if device is None else device
     choose_device_type(torch.device(device).type)
@@ -134,6 +134,11 @@ def _model_names(state: Mapping[str, torch.Tensor]) -> set[str]:
 def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[min(1, len(lines) - 1)].rstrip(".") if lines else type(error).__name__
+
+
+def _is_ours(config: object) -> bool:
+    """Whether a part of a run is this package's, which settles by itself what it finds in the data."""
+    return type(config).__module__.split(".")[0] == "inr_plugins"
 
 
 def _is_stock(config: TrainerConfig) -> bool:

@@ -29,7 +29,9 @@ SAMPLES = ("--samples", "20000", "--resolution", "32")
 
 
 @pytest.fixture(autouse=True)
-def _without_lpips(monkeypatch):
+def _elsewhere_without_lpips(monkeypatch, tmp_path_factory):
+    """Records of several runs are written where the command is given."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     monkeypatch.setenv("INR_LPIPS", "off")
     lpips_network.cache_clear()
     yield

@@ -105,7 +105,7 @@ def test_a_moved_run_renders_a_spiral_from_elsewhere(run, made, command):
 def test_data_that_is_neither_kind_is_one_sentence(tmp_path, capsys):
     assert demo.main(["--data", str(tmp_path), "--output", str(tmp_path / "out")]) == 1
     error = capsys.readouterr().err.strip()
-    assert error.startswith(f"demo: {tmp_path} holds neither")
+    assert error.startswith(f"inr-demo: {tmp_path} holds neither")
     assert "\n" not in error
 
 
