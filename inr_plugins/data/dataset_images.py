@@ -37,6 +37,7 @@ def read_header(path: Path, *, what: str = "Image") -> Header:
     Raises:
         InputError: the file is missing or is no image; `what` begins the sentence.
     """
+    require_file(path, what=what)
     try:
         with Image.open(path) as image:
             return header_of(image)
@@ -46,6 +47,18 @@ def read_header(path: Path, *, what: str = "Image") -> Header:
         ) from error
     except UNREADABLE as error:
         raise _undecodable(path, error, what=what) from error
+
+
+def require_file(path: Path, *, what: str = "Image") -> None:
+    """Refuse what is no file: opening a pipe would wait for ever; InputError. What is missing is let pass."""
+    try:
+        is_other = path.exists() and not path.is_file()
+    except OSError as error:
+        raise InputError(
+            f"{what} {str(path)[:80]} cannot be looked at ({error.strerror}): give it another name."
+        ) from error
+    if is_other:
+        raise InputError(f"{what} {path} is a folder, a pipe or a device, and no file: replace it.")
 
 
 def check_colour_image(path: Path, header: Header) -> None:
@@ -94,6 +107,7 @@ def _undecodable(path: Path, error: BaseException, *, what: str = "Image") -> In
 
 def _is_opaque(path: Path) -> bool:
     """Whether the image has no pixel with alpha below the greatest; False if it cannot be read."""
+    require_file(path)
     try:
         with Image.open(path) as image:
             return "A" not in image.getbands() or image.getchannel("A").getextrema()[0] == 255
@@ -119,6 +133,7 @@ class InrDataset(InputDataset):
         Whether EXIF's orientation is followed is for the size of its camera to say (`images.orientation`).
         """
         path = self.image_filenames[image_idx]
+        require_file(path)
         try:
             with Image.open(path) as stored:
                 image = turned(stored, self._camera_size(image_idx))
@@ -146,6 +161,7 @@ class InrDataset(InputDataset):
     def mask_bytes(self, image_idx: int) -> npt.NDArray[np.bool_]:
         """Return mask `image_idx` as (height, width) booleans, True inside; InputError if its file does not decode."""
         path = self._mask_filenames[image_idx]
+        require_file(path, what="Mask")
         try:
             with Image.open(path) as stored:
                 values, has_greys = inside(stored, path)

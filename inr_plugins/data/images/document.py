@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from inr_plugins.data.images.lenses import is_number, settle_lenses
+from inr_plugins.data.images.schema import check_document, parse
 from inr_plugins.errors import InputError
 
 FAR = 100.0
@@ -59,10 +60,13 @@ def read_transforms(path: Path, *, instead: str = "") -> dict[str, Any]:
         instead: words on what to do when it is missing.
 
     Raises:
-        InputError: the file is missing, cannot be read, is not JSON (with line and column), or has no frames.
+        InputError: the file is missing, cannot be read, is not JSON (with line and column), has no frames, or an entry
+            that is of another kind than it should be or out of range.
     """
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is a folder, a pipe or a device, and no file: replace it.")
     try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
+        document = parse(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise InputError(
             f"There is no {path.name} in {path.parent}: {instead or 'give the right folder with --data'}."
@@ -74,9 +78,12 @@ def read_transforms(path: Path, *, instead: str = "") -> dict[str, Any]:
             f"{path} is not valid JSON, or was cut short (line {error.lineno}, column {error.colno}: {error.msg}): "
             "mend or replace the file."
         ) from error
+    except RecursionError as error:
+        raise InputError(f"{path} is nested too deeply for camera poses: replace the file.") from error
     frames = document.get("frames") if isinstance(document, dict) else None
     if not isinstance(frames, list) or not frames:
         raise InputError(f"{path} lists no frames: it needs a list named frames, one entry for each image.")
+    check_document(document, where=str(path))
     _turn_separators(document, folder=path.parent)
     return document
 
