@@ -276,7 +276,7 @@ def test_the_preset_is_mip_nerf_with_cross_normalization():
         ({"min_transmittance": 1.0}, "min-transmittance"),
         ({"eval_num_rays_per_chunk": 0}, "eval-num-rays-per-chunk"),
         ({"width": 0}, "width"),
-        ({"hidden_layers": 0}, "hidden_layers"),
+        ({"hidden_layers": 0}, "hidden-layers"),
         ({"activation": "wavelet"}, "normalization"),
     ],
 )

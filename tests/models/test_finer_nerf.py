@@ -312,7 +312,7 @@ def test_a_detached_scale_trains_and_gives_no_normals():
         ({"far_plane": 0.1}, "far-plane"),
         ({"box_scale": 0.0}, "box-scale"),
         ({"width": 0}, "width"),
-        ({"hidden_layers": 0}, "hidden_layers"),
+        ({"hidden_layers": 0}, "hidden-layers"),
         ({"omega": -1.0}, "omega"),
         ({"scale": 1.0}, "scale"),
         ({"octaves": 5}, "octaves"),
