@@ -11,9 +11,8 @@ from __future__ import annotations
 import os
 import re
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -22,7 +21,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from inr_plugins.errors import InputError
 from inr_plugins.files import replacing, sweep
 
-_NAME = re.compile(r"step-(\d+)\.ckpt")
+_NAME = re.compile(r"step-([0-9]{9,18})\.ckpt")
 
 
 class BrokenCheckpointError(InputError):
@@ -35,10 +34,14 @@ def checkpoint_path(folder: Path, step: int) -> Path:
 
 
 def checkpoint_steps(folder: Path) -> list[int]:
-    """Steps of the checkpoints in `folder`, newest first; empty if there is no such folder."""
+    """Steps of the checkpoints in `folder`, newest first; empty if there is no such folder.
+
+    What stands there by the name of a checkpoint counts, whatever it is.
+    """
     if not folder.is_dir():
         return []
-    return sorted((int(m[1]) for m in map(_NAME.fullmatch, os.listdir(folder)) if m), reverse=True)
+    steps = [int(match[1]) for match in map(_NAME.fullmatch, os.listdir(folder)) if match]
+    return sorted((step for step in steps if os.path.lexists(checkpoint_path(folder, step))), reverse=True)
 
 
 def write_checkpoint(state: dict[str, Any], path: Path) -> None:
@@ -95,10 +98,13 @@ def check_checkpoint(path: Path) -> None:
     Raises:
         BrokenCheckpointError: it is not.
     """
+    if os.path.lexists(path) and not path.is_file():
+        raise BrokenCheckpointError(f"{path} is a folder, a link to nothing or a device, not a checkpoint.")
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
+    except Exception as error:
+        # An encrypted archive, a broken stream and an unknown way of packing each raise something of their own.
         raise BrokenCheckpointError(f"Checkpoint {path} is cut short or damaged ({error}).") from error
     if damaged is not None:
         raise BrokenCheckpointError(f"Checkpoint {path} is damaged: its part {damaged} does not match its checksum.")
@@ -120,33 +126,32 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         InputError: there is no such file.
         BrokenCheckpointError: it is cut short, damaged, or no checkpoint of nerfstudio.
     """
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise InputError(f"There is no checkpoint {path}: give an existing one.")
     check_checkpoint(path)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, UnpicklingError, KeyError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:
+        # What stands in a pickle decides what is raised when it makes no sense.
         first_line = next(iter(str(error).splitlines()), type(error).__name__)
         raise BrokenCheckpointError(f"Checkpoint {path} cannot be read ({first_line}).") from error
     if not isinstance(state, dict) or not {"step", "pipeline"} <= state.keys():
         raise BrokenCheckpointError(f"{path} is not a nerfstudio checkpoint.")
+    step, weights = state["step"], state["pipeline"]
+    if type(step) is not int or step < 0 or not isinstance(weights, Mapping) or not weights:
+        raise BrokenCheckpointError(f"Checkpoint {path} holds no weights, or does not say of which step.")
     return state
 
 
 def newest_sound_step(folder: Path) -> int:
-    """Step of the newest checkpoint in `folder` that passes :func:`check_checkpoint`; says so when it is not the last.
+    """Step of the newest checkpoint in `folder` that can be read; says so when it is not the last.
 
     Raises:
         InputError: there is none.
     """
-    for step in checkpoint_steps(folder):
-        try:
-            check_checkpoint(checkpoint_path(folder, step))
-        except BrokenCheckpointError as error:
-            CONSOLE.print(f"[bold yellow]{error} Trying the one before it.")
-            continue
-        return step
-    raise InputError(f"No usable checkpoint in {folder}: train first, or give the folder of another run.")
+    return _read_newest(folder)[0]
 
 
 def read_newest_checkpoint(folder: Path, *, step: int | None = None) -> tuple[dict[str, Any], Path]:
@@ -164,10 +169,15 @@ def read_newest_checkpoint(folder: Path, *, step: int | None = None) -> tuple[di
     if step is not None:
         path = checkpoint_path(folder, step)
         return read_checkpoint(path), path
-    for candidate in checkpoint_steps(folder):
-        path = checkpoint_path(folder, candidate)
+    newest, state = _read_newest(folder)
+    return state, checkpoint_path(folder, newest)
+
+
+def _read_newest(folder: Path) -> tuple[int, dict[str, Any]]:
+    """Step and content of the newest checkpoint that opens; says which ones do not."""
+    for step in checkpoint_steps(folder):
         try:
-            return read_checkpoint(path), path
+            return step, read_checkpoint(checkpoint_path(folder, step))
         except BrokenCheckpointError as error:
             CONSOLE.print(f"[bold yellow]{error} Trying the one before it.")
     raise InputError(f"No usable checkpoint in {folder}: train first, or give the folder of another run.")

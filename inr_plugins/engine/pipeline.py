@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineConfig
 
+from inr_plugins.engine.loading import load_weights
 from inr_plugins.engine.memory import tune_allocator
 from inr_plugins.engine.threads import yield_to_neighbours
 from inr_plugins.errors import InputError
@@ -65,6 +66,15 @@ class InrPipeline(VanillaPipeline):
     """nerfstudio's pipeline, one process or several."""
 
     config: InrPipelineConfig
+
+    def load_pipeline(self, loaded_state: dict[str, Any], step: int) -> None:
+        """Load the weights of a checkpoint, all of them: nerfstudio goes on with random ones where some are missing.
+
+        Raises:
+            InputError: some are missing, unknown or of other sizes.
+        """
+        self.model.update_to_step(step)
+        load_weights(lambda state: self.load_state_dict(state, strict=True), loaded_state, step=step)
 
     def get_average_image_metrics(self, data_loader: Iterable[Any], *args: Any, **kwargs: Any) -> dict[str, float]:
         """Average the metrics over all views of `data_loader`.

@@ -113,7 +113,9 @@ def _load_weights(pipeline: Pipeline, state: dict[str, torch.Tensor], *, step: i
     advice = "it was written by another version of the method: use that version, or train again."
     try:
         pipeline.load_pipeline(state, step)
-    except (RuntimeError, KeyError) as error:
+    except InputError:
+        raise
+    except (RuntimeError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"The checkpoint of step {step} in {folder} does not fit the model ({_first_line(error)}): {advice}"
         ) from error

@@ -31,6 +31,7 @@ from inr_plugins.engine.defaults import InrLoggingConfig, InrMachineConfig, InrV
 from inr_plugins.engine.divergence import LossWatch, TrainingDivergedError, require_finite
 from inr_plugins.engine.evaluation import EvalBudget, evaluate_views, expected_view_seconds
 from inr_plugins.engine.interrupt import Terminated, on_first_signal
+from inr_plugins.engine.loading import load_optimizers, load_scaler, refusing_misfits
 from inr_plugins.engine.memory import HeapWatch, tune_allocator
 from inr_plugins.engine.pipeline import data_path
 from inr_plugins.engine.reservation import FolderInUse
@@ -38,6 +39,7 @@ from inr_plugins.engine.rng import separate_rng
 from inr_plugins.engine.run_decay import settle_schedules
 from inr_plugins.engine.run_folder import describes_run, discard_unstarted_run, load_config_argument
 from inr_plugins.engine.same_data import KnownData, what_differs
+from inr_plugins.engine.saved_settings import compare_settings, listed, saved_settings, settings_of
 from inr_plugins.engine.startup import prepare_process
 from inr_plugins.engine.viewer_address import check_viewer_address
 from inr_plugins.errors import InputError
@@ -72,6 +74,8 @@ class InrTrainerConfig(TrainerConfig):
     """Held-out images evaluated when training ends, fewer if that takes too long; 0: none, -1: all."""
     other_data: Literal["refuse", "use"] = "refuse"
     """Whether a run may go on from a checkpoint of a training on other data; the same data may lie elsewhere."""
+    other_settings: Literal["refuse", "use"] = "refuse"
+    """Whether a run may go on from a checkpoint that was made with other settings of the model."""
     cpu_bfloat16: bool = False
     """On a CPU, run the forward pass of training under bfloat16 autocast (mixed_precision is for CUDA only)."""
     run_dir: tyro.conf.Suppress[Path | None] = None
@@ -260,6 +264,8 @@ class InrTrainer(Trainer):
 
     def __init__(self, config: InrTrainerConfig, local_rank: int = 0, world_size: int = 1) -> None:
         self._asked_config = config
+        # As asked for, before a model settles what it leaves open.
+        self._settings = settings_of(config)
         on_cpu = config.machine.resolve() == "cpu"
         if on_cpu:
             tune_allocator()
@@ -325,22 +331,22 @@ class InrTrainer(Trainer):
         if state is None:
             CONSOLE.print("Training from scratch.")
             return
-        self._check_same_data(state, path)
+        self._check_settings(state, path)
+        with refusing_misfits(f"Checkpoint {path} cannot be gone on from", advice="it is damaged; give another one."):
+            self._check_same_data(state, path)
         self._check_newest(state["step"])
         self._start_step = state["step"] + 1
         self.pipeline.load_pipeline(state["pipeline"], state["step"])
         # A model may have taken on other shapes, even other groups, while it loaded.
         self.optimizers = self.setup_optimizers()
-        saved, present = set(state["optimizers"]), set(self.optimizers.optimizers)
-        if saved != present:
-            raise InputError(
-                f"Checkpoint {path} optimizes {sorted(saved)}, the model {sorted(present)}: resume with the method and "
-                "options that the run was started with."
+        load_optimizers(self.optimizers, state, path, with_schedules=self.config.load_scheduler)
+        if not load_scaler(self.grad_scaler, state, path):
+            CONSOLE.print("The scale of gradients begins anew: the checkpoint was written where there is none.")
+        if state.get("resume") is None:
+            CONSOLE.print(
+                f"[bold yellow]{path} does not hold the state of random numbers and data: training goes on, but not as "
+                "it would have without the stop."
             )
-        self.optimizers.load_optimizers(state["optimizers"])
-        if self.config.load_scheduler:
-            self.optimizers.load_schedulers(state.get("schedulers", {}))
-        self.grad_scaler.load_state_dict(state["scalers"])
         self._resume = state.get("resume")
         if path.parent.resolve() == self.checkpoint_dir.resolve():
             self._saved_step = state["step"]
@@ -348,6 +354,22 @@ class InrTrainer(Trainer):
                 # Written by this run before it stopped.
                 self._own_steps.add(state["step"])
         CONSOLE.print(f"Going on from step {state['step']} of {path}")
+
+    def _check_settings(self, state: dict[str, Any], path: Path) -> None:
+        """Refuse a checkpoint of another function in weights of the same shapes; name what else differs."""
+        saved = saved_settings(state, path, depth=len(self.config.relative_model_dir.parts))
+        if saved is None:
+            CONSOLE.print(f"[bold yellow]What {path} was trained with is not known: give the same options.")
+            return
+        differs = compare_settings(saved, self._settings)
+        if differs.of_the_function and self.config.other_settings == "refuse":
+            raise InputError(
+                f"{path} was made with other settings ({listed(differs.of_the_function)}): give the same ones, or "
+                "--other-settings use to go on with these."
+            )
+        both = differs.of_the_function + differs.of_training
+        if both:
+            CONSOLE.print(f"[bold yellow]Going on with other settings ({listed(both)}).")
 
     def _check_same_data(self, state: dict[str, Any], path: Path) -> None:
         """Refuse to go on with other data than the checkpoint's; old checkpoints do not say what theirs was."""
@@ -419,6 +441,7 @@ class InrTrainer(Trainer):
         }
         return {
             "step": step,
+            "settings": self._settings,
             "pipeline": pipeline.state_dict(),
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.optimizers.items()},
             "schedulers": {name: scheduler.state_dict() for name, scheduler in self.optimizers.schedulers.items()},
@@ -441,7 +464,13 @@ class InrTrainer(Trainer):
         with separate_rng():
             super()._init_viewer_state()
         if self._resume is not None:
-            resume.restore(self._resume, self.pipeline.datamanager, self.optimizers.parameters, rank=comms.get_rank())
+            with refusing_misfits(
+                "The checkpoint's state of random numbers and data does not fit",
+                advice="it is damaged; go on from another one.",
+            ):
+                resume.restore(
+                    self._resume, self.pipeline.datamanager, self.optimizers.parameters, rank=comms.get_rank()
+                )
         self._budget.start()
 
     def train(self) -> None:

@@ -62,6 +62,41 @@ def test_damaged_file_is_skipped_with_one_line(folder, how, capsys):
         checkpoints.read_newest_checkpoint(folder, step=10)
 
 
+def test_an_encrypted_checkpoint_is_skipped(folder, capsys):
+    path = folder / "step-000000010.ckpt"
+    content = bytearray(path.read_bytes())
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        place = content.find(signature)
+        while place >= 0:
+            content[place + offset] |= 1
+            place = content.find(signature, place + 1)
+    path.write_bytes(content)
+    assert checkpoints.read_newest_checkpoint(folder)[0]["step"] == 2
+    assert "encrypted" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("what", ["folder", "link to nothing", "link to itself", "pipe"])
+def test_what_is_no_file_does_not_hide_older_checkpoints(folder, capsys, what):
+    path = checkpoints.checkpoint_path(folder, 11)
+    make = {
+        "folder": path.mkdir,
+        "link to nothing": lambda: path.symlink_to("nowhere"),
+        "link to itself": lambda: path.symlink_to(path.name),
+        "pipe": lambda: os.mkfifo(path),
+    }
+    make[what]()
+    assert checkpoints.read_newest_checkpoint(folder)[0]["step"] == 10
+    assert "step-000000011.ckpt" in "".join(capsys.readouterr().out.split())
+    assert checkpoints.newest_sound_step(folder) == 10
+    with pytest.raises(checkpoints.BrokenCheckpointError, match="not a checkpoint"):
+        checkpoints.read_newest_checkpoint(folder, step=11)
+
+
+def test_a_name_that_nerfstudio_does_not_write_does_not_count(folder):
+    (folder / "step-77.ckpt").write_bytes(b"x")
+    assert checkpoints.checkpoint_steps(folder) == [10, 2, 1]
+
+
 def test_no_usable_checkpoint_is_an_input_error(folder, tmp_path):
     for path in folder.iterdir():
         damage(path, "half")
