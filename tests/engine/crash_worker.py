@@ -5,6 +5,7 @@ Usage: crash_worker.py SCENE OUTPUT. Children are forked, so that the imports ar
 
 from __future__ import annotations
 
+import datetime
 import os
 import signal
 import sys
@@ -115,6 +116,36 @@ def child(sabotage: Callable[[], None], scene: Path, output: Path) -> str:
     return f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit {os.WEXITSTATUS(status)}"
 
 
+class _FrozenClock(datetime.datetime):
+    """Every moment is the same second."""
+
+    @classmethod
+    def now(cls, tz=None):
+        return cls(2026, 1, 2, 3, 4, 5)
+
+
+def in_one_second(scene: Path, output: Path) -> str:
+    """Train with three seeds in three children at once, all started in one second; return how they ended."""
+    from nerfstudio.configs import experiment_config
+
+    experiment_config.datetime = _FrozenClock
+    reading, writing = os.pipe()
+    processes = []
+    for seed in range(3):
+        process = os.fork()
+        if process == 0:
+            torch.set_num_threads(1)
+            config = tiny_config(scene, output / "in_one_second", max_num_iterations=3)
+            config.machine.seed = seed
+            os.close(writing)
+            os.read(reading, 1)  # Wait until all are there.
+            train(config)
+            os._exit(0)
+        processes.append(process)
+    os.close(writing)
+    return " ".join(str(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])) for process in processes)
+
+
 def main() -> None:
     scene, output = map(Path, sys.argv[1:])
     for sabotage in (
@@ -126,6 +157,7 @@ def main() -> None:
         told_to_end_twice,
     ):
         print(f"RESULT {sabotage.__name__}: {child(sabotage, scene, output)}", flush=True)
+    print(f"RESULT in_one_second: {in_one_second(scene, output)}", flush=True)
 
 
 if __name__ == "__main__":

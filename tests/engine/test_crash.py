@@ -12,6 +12,7 @@ from test_trainer import assert_same, outcome, train
 from tiny_method import tiny_config
 
 from inr_plugins.engine import checkpoints
+from inr_plugins.engine.run_config import read_run_config
 
 HERE = Path(__file__).parent
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="kills children that it forks")
@@ -83,3 +84,17 @@ def test_a_second_sigterm_ends_at_once(wreckage):
     assert ends["told_to_end_twice"] == "signal 15"
     folder = output / "scene" / "tiny" / "told_to_end_twice" / "nerfstudio_models"
     assert checkpoints.checkpoint_steps(folder) == [4]
+
+
+def test_trainings_of_one_second_have_folders_of_their_own(wreckage, monkeypatch):
+    monkeypatch.setenv("NERFSTUDIO_METHOD_CONFIGS", "tiny=tiny_method:specification")
+    output, ends = wreckage
+    assert ends["in_one_second"] == "0 0 0"
+    folders = sorted((output / "in_one_second" / "scene" / "tiny").iterdir())
+    assert [folder.name for folder in folders] == [f"2026-01-02_030405{end}" for end in ("", "_2", "_3")]
+    seeds = set()
+    for folder in folders:
+        assert checkpoints.checkpoint_steps(folder / "nerfstudio_models") == [2]
+        assert not list(folder.glob(".*"))
+        seeds.add(read_run_config(folder / "config.yml").machine.seed)
+    assert seeds == {0, 1, 2}
