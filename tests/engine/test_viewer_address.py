@@ -9,6 +9,7 @@ import pytest
 from tiny_method import tiny_config
 
 from inr_plugins.engine.defaults import InrViewerConfig
+from inr_plugins.engine.trainer import InrTrainerConfig
 from inr_plugins.engine.viewer_address import check_viewer_address
 from inr_plugins.errors import InputError
 
@@ -22,22 +23,27 @@ def busy():
         yield listener.getsockname()[1]
 
 
+def start(config: InrTrainerConfig) -> None:
+    """What ns-train does up to the first step."""
+    config.set_timestamp()
+    config.save_config()
+    config.setup(local_rank=0, world_size=1).setup()
+
+
 def test_a_viewer_that_cannot_listen_stops_before_the_data_are_read(tmp_path, busy):
     for settings, said in (
         ({"websocket_host": "host.invalid"}, r"cannot listen on host\.invalid \(.*--viewer\.websocket-host"),
         ({"websocket_host": "192.0.2.1"}, r"cannot listen on 192\.0\.2\.1 \("),
         ({"websocket_host": "a" * 100}, "cannot listen on aaa"),
-        ({"websocket_port": 80000}, "--viewer.websocket-port must be from 1 to 65535, got 80000"),
+        ({"websocket_port": 80000}, r"--viewer\.websocket-port must be .*65,?535, got 80000"),
         ({"websocket_port": -1}, "got -1"),
         ({"websocket_port_default": 80000}, "--viewer.websocket-port-default must be"),
         ({"websocket_port": busy}, rf"cannot listen on 127\.0\.0\.1, port {busy} \(.*in use"),
     ):
         config = tiny_config(tmp_path, tmp_path / "outputs", vis="viewer+tensorboard")
         config.viewer = InrViewerConfig(**settings)
-        config.set_timestamp()
-        config.save_config()
         with pytest.raises(InputError, match=said):
-            config.setup(local_rank=0, world_size=1).setup()
+            start(config)
         assert list((tmp_path / "outputs").rglob("*")) == []
 
 
@@ -57,10 +63,14 @@ def test_a_free_address_is_free_afterwards_too():
         listener.bind(("127.0.0.1", port))
 
 
-def test_no_viewer_no_address(scene, tmp_path):
+@pytest.mark.parametrize("port", [0, 65536, 80000])
+def test_a_port_out_of_range_is_named(port):
+    with pytest.raises(InputError, match=rf"websocket-port must be from 1 to 65535, got {port}"):
+        check_viewer_address(InrViewerConfig(websocket_port=port))
+
+
+def test_no_viewer_no_address(scene, tmp_path, busy):
     config = tiny_config(scene, tmp_path)
-    config.viewer.websocket_port = 80000
+    config.viewer.websocket_port = busy
     config.viewer.quit_on_train_completion = True
-    config.set_timestamp()
-    config.save_config()
-    config.setup(local_rank=0, world_size=1).setup()
+    start(config)
