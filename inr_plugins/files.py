@@ -153,6 +153,39 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+_NO_NAMES = {errno.ELOOP: "is a link that leads back to itself", errno.ENAMETOOLONG: "is too long for a name"}
+
+
+def why_unreadable(path: Path, *, folders: bool = False) -> str | None:
+    """Why there is nothing to read at `path`, as the end of a sentence; None if there is a file.
+
+    Looking at a pipe is harmless, while opening one waits until somebody writes to it.
+
+    Args:
+        path: of any length and with any characters.
+        folders: whether a folder will do too.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except ValueError:
+        return "is no name that a file can have"
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            return "does not exist"
+        return _NO_NAMES.get(error.errno or 0, f"cannot be looked at ({error.strerror})")
+    if stat.S_ISDIR(mode):
+        return None if folders else "is a folder"
+    return None if stat.S_ISREG(mode) else "is a pipe or a device, and no file"
+
+
+def shown(path: Path) -> str:
+    """A path for a sentence, its middle left out where it is very long."""
+    text = str(path).replace("\0", "\\0")
+    return text if len(text) <= 300 else f"{text[:100]}...{text[-100:]}"
+
+
 # -- folders -----------------------------------------------------------------------------------------------------------
 
 

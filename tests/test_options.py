@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import types
 import typing
 from collections.abc import Iterator
@@ -185,3 +186,18 @@ def test_inr_bench_refuses_what_is_out_of_range(tmp_path, capsys):
     assert bench.main(["run", "--seeds", "0", "--output", str(tmp_path / "out")]) == 1
     assert capsys.readouterr().err.startswith("inr-bench: --seeds must be at least 1")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("method", ["diner", "finer-sdf"])
+@pytest.mark.parametrize("kind", ["loop", "pipe", "long", "zero"])
+def test_data_that_cannot_be_read_is_refused_before_there_is_a_run_folder(method, kind, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    os.mkfifo(tmp_path / "pipe")
+    config = preset(method)
+    config.data = {"long": tmp_path / ("x" * 5000), "zero": tmp_path / "a\0b"}.get(kind, tmp_path / kind)
+    with pytest.raises(InputError, match=r"^--data .*: give a file or a folder") as refused:
+        train.main(config)
+    assert len(str(refused.value)) < 600
+    assert list((tmp_path / "here").iterdir()) == []

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from inr_plugins.errors import InputError
-from inr_plugins.files import sweep
+from inr_plugins.files import shown, sweep, why_unreadable
 from inr_plugins.geometry.output_place import check_place
 from inr_plugins.options import COMMANDS, check_numbers
 
@@ -79,8 +79,9 @@ def check_options(options: EvalOptions) -> None:
         raise InputError("Give --every or --views, not both.")
     check_numbers(options, COMMANDS["inr-eval"])
     for option, file in (("--mesh", options.mesh), ("--truth", truth_file(options))):
-        if file is not None and not file.is_file():
-            raise InputError(f"{option} {file} is no file; give a mesh or a point cloud.")
+        problem = None if file is None else why_unreadable(file)
+        if file is not None and problem is not None:
+            raise InputError(f"{option} {shown(file)} {problem}; give a mesh or a point cloud.")
 
 
 def _check_subject(options: EvalOptions) -> None:
@@ -108,8 +109,9 @@ def find_config(path: Path) -> Path:
     Raises:
         InputError: there is no such path, or no config.yml in it.
     """
-    if not path.exists():
-        raise InputError(f"{path} does not exist; give a run folder that ns-train wrote, or its config.yml.")
+    problem = why_unreadable(path, folders=True)
+    if problem is not None:
+        raise InputError(f"{shown(path)} {problem}; give a run folder that ns-train wrote, or its config.yml.")
     config = path / "config.yml" if path.is_dir() else path
     if not config.is_file():
         raise InputError(

@@ -10,6 +10,7 @@ import tyro
 
 from inr_plugins.cli.mesh_video import check_video
 from inr_plugins.errors import InputError
+from inr_plugins.files import shown, why_unreadable
 from inr_plugins.options import COMMANDS, check_numbers
 
 _Box = tuple[float, float, float, float, float, float]
@@ -96,8 +97,9 @@ def find_config(options: MeshOptions) -> Path:
     if len(given) != 1:
         raise InputError("Give one run: a run folder or its config.yml, either alone or as --load-config.")
     path = given[0]
-    if not path.exists():
-        raise InputError(f"{path} does not exist; give a run folder that ns-train wrote, or its config.yml.")
+    problem = why_unreadable(path, folders=True)
+    if problem is not None:
+        raise InputError(f"{shown(path)} {problem}; give a run folder that ns-train wrote, or its config.yml.")
     config = path / "config.yml" if path.is_dir() else path
     if not config.is_file():
         raise InputError(

@@ -20,6 +20,7 @@ from torch import Tensor
 from inr_plugins.data.images.masks import MASK_MODES, inside
 from inr_plugins.data.images.orientation import Header, header_of, turned, turned_like
 from inr_plugins.errors import InputError
+from inr_plugins.files import shown, why_unreadable
 
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 """What Pillow raises for a file that is not an image, is cut short or is damaged."""
@@ -51,14 +52,9 @@ def read_header(path: Path, *, what: str = "Image") -> Header:
 
 def require_file(path: Path, *, what: str = "Image") -> None:
     """Refuse what is no file: opening a pipe would wait for ever; InputError. What is missing is let pass."""
-    try:
-        is_other = path.exists() and not path.is_file()
-    except OSError as error:
-        raise InputError(
-            f"{what} {str(path)[:80]} cannot be looked at ({error.strerror}): give it another name."
-        ) from error
-    if is_other:
-        raise InputError(f"{what} {path} is a folder, a pipe or a device, and no file: replace it.")
+    problem = why_unreadable(path)
+    if problem is not None and problem != "does not exist":
+        raise InputError(f"{what} {shown(path)} {problem}: replace it.")
 
 
 def check_colour_image(path: Path, header: Header) -> None:

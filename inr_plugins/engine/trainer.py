@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import errno
+import os
 import signal
 import sys
 import time
@@ -85,7 +86,7 @@ class InrTrainerConfig(TrainerConfig):
         """Name the experiment after the data, also where the dataparser was told of it and not the datamanager."""
         path = data_path(self.pipeline)
         if self.experiment_name is None and path is not None:
-            path = Path(path).resolve()
+            path = Path(os.path.realpath(path))  # which a loop of links does not stop
             if path.is_file():
                 # A dataset's description says what the folder is; a shape's file is the data itself.
                 path = path.parent if path.suffix == ".json" else path.with_suffix("")
@@ -105,6 +106,11 @@ class InrTrainerConfig(TrainerConfig):
         for name in ("experiment_name", "project_name", "timestamp"):
             check_name(getattr(self, name), "--" + name.replace("_", "-"))
         self.machine.check_devices()
+        data = data_path(self.pipeline)
+        problem = None if data is None else files.why_unreadable(data, folders=True)
+        # What does not exist may be elsewhere by now, which the pipeline asks for.
+        if data is not None and problem is not None and problem != "does not exist":
+            raise InputError(f"--data {files.shown(data)} {problem}: give a file or a folder.")
 
     def set_timestamp(self) -> None:
         """Settle the run's folder, and hold it: a new one, or the one that this training goes on in.

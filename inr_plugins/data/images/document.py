@@ -17,6 +17,7 @@ from jaxtyping import Float
 from inr_plugins.data.images.lenses import is_number, settle_lenses
 from inr_plugins.data.images.schema import check_document, parse
 from inr_plugins.errors import InputError
+from inr_plugins.files import shown, why_unreadable
 
 FAR = 100.0
 """Cameras that lie this many times farther from the origin than from each other are moved to it before float32."""
@@ -63,8 +64,9 @@ def read_transforms(path: Path, *, instead: str = "") -> dict[str, Any]:
         InputError: the file is missing, cannot be read, is not JSON (with line and column), has no frames, or an entry
             that is of another kind than it should be or out of range.
     """
-    if path.exists() and not path.is_file():
-        raise InputError(f"{path} is a folder, a pipe or a device, and no file: replace it.")
+    problem = why_unreadable(path)
+    if problem is not None and problem != "does not exist":
+        raise InputError(f"{shown(path)} {problem}: replace it.")
     try:
         document = parse(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:

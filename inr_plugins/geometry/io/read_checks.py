@@ -9,16 +9,18 @@ from typing import Any
 import numpy as np
 
 from inr_plugins.errors import InputError
+from inr_plugins.files import shown, why_unreadable
 
 
 def check_file(path: Path, suffixes: tuple[str, ...], *, kind: str) -> None:
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; give a {kind} file.")
+    problem = why_unreadable(path)
+    if problem is not None and problem != "does not exist":
+        raise InputError(f"{shown(path)} {problem}; give a {kind} file.")
     if path.suffix.lower() not in suffixes:
         known = ", ".join(sorted(set(suffixes)))
         raise InputError(f"{path} is no {kind} by its name; the extension must be one of {known}.")
-    if not path.exists():
-        raise InputError(f"{path} does not exist; give a {kind} file.")
+    if problem is not None:
+        raise InputError(f"{path} {problem}; give a {kind} file.")
     if path.stat().st_size == 0:
         raise InputError(f"{path} is an empty file; write it again.")
 

@@ -1,5 +1,7 @@
 """Meshes and clouds read from files that other programs, or these lines, wrote."""
 
+import os
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -179,3 +181,32 @@ def test_faces_without_area_or_of_vertices_that_are_not_there(tmp_path):
     one_sentence(tmp_path / "far.off", "0 to 7, but only 3 vertices|cannot be read")
     (tmp_path / "none.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\n")
     one_sentence(tmp_path / "none.obj", "no faces")
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("loop.ply", "is a link that leads back to itself; give a mesh"),
+        ("pipe.obj", "is a pipe or a device, and no file; give a mesh"),
+        ("x" * 5000 + ".ply", "is too long for a name; give a mesh"),
+        ("a\0b.ply", "is no name that a file can have; give a mesh"),
+        ("archive.zip", "is no mesh or point cloud by its name; the extension must be one of"),
+        ("scene.dae", "is no mesh or point cloud by its name; the extension must be one of"),
+        ("folder.ply", "is a folder; give a mesh"),
+        ("box.ply/x.ply", "does not exist; give a mesh"),
+    ],
+)
+def test_what_is_no_file_or_of_no_known_kind_is_refused_and_not_waited_for(name, said, tmp_path):
+    """Archives and scenes of other kinds too, which libraries would open by their names."""
+    trimesh.creation.box().export(tmp_path / "box.ply")
+    with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
+        archive.write(tmp_path / "box.ply", "box.ply")
+    (tmp_path / "scene.dae").write_text("<COLLADA/>")
+    (tmp_path / "loop.ply").symlink_to(tmp_path / "loop.ply")
+    (tmp_path / "folder.ply").mkdir()
+    os.mkfifo(tmp_path / "pipe.obj")
+    with pytest.raises(InputError) as refused:
+        read_surface(tmp_path / name)
+    assert said in str(refused.value)
+    assert len(str(refused.value)) < 500
