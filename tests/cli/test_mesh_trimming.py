@@ -78,8 +78,8 @@ def test_the_normalised_frame_has_normalised_distances(run_folder):
         (ShapeRuns(count=1), "auto", "this one is on cup.ply, which is a mesh"),
         (cloud_runs(None), "1.0", "which is a mesh"),
         (cloud_runs(lower_half() + 5), "0.1", "--trim-to-points 0.1 leaves nothing"),
-        (cloud_runs(lower_half()), "-1.0", "auto or a positive length"),
-        (cloud_runs(lower_half()), "nan", "auto or a positive length"),
+        (cloud_runs(lower_half()), "-1.0", "--trim-to-points must be above 0"),
+        (cloud_runs(lower_half()), "nan", "--trim-to-points must be above 0"),
     ],
 )
 def test_what_cannot_be_trimmed_is_refused(run_folder, capsys, runs, value, message):

@@ -348,7 +348,7 @@ def test_a_stock_neus_field_is_meshed_and_coloured(run_folder, monkeypatch):
         (["--voxel-size", "1e-9"], "at most 16384"),
         (["--box", "900", "0", "0", "901", "1", "1"], "outside the scene"),
         (["--texture", "256"], ".glb"),
-        (["--texture", "8", "--output", "{run}/mesh.glb"], "64 to 8192"),
+        (["--texture", "8", "--output", "{run}/mesh.glb"], "--texture must be at least 64 and at most 8,192"),
         (["--texture", "256", "--output", "{run}/mesh.glb", "--colour", "none"], "--colour none"),
         (["--turntable", "{run}/turn.gif"], ".mp4"),
         (["--drop-unseen"], "--drop-unseen needs training cameras"),

@@ -105,6 +105,10 @@ def _distortion(value: Any) -> str | None:
     return "a list of 6 numbers, k1, k2, k3, k4, p1, p2 (12 for FISHEYE624)"
 
 
+def _parameter(value: Any) -> str | None:
+    return None if _is_number(value) else "a finite number, as a distortion parameter is"
+
+
 def _text(value: Any) -> str | None:
     return None if isinstance(value, str) else "a text"
 
@@ -139,7 +143,7 @@ _OF_BOTH: dict[str, _Rule] = {
 }
 _OF_FILE = {
     **_OF_BOTH,
-    **dict.fromkeys(("k1", "k2", "k3", "k4", "p1", "p2"), _number),
+    **dict.fromkeys(("k1", "k2", "k3", "k4", "p1", "p2"), _parameter),
     **dict.fromkeys(("fisheye_crop_radius", "aabb_scale", "x_fov", "y_fov"), _positive),
     **dict.fromkeys(("train_filenames", "val_filenames", "test_filenames"), _paths),
     "ply_file_path": _path,
