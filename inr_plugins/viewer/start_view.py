@@ -64,7 +64,7 @@ class StartView(ViewerControl):
     def _setup(self, viewer: Any) -> None:
         super()._setup(viewer)
         if viewer.config.websocket_host in _EVERYWHERE:
-            CONSOLE.print(OPEN_TO_ALL, markup=False)
+            CONSOLE.print(OPEN_TO_ALL, markup=False, soft_wrap=True)
         dataset = getattr(viewer.pipeline.datamanager, "train_dataset", None)
         if dataset is None or len(dataset.cameras) == 0:
             return
