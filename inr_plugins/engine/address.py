@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipaddress
 import socket
 
+from nerfstudio.configs.base_config import ViewerConfig
+
 from inr_plugins.errors import InputError
 
 FIRST_PORT = 7007
@@ -49,6 +51,23 @@ def find_address(host: str, port: int | None, *, host_option: str = "--host", po
     raise InputError(
         f"All ports from {FIRST_PORT} to {FIRST_PORT + _TRIED - 1} at {host} are taken: give another {port_option}."
     )
+
+
+def check_viewer_address(config: ViewerConfig) -> None:
+    """See that a training's viewer can listen where its options say.
+
+    Raises:
+        InputError: as :func:`find_address`, in the names of those options.
+    """
+    options = {"host_option": "--viewer.websocket-host", "port_option": "--viewer.websocket-port"}
+    if config.websocket_port is None:
+        # Where that one is taken, viser goes on to the next.
+        port = config.websocket_port_default
+        if not 1 <= port <= 65535:
+            raise InputError(f"--viewer.websocket-port-default is {port}: give a port from 1 to 65535.")
+        find_address(config.websocket_host, None, **options)
+    else:
+        find_address(config.websocket_host, config.websocket_port, **options)
 
 
 def _is_elsewhere(host: str) -> bool:

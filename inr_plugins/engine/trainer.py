@@ -28,6 +28,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 
 from inr_plugins import files
 from inr_plugins.engine import checkpoints, reservation, resume
+from inr_plugins.engine.address import check_viewer_address
 from inr_plugins.engine.defaults import InrLoggingConfig, InrMachineConfig, InrViewerConfig
 from inr_plugins.engine.divergence import LossWatch, TrainingDivergedError, require_finite
 from inr_plugins.engine.evaluation import EvalBudget, evaluate_views, expected_view_seconds
@@ -42,7 +43,6 @@ from inr_plugins.engine.run_folder import describes_run, discard_unstarted_run, 
 from inr_plugins.engine.same_data import KnownData, what_differs
 from inr_plugins.engine.saved_settings import compare_settings, listed, saved_settings, settings_of
 from inr_plugins.engine.startup import prepare_process
-from inr_plugins.engine.viewer_address import check_viewer_address
 from inr_plugins.errors import InputError
 from inr_plugins.options import TRAINING, check_name, check_numbers
 

@@ -15,17 +15,17 @@ from inr_plugins.models.nid_dictionary import open_dictionary
 class NidFitTrainerConfig(InrTrainerConfig):
     """Training settings of nid-fit."""
 
-    def save_config(self) -> None:
-        """Write config.yml, with the dictionary's scale of files in it, before the data are read with it.
+    def set_timestamp(self) -> None:
+        """Settle the dictionary's scale of files, then the run's folder, which a run without a dictionary does not get.
 
         A run folder is opened by reading its data first; so that this needs neither the dictionary nor the checkpoint,
-        the scale has to stand in the file.
+        the scale has to stand in the configuration before it is written.
 
         Raises:
-            InputError: there is no dictionary where the configuration says, or the folder cannot be written.
+            InputError: there is no dictionary where the configuration says, or what the base class raises.
         """
         self.settle_scale()
-        super().save_config()
+        super().set_timestamp()
 
     def settle_scale(self) -> None:
         """Set the dataparser's scale and up axis, where they are not given, to those that the dictionary was learnt at.

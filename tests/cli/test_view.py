@@ -69,8 +69,8 @@ def test_a_run_is_served_to_this_machine_with_the_step_of_its_newest_sound_check
     [
         (["--host", "no.such.host.invalid"], "--host 'no.such.host.invalid' is no address of this machine"),
         (["--host", "203.0.113.7"], "--host '203.0.113.7' is no address of this machine"),
-        (["--port", "80000"], "--port is 80000: give a port from 1 to 65535"),
-        (["--port", "0"], "--port is 0"),
+        (["--port", "80000"], "--port must be at least 1 and at most 65,535, got 80000"),
+        (["--port", "0"], "--port must be at least 1 and at most 65,535, got 0"),
     ],
 )
 def test_an_address_that_cannot_be_had_is_a_sentence(arguments, sentence, run, capsys):
