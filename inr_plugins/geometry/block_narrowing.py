@@ -115,7 +115,7 @@ def _sides(
     layer: LayerPoints, at: Int[np.ndarray, "b 2"], narrow: Narrow, evaluate: Evaluate, *, chunk: int
 ) -> Int8[np.ndarray, "b parts parts parts"]:
     """For each smallest part of each block, the side that all of it is on, 1 (solid) or -1; 0 where it may be both."""
-    sides = np.zeros((len(at), 1, 1, 1), dtype=np.int8)
+    sides: np.ndarray = np.zeros((len(at), 1, 1, 1), dtype=np.int8)
     size = layer.blocks.cells
     while size > SMALLEST:
         size //= 2

@@ -120,7 +120,7 @@ def _unwrap(mesh: Mesh, *, size: int, padding: int) -> _Charts:
 
     edges = mesh.vertices[mesh.faces] - mesh.vertices[np.roll(mesh.faces, -1, axis=1)]
     # xatlas leaves out faces with edges shorter than 1e-4 or an area below 1e-7, whatever the unit: the mean edge is 1.
-    unit = max(float(np.linalg.norm(edges, axis=2).mean()), np.finfo(np.float32).tiny)
+    unit = max(float(np.linalg.norm(edges, axis=2).mean()), float(np.finfo(np.float32).tiny))
     scaled = ((mesh.vertices - mesh.bounds.mean(axis=0)) / unit).astype(np.float32)
     a, b, c = (scaled[mesh.faces[:, k]].astype(np.float64) for k in range(3))
     area = float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2)
@@ -180,7 +180,8 @@ def _adopted(
 
 def _pieces(centroids: Float[np.ndarray, "f 3"]) -> list[np.ndarray]:
     """Numbers of the faces of compact parts of the mesh, halved across their longest side until they are small."""
-    pending, done = [np.arange(len(centroids))], []
+    pending: list[np.ndarray] = [np.arange(len(centroids))]
+    done: list[np.ndarray] = []
     while pending:
         part = pending.pop()
         if len(part) <= _FACES_A_PIECE:

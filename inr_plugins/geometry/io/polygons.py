@@ -34,7 +34,8 @@ def triangulate(
     starts = np.cumsum(counts) - counts
     if len(counts) and (counts == 3).all():
         return np.arange(len(corners), dtype=np.int64).reshape(-1, 3), np.arange(len(counts), dtype=np.int64)
-    triangles, owners = [np.zeros((0, 3), dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
+    triangles: list[np.ndarray] = [np.zeros((0, 3), dtype=np.int64)]
+    owners: list[np.ndarray] = [np.zeros(0, dtype=np.int64)]
     for count in np.unique(counts[counts >= 3]):
         alike = np.flatnonzero(counts == count)
         for some in np.array_split(alike, len(alike) * int(count) // _POLYGONS_AT_ONCE + 1):

@@ -39,7 +39,8 @@ def box_pairs(
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     order = _grouped_order(low, high, group)
     levels = _tree(low[order], high[order], group[order].astype(np.int64))
-    one = other = np.zeros(1, dtype=np.int64)
+    one: np.ndarray = np.zeros(1, dtype=np.int64)
+    other = one
     for below_low, below_high, below_group in reversed(levels[:-1]):
         one, other = _children(one, other)
         fits = (one <= other) & (other < len(below_low))
