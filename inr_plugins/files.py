@@ -155,6 +155,8 @@ def sync(path: Path) -> None:
 
 # -- reading -----------------------------------------------------------------------------------------------------------
 
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+_LARGEST_LFS_POINTER = 1024
 _NO_NAMES = {errno.ELOOP: "is a link that leads back to itself", errno.ENAMETOOLONG: "is too long for a name"}
 
 
@@ -168,7 +170,8 @@ def why_unreadable(path: Path, *, folders: bool = False) -> str | None:
         folders: whether a folder will do too.
     """
     try:
-        mode = os.stat(path).st_mode
+        found = os.stat(path)
+        mode, size = found.st_mode, found.st_size
     except ValueError:
         return "is no name that a file can have"
     except OSError as error:
@@ -177,7 +180,20 @@ def why_unreadable(path: Path, *, folders: bool = False) -> str | None:
         return _NO_NAMES.get(error.errno or 0, f"cannot be looked at ({error.strerror})")
     if stat.S_ISDIR(mode):
         return None if folders else "is a folder"
-    return None if stat.S_ISREG(mode) else "is a pipe or a device, and no file"
+    if not stat.S_ISREG(mode):
+        return "is a pipe or a device, and no file"
+    return "stands for a file that Git LFS has yet to fetch (git lfs pull)" if _is_lfs_pointer(path, size) else None
+
+
+def _is_lfs_pointer(path: Path, size: int) -> bool:
+    """Whether a file is the few lines that a repository has in place of one that Git LFS keeps."""
+    if size > _LARGEST_LFS_POINTER:
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_LFS_POINTER)) == _LFS_POINTER
+    except OSError:
+        return False
 
 
 def shown(path: Path) -> str:

@@ -247,3 +247,11 @@ def test_the_cache_has_a_place_without_a_home(tmp_path, monkeypatch):
     assert files.cache_folder() == private
     private.chmod(0o777)
     assert files.cache_folder() != private
+
+
+def test_what_git_lfs_left_in_place_of_a_file_is_no_file(tmp_path):
+    text = "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 12345\n"
+    (tmp_path / "pointer.ply").write_text(text.format("0" * 64))
+    (tmp_path / "long.ply").write_text(text.format("0" * 64) + "x" * 5000)
+    assert "git lfs pull" in files.why_unreadable(tmp_path / "pointer.ply")
+    assert files.why_unreadable(tmp_path / "long.ply") is None

@@ -21,7 +21,7 @@ from jaxtyping import Float
 
 from inr_plugins.data.scene_render import View
 from inr_plugins.errors import InputError
-from inr_plugins.files import sweep
+from inr_plugins.files import shown, sweep, why_unreadable
 
 SPLITS = ("train", "val", "test")
 SIDECAR = "scene.json"
@@ -43,11 +43,14 @@ def check_replaceable(folder: Path, *, overwrite: bool) -> None:
     Only a folder that this command wrote, and that holds nothing else, is ever replaced: the old one is deleted.
 
     Raises:
-        InputError: the path is a file; the folder is not empty and `overwrite` is off; or `overwrite` is on and the
-            folder is not a made scene, or holds more than one.
+        InputError: the path is a file, or no name that a folder can have; the folder is not empty and `overwrite` is
+            off; or `overwrite` is on and the folder is not a made scene, or holds more than one.
     """
-    if not folder.exists():
+    problem = why_unreadable(folder, folders=True)
+    if problem == "does not exist":
         return
+    if problem is not None:
+        raise InputError(f"{shown(folder)} {problem}; give a folder for the scene.")
     if not folder.is_dir():
         raise InputError(f"{folder} is a file; give a folder for the scene.")
     sweep(folder)

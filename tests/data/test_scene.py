@@ -157,6 +157,12 @@ def test_a_folder_that_is_not_empty_is_kept_without_overwrite(blob: Path, tmp_pa
     assert contents(tmp_path) == {"notes.txt": b"mine"}
 
 
+def test_a_name_that_no_folder_can_have_is_refused_before_any_work(blob: Path, tmp_path: Path):
+    with pytest.raises(InputError, match="is too long for a name; give a folder"):
+        make_scene(blob, tmp_path / ("x" * 300), options=SMALL)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_overwrite_never_deletes_what_it_did_not_write(blob: Path, tmp_path: Path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match="not written by inr-scene"):
