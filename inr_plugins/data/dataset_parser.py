@@ -12,6 +12,7 @@ from nerfstudio.data.dataparsers.colmap_dataparser import ColmapDataParser
 from nerfstudio.utils.rich_utils import CONSOLE
 
 from inr_plugins.data.checks import check_dataparser_outputs, check_dataset_files
+from inr_plugins.data.dataset_poses import looking_away
 from inr_plugins.data.images.reading import read_split
 from inr_plugins.data.images.splits import STANDS_IN, split_to_read
 from inr_plugins.errors import InputError
@@ -83,10 +84,25 @@ class CheckedDataParser(DataParser):
         if split == "train" and self.train_view_stride > 1 and 0 < len(outputs.image_filenames) == len(outputs.cameras):
             outputs = every_nth_view(outputs, self.train_view_stride)
         check_dataparser_outputs(outputs, split=split, config=self.config, read_images=in_use)
+        if split == "train" and in_use:
+            self._say_where_cameras_look(outputs)
         _use_float32(outputs.cameras)
         if read != split:
             outputs = replace(outputs, metadata={**outputs.metadata, STANDS_IN: read})
         return outputs
+
+    def _say_where_cameras_look(self, outputs: DataparserOutputs) -> None:
+        """Say once if the cameras look away from the point that their axes meet in."""
+        away = looking_away(outputs.cameras.camera_to_worlds.double().cpu().numpy())
+        if away and "away" not in self._said:
+            self._said.add("away")
+            CONSOLE.print(
+                f"{away} of {len(outputs.cameras)} cameras of {self.config.data} look away from the point that their "
+                "axes meet in. If they should look at it, the poses have OpenCV's axes (y down, z forward): turn the "
+                "signs of the second and third column of each transform_matrix, since nerfstudio's cameras look along "
+                "-z with y up.",
+                soft_wrap=True,
+            )
 
     def _split_to_read(self, split: str) -> str:
         """The split that the dataset has for `split`, said once where it is another."""

@@ -12,6 +12,11 @@ RIGID_TOLERANCE = 1e-2
 SINGULAR_RATIO = 1e-6
 """A 3x3 matrix whose smallest singular value is below this part of the largest one has no usable inverse."""
 
+# Axes that are all alike, or hardly come together, have no point in common: forward-facing captures, walks.
+_FEWEST_AXES = 5
+_LEAST_SPREAD = 0.05
+_NEAR = 0.3
+
 
 def pose_problem(pose: Float[np.ndarray, "rows 4"]) -> str | None:
     """Say what keeps a camera-to-world matrix from being a rotation and a translation, as the end of a sentence.
@@ -36,6 +41,34 @@ def pose_problem(pose: Float[np.ndarray, "rows 4"]) -> str | None:
     if len(pose) == 4 and np.abs(pose[3] - np.array([0.0, 0.0, 0.0, 1.0])).max() > 1e-6:
         return "has a last row other than 0 0 0 1"
     return None
+
+
+def looking_away(poses: Float[np.ndarray, "n rows 4"]) -> int:
+    """How many cameras have the point that their optical axes meet in behind them, if there is one and most have.
+
+    The point is the nearest to all axes in the sense of least squares. Cameras around an object have it before them;
+    poses with OpenCV's axes (y down, z forward), which nerfstudio takes for OpenGL's, have it behind them, and so have
+    cameras that look out from a middle.
+
+    Args:
+        poses: cameras to world, rigid; 3 or 4 rows each; -z is the optical axis.
+
+    Returns:
+        The number of such cameras; 0 unless nine tenths are, the axes have different directions, and they come near to
+        the point.
+    """
+    origins, axes = poses[:, :3, 3].astype(np.float64), -poses[:, :3, 2].astype(np.float64)
+    across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
+    total = across.mean(axis=0)
+    if len(poses) < _FEWEST_AXES or np.linalg.eigvalsh(total)[0] < _LEAST_SPREAD:
+        return 0
+    point = np.linalg.solve(total, np.einsum("nij,nj->ni", across, origins).mean(axis=0))
+    towards = point - origins
+    past = np.linalg.norm(np.einsum("nij,nj->ni", across, towards), axis=1)
+    if np.median(past) > _NEAR * np.median(np.linalg.norm(towards, axis=1)):
+        return 0
+    behind = int((np.einsum("ni,ni->n", towards, axes) < 0).sum())
+    return behind if behind >= 0.9 * len(poses) else 0
 
 
 def lens_problem(cameras: Cameras, index: int) -> str | None:
