@@ -142,6 +142,8 @@ def test_the_module_of_a_command_runs_it(command: str, monkeypatch, capsys) -> N
     """As `python -m` does, in this process."""
     (point,) = (point for point in entry_points(group="console_scripts") if point.name == command)
     monkeypatch.setattr(sys, "argv", ["python -m", "--help"])
+    # What checks types in the tests would be compiled into the files that commands read.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     with pytest.raises(SystemExit) as end:
         runpy.run_module(point.module, run_name="__main__", alter_sys=True)
     assert end.value.code == 0

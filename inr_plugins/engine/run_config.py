@@ -40,7 +40,6 @@ _REGISTRIES = {
 }
 # Python 3.13 moved the classes of paths.
 _PATHS = {f"{module}.{kind}Path" for module in ("pathlib", "pathlib._local") for kind in ("Posix", "Windows", "")}
-_SUBSCRIPT = "_operator.getitem"
 
 
 class UnsafeConfig(yaml.YAMLError):
@@ -116,16 +115,21 @@ def _apply(loader: _ConfigLoader, name: str, node: yaml.Node) -> Any:
     arguments = _sequence(loader, node)
     if name in _PATHS and all(isinstance(part, str) for part in arguments):
         return Path(*arguments)
-    if name == _SUBSCRIPT:
-        match arguments:
-            case [_Named(generic), (_Named(argument),) | _Named(argument)]:
-                return _Subscript(generic, argument, _line(node))
-    found = _look_up(name, node) if name != _SUBSCRIPT else None
-    if isinstance(found, type) and issubclass(found, Enum) and len(arguments) == 1:
-        try:
-            return found(arguments[0])
-        except ValueError as error:
-            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from error
+    match (name, arguments):
+        case ["_operator.getitem", [_Named(generic), (_Named(argument),) | _Named(argument)]]:
+            return _Subscript(generic, argument, _line(node))
+        # How the first releases of Python 3.11 write a member of an enumeration.
+        case ["builtins.getattr", [_Named(enumeration), str(member)]]:
+            kind = _look_up(enumeration, node)
+            if isinstance(kind, type) and issubclass(kind, Enum) and member in kind.__members__:
+                return kind[member]
+        case [_, [value]] if name.split(".")[0] in _packages():
+            kind = _look_up(name, node)
+            if isinstance(kind, type) and issubclass(kind, Enum):
+                try:
+                    return kind(value)
+                except ValueError as error:
+                    raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from error
     raise UnsafeConfig(f"calls {name} (line {_line(node)})")
 
 

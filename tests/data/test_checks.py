@@ -248,14 +248,14 @@ def test_world_to_camera_matrices_of_an_orbit_are_recognised(tmp_path: Path) -> 
     """Their translations are one point, the distance along the axis, but for rounding."""
 
     def invert(document: dict) -> None:
-        for frame in document["frames"]:
-            frame["transform_matrix"] = np.linalg.inv(frame["transform_matrix"]).tolist()
+        for index, frame in enumerate(document["frames"]):
+            inverse = np.linalg.inv(frame["transform_matrix"])
+            # Some processors round nothing here.
+            inverse[0, 3] += index * 1e-14
+            frame["transform_matrix"] = inverse.tolist()
 
     nerfstudio_scene(tmp_path)
     edit_json(tmp_path / "transforms.json", invert)
-    document = json.loads((tmp_path / "transforms.json").read_text(encoding="utf-8"))
-    positions = np.array([frame["transform_matrix"] for frame in document["frames"]])[:, :3, 3]
-    assert 0 < np.ptp(positions, axis=0).max() < 1e-12  # else nothing is rounded
     assert "world-to-camera" in complaint(nerfstudio(tmp_path))
 
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from nerfstudio.configs.method_configs import all_methods
 from nerfstudio.engine.trainer import TrainerConfig
+from nerfstudio.utils.writer import EventName
 
 from inr_plugins.engine.run_config import read_run_config
 from inr_plugins.errors import InputError
@@ -41,6 +42,8 @@ HOSTILE = [
     "!!python/object/apply:nerfstudio.utils.scripts.run_command ['touch PATH']",
     "!!python/object/apply:inr_plugins.files.write_text [!!python/object/apply:pathlib.PosixPath [PATH], x]",
     "!!python/object:subprocess.Popen {args: [touch, PATH]}",
+    "!!python/object/apply:builtins.getattr [!!python/name:os, system]",
+    "!!python/object/apply:builtins.getattr [!!python/name:nerfstudio.utils.writer.EventName, __init_subclass__]",
     "!!python/module:antigravity",
     "!!python/name:os.system",
     "!!python/object/apply:pathlib.PosixPath {args: [a], state: !!python/object/apply:os.system ['touch PATH']}",
@@ -85,6 +88,16 @@ def test_a_class_of_data_is_taken_and_another_is_not(file):
     file.write_text(text.replace("depth_dataset.DepthDataset", "depth_dataset.Path"), encoding="utf8")
     with pytest.raises(InputError, match=r"depth_dataset\.Path"):
         read_run_config(file)
+
+
+def test_members_of_an_enumeration_are_read_as_any_python_writes_them(file):
+    name = "nerfstudio.utils.writer.EventName"
+    for text in (
+        f"!!python/object/apply:{name} [ETA (time)]",
+        f"!!python/object/apply:builtins.getattr [!!python/name:{name} '', ETA]",
+    ):
+        file.write_text(f"!!python/object:nerfstudio.engine.trainer.TrainerConfig\nlogging: {text}", encoding="utf8")
+        assert read_run_config(file).logging is EventName.ETA
 
 
 def test_fields_that_are_missing_have_their_defaults(file):
