@@ -153,7 +153,7 @@ def not_a_number(state) -> None:
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        (name_a_program, "config.yml: .*names os.system"),
+        (name_a_program, "config.yml: .*calls os.system"),
         (lead_out, r"config.yml: it has its checkpoints outside of the run folder \(\.\.\)"),
         (cut, "step-000000004.ckpt: .*cut short or damaged"),
         (
