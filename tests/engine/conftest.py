@@ -33,3 +33,19 @@ def _plain_process(monkeypatch: pytest.MonkeyPatch):
     torch.set_num_threads(threads)
     for table in (writer.EVENT_WRITERS, writer.EVENT_STORAGE, writer.GLOBAL_BUFFER, profiler.PROFILER):
         table.clear()
+
+
+@pytest.fixture
+def eval_setup(monkeypatch):
+    """nerfstudio's eval_setup, called as ns-eval calls it, with the tiny method registered."""
+    from nerfstudio.configs.method_configs import all_methods
+    from nerfstudio.utils.eval_utils import eval_setup
+    from tiny_method import tiny_config
+
+    monkeypatch.setitem(all_methods, "tiny", tiny_config(Path("data"), Path("outputs")))
+
+    def call(config_path: Path):
+        monkeypatch.setattr(sys, "argv", ["ns-eval", "--load-config", str(config_path)])
+        return eval_setup(config_path)
+
+    return call

@@ -18,7 +18,6 @@ from inr_plugins.engine.checkpoints import checkpoint_path, checkpoint_steps
 from inr_plugins.engine.defaults import InrMachineConfig
 from inr_plugins.errors import InputError
 
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="starts its processes by fork")
 _fork = multiprocessing.get_context("fork") if hasattr(os, "fork") else None
 
 
@@ -64,7 +63,6 @@ def settle(scene: Path, output: Path, **settings) -> str:
     return config.get_base_dir().name
 
 
-@needs_fork
 def test_a_chosen_folder_is_refused_while_somebody_trains_in_it(scene, tmp_path):
     folder = tmp_path / "scene" / "tiny" / "mine"
     holder, number = held_in_child(folder)
@@ -79,7 +77,6 @@ def test_a_chosen_folder_is_refused_while_somebody_trains_in_it(scene, tmp_path)
     reservation.release(folder)
 
 
-@needs_fork
 def test_going_on_in_place_has_the_folder_to_itself(scene, tmp_path):
     first = train(tiny_config(scene, tmp_path, timestamp="a", max_num_iterations=3))
     with pytest.MonkeyPatch.context() as patch:
@@ -95,7 +92,6 @@ def test_going_on_in_place_has_the_folder_to_itself(scene, tmp_path):
     assert not list(first.base_dir.glob(".*"))
 
 
-@needs_fork
 def test_a_process_that_a_training_forked_does_not_keep_its_folder(tmp_path):
     reservation.hold(tmp_path / "run")
     child = _fork.Process(target=signal.pause)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -50,21 +49,6 @@ def moved(trained, tmp_path, monkeypatch) -> tuple[Path, Path, torch.Tensor]:
     monkeypatch.chdir(tmp_path / "cwd")
     monkeypatch.setenv("INR_DATA", str(data))
     return data, tmp_path / "elsewhere" / "renamed", table
-
-
-@pytest.fixture
-def eval_setup(monkeypatch):
-    """nerfstudio's eval_setup, called as ns-eval calls it, with the tiny method registered."""
-    from nerfstudio.configs.method_configs import all_methods
-    from nerfstudio.utils.eval_utils import eval_setup
-
-    monkeypatch.setitem(all_methods, "tiny", tiny_config(Path("data"), Path("outputs")))
-
-    def call(config_path: Path):
-        monkeypatch.setattr(sys, "argv", ["ns-eval", "--load-config", str(config_path)])
-        return eval_setup(config_path)
-
-    return call
 
 
 def test_eval_setup_in_place(trained, eval_setup, monkeypatch):

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_run import eval_setup  # noqa: F401 - a fixture
 from test_trainer import train
 from tiny_method import tiny_config
 
@@ -158,7 +157,7 @@ def test_a_lower_learning_rate_is_lower(run, scene, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["pipeline._model.network.0.weight", "pipeline._model.table"])
-def test_reading_a_run_is_as_strict(run, tmp_path, eval_setup, name):  # noqa: F811
+def test_reading_a_run_is_as_strict(run, tmp_path, eval_setup, name):
     folder, state = run
     (tmp_path / "nerfstudio_models").mkdir()
     (tmp_path / "config.yml").write_bytes((folder / "config.yml").read_bytes())
