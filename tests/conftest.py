@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import pkgutil
 import signal
+from pathlib import Path
+
+from jaxtyping import install_import_hook
+
+PACKAGE = Path(__file__).resolve().parents[1] / "inr_plugins"
 
 # A shell starts its background jobs with Ctrl-C ignored, and Python leaves that so; tests send themselves the signal.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Shapes in signatures are checked at run time, in everything that is imported from here on; not in engine, whose tests
+# compare the state of Python's random numbers, of which beartype draws some.
+CHECKED = [f"inr_plugins.{each.name}" for each in pkgutil.iter_modules([str(PACKAGE)]) if each.name != "engine"]
+install_import_hook(CHECKED, "runtime_types.typecheck")

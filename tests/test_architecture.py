@@ -1,9 +1,8 @@
-"""The layers of the package point one way, importing it is light, and pyproject.toml knows all its folders."""
+"""The layers of the package point one way, and importing it is light."""
 
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -132,16 +131,6 @@ def test_every_folder_is_a_layer_of_the_architecture() -> None:
 
 def test_heavy_libraries_are_imported_where_they_are_used() -> None:
     assert heavy_imports(ROOT) == []
-
-
-def test_pyproject_installs_every_folder() -> None:
-    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    (packages,) = re.findall(r"^packages = (\[\n.*?^\])", text, flags=re.MULTILINE | re.DOTALL)
-    folders = {PACKAGE} | {
-        ".".join((PACKAGE, *path.parent.relative_to(ROOT / PACKAGE).parts))
-        for path in (ROOT / PACKAGE).rglob("__init__.py")
-    }
-    assert set(ast.literal_eval(packages)) == folders | {f"{PACKAGE}.method_configs"}
 
 
 def test_arrows_have_no_cycle() -> None:
