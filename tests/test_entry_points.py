@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import runpy
 import subprocess
 import sys
@@ -19,7 +20,7 @@ COMMANDS = ["inr-scene", "inr-view", "inr-check", "inr-mesh", "inr-eval", "inr-b
 # so that none finds this package imported already. The built-in names are read from the source of the module that
 # holds them, since importing that one loads all plugins.
 LOAD = """
-import ast, importlib, importlib.util, json, os, sys, time
+import ast, importlib, importlib.util, json, locale, logging, os, random, signal, sys, threading, time
 from importlib.metadata import EntryPoint
 from pathlib import Path
 import nerfstudio.engine.trainer
@@ -37,13 +38,43 @@ built_in = [
     if isinstance(node, ast.Subscript) and ast.unparse(node.value) in ("method_configs", "descriptions")
     and isinstance(node.slice, ast.Constant)
 ]
+import matplotlib, numpy, torch
 before = set(sys.modules)
 assert not any(name.startswith("inr_plugins") for name in before)
 
+def state():
+    # What a training of another method could notice, by names for it.
+    seen = {f"environment variable {name}": value for name, value in os.environ.items()}
+    seen |= {f"handler of signal {number}": signal.getsignal(number) for number in signal.valid_signals()}
+    seen |= {f"matplotlib's {name}": str(dict.__getitem__(matplotlib.rcParams, name)) for name in matplotlib.rcParams}
+    seen |= {f"logger {name}": (logger.level, len(logger.handlers)) for name, logger in (
+        ("root", logging.getLogger()), *((name, logging.getLogger(name)) for name in ("torch", "nerfstudio", "trimesh"))
+    )}
+    return seen | {
+        "sys.excepthook": sys.excepthook,
+        "sys.unraisablehook": sys.unraisablehook,
+        "threading.excepthook": threading.excepthook,
+        "sys.path": list(sys.path),
+        "sys.meta_path": list(sys.meta_path),
+        "recursion limit": sys.getrecursionlimit(),
+        "working directory": os.getcwd(),
+        "locale": locale.setlocale(locale.LC_ALL),
+        "threads": [thread.name for thread in threading.enumerate()],
+        "torch's threads": (torch.get_num_threads(), torch.get_num_interop_threads()),
+        "torch's defaults": (torch.get_default_dtype(), torch.get_default_device(), torch.is_grad_enabled()),
+        "torch's precision": torch.get_float32_matmul_precision(),
+        "torch's safe globals": set(map(str, torch.serialization.get_safe_globals())),
+        "torch's load": torch.load,
+        "random numbers": (random.getstate(), str(numpy.random.get_state()), torch.get_rng_state().tolist()),
+        "numpy's errors": numpy.geterr(),
+    }
+
 def load(name, value):
+    earlier = state()
     begin = time.process_time()
     specification = EntryPoint(name, value, "nerfstudio.method_configs").load()
     seconds = time.process_time() - begin
+    later = state()
     print(json.dumps({
         "name": name,
         "seconds": seconds,
@@ -53,6 +84,7 @@ def load(name, value):
         "new_modules": sorted(set(sys.modules) - before),
         "modules": sorted(sys.modules),
         "built_in": built_in,
+        "changed": sorted(key for key in {*earlier, *later} if earlier.get(key) != later.get(key)),
         "started_cuda": sys.modules["torch"].cuda.is_initialized(),
     }), flush=True)
 
@@ -72,10 +104,16 @@ for name, value in json.loads(sys.argv[1]):
 
 
 def load_all(folder: Path) -> dict[str, dict]:
-    """Load all entry points in an interpreter of their own, away from the checkout."""
+    """Load all entry points in an interpreter of their own, away from the checkout and with no commands on PATH."""
     points = json.dumps([(point.name, point.value) for point in METHODS])
     run = subprocess.run(
-        [sys.executable, "-c", LOAD, points], cwd=folder, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", LOAD, points],
+        cwd=folder,
+        env={**os.environ, "PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert run.returncode == 0, run.stderr
     lines = [json.loads(line) for line in run.stdout.splitlines() if line.startswith("{")]
@@ -129,6 +167,19 @@ def test_loading_pulls_in_nothing_but_this_package(name: str, loaded: dict[str, 
     assert {module.split(".")[0] for module in loaded[name]["new_modules"]} == {"inr_plugins"}
     assert not loaded[name]["started_cuda"]
     assert not {"open3d", "mcubes"} & {module.split(".")[0] for module in loaded[name]["modules"]}
+
+
+@pytest.mark.parametrize("name", [point.name for point in METHODS])
+def test_loading_changes_nothing_for_other_methods(name: str, loaded: dict[str, dict]) -> None:
+    """ns-train nerfacto loads all methods too; only the filters of warnings are not compared."""
+    assert loaded[name]["changed"] == []
+
+
+def test_importing_the_package_takes_under_300_ms(tmp_path: Path) -> None:
+    """Of the processor, less what Python itself takes to start."""
+    clock = "import time; begin = time.process_time(); import inr_plugins; print(time.process_time() - begin)"
+    run = subprocess.run([sys.executable, "-c", clock], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert float(run.stdout) < 0.3, run.stderr
 
 
 def test_each_command_has_an_entry_point() -> None:

@@ -1,7 +1,8 @@
 """What has to happen in a process before one of nerfstudio's commands runs a method of ours.
 
-Those commands know nothing of this package beyond importing it, so importing the trainer calls :func:`prepare_process`.
-Nothing here is slow and nothing here can fail.
+Those commands load every method that is installed before they know which one is meant, so importing the trainer changes
+nothing but what warnings are shown (:func:`await_choice`). A configuration of ours that is asked for its folder, and
+every way of opening a run, call :func:`prepare_process`. Nothing here is slow and nothing here can fail.
 """
 
 from __future__ import annotations
@@ -19,6 +20,17 @@ import torch
 from inr_plugins.engine.noise import silence_startup_noise
 from inr_plugins.engine.run_folder import load_config_argument
 from inr_plugins.errors import InputError
+
+
+def await_choice() -> None:
+    """What may be done before a method is chosen: silence known noise, and explain a --load-config that is not there.
+
+    Where that file is missing no method ever is chosen, and nerfstudio's commands end in a traceback.
+    """
+    silence_startup_noise()
+    config_file = load_config_argument()
+    if config_file is not None and not config_file.exists():
+        report_input_errors()
 
 
 @cache

@@ -42,12 +42,12 @@ from inr_plugins.engine.run_decay import settle_schedules
 from inr_plugins.engine.run_folder import describes_run, discard_unstarted_run, load_config_argument
 from inr_plugins.engine.same_data import KnownData, what_differs
 from inr_plugins.engine.saved_settings import compare_settings, listed, saved_settings, settings_of
-from inr_plugins.engine.startup import prepare_process
+from inr_plugins.engine.startup import await_choice, prepare_process
 from inr_plugins.errors import InputError
 from inr_plugins.options import TRAINING, check_name, check_numbers
 
-# nerfstudio's commands import nothing else of ours before they run a method.
-prepare_process()
+# nerfstudio's commands import this whatever method they run.
+await_choice()
 
 
 @dataclass
@@ -123,6 +123,7 @@ class InrTrainerConfig(TrainerConfig):
             InputError: an option is out of range; the name was chosen by hand, and another training has checkpoints
                 there or is under way; several machines were not given one; or the folder cannot be made.
         """
+        prepare_process()
         self.check_options()
         is_chosen = self.timestamp != TrainerConfig.timestamp
         if self.machine.num_machines > 1 and not is_chosen:
@@ -222,7 +223,10 @@ class InrTrainerConfig(TrainerConfig):
 
         In order: `run_dir`; the folder of the file given as --load-config on this process's command line, if that is
         this run's config.yml; the folder that the configuration names.
+
+        nerfstudio's commands that open a run ask for it first of all.
         """
+        prepare_process()
         self._locate()
         return super().get_base_dir() if self.run_dir is None else self.run_dir
 
@@ -269,6 +273,7 @@ class InrTrainer(Trainer):
     config: InrTrainerConfig
 
     def __init__(self, config: InrTrainerConfig, local_rank: int = 0, world_size: int = 1) -> None:
+        prepare_process()
         self._asked_config = config
         # As asked for, before a model settles what it leaves open.
         self._settings = settings_of(config)

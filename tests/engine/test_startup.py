@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -14,7 +15,8 @@ from inr_plugins.engine import memory
 from inr_plugins.engine.evaluation import EvalBudget, spread_indices
 from inr_plugins.engine.ffmpeg import ensure_ffmpeg
 from inr_plugins.engine.noise import silence_dependencies, silence_startup_noise
-from inr_plugins.engine.startup import find_own_ffmpeg, report_input_errors
+from inr_plugins.engine.startup import await_choice, find_own_ffmpeg, prepare_process, report_input_errors
+from inr_plugins.engine.trainer import InrTrainerConfig
 from inr_plugins.errors import InputError
 
 
@@ -34,6 +36,32 @@ def test_input_errors_end_in_a_sentence_and_others_in_a_traceback(monkeypatch, c
     assert capsys.readouterr().err.startswith("Error: There is no gone/config.yml")
     sys.excepthook(FileNotFoundError, FileNotFoundError(2, "No such file", "other"), None)
     assert seen == [KeyError, FileNotFoundError]
+
+
+@pytest.mark.parametrize("choose", [InrTrainerConfig.set_timestamp, InrTrainerConfig.get_base_dir])
+def test_a_method_that_is_chosen_prepares_the_process(choose, tmp_path, monkeypatch):
+    """ns-train asks for a timestamp before anything can fail, commands on a run for its folder."""
+    hook = sys.excepthook
+    monkeypatch.setattr(sys, "excepthook", hook)
+    prepare_process.cache_clear()
+    config = InrTrainerConfig(method_name="tiny", experiment_name="one", output_dir=tmp_path, run_dir=tmp_path)
+    assert sys.excepthook is hook
+    config.machine.num_machines = 2  # which is refused without a timestamp
+    with contextlib.suppress(InputError):
+        choose(config)
+    assert sys.excepthook is not hook
+    prepare_process.cache_clear()
+
+
+@pytest.mark.parametrize(("there", "explained"), [(True, False), (False, True)])
+def test_only_a_config_that_is_not_there_is_explained_before_a_choice(there, explained, tmp_path, monkeypatch):
+    if there:
+        (tmp_path / "config.yml").touch()
+    hook = sys.excepthook
+    monkeypatch.setattr(sys, "excepthook", hook)
+    monkeypatch.setattr(sys, "argv", ["ns-eval", "--load-config", str(tmp_path / "config.yml")])
+    await_choice()
+    assert (sys.excepthook is not hook) is explained
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ class Lists:
     counts: np.ndarray
 
 
-Columns = dict[str, "np.ndarray | Lists"]
+Columns = dict[str, np.ndarray | Lists]
 """The properties of an element by name: an array (n,) in the file's own type, or lists."""
 
 
