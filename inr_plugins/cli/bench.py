@@ -15,8 +15,7 @@ from rich.markup import escape
 
 from inr_plugins.bench.plan import Job, Request, make_plan, parse_options
 from inr_plugins.bench.presets import PRESETS, Preset, missing_methods
-from inr_plugins.engine.interrupt import exit_status, sigterm_as_ctrl_c
-from inr_plugins.engine.noise import silence_dependencies
+from inr_plugins.cli.ending import arguments_of, run_command, start
 from inr_plugins.errors import InputError
 from inr_plugins.options import COMMANDS, check_numbers
 
@@ -210,31 +209,26 @@ def _needs(preset: Preset, missing: Sequence[str]) -> list[tuple[str, str]]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; its status: 0, 1 for a mistake or a training that failed, 130 for Ctrl-C, 143 for SIGTERM."""
-    given = sys.argv[1:] if arguments is None else list(arguments)
+    given = arguments_of(arguments)
     options = tyro.cli(
         Command,
         prog="inr-bench",
         description=f"Benchmarks of methods of nerfstudio. For instance: {_EXAMPLE}",
         args=given,
     )
-    try:
-        with sigterm_as_ctrl_c():
-            if isinstance(options, Run):
-                return run(options)
-            return report(options) if isinstance(options, Report) else presets()
-    except InputError as error:
-        print(f"inr-bench: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt as stop:
-        again = shlex.join(["inr-bench", *given])
-        print(f"inr-bench: stopped; finished trainings are kept. Go on with: {again}", file=sys.stderr)
-        return exit_status(stop)
+
+    def work() -> int:
+        if isinstance(options, Run):
+            return run(options)
+        return report(options) if isinstance(options, Report) else presets()
+
+    again = shlex.join(["inr-bench", *given])
+    return run_command("inr-bench", work, when_stopped=lambda: f"finished trainings are kept. Go on with: {again}")
 
 
 def entrypoint() -> None:
     """The inr-bench command."""
-    silence_dependencies()
-    sys.exit(main())
+    start(main)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from inr_plugins.cli.ending import run_command, start
 from inr_plugins.cli.eval_options import find_config
-from inr_plugins.engine.interrupt import exit_status, sigterm_as_ctrl_c
-from inr_plugins.engine.noise import silence_dependencies
 from inr_plugins.errors import InputError
 
 if TYPE_CHECKING:
@@ -134,29 +133,27 @@ def _look_into(path: Path, step: int) -> Finding:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; its exit status: 0 for a run that is safe and sound, 1 for another, 130 and 143 if stopped."""
     options = tyro.cli(CheckOptions, prog="inr-check", args=arguments)
+    return run_command(
+        "inr-check", lambda: _report(options.run), when_stopped=lambda: "what was not looked at may be anything."
+    )
+
+
+def _report(run: Path) -> int:
+    """Print the findings and the verdict; 1 if anything was refused, else 0."""
     refused = 0
-    try:
-        with sigterm_as_ctrl_c():
-            for finding in check(options.run):
-                refused += finding.word == "refused"
-                print(f"{finding.word:>8}  {finding.name}: {finding.text.rstrip('.')}.", flush=True)
-    except InputError as error:
-        print(f"inr-check: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt as stop:
-        print("inr-check: stopped; what was not looked at may be anything.", file=sys.stderr)
-        return exit_status(stop)
+    for finding in check(run):
+        refused += finding.word == "refused"
+        print(f"{finding.word:>8}  {finding.name}: {finding.text.rstrip('.')}.", flush=True)
     if refused:
-        print(f"inr-check: {options.run} is not safe and sound to open, for {refused} of its files.", file=sys.stderr)
+        print(f"inr-check: {run} is not safe and sound to open, for {refused} of its files.", file=sys.stderr)
         return 1
-    print(f"{options.run} is safe and sound to open.")
+    print(f"{run} is safe and sound to open.")
     return 0
 
 
 def entrypoint() -> None:
     """The inr-check command."""
-    silence_dependencies()
-    sys.exit(main())
+    start(main)
 
 
 if __name__ == "__main__":

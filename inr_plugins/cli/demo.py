@@ -20,10 +20,10 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from inr_plugins.cli.ending import run_command, start
 from inr_plugins.data.turntable import turntable_path
 from inr_plugins.engine.ffmpeg import ensure_ffmpeg
-from inr_plugins.engine.interrupt import Terminated, exit_status, sigterm_as_ctrl_c
-from inr_plugins.engine.noise import silence_dependencies
+from inr_plugins.engine.interrupt import Terminated
 from inr_plugins.errors import InputError
 from inr_plugins.files import cache_folder, write_json
 from inr_plugins.geometry.output_place import check_place
@@ -227,22 +227,16 @@ def summarise(steps: list[Step], *, run: Path, metrics: Path, video: Path, mesh:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; its exit status: 0, 1 for a step that failed, 130 for Ctrl-C, 143 for SIGTERM."""
     options = tyro.cli(Options, prog="inr-demo", args=arguments)
-    try:
-        with sigterm_as_ctrl_c():
-            run_demo(options)
-    except InputError as error:
-        print(f"inr-demo: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt as stop:
-        print(f"inr-demo: stopped; what the finished steps made is kept in {options.output}.", file=sys.stderr)
-        return exit_status(stop)
-    return 0
+    return run_command(
+        "inr-demo",
+        lambda: run_demo(options),
+        when_stopped=lambda: f"what the finished steps made is kept in {options.output}.",
+    )
 
 
 def entrypoint() -> None:
     """The inr-demo command."""
-    silence_dependencies()
-    sys.exit(main())
+    start(main)
 
 
 if __name__ == "__main__":

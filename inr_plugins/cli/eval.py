@@ -26,6 +26,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from inr_plugins.cli.ending import arguments_of, run_command, start
 from inr_plugins.cli.eval_options import (
     EvalOptions,
     check_options,
@@ -35,8 +36,6 @@ from inr_plugins.cli.eval_options import (
     truth_file,
 )
 from inr_plugins.cli.eval_session import EvalSession
-from inr_plugins.engine.interrupt import exit_status, sigterm_as_ctrl_c
-from inr_plugins.engine.noise import silence_dependencies
 from inr_plugins.errors import InputError
 
 if TYPE_CHECKING:
@@ -233,17 +232,17 @@ def main(
     extract: Callable[[Run, Path], dict[str, Any]] | None = None,
 ) -> int:
     """Run the command; its exit status: 0, 1 for a mistake the user can mend, 130 for Ctrl-C, 143 for SIGTERM."""
-    given = sys.argv[1:] if arguments is None else list(arguments)
+    given = arguments_of(arguments)
     options = tyro.cli(EvalOptions, prog="inr-eval", args=given)
-    try:
-        with sigterm_as_ctrl_c():
-            found = evaluate(options, arguments=given, load=load, extract=extract)
-    except InputError as error:
-        print(f"inr-eval: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt as stop:
-        print(f"inr-eval: stopped; {stop.args[0] if stop.args else 'nothing was written'}.", file=sys.stderr)
-        return exit_status(stop)
+
+    def work() -> int:
+        return _report(evaluate(options, arguments=given, load=load, extract=extract), options)
+
+    return run_command("inr-eval", work, with_less_memory="give fewer --samples, a lower --resolution or --device cpu")
+
+
+def _report(found: Evaluated, options: EvalOptions) -> int:
+    """Print the table; 1 if anything could not be measured or kept, else 0."""
     from inr_plugins.evaluation.table import captions, make_table
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OF_A_FILE)
@@ -261,8 +260,7 @@ def main(
 
 def entrypoint() -> None:
     """The inr-eval command."""
-    silence_dependencies()
-    sys.exit(main())
+    start(main)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inr_plugins.errors import InputError
+from inr_plugins.cli.ending import describe, keep_traceback
+from inr_plugins.errors import InputError, is_out_of_memory
 
 if TYPE_CHECKING:
     from inr_plugins.evaluation.judge import Settings
@@ -62,16 +61,18 @@ class EvalSession:
             raise type(stop)(*([] if self.record is None else [f"{self._output} holds {done}"])) from None
 
     def _measure(self, config: Path | None, judge: Callable[[], dict[str, Any]]) -> None:
-        from inr_plugins.evaluation.failures import failure_sentence, free_memory, is_out_of_memory
+        from inr_plugins.evaluation.failures import failure_sentence, free_memory
 
         try:
             self._entries.append(judge())
             self._measured += [] if config is None else [config]
         except Exception as error:
-            if not isinstance(error, InputError) and not is_out_of_memory(error):
-                traceback.print_exception(error, file=sys.stderr)
             what = self._settings.mesh if config is None else config.parent
-            self.failed[config or Path()] = failure_sentence(error, what, device=self._settings.device)
+            if isinstance(error, InputError) or is_out_of_memory(error):
+                sentence = failure_sentence(error, what, device=self._settings.device)
+            else:
+                sentence = f"{what} could not be measured ({describe(error)}); {keep_traceback('inr-eval', error)}."
+            self.failed[config or Path()] = sentence
             if self._pictures is not None:
                 self._pictures.discard()
         self._pending = [each for each in self._pending if each != config]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,11 +11,9 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from inr_plugins.cli.ending import run_command, start
 from inr_plugins.cli.mesh_files import OutputFiles
 from inr_plugins.cli.mesh_options import MeshOptions, check_options, find_config
-from inr_plugins.engine.interrupt import exit_status, sigterm_as_ctrl_c
-from inr_plugins.engine.noise import silence_dependencies
-from inr_plugins.errors import InputError
 from inr_plugins.geometry.mesh_io import check_output, sidecar_path
 
 if TYPE_CHECKING:
@@ -92,22 +89,22 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
 def main(arguments: Sequence[str] | None = None, *, load: Callable[..., Run] | None = None) -> int:
     """Run the command; its exit status: 0, 1 for a mistake the user can mend, 130 for Ctrl-C, 143 for SIGTERM."""
     options, outputs = tyro.cli(MeshOptions, prog="inr-mesh", args=arguments), OutputFiles()
-    try:
-        with sigterm_as_ctrl_c():
-            export(options, load=load, outputs=outputs)
-    except InputError as error:
-        print(f"inr-mesh: {error}{f' ({outputs.in_words()}.)' if outputs.written() else ''}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt as stop:
-        print(f"inr-mesh: stopped; {outputs.in_words()}.", file=sys.stderr)
-        return exit_status(stop)
-    return 0
+
+    def work() -> None:
+        export(options, load=load, outputs=outputs)
+
+    return run_command(
+        "inr-mesh",
+        work,
+        when_stopped=lambda: f"{outputs.in_words()}.",
+        written=lambda: outputs.in_words() if outputs.written() else "",
+        with_less_memory="give a lower --resolution or --memory-gb, or --device cpu",
+    )
 
 
 def entrypoint() -> None:
     """The inr-mesh command."""
-    silence_dependencies()
-    sys.exit(main())
+    start(main)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,11 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
 
+from inr_plugins.cli.ending import run_command, start
 from inr_plugins.data.scene import MadeScene, SceneOptions, make_scene
 from inr_plugins.data.scene_objects import BUILTIN_OBJECTS
-from inr_plugins.engine.interrupt import exit_status, sigterm_as_ctrl_c
-from inr_plugins.engine.noise import silence_dependencies
-from inr_plugins.errors import InputError
 
 _DESCRIPTION = (
     "Make a multi-view dataset from a mesh file or a built-in object: pictures with transparent background, camera "
@@ -46,18 +43,13 @@ class Arguments:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; its exit status: 0, 1 for a mistake the user can mend, 130 for Ctrl-C, 143 for SIGTERM."""
     given = tyro.cli(Arguments, prog="inr-scene", description=_DESCRIPTION, args=arguments)
-    start = time.perf_counter()
-    try:
-        with sigterm_as_ctrl_c():
-            made = _make(given)
-    except InputError as error:
-        print(f"inr-scene: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt as stop:
-        print("inr-scene: stopped; nothing was written.", file=sys.stderr)
-        return exit_status(stop)
-    _summarise(made, seconds=time.perf_counter() - start)
-    return 0
+
+    def work() -> None:
+        begin = time.perf_counter()
+        made = _make(given)
+        _summarise(made, seconds=time.perf_counter() - begin)
+
+    return run_command("inr-scene", work, with_less_memory="give a lower --resolution or fewer --samples")
 
 
 def _make(given: Arguments) -> MadeScene:
@@ -100,8 +92,7 @@ def _summarise(made: MadeScene, *, seconds: float) -> None:
 
 def entrypoint() -> None:
     """The inr-scene command."""
-    silence_dependencies()
-    sys.exit(main())
+    start(main)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
 import threading
 import time
@@ -15,9 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from inr_plugins.cli.ending import run_command, start
 from inr_plugins.cli.eval_options import find_config
-from inr_plugins.engine.interrupt import exit_status, sigterm_as_ctrl_c
-from inr_plugins.engine.noise import silence_dependencies
 from inr_plugins.errors import InputError
 from inr_plugins.options import COMMANDS, check_numbers
 
@@ -136,27 +134,19 @@ def main(arguments: Sequence[str] | None = None, *, wait: Callable[[], None] = _
     can mend.
     """
     options = tyro.cli(ViewOptions, prog="inr-view", args=arguments)
-    try:
-        with sigterm_as_ctrl_c():
-            view(options, wait=wait)
-    except InputError as error:
-        print(f"inr-view: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt as stop:
-        print("inr-view: stopped before the viewer was there.", file=sys.stderr)
-        return exit_status(stop)
-    return 0
+    return run_command(
+        "inr-view",
+        lambda: view(options, wait=wait),
+        when_stopped=lambda: "the viewer was not there yet.",
+        with_less_memory="use a machine with more, or --device cpu",
+    )
 
 
 def entrypoint() -> None:
     """The inr-view command."""
-    silence_dependencies()
-    status = main()
     # With a page open, threads of the viewer are inside torch, which ends the process with a complaint if Python takes
     # itself apart around them. Nothing here is written at the end.
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
+    start(main, at_once=True)
 
 
 if __name__ == "__main__":

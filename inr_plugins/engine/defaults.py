@@ -38,6 +38,27 @@ def choose_device_type(wanted: str = "auto") -> DeviceType:
     raise InputError(f"Unknown device type {wanted!r}: give --machine.device-type auto, cpu, cuda or mps.")
 
 
+def choose_device(wanted: str | torch.device | None) -> torch.device:
+    """The device that a command is told with --device; None: CUDA when there is one, else the CPU.
+
+    Raises:
+        InputError: torch knows no such device, or this machine does not have it.
+    """
+    if wanted is None:
+        return torch.device(choose_device_type())
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    there = {"cpu": True, "cuda": count > 0, "mps": torch.backends.mps.is_available()}
+    try:
+        device = torch.device(wanted)
+        if there[device.type] and (device.type != "cuda" or (device.index or 0) < count):
+            return device
+    except (RuntimeError, KeyError):
+        pass  # torch has no such word, or has it for what no field runs on
+    here = [name for name, is_there in there.items() if is_there and name != "cuda"]
+    here += [f"cuda:{index}" for index in range(count)]
+    raise InputError(f"--device {wanted} is not there: leave it out, or give one of {', '.join(here)}.")
+
+
 @dataclass
 class InrMachineConfig(MachineConfig):
     """Machine settings that take CUDA when there is one."""

@@ -14,13 +14,13 @@ from nerfstudio.engine.trainer import TrainerConfig
 from nerfstudio.pipelines.base_pipeline import Pipeline
 
 from inr_plugins.engine.checkpoints import read_newest_checkpoint
-from inr_plugins.engine.defaults import choose_device_type
+from inr_plugins.engine.defaults import choose_device
 from inr_plugins.engine.offline_lpips import without_lpips_weights
-from inr_plugins.engine.pipeline import settle_data_path
+from inr_plugins.engine.pipeline import data_path, settle_data_path
 from inr_plugins.engine.run_config import read_run_config
 from inr_plugins.engine.stand_in import let_val_stand_in
 from inr_plugins.engine.startup import prepare_process
-from inr_plugins.errors import InputError
+from inr_plugins.errors import InputError, first_line, is_out_of_memory
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,7 @@ def load_run(
             read.
     """
     prepare_process()
+    place = choose_device(device)
     config_path = _config_file(Path(path))
     config = read_run_config(config_path)
     run_folder = config_path.parent
@@ -78,13 +79,33 @@ def load_run(
     settle_data_path(config.pipeline, data=data)
     if not _is_ours(config.pipeline.datamanager) and hasattr(config.pipeline.datamanager, "dataparser"):
         let_val_stand_in(config.pipeline.datamanager.dataparser)
-    device = choose_device_type() if device is None else device
-    choose_device_type(torch.device(device).type)
-    with without_lpips_weights() if _is_stock(config) else nullcontext(), naming_tcnn(config):
-        pipeline = config.pipeline.setup(device=str(device), test_mode=test_mode)
+    quiet = without_lpips_weights() if _is_stock(config) else nullcontext()
+    with naming_the_run(run_folder, data=data_path(config.pipeline)), quiet, naming_tcnn(config):
+        pipeline = config.pipeline.setup(device=str(place), test_mode=test_mode)
     pipeline.eval()
     _load_weights(pipeline, state["pipeline"], step=state["step"], folder=checkpoint_folder)
     return Run(config, config_path, pipeline, state["step"], pipeline.datamanager.train_dataparser_outputs)
+
+
+@contextmanager
+def naming_the_run(folder: Path, *, data: Path | None = None) -> Iterator[None]:
+    """Say which run cannot be opened, and why: nerfstudio's readers stop at bad files with whatever comes.
+
+    Raises:
+        InputError: anything but a lack of memory has kept the run from being opened.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        whose = "its data" if data is None else f"its data, {data}"
+        raise InputError(
+            f"The run {folder} cannot be opened ({type(error).__name__}: {first_line(error)}): mend {whose}, or open "
+            "it with the versions of nerfstudio and of its method that it was trained with."
+        ) from error
 
 
 @contextmanager

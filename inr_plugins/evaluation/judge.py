@@ -14,9 +14,9 @@ from jaxtyping import Float
 from nerfstudio.data.datasets.base_dataset import InputDataset
 from torch import Tensor
 
-from inr_plugins.errors import InputError
+from inr_plugins.errors import InputError, is_out_of_memory
 from inr_plugins.evaluation.backgrounds import BackgroundName, true_view
-from inr_plugins.evaluation.failures import failure_sentence, is_out_of_memory
+from inr_plugins.evaluation.failures import failure_sentence
 from inr_plugins.evaluation.images import check_views, choose_views, measure_views, summarise_views
 from inr_plugins.evaluation.runs import Split, data_folder, find_truth, open_run, split_dataset, stand_in_note
 from inr_plugins.evaluation.shapes import RunShape, find_shape, views_of

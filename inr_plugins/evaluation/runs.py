@@ -15,7 +15,6 @@ from inr_plugins.engine.run_config import read_run_config
 from inr_plugins.engine.stand_in import STANDS_IN
 from inr_plugins.engine.startup import prepare_process
 from inr_plugins.errors import InputError
-from inr_plugins.evaluation.failures import first_line, is_out_of_memory
 
 if TYPE_CHECKING:
     from inr_plugins.engine.run import Run
@@ -48,19 +47,11 @@ def open_run(config_path: Path, *, device: str | None, data: Path | None, load: 
     Raises:
         InputError: anything that keeps the run from being opened, in one sentence.
     """
-    try:
-        # Not only nerfstudio's own models make the metric when they are built: so do those derived from them.
-        with without_lpips_weights():
-            return load(config_path, device=device, data=data)
-    except InputError:
-        raise
-    except (RuntimeError, AttributeError, TypeError, KeyError, ImportError, OSError) as error:
-        if is_out_of_memory(error):
-            raise
-        raise InputError(
-            f"The run {config_path.parent} cannot be opened ({type(error).__name__}: {first_line(error)}): mend its "
-            "data, or open it with the versions of nerfstudio and of its method that it was trained with."
-        ) from error
+    from inr_plugins.engine.run import naming_the_run
+
+    # Not only nerfstudio's own models make the metric when they are built: so do those derived from them.
+    with naming_the_run(config_path.parent), without_lpips_weights():
+        return load(config_path, device=device, data=data)
 
 
 def split_dataset(run: Run, split: Split) -> InputDataset | None:

@@ -160,8 +160,9 @@ def test_what_is_no_run_is_an_input_error(moved, tmp_path, monkeypatch):
         with pytest.raises(InputError, match=rf"config\.yml .*{message}"):
             load_run(tmp_path)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(InputError, match="No CUDA device"):
-        load_run(folder, device="cuda")
+    for device in ("cuda", "tpu", "meta", "cpu:x"):
+        with pytest.raises(InputError, match=f"^--device {device} is not there: leave it out, or give one of cpu\\.$"):
+            load_run(folder, device=device)
     shutil.rmtree(folder / "nerfstudio_models")
     with pytest.raises(InputError, match="no checkpoint folder"):
         load_run(folder)
