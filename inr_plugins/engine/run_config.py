@@ -32,6 +32,7 @@ from nerfstudio.data.utils.nerfstudio_collate import nerfstudio_collate
 from nerfstudio.engine.trainer import TrainerConfig
 
 from inr_plugins.errors import InputError
+from inr_plugins.files import shown, why_unreadable
 
 _PYTHON = "tag:yaml.org,2002:python/"
 _REGISTRIES = {
@@ -40,6 +41,9 @@ _REGISTRIES = {
 }
 # Python 3.13 moved the classes of paths.
 _PATHS = {f"{module}.{kind}Path" for module in ("pathlib", "pathlib._local") for kind in ("Posix", "Windows", "")}
+
+# What PyYAML lets through of numbers, dates and truth values that are none, and of text that is no UTF-8.
+_OF_BAD_VALUES = (ValueError, TypeError, KeyError, AttributeError)
 
 
 class UnsafeConfig(yaml.YAMLError):
@@ -78,6 +82,9 @@ def read_run_config(config_path: Path) -> TrainerConfig:
         InputError: the file cannot be read, is not a configuration of a training, names what is not installed, or
             asks for something that no configuration needs; the sentence names it.
     """
+    problem = why_unreadable(config_path)
+    if problem is not None:
+        raise InputError(f"{shown(config_path)} {problem}: give the config.yml of a run.")
     try:
         config = yaml.load(config_path.read_text(encoding="utf8"), Loader=_ConfigLoader)
     except UnsafeConfig as error:
@@ -90,8 +97,8 @@ def read_run_config(config_path: Path) -> TrainerConfig:
             f"{config_path} names what is not installed here ({error.problem}): it was written by another version, or "
             "for a method that is not installed; use that version, or train again."
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError, OSError, RecursionError) as error:
-        reason = " ".join(str(error).split())
+    except (yaml.YAMLError, OSError, RecursionError, *_OF_BAD_VALUES) as error:
+        reason = " ".join(str(error).split())[:300]
         raise InputError(f"{config_path} cannot be read ({reason}): give the config.yml of a run.") from error
     if not isinstance(config, TrainerConfig):
         raise InputError(f"{config_path} is not a configuration that ns-train wrote: give the config.yml of a run.")
@@ -253,8 +260,12 @@ def _look_up(name: str, node: yaml.Node) -> Any:
     """What a module of the allowed packages has by a name."""
     module, _, attribute = name.rpartition(".")
     if module.split(".")[0] not in _packages():
-        raise UnsafeConfig(f"names {name} (line {_line(node)})")
+        raise UnsafeConfig(f"names {_cut(name)} (line {_line(node)})")
     try:
         return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise yaml.constructor.ConstructorError(None, None, f"{name}: {error}", node.start_mark) from error
+    except (ImportError, AttributeError, ValueError, TypeError) as error:  # the last two for names with dots astray
+        raise yaml.constructor.ConstructorError(None, None, f"{_cut(name)}: {error}", node.start_mark) from error
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= 200 else name[:197] + "..."

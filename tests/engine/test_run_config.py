@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 
@@ -119,4 +120,31 @@ def test_reading_costs_no_warning(file):
     file.write_text(yaml.dump(all_methods["diner"]), encoding="utf8")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        read_run_config(file)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "!!python/object: {}",
+        "!!python/object:.trainer.TrainerConfig {}",
+        f"!!python/object:{'a' * 20000} {{}}",
+        "2001-13-45",
+        "!!int abc",
+        "!!float abc",
+        "!!bool 7",
+        "!!timestamp abc",
+        "9" * 6000,
+    ],
+)
+def test_values_that_are_none_are_refused_in_a_sentence(text, file):
+    file.write_text(text, encoding="utf8")
+    with pytest.raises(InputError, match=str(file)) as refused:
+        read_run_config(file)
+    assert len(str(refused.value)) < 1500
+
+
+def test_a_pipe_in_place_of_the_file_is_not_waited_for(file):
+    os.mkfifo(file)
+    with pytest.raises(InputError, match=r"config\.yml is a pipe"):
         read_run_config(file)

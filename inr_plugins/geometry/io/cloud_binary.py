@@ -57,7 +57,10 @@ def _ply_header(file: BinaryIO, path: Path) -> tuple[str, list[tuple[str, int, l
     """The byte order, empty for text, and name, count and properties (type, name) of each element."""
     order = ""
     elements: list[tuple[str, int, list[tuple[str, str]]]] = []
-    for line in _header_lines(file, path, end="end_header"):
+    lines = _header_lines(file, path, end="end_header")
+    if lines[0] != "ply":
+        raise InputError(f"{path} does not begin with the line ply, as PLY files do; write it again.")
+    for line in lines:
         words = line.split()
         if words[:1] == ["format"]:
             order = _PLY_ORDERS[words[1]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ import numpy as np
 
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown, why_unreadable
+
+# Python's own name of a thing, with its place in memory, which says nothing to a person.
+_OBJECT = re.compile(r"<[\w.]*?(\w+) object at 0x[0-9a-f]+>")
 
 
 def check_file(path: Path, suffixes: tuple[str, ...], *, kind: str) -> None:
@@ -32,7 +36,7 @@ def guarded(path: Path, load: Callable[[Path], Any]) -> Any:
     except InputError:
         raise
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        reason = _OBJECT.sub(r"\1", f"{type(error).__name__}: {error}".splitlines()[0])
         raise InputError(f"{path} cannot be read; it may be cut short or of another format ({reason}).") from error
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from inr_plugins.errors import InputError
+from inr_plugins.geometry.io.cloud_read import read_cloud
 from inr_plugins.geometry.io.surface_read import read_surface
 
 POINTS = np.random.default_rng(5).normal(size=(9, 3))
@@ -98,3 +99,15 @@ def test_a_compressed_pcd(tmp_path):
     (tmp_path / "c.pcd").write_bytes(data[: len(data) // 2 + 100])
     with pytest.raises(InputError, match="cut short"):
         read_surface(tmp_path / "c.pcd")
+
+
+def test_a_ply_cloud_begins_with_its_word_and_a_refusal_names_no_place_in_memory(tmp_path):
+    path = ply(tmp_path / "c.ply", "ascii")
+    path.write_bytes(path.read_bytes()[3:])
+    with pytest.raises(InputError, match="does not begin with the line ply"):
+        read_cloud(path)
+    head = b"{'descr': '<f8', 'fortran_order': False, 'shape': (10**30, 3), }".ljust(117) + b"\n"
+    (tmp_path / "c.npy").write_bytes(b"\x93NUMPY\x01\x00v\x00" + head + bytes(96))
+    with pytest.raises(InputError, match="malformed node") as refused:
+        read_cloud(tmp_path / "c.npy")
+    assert "0x" not in str(refused.value)
