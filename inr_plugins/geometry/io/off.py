@@ -34,7 +34,7 @@ def load_off(path: Path, *, tell: Tell) -> MeshFile:
     letters, values, in_lines = _rows(path)
     if len(values) < 2:
         raise InputError(f"{path} has no faces, or is cut short; write it again.")
-    num_vertices, num_faces = int(values[0]), int(values[1])
+    num_vertices, num_faces = (int(count) for count in whole(values[:2]))
     # "OFF 8 6 12" and "OFF\n8 6\n": the counts fill the first line, of two numbers or three.
     first = min(int(in_lines[0]), 3)
     rows = in_lines[1:] if in_lines[0] <= 3 else in_lines[:0]

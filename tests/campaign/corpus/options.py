@@ -57,8 +57,9 @@ def _configured(key: str) -> tuple[Any, Any, str] | None:
     from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 
     for preset in _presets().values():
-        config = deepcopy(preset)
-        for holder, name in _places(config, key):
+        if any(True for _ in _places(preset, key)):
+            config = deepcopy(preset)
+            holder, name = next(_places(config, key))
             return config, holder, name
     for parser in (
         BlenderDataParserConfig,

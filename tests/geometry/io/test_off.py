@@ -82,3 +82,9 @@ def test_lines_behind_the_faces_are_named(tmp_path):
     told = []
     assert len(read_mesh(tmp_path / "m.off", tell=told.append).faces) == 12
     assert told == ["1 line behind the 12 faces that it counts left out"]
+
+
+def test_counts_that_are_no_whole_numbers_are_refused(tmp_path):
+    (tmp_path / "a.off").write_text("OFF\n3 1.5 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n")
+    with pytest.raises(InputError, match="whole number"):
+        read_mesh(tmp_path / "a.off")
