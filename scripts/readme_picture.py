@@ -2,7 +2,7 @@
 
     ns-render dataset --load-config RUN/config.yml --output-path VIEWS --split test \
         --rendered-output-names rgb gt-rgb normals
-    .venv/bin/python scripts/readme_picture.py VIEWS/test docs/windmill.png
+    .venv/bin/python scripts/readme_picture.py VIEWS/test docs/pictures/windmill.png
 """
 
 from __future__ import annotations

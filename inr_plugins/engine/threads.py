@@ -8,7 +8,7 @@ that they wait for want their place, and steps become three to five times slower
 What decides it is read from the environment before any code of ours runs. But GNU's OpenMP spins a three-hundredth as
 long when it has made more threads than there are processors, and a second team of threads, held by a thread that
 sleeps, makes them more. So a team is held while others want the processors, and let go when they do not.
-Measured by scripts/benchmark_threads.py, see docs/measurements.md.
+Measured by scripts/benchmark_threads.py, see docs/results/diner.md.
 """
 
 from __future__ import annotations
