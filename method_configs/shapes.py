@@ -38,7 +38,7 @@ def _distance_optimizers() -> dict[str, Any]:
 def _occupancy_optimizers() -> dict[str, Any]:
     """The normalization paper's image experiments have 1e-2 for normalised networks and 2e-4 for others.
 
-    A plain network of encoded positions bears 1e-2 too, and is far better for it (docs/results/shapes.md); a plain one of
+    A plain network of encoded positions bears 1e-2 too, and is far better for it (docs/results/shapes.md); one of
     raw positions, as the sines are, is not known to.
     """
     rates = {"normalised": 1e-2, "encoded": 1e-2, "plain": 1e-3}

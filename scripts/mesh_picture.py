@@ -1,7 +1,7 @@
 """A picture of meshes for the docs: a row for each, in its own colours and as a grey surface, from two sides.
 
 .venv/bin/python scripts/mesh_picture.py docs/pictures/meshes.png WINDMILL/mesh.ply LEGO/mesh.ply
-.venv/bin/python scripts/mesh_picture.py --beside docs/pictures/few_points.png TRUTH.ply FIT.ply    # one side each, grey
+.venv/bin/python scripts/mesh_picture.py --beside docs/pictures/few_points.png TRUTH.ply FIT.ply    # grey
 """
 
 from __future__ import annotations

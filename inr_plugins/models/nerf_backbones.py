@@ -40,7 +40,7 @@ BACKBONES: dict[ActivationName, Backbone] = {
 finer-gauss k 1/√3, finer-wavelet k 1 (FINER++), wavelet lr 4e-4 (WIRE's author), relu lr 5e-4 (NeRF). All other
 constants are those of the image experiments: nothing is published of them.
 
-The rates are for runs of hundreds of steps: of 2e-4, 5e-4, 1.2e-3 and 3e-3 the best after 250 (docs/results/finer-nerf.md;
+The rates are for runs of hundreds of steps: of 2e-4, 5e-4, 1.2e-3, 3e-3 the best after 250 (docs/results/finer-nerf.md:
 plain gauss and wavelet learn little at any of them). finer-sine's is 4e-4: at 1e-3 lego came apart within 100 steps."""
 
 
