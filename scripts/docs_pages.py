@@ -94,7 +94,7 @@ def method_text(point: EntryPoint) -> str:
 def _method_page(method: str) -> str:
     """The page that a method is described on: variants have that of what they are variants of."""
     for page in sorted((ROOT / "docs" / "methods").glob("*.md")):
-        if f"`ns-train {method}`" in page.read_text(encoding="utf-8"):
+        if re.search(rf"`ns-train\s{method}`", page.read_text(encoding="utf-8")):
             return page.stem
     raise ValueError(f"No page in docs/methods has the words `ns-train {method}`: describe the method in one.")
 

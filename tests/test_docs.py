@@ -169,7 +169,8 @@ def test_every_method_has_a_page_and_a_row_in_the_readme() -> None:
     pages = "\n".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs/methods").glob("*.md"))
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for method in methods():
-        assert re.search(rf"`(ns-train\s)?{method}`", pages), method
+        # The build of the site looks for these words.
+        assert re.search(rf"`ns-train\s{method}`", pages), method
         assert re.search(rf"`(ns-train )?{method}`", readme), method
 
 

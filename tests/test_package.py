@@ -86,7 +86,7 @@ def test_each_distribution_that_is_imported_is_declared() -> None:
 
 
 def test_what_tests_and_scripts_import_is_declared_for_development() -> None:
-    assert undeclared(foreign_imports("tests", "scripts"), declared("dev")) == []
+    assert undeclared(foreign_imports("tests", "scripts"), declared("dev") | declared("docs")) == []
 
 
 def test_what_is_declared_is_imported_or_only_held_back() -> None:
