@@ -15,6 +15,7 @@ import faulthandler
 import importlib
 import json
 import os
+import pkgutil
 import resource
 import select
 import shutil
@@ -24,6 +25,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+import inr_plugins
+
 ENTRY_POINTS = {
     "ns-train": "nerfstudio.scripts.train",
     "ns-eval": "nerfstudio.scripts.eval",
@@ -32,18 +35,6 @@ ENTRY_POINTS = {
         f"inr-{name}": f"inr_plugins.cli.{name}" for name in ("mesh", "scene", "eval", "bench", "demo", "check", "view")
     },
 }
-_MORE = (
-    "inr_plugins.cli.mesh_extraction",
-    "inr_plugins.cli.mesh_output",
-    "inr_plugins.cli.mesh_report",
-    "inr_plugins.engine.run",
-    "inr_plugins.evaluation.judge",
-    "inr_plugins.evaluation.table",
-    "inr_plugins.bench.report",
-    "inr_plugins.bench.runner",
-    "nerfstudio.viewer.viewer",
-)
-"""What commands import only when they need it."""
 
 
 class Children:
@@ -133,8 +124,11 @@ def main() -> None:
     path, owner = Path(sys.argv[1]), int(sys.argv[2])
     # Parsers and hooks look at the arguments while modules are imported.
     sys.argv = ["ns-train"]
-    for module in (*ENTRY_POINTS.values(), *_MORE):
+    for module in (*ENTRY_POINTS.values(), "nerfstudio.viewer.viewer"):
         importlib.import_module(module)
+    # Commands import some of these only when they need them.
+    for module in pkgutil.walk_packages(inr_plugins.__path__, "inr_plugins."):
+        importlib.import_module(module.name)
     tasks = Path("/proc/self/task")
     if tasks.is_dir() and len(list(tasks.iterdir())) > 1:
         sys.exit("A process that forks must have one thread, but importing has started others.")
