@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import fnmatch
 import glob
+import itertools
 import json
 import os
 import re
@@ -205,23 +206,39 @@ def shown(path: Path) -> str:
 # -- folders -----------------------------------------------------------------------------------------------------------
 
 
+class KeptBesideError(OSError):
+    """Another folder has come to where a new one was to go; `place` is where the new one is instead."""
+
+    def __init__(self, target: Path, place: Path) -> None:
+        super().__init__(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+        self.place = place
+
+
 @contextmanager
-def replacing_folder(folder: Path) -> Iterator[Path]:
+def replacing_folder(folder: Path, *, over: bool = True) -> Iterator[Path]:
     """A new empty folder that takes the place of `folder` when the block ends well, and is removed when not.
 
     The old folder keeps its name until the new one is complete; if the last rename fails, it gets it back. A folder
     that is a disk of its own cannot be renamed, and the one that this process works in should not: there the new files
     take the places of the old ones one after another.
 
+    Args:
+        folder: absent, empty, or what is to be replaced.
+        over: False lets the new folder take the place of nothing but an empty one.
+
     Raises:
+        KeptBesideError: another process has written the folder since; both are there.
         OSError: the disk is full or not writable.
     """
     target = Path(os.path.realpath(folder))
     stays = target.is_dir() and (os.path.ismount(target) or Path(os.getcwd()).is_relative_to(target))
     around = target if stays else target.parent
     with hidden_folder(around, target.name) as partial:
+        before = _contents(target, without=[partial]) if over else frozenset()
         yield partial
         with hidden_folder(around, f"{target.name}.old") as old:
+            if _contents(target, without=[partial, old]) != before:
+                _keep_beside(partial, target, around)
             if stays:
                 _exchange(_entries(target, without=(partial, old)), old, back=target)
                 _exchange(list(partial.iterdir()), target, back=partial)
@@ -229,12 +246,38 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
                 partial.chmod(stat.S_IMODE(target.stat().st_mode))
                 os.rename(target, old / "old")
                 try:
-                    os.rename(partial, target)
+                    if _contents(old / "old") == before:
+                        os.rename(partial, target)
                 except BaseException:
                     os.rename(old / "old", target)
                     raise
+                if partial.exists():
+                    os.rename(old / "old", target)
+                    _keep_beside(partial, target, around)
             else:
-                os.rename(partial, target)
+                try:
+                    os.rename(partial, target)
+                except OSError as error:
+                    if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                        raise
+                    _keep_beside(partial, target, around)
+
+
+def _contents(folder: Path, *, without: Sequence[Path] = ()) -> frozenset[tuple[str, int, int]]:
+    """What tells whether a folder is as it was: what is in it, and when that was made; nothing where there is none."""
+    if not folder.is_dir():
+        return frozenset()
+    states = [(entry.name, entry.lstat()) for entry in _entries(folder, without=without)]
+    return frozenset((name, state.st_ino, state.st_mtime_ns) for name, state in states)
+
+
+def _keep_beside(partial: Path, target: Path, around: Path) -> None:
+    """Give a new folder the first free name like that of `target`; KeptBesideError says which."""
+    for number in itertools.count(2):
+        place = around / f"{target.name}-{number}"
+        if not os.path.lexists(place):
+            os.rename(partial, place)
+            raise KeptBesideError(target, place)
 
 
 def _entries(folder: Path, *, without: Sequence[Path]) -> list[Path]:

@@ -255,3 +255,26 @@ def test_what_git_lfs_left_in_place_of_a_file_is_no_file(tmp_path):
     (tmp_path / "long.ply").write_text(text.format("0" * 64) + "x" * 5000)
     assert "git lfs pull" in files.why_unreadable(tmp_path / "pointer.ply")
     assert files.why_unreadable(tmp_path / "long.ply") is None
+
+
+@pytest.mark.parametrize("there_before", [True, False])
+def test_a_folder_that_another_process_has_written_meanwhile_is_kept_beside_the_new_one(tmp_path, there_before):
+    target = tmp_path / "folder"
+    if there_before:
+        target.mkdir()
+        (target / "old").write_text("old")
+    with pytest.raises(files.KeptBesideError) as kept, files.replacing_folder(target, over=there_before) as partial:
+        (partial / "mine").write_text("mine")
+        with files.replacing_folder(target) as other:
+            (other / "theirs").write_text("theirs")
+    assert [file.name for file in target.iterdir()] == ["theirs"]
+    assert kept.value.place == tmp_path / "folder-2"
+    assert [file.name for file in kept.value.place.iterdir()] == ["mine"]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_folder_takes_the_place_of_an_empty_one_only_where_it_is_not_to_replace_any(tmp_path):
+    (tmp_path / "folder").mkdir()
+    with files.replacing_folder(tmp_path / "folder", over=False) as partial:
+        (partial / "mine").write_text("mine")
+    assert (tmp_path / "folder" / "mine").exists()

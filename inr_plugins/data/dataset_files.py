@@ -25,6 +25,8 @@ from inr_plugins.data.images.document import read_transforms, settle
 from inr_plugins.data.images.lenses import DISTORTION_KEYS, LENS_KEYS, is_number
 from inr_plugins.data.images.splits import transforms_path
 from inr_plugins.errors import InputError
+from inr_plugins.geometry.io.cloud_read import CLOUD_SUFFIXES
+from inr_plugins.geometry.io.mesh_read import MESH_SUFFIXES
 
 _ROUNDING = 1e-6  # Of the distance from the origin: positions that differ by less are one point that was rounded.
 
@@ -48,6 +50,13 @@ def check_dataset_files(config: DataParserConfig, *, split: str, read_images: bo
         raise InputError(
             f"There is no dataset at {data}: give its folder with --data, or if the data of a saved run has moved, set "
             "the environment variable INR_DATA to where it is now."
+        )
+    if data.is_file() and data.suffix.lower() in (*MESH_SUFFIXES, *CLOUD_SUFFIXES):
+        is_mesh = data.suffix.lower() in MESH_SUFFIXES
+        raise InputError(
+            f"{data} is a {'mesh' if is_mesh else 'point cloud'} by its extension, and this method learns from images: "
+            + (f"make some of it with inr-scene {data} FOLDER, or " if is_mesh else "")
+            + f"fit the shape itself with ns-train finer-sdf --data {data}."
         )
     if data.is_dir() and not any(data.iterdir()):
         raise InputError(f"The dataset folder {data} is empty: give --data a folder with images and their poses.")

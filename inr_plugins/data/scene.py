@@ -27,7 +27,7 @@ from inr_plugins.data.scene_render import Picture, SceneRenderer, View
 from inr_plugins.data.scene_surface import SceneMesh, with_normals
 from inr_plugins.data.scene_textures import linear_to_srgb
 from inr_plugins.errors import InputError
-from inr_plugins.files import replacing_folder, write_json
+from inr_plugins.files import KeptBesideError, replacing_folder, write_json
 from inr_plugins.geometry.frames import Similarity
 from inr_plugins.geometry.io.mesh_file import Tell
 from inr_plugins.geometry.mesh import Mesh
@@ -131,8 +131,13 @@ def make_scene(
     to_dataset = normalising(mesh, _up_rotation(options.up, source), options.object_radius)
     renderer = SceneRenderer(mesh, to_dataset=to_dataset, light=options.light, object_radius=options.object_radius)
     try:
-        with replacing_folder(output) as folder:
+        with replacing_folder(output, over=overwrite) as folder:
             _write_scene(folder, mesh, to_dataset, renderer, options, str(source), on_progress)
+    except KeptBesideError as error:
+        raise InputError(
+            f"Another scene has come to {output} while this one was made, and stays as it is: this one is in "
+            f"{error.place}."
+        ) from error
     except OSError as error:
         raise InputError(f"{output} could not be written ({error.strerror or error}); nothing was changed.") from error
     reach = np.degrees(np.arcsin(options.object_radius / options.radius))

@@ -272,6 +272,8 @@ def describe_shapes(shapes: ShapeSet, *, path: Path) -> list[str]:
     lines += [f"  {shape.description}" for shape in told[:_TOLD]]
     if len(told) > _TOLD:
         lines.append(f"  ... and {len(told) - _TOLD} more that are open, or were mended")
+    if shapes.passed_over is not None:
+        lines.append(shapes.passed_over)
     if shapes.skipped:
         lines.append(f"Skipped {len(shapes.skipped)} that could not be read:")
         lines += [f"  {sentence}" for sentence in shapes.skipped[:_TOLD]]

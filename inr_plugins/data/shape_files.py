@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from inr_plugins.data.shape_clouds import CloudSettings, check_clouds, read_shape_surface, with_normals
-from inr_plugins.data.shape_folder import find_shapes
+from inr_plugins.data.shape_folder import find_shapes, passed_over
 from inr_plugins.data.shape_memory import Recent
 from inr_plugins.data.shape_meshes import shape_solid, thin_note
 from inr_plugins.data.shape_sampling import OPTION, STRUCTURES, SampleSource, check_sampling
@@ -91,10 +91,12 @@ class ShapeSet:
     Attributes:
         shapes: at least one.
         skipped: for each file that could not be read a sentence that names it and says why.
+        passed_over: a sentence on what else the folder holds, or None.
     """
 
     shapes: tuple[Shape, ...]
     skipped: tuple[str, ...]
+    passed_over: str | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -141,6 +143,7 @@ def read_shapes(path: Path, settings: ShapeSettings) -> ShapeSet:
             shape that the given unit makes larger than the box.
     """
     check_settings(settings)
+    else_there = passed_over(path, find_shapes(path).values()) if path.is_dir() else None
     if path.is_dir():
         read, skipped = _read_folder(path, settings)
     else:
@@ -155,7 +158,7 @@ def read_shapes(path: Path, settings: ShapeSettings) -> ShapeSet:
         one = read.pop()
         scale = settings.unit or settings.extent / (one.side if settings.scale == "each" else largest)
         shapes.append(_normalised(one, scale, settings, recent))
-    return ShapeSet(tuple(shapes), tuple(skipped))
+    return ShapeSet(tuple(shapes), tuple(skipped), else_there)
 
 
 def check_settings(settings: ShapeSettings) -> None:

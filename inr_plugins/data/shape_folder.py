@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -53,6 +53,26 @@ def _shape_files(folder: Path) -> list[Path]:
         f"{folder} holds no mesh or point cloud ({', '.join(_SUFFIXES)}) but {', '.join(found) or 'nothing'}; give "
         "--data a file or a folder of them."
     )
+
+
+def passed_over(folder: Path, shapes: Iterable[Path]) -> str | None:
+    """What else a folder of shapes holds, in a sentence: folders that are not looked into, files that are no shapes.
+
+    Args:
+        folder: that of the shapes, which lie in it or in its folders.
+        shapes: files that are taken, or left out by their names.
+    """
+    looked_into = {folder, *(shape.parent for shape in shapes)}
+    entries = [entry for each in sorted(looked_into) for entry in _entries(each)]
+    folders = [entry.name for entry in entries if entry.is_dir() and entry not in looked_into]
+    kinds = Counter(entry.suffix.lower() or entry.name for entry in entries if entry.is_file() and not _is_shape(entry))
+    found = [f"{count} {'file' if count == 1 else 'files'} {kind}" for kind, count in kinds.most_common(5)]
+    if folders:
+        more = ", ..." if len(folders) > 3 else ""
+        found.insert(
+            0, f"{len(folders)} {'folder' if len(folders) == 1 else 'folders'} ({', '.join(folders[:3])}{more})"
+        )
+    return f"Passed over in {folder}, as no shapes: {', '.join(found)}." if found else None
 
 
 def _entries(folder: Path) -> list[Path]:

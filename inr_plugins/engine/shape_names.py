@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Sequence
 
@@ -29,7 +30,9 @@ def number_of_shape(wanted: str, names: Sequence[str], *, given_by: str) -> int:
         return list(names).index(wanted)
     if wanted.isdecimal() and int(wanted) < len(names):
         return int(wanted)
-    some = ", ".join(names[:_NAMES]) + (", ..." if len(names) > _NAMES else "")
+    nearest = difflib.get_close_matches(wanted, names, n=_NAMES, cutoff=0.5)
+    listed = list(dict.fromkeys([*nearest, *names]))
+    some = ", ".join(listed[:_NAMES]) + (", ..." if len(names) > _NAMES else "")
     numbers = "number 0" if len(names) == 1 else f"numbers 0 to {len(names) - 1}"
     raise InputError(f"{given_by} {wanted} is none of the run's shapes: give a name ({some}) or one of {numbers}.")
 

@@ -10,6 +10,7 @@ import pytest
 import trimesh
 
 from inr_plugins.cli.scene import main
+from inr_plugins.data import scene as scene_maker
 
 QUICK = ["--resolution", "24", "--num-train", "2", "--num-val", "1", "--num-test", "1", "--samples", "1"]
 
@@ -67,6 +68,29 @@ def test_overwrite_is_asked_for_and_obeyed(tmp_path: Path, capsys: pytest.Captur
     assert main(command) == 1
     assert "--overwrite" in capsys.readouterr().err
     assert main([*command, "--overwrite"]) == 0
+
+
+@pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])
+def test_a_scene_that_another_process_finished_meanwhile_stays_beside_this_one(
+    tmp_path, monkeypatch, capsys, overwrite
+):
+    folder, make_folders = tmp_path / "knot", scene_maker.make_folders
+
+    def meanwhile(partial: Path) -> None:
+        folder.mkdir()
+        (folder / "scene.json").write_text("theirs")
+        make_folders(partial)
+
+    monkeypatch.setattr(scene_maker, "make_folders", meanwhile)
+    assert main(["knot", str(folder), *QUICK, *overwrite]) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == (
+        f"inr-scene: Another scene has come to {folder} while this one was made, and stays as it is: this one is in "
+        f"{folder}-2."
+    )
+    assert (folder / "scene.json").read_text() == "theirs"
+    assert (tmp_path / "knot-2" / "transforms_train.json").exists()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["knot", "knot-2"]
 
 
 def test_ctrl_c_is_not_a_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
