@@ -263,10 +263,15 @@ def test_a_folder_that_another_process_has_written_meanwhile_is_kept_beside_the_
     if there_before:
         target.mkdir()
         (target / "old").write_text("old")
-    with pytest.raises(files.KeptBesideError) as kept, files.replacing_folder(target, over=there_before) as partial:
-        (partial / "mine").write_text("mine")
-        with files.replacing_folder(target) as other:
-            (other / "theirs").write_text("theirs")
+
+    def write_while_another_does() -> None:
+        with files.replacing_folder(target, over=there_before) as partial:
+            (partial / "mine").write_text("mine")
+            with files.replacing_folder(target) as other:
+                (other / "theirs").write_text("theirs")
+
+    with pytest.raises(files.KeptBesideError) as kept:
+        write_while_another_does()
     assert [file.name for file in target.iterdir()] == ["theirs"]
     assert kept.value.place == tmp_path / "folder-2"
     assert [file.name for file in kept.value.place.iterdir()] == ["mine"]
