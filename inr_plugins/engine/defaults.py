@@ -75,15 +75,17 @@ class InrMachineConfig(MachineConfig):
         return device_type
 
     def check_devices(self) -> None:
-        """Refuse more devices than there are, and several machines that could not find each other; InputError."""
+        """Refuse a device that is not there, more of them than there are, and machines that cannot meet; InputError."""
         if self.machine_rank >= self.num_machines:
             raise InputError(
                 f"--machine.machine-rank must be below --machine.num-machines, got {self.machine_rank} of "
                 f"{self.num_machines}: ranks count from 0."
             )
-        if self.num_devices * self.num_machines == 1:
+        if self.num_devices * self.num_machines == 1 and self.device_type == "auto":
             return
         device = choose_device_type(self.device_type)
+        if self.num_devices * self.num_machines == 1:
+            return
         if device != "cuda":
             raise InputError(
                 f"--machine.num-devices {self.num_devices} and --machine.num-machines {self.num_machines} need CUDA, "

@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import sysconfig
+import threading
 from functools import cache
 from types import TracebackType
 
@@ -19,7 +20,7 @@ import torch
 
 from inr_plugins.engine.noise import silence_startup_noise
 from inr_plugins.engine.run_folder import load_config_argument
-from inr_plugins.errors import InputError
+from inr_plugins.errors import InputError, is_out_of_room
 
 
 def await_choice() -> None:
@@ -39,6 +40,7 @@ def prepare_process() -> None:
     silence_startup_noise()
     allow_numpy_scalars()
     report_input_errors()
+    report_full_disks()
     find_own_ffmpeg()
 
 
@@ -62,6 +64,25 @@ def report_input_errors() -> None:
             previous(kind, error, trace)
 
     sys.excepthook = hook
+
+
+def report_full_disks() -> None:
+    """Say in a sentence what a disk has against a thread, such as the one that writes tensorboard's events.
+
+    Training ends with a sentence of its own when it next hands that thread something.
+    """
+    previous = threading.excepthook
+
+    def hook(args: threading.ExceptHookArgs) -> None:
+        if isinstance(args.exc_value, OSError) and is_out_of_room(args.exc_value):
+            print(
+                f"Error: A file of the log could not be written: {args.exc_value.strerror or args.exc_value}.",
+                file=sys.stderr,
+            )
+        else:
+            previous(args)
+
+    threading.excepthook = hook
 
 
 def find_own_ffmpeg() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import errno
 import os
 import signal
 import sys
@@ -43,7 +42,7 @@ from inr_plugins.engine.run_folder import describes_run, discard_unstarted_run, 
 from inr_plugins.engine.same_data import KnownData, what_differs
 from inr_plugins.engine.saved_settings import compare_settings, listed, saved_settings, settings_of
 from inr_plugins.engine.startup import await_choice, prepare_process
-from inr_plugins.errors import InputError
+from inr_plugins.errors import InputError, is_out_of_room
 from inr_plugins.options import TRAINING, check_name, check_numbers
 
 # nerfstudio's commands import this whatever method they run.
@@ -499,7 +498,7 @@ class InrTrainer(Trainer):
                 f"{error} Training has stopped: lower the learning rate, then {self._how_to_go_on()}."
             ) from error
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+            if not is_out_of_room(error):
                 raise
             raise InputError(
                 f"Cannot write to {self.base_dir} ({error.strerror}): make room, then {self._how_to_go_on()}."

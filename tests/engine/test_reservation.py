@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from test_trainer import train
 from tiny_method import tiny_config
 
@@ -90,6 +91,15 @@ def test_going_on_in_place_has_the_folder_to_itself(scene, tmp_path):
     train(tiny_config(scene, tmp_path, **again))
     assert checkpoint_steps(first.checkpoint_dir) == [4]
     assert not list(first.base_dir.glob(".*"))
+
+
+def test_a_device_that_is_not_there_is_refused_before_a_folder_is_made(scene, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    config = tiny_config(scene, tmp_path)
+    config.machine.device_type = "cuda"
+    with pytest.raises(InputError, match="No CUDA device was found"):
+        config.set_timestamp()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_process_that_a_training_forked_does_not_keep_its_folder(tmp_path):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import subprocess
 import sys
+import threading
 import warnings
 from pathlib import Path
 
@@ -15,7 +17,13 @@ from inr_plugins.engine import memory
 from inr_plugins.engine.evaluation import EvalBudget, spread_indices
 from inr_plugins.engine.ffmpeg import ensure_ffmpeg
 from inr_plugins.engine.noise import silence_dependencies, silence_startup_noise
-from inr_plugins.engine.startup import await_choice, find_own_ffmpeg, prepare_process, report_input_errors
+from inr_plugins.engine.startup import (
+    await_choice,
+    find_own_ffmpeg,
+    prepare_process,
+    report_full_disks,
+    report_input_errors,
+)
 from inr_plugins.engine.trainer import InrTrainerConfig
 from inr_plugins.errors import InputError
 
@@ -36,6 +44,25 @@ def test_input_errors_end_in_a_sentence_and_others_in_a_traceback(monkeypatch, c
     assert capsys.readouterr().err.startswith("Error: There is no gone/config.yml")
     sys.excepthook(FileNotFoundError, FileNotFoundError(2, "No such file", "other"), None)
     assert seen == [KeyError, FileNotFoundError]
+
+
+def test_a_thread_that_a_full_disk_stops_says_a_sentence_and_others_a_traceback(monkeypatch, capsys):
+    def end_in(error: Exception) -> str:
+        def work() -> None:
+            raise error
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        return capsys.readouterr().err
+
+    seen = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: seen.append(args.exc_type))
+    report_full_disks()
+    said = end_in(OSError(errno.ENOSPC, "No space left on device"))
+    assert said == "Error: A file of the log could not be written: No space left on device.\n"
+    assert end_in(KeyError("a bug")) == ""
+    assert seen == [KeyError]
 
 
 @pytest.mark.parametrize("choose", [InrTrainerConfig.set_timestamp, InrTrainerConfig.get_base_dir])
