@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -33,6 +34,8 @@ def run(
         keep: where folders of cases stay that did not hold; None removes them.
         report: called with every outcome.
     """
+    # What is there now is not looked through, and so not copied, in the processes of cases.
+    gc.freeze()
     waiting = [case for case in cases if case.name not in record.outcomes]
     running: list[Running] = []
     with tempfile.TemporaryDirectory(prefix="campaign-", ignore_cleanup_errors=True) as around:
@@ -52,6 +55,7 @@ def run(
         finally:
             for each in running:
                 each.stop(Fault("hang", "the campaign was stopped"))
+            gc.unfreeze()
 
 
 def _put_away(ended: Running, outcome: Outcome, keep: Path | None) -> None:

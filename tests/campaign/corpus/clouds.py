@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import random
 from collections.abc import Callable
 from functools import partial
@@ -209,6 +210,7 @@ def _round_trip(write: Callable[[Path, np.ndarray], None], name: str, place: Pat
 
 def cases() -> list[Case]:
     """All of the group."""
+    importlib.import_module("hypothesis.extra.numpy")  # Here, not once in the process of each case.
     made: list[tuple[str, Callable[[Path, random.Random], None]]] = []
     for name, content in VALID.items():
         made.append((f"right/{name}", partial(_right, name, content)))

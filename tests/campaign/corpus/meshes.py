@@ -91,6 +91,14 @@ def check_mesh(found: Mesh | Refused) -> None:
         hold(0 <= found.faces.min() <= found.faces.max() < len(found.vertices), "corners of no vertices")
 
 
+def _told(content: bytes, place: Path, rng: random.Random) -> None:
+    """What a file holds beyond what it announces is left out, with a word."""
+    (place / "a.stl").write_bytes(content)
+    told: list[str] = []
+    check_mesh(read_mesh(place / "a.stl", tell=told.append))
+    hold(any("left out" in each for each in told), f"nothing is said of what is left out: {told}")
+
+
 def _right(name: str, place: Path, rng: random.Random) -> None:
     (place / name).write_bytes(_valid()[name])
     with untouched(place):
@@ -136,7 +144,7 @@ def _broken() -> dict[str, tuple[str, bytes]]:
         if corner not in ("-1", ""):
             text = obj_vertices() + obj_faces() + f"f 1 {corner} 3\n"
             found[f"obj/corner-{k}"] = ("a.obj", text.encode())
-    for k, count in enumerate((1, 13, 2**31, 2**32 - 2)):  # 0 and 2**32 - 1 are what writers of streams leave
+    for k, count in enumerate((13, 2**31, 2**32 - 2)):  # 0 and 2**32 - 1 are what writers of streams leave
         found[f"stl/count-{k}"] = ("a.stl", stl(count))
     for word in ("nan", "inf", "-inf", "abc", "1e999", "1.2.3"):
         found[f"obj/number-{word}"] = (
@@ -199,6 +207,7 @@ def cases() -> list[Case]:
     for name in _valid():
         made[f"right/{name}"] = partial(_right, name)
         made |= {f"damaged/{name}/{way}": partial(_damaged, name, way) for way in damage.WAYS}
+    made["stl/more-than-announced"] = partial(_told, stl(1))
     made |= {name: partial(_bad, *rest) for name, rest in _broken().items()}
     made |= {name: partial(_gltf, content) for name, content in _gltf_values().items()}
     for suffix in ("ply", "obj", "stl", "glb"):

@@ -171,6 +171,8 @@ _NO_NUMBERS = ["abc", "", "1e", "0x10", "1,5"]
 
 def cases() -> list[Case]:
     """All of the group."""
+    # Here, not once in the process of each case.
+    _presets(), _mains()
     found: list[Case] = []
 
     def add(name: str, attack: Callable[[Path, random.Random], None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import random
 from collections.abc import Callable
 from functools import cache, partial
@@ -142,6 +143,8 @@ _ODD = {
 
 def cases() -> list[Case]:
     """All of the group."""
+    # Here, not once in the process of each case.
+    _valid(), importlib.import_module("nerfstudio.configs.method_configs")
     made: dict[str, Callable[[Path, random.Random], None]] = {}
     for k, hostile in enumerate(HOSTILE):
         for form, around in _FORMS.items():
