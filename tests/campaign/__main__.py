@@ -1,4 +1,4 @@
-"""The campaign: every case, or some, in processes of their own; see docs/measurements.md."""
+"""The campaign: every case, or some, in processes of their own; see docs/results/campaign.md."""
 
 from __future__ import annotations
 
