@@ -7,29 +7,21 @@ bytes for every number of a PLY file in text. Both were tried on open3d 0.20 and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from io import TextIOWrapper
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 import numpy as np
 
 from inr_plugins.errors import InputError
-from inr_plugins.geometry.io.cloud_columns import Table
-from inr_plugins.geometry.io.ply import LONGEST_HEADER
+from inr_plugins.geometry.io.cloud_columns import Table, plain_name
+from inr_plugins.geometry.io.ply import LONGEST_HEADER, read_ply_header
+from inr_plugins.geometry.io.text_lines import NotANumber, respelled
 from inr_plugins.geometry.open3d_import import import_open3d
 
-_PLY_TYPES = {
-    **dict.fromkeys(("char", "int8"), "i1"),
-    **dict.fromkeys(("uchar", "uint8"), "u1"),
-    **dict.fromkeys(("short", "int16"), "i2"),
-    **dict.fromkeys(("ushort", "uint16"), "u2"),
-    **dict.fromkeys(("int", "int32"), "i4"),
-    **dict.fromkeys(("uint", "uint32"), "u4"),
-    **dict.fromkeys(("float", "float32"), "f4"),
-    **dict.fromkeys(("double", "float64"), "f8"),
-}
-_PLY_ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": ""}
-_WANTED = ("x", "y", "z", "nx", "ny", "nz", "normal_x", "normal_y", "normal_z")
+_WANTED = ("x", "y", "z", "nx", "ny", "nz")
 _ROWS_AT_ONCE = 1 << 20
 
 
@@ -40,43 +32,27 @@ def read_ply_rows(path: Path) -> Table:
         InputError: the file is cut short, goes on after what it announces, or has lists before or among its vertices'
             properties.
     """
-    with path.open("rb") as file:
-        order, elements = _ply_header(file, path)
-        for name, count, properties in elements:
-            if any(kind == "list" for kind, _ in properties):
+    header = read_ply_header(path)
+    with path.open("rb") as binary:
+        binary.seek(header.size)
+        file: Any = TextIOWrapper(binary, encoding="latin-1") if header.text else binary
+        for element in header.elements:
+            if any(each.length_type is not None for each in element.properties):
                 raise InputError(f"{path} has lists before the end of its vertices; write it without them.")
-            record = np.dtype([(label, order + _PLY_TYPES[kind]) for kind, label in properties])
-            if name == "vertex":
-                last = elements[-1][0] == "vertex"
-                return _table(file, record, count, path, text=order == "", last=last)
-            _skip(file, record, count, text=order == "")
+            record = np.dtype([(each.name, header.order + each.type) for each in element.properties])
+            if element.name == "vertex":
+                last = header.elements[-1] is element
+                return _table(file, record, element.count, path, text=header.text, last=last)
+            _skip(file, record, element.count, text=header.text)
     raise InputError(f"{path} has no vertices; write it again, or give another file.")
 
 
-def _ply_header(file: BinaryIO, path: Path) -> tuple[str, list[tuple[str, int, list[tuple[str, str]]]]]:
-    """The byte order, empty for text, and name, count and properties (type, name) of each element."""
-    order = ""
-    elements: list[tuple[str, int, list[tuple[str, str]]]] = []
-    lines = _header_lines(file, path, end="end_header")
-    if lines[0] != "ply":
-        raise InputError(f"{path} does not begin with the line ply, as PLY files do; write it again.")
-    for line in lines:
-        words = line.split()
-        if words[:1] == ["format"]:
-            order = _PLY_ORDERS[words[1]]
-        elif words[:1] == ["element"]:
-            elements.append((words[1], int(words[2]), []))
-        elif words[:1] == ["property"]:
-            elements[-1][2].append((words[1], words[-1]))
-    return order, elements
-
-
-def _header_lines(file: BinaryIO, path: Path, *, end: str) -> list[str]:
+def _header_lines(file: Any, path: Path, *, end: str) -> list[str]:
     """Lines up to the one that begins with `end`, and that one."""
     lines: list[str] = []
     while file.tell() < LONGEST_HEADER:
         line = file.readline()
-        lines.append(line.decode("ascii", errors="replace").strip())
+        lines.append((line if isinstance(line, str) else line.decode("ascii", errors="replace")).strip())
         if lines[-1].startswith(end):
             return lines
         if not line:
@@ -84,7 +60,7 @@ def _header_lines(file: BinaryIO, path: Path, *, end: str) -> list[str]:
     raise InputError(f"{path} cannot be read: it has no line {end!r}; it is cut short or of another format.")
 
 
-def _skip(file: BinaryIO, record: np.dtype, count: int, *, text: bool) -> None:
+def _skip(file: Any, record: np.dtype, count: int, *, text: bool) -> None:
     if not text:
         file.seek(count * record.itemsize, 1)
         return
@@ -98,7 +74,7 @@ def read_pcd_rows(path: Path) -> Table:
     Raises:
         InputError: the file is cut short, or its header contradicts itself.
     """
-    with path.open("rb") as file:
+    with _opened(path) as file:
         lines = [line.split() for line in _header_lines(file, path, end="DATA")]
         header = {words[0]: words[1:] for words in lines if words and not words[0].startswith("#")}
         names = header.get("FIELDS") or header["COLUMNS"]
@@ -117,12 +93,22 @@ def read_pcd_rows(path: Path) -> Table:
             raise InputError(f"{path} announces {announced} points by width and height and {count} in all.")
         if header["DATA"] == ["binary_compressed"]:
             return _compressed(path, record, count)
-        return _table(file, record, count, path, text=header["DATA"] == ["ascii"], last=True)
+        is_text = header["DATA"] == ["ascii"]
+        if is_text and not isinstance(file, TextIOWrapper):
+            file = TextIOWrapper(file, encoding="latin-1")
+        return _table(file, record, count, path, text=is_text, last=True)
+
+
+def _opened(path: Path) -> Any:
+    """The file as bytes, or as text where its lines end as those of old Macs do."""
+    with path.open("rb") as file:
+        head = file.read(LONGEST_HEADER)
+    return path.open(encoding="latin-1") if b"\r" in head and b"\n" not in head else path.open("rb")
 
 
 def _compressed(path: Path, record: np.dtype, count: int) -> Table:
     """Rows of a compressed PCD file, which only open3d unpacks."""
-    names = [name for name in record.names or () if name in _WANTED]
+    names = [name for name in record.names or () if plain_name(name) in _WANTED]
     if any(record[name] != np.dtype("<f4") for name in names):
         raise InputError(f"{path} is compressed and not of 32 bits; write it as binary or ASCII instead.")
     o3d = import_open3d()
@@ -135,10 +121,10 @@ def _compressed(path: Path, record: np.dtype, count: int) -> Table:
     return Table(np.hstack([cloud.points, cloud.normals]), ("x", "y", "z", "nx", "ny", "nz"))
 
 
-def _table(file: BinaryIO, record: np.dtype, count: int, path: Path, *, text: bool, last: bool) -> Table:
+def _table(file: Any, record: np.dtype, count: int, path: Path, *, text: bool, last: bool) -> Table:
     """The wanted columns of `count` records from where the file stands, then the names of the others without rows."""
     names = list(record.names or ())
-    wanted = [name for name in names if name in _WANTED]
+    wanted = [name for name in names if plain_name(name) in _WANTED]
     if count == 0:
         return Table(np.zeros((0, len(wanted))), tuple(wanted))
     if text:
@@ -153,18 +139,31 @@ def _table(file: BinaryIO, record: np.dtype, count: int, path: Path, *, text: bo
     return Table(rows, tuple(wanted), ignored=tuple(name for name in names if name not in wanted))
 
 
-def _text_rows(file: BinaryIO, record: np.dtype, wanted: Sequence[str], count: int) -> tuple[np.ndarray, bool]:
+def _text_rows(file: Any, record: np.dtype, wanted: Sequence[str], count: int) -> tuple[np.ndarray, bool]:
     names = list(record.names or ())
     width = [int(np.prod(record[name].shape, dtype=int)) for name in names]
     columns = [sum(width[: names.index(name)]) for name in wanted]
-    try:
-        rows = np.loadtxt(file, ndmin=2, comments=None, usecols=columns, max_rows=count)
-    except ValueError as error:
-        raise InputError(f"{file.name} cannot be read; it may be cut short ({str(error).splitlines()[0]}).") from error
-    return rows, any(line.strip() for line in file)
+    start = file.tell()
+    first = next((line for line in iter(file.readline, "") if line.strip()), "")
+    if first and len(first.split()) != sum(width):  # numpy looks at the chosen columns only
+        raise InputError(
+            f"{file.name} announces {sum(width)} numbers for each point, and its first one has {len(first.split())}; "
+            "write it again."
+        )
+    for lines in (file, map(respelled, file)):
+        file.seek(start)
+        try:
+            rows = np.loadtxt(lines, ndmin=2, comments=None, usecols=columns, max_rows=count)
+            return rows, any(line.strip() for line in file)
+        except ValueError as error:
+            failure = error
+    if word := re.search(r"could not convert string '(.*?)' to float", str(failure)):
+        raise NotANumber(word[1]) from failure
+    reason = str(failure).splitlines()[0]
+    raise InputError(f"{file.name} cannot be read; it may be cut short ({reason}).") from failure
 
 
-def _binary_rows(file: BinaryIO, record: np.dtype, wanted: Sequence[str], count: int) -> tuple[np.ndarray, bool]:
+def _binary_rows(file: Any, record: np.dtype, wanted: Sequence[str], count: int) -> tuple[np.ndarray, bool]:
     rows = np.empty((count, len(wanted)))
     for start in range(0, count, _ROWS_AT_ONCE):
         read = file.read(min(_ROWS_AT_ONCE, count - start) * record.itemsize)

@@ -72,7 +72,7 @@ class AmbiguousColumns(InputError):
 
 def is_header(words: Sequence[str]) -> bool:
     """Whether a line's words name the columns of positions."""
-    return {_plain(word) for word in words}.issuperset(_POSITION)
+    return {plain_name(word) for word in words}.issuperset(_POSITION)
 
 
 def name_columns(table: Table, *, file: str, normals: bool = True) -> Columns:
@@ -104,31 +104,48 @@ def name_columns(table: Table, *, file: str, normals: bool = True) -> Columns:
     return _by_values(table.rows, file, normals=normals)
 
 
-def _plain(name: str) -> str:
-    plain = re.sub(r"[^a-z0-9]", "", name.lower())
+def plain_name(name: str) -> str:
+    """A column's name in small letters and digits alone, synonyms of x, y, z, nx, ny and nz as these."""
+    plain = _letters(name)
     return _SAME.get(plain, plain)
 
 
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def places_of(names: Sequence[str], wanted: Sequence[str]) -> tuple[int | None, ...]:
+    """Where each wanted name stands among the names, in whatever case; synonyms count where the name itself is not.
+
+    None: it stands nowhere, or more than once.
+    """
+    exact, plain = [_letters(name) for name in names], [plain_name(name) for name in names]
+    lists = [exact if name in exact else plain for name in wanted]
+    return tuple(each.index(name) if each.count(name) == 1 else None for each, name in zip(lists, wanted, strict=True))
+
+
 def _by_names(table: Table, names: tuple[str, ...], file: str, *, normals: bool) -> Columns:
-    count, plain = table.rows.shape[1], [_plain(name) for name in names]
+    count = table.rows.shape[1]
     if len(names) != count:
         raise InputError(
-            f"{file} names {len(names)} columns in {table.where} ({', '.join(names)}), but its rows have {count}; give "
+            f"{file} names {len(names)} columns in {table.where} ({_listed(names)}), but its rows have {count}; give "
             "every column a name without blanks."
         )
-    missing = [name for name in _POSITION if plain.count(name) != 1]
-    if missing:
+    points = places_of(names, _POSITION)
+    if None in points:
         raise InputError(
-            f"{file} names no single column {missing[0]} in {table.where} ({_listed(names)}); name the positions x y z."
+            f"{file} names no single column {_POSITION[points.index(None)]} in {table.where} "
+            f"({_listed([*names, *table.ignored])}); name the positions x y z."
         )
-    points = tuple(plain.index(name) for name in _POSITION)
-    found = tuple(plain.index(name) for name in _NORMAL) if normals and set(_NORMAL) <= set(plain) else None
-    used = {*points, *(found or ())}
+    found = places_of(names, _NORMAL) if normals else (None,)
+    chosen = None if None in found else found
+    used = {*points, *(chosen or ())}
     ignored = [name for number, name in enumerate(names) if number not in used] + list(table.ignored)
-    return Columns(points, found, f"ignored {_listed(ignored)}" if ignored else "")  # type: ignore[arg-type]
+    return Columns(points, chosen, f"ignored {_listed(ignored)}" if ignored else "")  # type: ignore[arg-type]
 
 
 def _listed(names: Sequence[str]) -> str:
+    names = [name or "a column without a name" for name in names]
     more = f" and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
     return ", ".join(names[:_TOLD]) + more
 

@@ -23,6 +23,8 @@ _UNIT_LENGTH = 1e-2
 _NEAREST = 4
 # A file with fewer normals than this share has none worth filling up.
 _LEAST_KNOWN = 0.5
+# An array of fewer rows than this, and more columns than rows, was saved with a column for each point.
+_FEW_ROWS = 10
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ def read_cloud(path: Path, *, normals: bool = True) -> Cloud:
     columns = name_columns(table, file=str(path), normals=normals)
     notes = ["a splat file, whose points are the centres of Gaussians"] if _is_splat(table) else []
     notes += [columns.note] if columns.note else []
+    if table.rows.shape == (3, 3) and table.names is None:
+        notes.append("3 rows of 3 numbers, each row taken for a point")
     finite = np.isfinite(table.rows[:, columns.points]).all(axis=1)
     if not finite.all():
         notes.append(f"{int((~finite).sum()):,} of {len(finite):,} points dropped that are NaN or infinite")
@@ -126,4 +130,9 @@ def _read_npy(path: Path) -> Table:
     rows = np.load(path, allow_pickle=False)
     if rows.ndim != 2 or rows.dtype.kind not in "fiu":
         raise InputError(f"{path} holds an array of shape {rows.shape} and type {rows.dtype}, not rows of x y z.")
+    if 0 < len(rows) < _FEW_ROWS and rows.shape[1] > len(rows):
+        raise InputError(
+            f"{path} holds an array of shape {rows.shape}: as rows of x y z it has {len(rows)} points; turn it over "
+            "(numpy.transpose) if its columns are the points."
+        )
     return Table(rows.astype(np.float64))

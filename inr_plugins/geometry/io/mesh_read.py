@@ -14,7 +14,7 @@ from inr_plugins.geometry.io.obj import load_obj
 from inr_plugins.geometry.io.off import load_off
 from inr_plugins.geometry.io.ply import read_ply_header
 from inr_plugins.geometry.io.ply_mesh import has_faces, load_ply_mesh
-from inr_plugins.geometry.io.read_checks import check_file, check_finite, guarded
+from inr_plugins.geometry.io.read_checks import check_file, check_finite, counted, guarded
 from inr_plugins.geometry.io.stl import load_stl
 from inr_plugins.geometry.io.weld import welded
 from inr_plugins.geometry.mesh import Mesh, face_normals, select_faces
@@ -89,6 +89,11 @@ def read_mesh_file(path: Path, *, looks: bool = False, tell: Tell | None = None)
         raise InputError(f"{path} holds {what}; a mesh is needed here.")
     with np.errstate(all="ignore"):  # what is NaN or infinite is refused below, or its number is out of range
         found = guarded(path, load)
+    if not len(found.faces) and len(found.vertices):
+        raise InputError(
+            f"{path} has {counted(len(found.vertices), 'vertex', 'vertices')} and no faces: a mesh is cut short there, "
+            "and a cloud is read from PLY, XYZ, PCD or NPY; write it again as one of them."
+        )
     if not len(found.faces):
         raise InputError(f"{path} has no faces, or is cut short; write it again, or give another file.")
     _check_finite_corners(found, path)

@@ -49,9 +49,10 @@ def load_off(path: Path, *, tell: Tell) -> MeshFile:
     start = first + int(rows[:num_vertices].sum())
     corners, counts, face_colours = _faces(values[start:], rows[num_vertices : num_vertices + num_faces], path)
     if len(corners) and not 0 <= corners.min() <= corners.max() < num_vertices:
+        from_one = " (OFF counts from 0)" if corners.min() == 1 and corners.max() == num_vertices else ""
         raise InputError(
             f"{path} has faces with corners numbered {corners.min()} to {corners.max()}, but only {num_vertices} "
-            "vertices; write it again."
+            f"vertices{from_one}; write it again."
         )
     triangles, owner = triangulate(vertices, corners, counts)
     if face_colours is not None:

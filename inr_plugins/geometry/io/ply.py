@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from inr_plugins.errors import InputError
+from inr_plugins.geometry.io.text_lines import UTF8_MARK, numbers, tokens_in_lines
 
 # PLY headers in the wild are a few hundred bytes; scanners' comments may make them longer.
 LONGEST_HEADER = 1 << 16
@@ -79,12 +80,13 @@ def read_ply_header(path: Path) -> Header:
     with path.open("rb") as file:
         head = file.read(LONGEST_HEADER)
     end = head.find(b"end_header")
-    if not head.startswith(b"ply") or end < 0:
+    if not head.removeprefix(UTF8_MARK).startswith(b"ply") or end < 0:
         raise InputError(
             f"{path} does not begin with the whole header of a PLY file; it may be cut short. Write it again."
         )
     after = end + len(b"end_header")
-    size = after + (2 if head[after : after + 2] == b"\r\n" else 1)
+    # A first byte of data may look like the second half of a line's end.
+    size = after + (2 if head[after : after + 2] == b"\r\n" and b"\r\n" in head[:end] else 1)
     elements: list[Element] = []
     comments, form = [], ""
     for line in head[:end].decode("utf-8", errors="replace").splitlines()[1:]:
@@ -99,7 +101,7 @@ def read_ply_header(path: Path) -> Header:
             elif words[0] == "element":
                 if not words[2].isdecimal():  # int would take -5 and 1_2
                     raise ValueError
-                elements.append(Element(words[1], int(words[2]), ()))
+                elements.append(Element(words[1].lower(), int(words[2]), ()))
             elif words[0] == "property":
                 last = elements.pop()
                 elements.append(Element(last.name, last.count, (*last.properties, _property(words[1:]))))
@@ -109,9 +111,23 @@ def read_ply_header(path: Path) -> Header:
             raise InputError(
                 f'{path} has a header with a line that means nothing, "{line[:60]}"; write it again.'
             ) from None
+    _check_names(elements, path)
     if form not in _ORDERS:
         raise InputError(f'{path} is PLY of the format "{form}"; it must be one of {", ".join(_ORDERS)}.')
     return Header(form == "ascii", _ORDERS[form], tuple(elements), tuple(comments), size)
+
+
+def _check_names(elements: list[Element], path: Path) -> None:
+    """Refuse two elements, or two properties of one, under a name: which of them is meant is anybody's guess."""
+    for owner, names in [
+        ("elements", [each.name for each in elements]),
+        *((f'properties of "{each.name}"', [one.name for one in each.properties]) for each in elements),
+    ]:
+        double = next((name for name in names if names.count(name) > 1), None)
+        if double is not None:
+            raise InputError(
+                f'{path} has two {owner} called "{double}" in its header; write it again with one of them.'
+            )
 
 
 def _property(words: list[str]) -> Property:
@@ -150,8 +166,6 @@ def read_ply(path: Path, header: Header | None = None) -> tuple[dict[str, Column
 
 
 def _words(path: Path, start: int) -> np.ndarray:
-    from inr_plugins.geometry.io.text_lines import numbers, tokens_in_lines
-
     with path.open("rb") as file:
         file.seek(start, os.SEEK_SET)
         text = file.read() + b"\n"

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from inr_plugins.errors import InputError
+from inr_plugins.geometry.io.cloud_columns import places_of
 from inr_plugins.geometry.io.mesh_file import MeshFile, Paint, Tell
 from inr_plugins.geometry.io.pictures import beside, load_picture
 from inr_plugins.geometry.io.ply import Columns, Header, Lists, read_ply, read_ply_header
@@ -47,10 +48,7 @@ def load_ply_mesh(path: Path, *, looks: bool, tell: Tell) -> MeshFile:
         if element.name not in ("vertex", "face", _STRIPS, "material") and element.count:
             tell(f'{counted(element.count, "element")} "{element.name}" left out')
     vertex, face = elements.get("vertex", {}), elements.get("face", {})
-    vertices = _stacked(vertex, (("x", "y", "z"),))
-    if vertices is None:
-        raise InputError(f"{path} has no vertices with x, y and z; write it again.")
-    vertices = vertices.astype(np.float64)
+    vertices = _positions(vertex, path)
     corners, counts = _polygons(face, path) if header.count("face") else (np.zeros(0, dtype=np.int64),) * 2
     _check_range(corners, len(vertices), path)
     triangles, owner = triangulate(vertices, corners, counts)
@@ -68,11 +66,22 @@ def load_ply_mesh(path: Path, *, looks: bool, tell: Tell) -> MeshFile:
     )
 
 
+def _positions(vertex: Columns, path: Path) -> np.ndarray:
+    single = {name: column for name, column in vertex.items() if isinstance(column, np.ndarray)}
+    places = [place for place in places_of(list(single), ("x", "y", "z")) if place is not None]
+    if len(places) < 3:
+        found = f" but {', '.join(vertex)}" if vertex else ""
+        raise InputError(f"{path} has no vertices with x, y and z{found}; write it again.")
+    columns = list(single.values())
+    return np.stack([columns[place] for place in places], axis=1).astype(np.float64)
+
+
 def _check_range(corners: np.ndarray, count: int, path: Path) -> None:
     if len(corners) and not 0 <= corners.min() <= corners.max() < count:
+        from_one = " (PLY counts from 0)" if corners.min() == 1 and corners.max() == count else ""
         raise InputError(
-            f"{path} has faces with corners numbered {corners.min()} to {corners.max()}, but only {count} vertices; "
-            "write it again."
+            f"{path} has faces with corners numbered {corners.min()} to {corners.max()}, but only {count} vertices"
+            f"{from_one}; write it again."
         )
 
 
@@ -95,13 +104,15 @@ def _as_colours(found: np.ndarray | None) -> np.ndarray | None:
 
 
 def _list(columns: Columns, names: tuple[str, ...]) -> Lists | None:
-    return next((column for name in names if isinstance(column := columns.get(name), Lists)), None)
+    small = {name.lower(): column for name, column in columns.items()}
+    return next((column for name in names if isinstance(column := small.get(name), Lists)), None)
 
 
 def _polygons(face: Columns, path: Path) -> tuple[np.ndarray, np.ndarray]:
     lists = _list(face, _CORNERS)
     if lists is None:
-        raise InputError(f"{path} has faces without a list vertex_indices of their corners; write it again.")
+        found = f" but {', '.join(face)}" if face else ""
+        raise InputError(f"{path} has faces without a list vertex_indices of their corners{found}; write it again.")
     return whole(lists.values), lists.counts
 
 

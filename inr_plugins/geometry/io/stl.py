@@ -13,8 +13,8 @@ import numpy as np
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.distinct_rows import distinct_rows
 from inr_plugins.geometry.io.mesh_file import MeshFile, Tell
-from inr_plugins.geometry.io.read_checks import counted
-from inr_plugins.geometry.io.text_lines import Block, blocks_of_lines, table
+from inr_plugins.geometry.io.read_checks import check_encoding, counted
+from inr_plugins.geometry.io.text_lines import UTF8_MARK, Block, blocks_of_lines, table
 from inr_plugins.geometry.io.weld import join_rounded
 from inr_plugins.geometry.mesh import Mesh
 
@@ -40,9 +40,15 @@ def load_stl(path: Path, *, tell: Tell) -> MeshFile:
     with path.open("rb") as file:
         head = file.read(_HEADER)
     announced = int.from_bytes(head[80:84], "little")
-    if size == _HEADER + announced * _RECORD.itemsize or not head.lstrip().lower().startswith(b"solid"):
+    if size != _HEADER + announced * _RECORD.itemsize:
+        check_encoding(path)
+    if size == _HEADER + announced * _RECORD.itemsize or not _is_text(head):
         return _joined(_binary(path, size, announced, tell), tell)
     return _joined(_text(path), tell)
+
+
+def _is_text(head: bytes) -> bool:
+    return head.removeprefix(UTF8_MARK).lstrip().lower().startswith(b"solid")
 
 
 def _joined(corners: np.ndarray, tell: Tell) -> MeshFile:

@@ -9,9 +9,29 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
+UTF8_MARK = b"\xef\xbb\xbf"
+"""What some editors put before text in UTF-8."""
+
 _BLOCK = 1 << 23
 _SPACE = 32
-_BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")
+# Numbers as Fortran (1.5D+00) and programs of the Microsoft run time (1.#QNAN) write them, which no reader here takes.
+_SPELLINGS = (
+    (re.compile(r"(?<=[\d.])[dD](?=[-+]?\d)"), "e"),
+    (re.compile(r"[-+]?(?:nan\([a-z]*\)|1\.#(?:QNAN|SNAN|IND)\d*)", re.IGNORECASE), "nan"),
+    (re.compile(r"1\.#INF\d*", re.IGNORECASE), "inf"),
+)
+
+
+class NotANumber(ValueError):
+    """A word stands where a number must.
+
+    Attributes:
+        word: as the file has it.
+    """
+
+    def __init__(self, word: str) -> None:
+        super().__init__(f"{word!r} is no number")
+        self.word = word
 
 
 def blocks_of_lines(path: Path, *, continued: bool = False) -> Iterator[bytes]:
@@ -27,7 +47,7 @@ def blocks_of_lines(path: Path, *, continued: bool = False) -> Iterator[bytes]:
     rest = b""
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
-            if b"\0" in block or (not rest and block.startswith(_BYTE_ORDER_MARKS)):
+            if b"\0" in block:
                 raise ValueError("it holds bytes that are no text in ASCII or UTF-8")
             # A "\r" at the very end may belong to a "\n" that is not read yet, as may a backslash.
             block = rest + block
@@ -43,8 +63,7 @@ def blocks_of_lines(path: Path, *, continued: bool = False) -> Iterator[bytes]:
 
 
 def _clean(block: bytes, continued: bool) -> bytes:
-    if block.startswith(b"\xef\xbb\xbf"):
-        block = block[3:]
+    block = block.removeprefix(UTF8_MARK)
     if b"\r" in block:
         block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     if continued and b"\\\n" in block:
@@ -105,20 +124,44 @@ def tokens_in_lines(text: bytes) -> Int[np.ndarray, " lines"]:
 
 
 def numbers(text: bytes, expected: int) -> Float[np.ndarray, " n"]:
-    """All the numbers of a text.
+    """All the numbers of a text, exponents of Fortran's among them.
 
     Raises:
-        ValueError: a word is no number; it is named.
+        NotANumber: a word is none.
     """
-    try:
-        found = np.fromstring(text, dtype=np.float64, sep=" ") if expected else np.zeros(0)
-    except (ValueError, DeprecationWarning):
-        found = np.zeros(0)
+    found = _numbers(text, expected)
+    if len(found) != expected:
+        found = _numbers(respelled(text.decode("latin-1")).encode("latin-1"), expected)
     if len(found) != expected:
         for word in text.split():
-            float(word)
+            if not is_number(word.decode("utf-8", errors="replace")):
+                raise NotANumber(word.decode("utf-8", errors="replace"))
         raise ValueError(f"{len(found)} numbers where there should be {expected}")
     return found
+
+
+def _numbers(text: bytes, expected: int) -> np.ndarray:
+    """The numbers up to the first word that is none."""
+    try:
+        return np.fromstring(text, dtype=np.float64, sep=" ") if expected else np.zeros(0)
+    except (ValueError, DeprecationWarning):  # the warning where warnings are errors
+        return np.zeros(0)
+
+
+def is_number(word: str) -> bool:
+    """Whether a word is a number, as files have them; Python's own "1_000" is none."""
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return "_" not in word
+
+
+def respelled(text: str) -> str:
+    """A text with the numbers of Fortran and of the Microsoft run time as others write them."""
+    for pattern, word in _SPELLINGS:
+        text = pattern.sub(word, text)
+    return text
 
 
 def whole(values: Shaped[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:

@@ -115,4 +115,4 @@ def test_what_cannot_be_told_is_refused_by_line_or_column(tmp_path, text, match)
 
 def test_text_of_sixteen_bits_is_refused(tmp_path):
     (tmp_path / "c.txt").write_text("1 2 3\n", encoding="utf-16")
-    refused(tmp_path / "c.txt", "cannot be read as text")
+    refused(tmp_path / "c.txt", "is text in UTF-16; save it as UTF-8")

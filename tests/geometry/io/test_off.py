@@ -68,7 +68,7 @@ def test_a_concave_polygon_leaves_its_gap_open(tmp_path):
         (off("4OFF\n{v} {f} 0\n", after_point=" 1"), "4OFF"),
         (off("OFF BINARY\n{v} {f} 0\n"), "binary OFF"),
         ("OFF BINARY\n\0\0\0\0", "binary OFF"),
-        (off().replace("1.0 2.0 3.0", "1.0 2.0 x"), "cannot be read.*'x'"),
+        (off().replace("1.0 2.0 3.0", "1.0 2.0 x"), "Line 10 of .* has 'x' where a number must stand"),
     ],
 )
 def test_what_cannot_be_right_is_refused(tmp_path, text, sentence):
