@@ -50,8 +50,10 @@ def read_ply_rows(path: Path) -> Table:
 def _header_lines(file: Any, path: Path, *, end: str) -> list[str]:
     """Lines up to the one that begins with `end`, and that one."""
     lines: list[str] = []
-    while file.tell() < LONGEST_HEADER:
-        line = file.readline()
+    left = LONGEST_HEADER
+    while left > 0:
+        line = file.readline(left)
+        left -= len(line)
         lines.append((line if isinstance(line, str) else line.decode("ascii", errors="replace")).strip())
         if lines[-1].startswith(end):
             return lines
