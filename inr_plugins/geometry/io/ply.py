@@ -80,7 +80,9 @@ def read_ply_header(path: Path) -> Header:
     with path.open("rb") as file:
         head = file.read(LONGEST_HEADER)
     end = head.find(b"end_header")
-    if not head.removeprefix(UTF8_MARK).startswith(b"ply") or end < 0:
+    if head.removeprefix(UTF8_MARK).splitlines()[:1] != [b"ply"]:
+        raise InputError(f"{path} does not begin with the line ply, as PLY files do; write it again.")
+    if end < 0:
         raise InputError(
             f"{path} does not begin with the whole header of a PLY file; it may be cut short. Write it again."
         )

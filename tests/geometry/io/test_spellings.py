@@ -96,9 +96,9 @@ def test_decimal_commas_are_refused_with_their_line(tmp_path, name):
 
 def test_commas_that_separate_and_stand_for_points_are_refused(tmp_path):
     refused(tmp_path / "c.csv", rows(",").replace(".", ",").encode(), "Line 1 of", "decimal commas")
-    whole = "".join(f"{k},{2 * k},{-k},255,10,0\n" for k in range(1, 20))
+    whole = "".join(f"{3 * k},{2 * k},{-k},255,10,0\n" for k in range(1, 20))
     (tmp_path / "c.csv").write_text(whole)
-    assert read_surface(tmp_path / "c.csv").points[2].tolist() == [3, 6, -3]
+    assert read_surface(tmp_path / "c.csv").points[2].tolist() == [9, 6, -3]
 
 
 @pytest.mark.parametrize(
