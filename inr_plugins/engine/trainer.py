@@ -31,7 +31,7 @@ from inr_plugins.engine.address import check_viewer_address
 from inr_plugins.engine.defaults import InrLoggingConfig, InrMachineConfig, InrViewerConfig
 from inr_plugins.engine.divergence import LossWatch, TrainingDivergedError, require_finite
 from inr_plugins.engine.evaluation import EvalBudget, evaluate_views, expected_view_seconds
-from inr_plugins.engine.interrupt import Terminated, on_first_signal
+from inr_plugins.engine.interrupt import Terminated, exit_status, on_first_signal, sigterm_as_ctrl_c
 from inr_plugins.engine.loading import load_optimizers, load_scaler, refusing_misfits
 from inr_plugins.engine.memory import HeapWatch, tune_allocator
 from inr_plugins.engine.pipeline import data_path
@@ -311,18 +311,35 @@ class InrTrainer(Trainer):
         """Make pipeline, optimizers and viewer; a run that cannot start leaves no folder behind."""
         has_viewer = self.config.is_viewer_enabled() or self.config.is_viewer_legacy_enabled()
         try:
-            if has_viewer and self.local_rank == 0:
-                check_viewer_address(self.config.viewer)
-            super().setup(test_mode)
-            if comms.is_main_process():
-                self._asked_config.replace_config()
-        except InputError:
+            with sigterm_as_ctrl_c(), self._naming_full_disks():
+                if has_viewer and self.local_rank == 0:
+                    check_viewer_address(self.config.viewer)
+                super().setup(test_mode)
+                if comms.is_main_process():
+                    self._asked_config.replace_config()
+        except (InputError, KeyboardInterrupt) as error:
             if comms.is_main_process() and reservation.was_made(self.base_dir):
                 discard_unstarted_run(self.base_dir, stop=self.config.output_dir)
             reservation.release(self.base_dir)
-            raise
+            if isinstance(error, InputError):
+                raise
+            # nerfstudio would print where it was stopped, and end as if all were well.
+            CONSOLE.print("Stopped before training began.")
+            raise SystemExit(exit_status(error)) from None
         # nerfstudio counts percents and the time left as if every run began at step 0.
         writer.GLOBAL_BUFFER["max_iter"] = self._end_step()
+
+    @contextmanager
+    def _naming_full_disks(self) -> Iterator[None]:
+        """Say in a sentence that a disk takes no more, and what to do with what is on it."""
+        try:
+            yield
+        except OSError as error:
+            if not is_out_of_room(error):
+                raise
+            raise InputError(
+                f"Cannot write to {self.base_dir} ({error.strerror}): make room, then {self._how_to_go_on()}."
+            ) from error
 
     def _end_step(self) -> int:
         """The step that training ends before: --max-num-iterations counts from where the run began or goes on."""
@@ -491,17 +508,11 @@ class InrTrainer(Trainer):
         """
         self._keep_frame_whole()
         try:
-            with on_first_signal(self._stop_after_step) as stopped:
+            with self._naming_full_disks(), on_first_signal(self._stop_after_step) as stopped:
                 super().train()
         except TrainingDivergedError as error:
             raise TrainingDivergedError(
                 f"{error} Training has stopped: lower the learning rate, then {self._how_to_go_on()}."
-            ) from error
-        except OSError as error:
-            if not is_out_of_room(error):
-                raise
-            raise InputError(
-                f"Cannot write to {self.base_dir} ({error.strerror}): make room, then {self._how_to_go_on()}."
             ) from error
         finally:
             reservation.release(self.base_dir)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import json
+import signal
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from nerfstudio.engine import trainer as nerfstudio_trainer
 from test_trainer import train
 from tiny_method import make_scene, tiny_config
 
@@ -49,6 +51,28 @@ def test_a_full_disk_leaves_the_configuration_of_a_run_that_goes_on(scene, tmp_p
     for name in ("config.yml", "dataparser_transforms.json"):
         assert (run.base_dir / name).read_bytes() == before[name]
     assert not list(run.base_dir.glob(".*"))
+
+
+def test_a_full_disk_before_the_first_step_is_a_sentence_and_leaves_no_folder(scene, tmp_path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    # Where nerfstudio opens the files of tensorboard.
+    monkeypatch.setattr(nerfstudio_trainer.writer, "setup_event_writer", lambda *_, **__: full())
+    with pytest.raises(InputError, match=r"No space left on device.*there is no checkpoint yet"):
+        train(tiny_config(scene, tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_training_that_is_stopped_before_its_first_step_leaves_no_folder(
+    number, status, scene, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(nerfstudio_trainer.writer, "setup_event_writer", lambda *_, **__: signal.raise_signal(number))
+    with pytest.raises(SystemExit) as stop:
+        train(tiny_config(scene, tmp_path))
+    assert stop.value.code == status
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_leaves_the_frame_of_the_data(scene, tmp_path, full_disk):

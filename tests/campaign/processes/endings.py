@@ -145,7 +145,7 @@ def cases() -> list[Case]:
         "train": _TRAIN,
         "mesh": "inr-mesh run --resolution 24",
         "scene": "inr-scene knot made --resolution 16 --num-train 2 --num-val 1 --num-test 1 --samples 1",
-        "eval": "inr-eval run --samples 2000",
+        "eval": "inr-eval run --samples 2000 --resolution 16",
         "check": "inr-check run",
     }
     for name, words in commands.items():

@@ -122,8 +122,8 @@ def cases() -> list[Case]:
     train = METHODS["finer-sdf"].words(steps=12, output="disk/runs")
     mesh = "inr-mesh finer-sdf --resolution 64 --overwrite --output"
     scene = ["inr-scene", "knot", "disk/scene", *SMALL_SCENE, "--overwrite"]
-    evaluation = "inr-eval finer-sdf --samples 2000 --overwrite --output disk/e.json"
-    pictures = "inr-eval cn-mipnerf --samples 2000 --output e.json --overwrite --save-images disk/p"
+    evaluation = "inr-eval finer-sdf --samples 2000 --resolution 16 --overwrite --output disk/e.json"
+    pictures = "inr-eval cn-mipnerf --samples 2000 --resolution 16 --output e.json --overwrite --save-images disk/p"
     # Words, runs, what lies there before, and kilobytes that are left.
     commands: list[tuple[str, Sequence[str], Sequence[str], Sequence[str], Sequence[int]]] = [
         ("train", train, [], [], (0, 30)),
