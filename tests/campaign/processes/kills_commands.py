@@ -72,6 +72,7 @@ def _whole_json(path: Path) -> None:
 _BENCH = "inr-bench run --methods finer-sdf --scenes shapes/ball.ply --steps 4 --curve-points 1 --curve-views 1"
 BENCH = [*_BENCH.split(), "--mesh-resolution", "0", "--device", "cpu"]
 _MESH = "--resolution 48 --overwrite --output"
+_EVALUATE = "inr-eval finer-sdf cn-mipnerf --samples 2000 --resolution 16 --output e.json"
 COMMANDS = (
     Attacked(
         "mesh-ply", f"inr-mesh finer-sdf {_MESH} m.ply".split(), ["m.ply", "m.ply.json"], _whole_mesh, ["finer-sdf"]
