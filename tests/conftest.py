@@ -14,7 +14,10 @@ PACKAGE = Path(__file__).resolve().parents[1] / "inr_plugins"
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Shapes in signatures are checked at run time, in everything that is imported from here on; not in engine, whose tests
-# compare the state of Python's random numbers, of which beartype draws some.
-CHECKED = [f"inr_plugins.{each.name}" for each in pkgutil.iter_modules([str(PACKAGE)]) if each.name != "engine"]
+# Shapes in signatures are checked at run time, in everything that is imported from here on; not in engine, nor in
+# the files beside the packages, which it saves with: its tests compare the state of Python's random numbers, of which
+# beartype draws some.
+CHECKED = [
+    f"inr_plugins.{each.name}" for each in pkgutil.iter_modules([str(PACKAGE)]) if each.ispkg and each.name != "engine"
+]
 install_import_hook(CHECKED, "runtime_types.typecheck")
