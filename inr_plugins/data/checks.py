@@ -6,6 +6,7 @@ headers of images only; a file that does not decode is found, and named, when th
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from inr_plugins.data.dataset_files import check_dataset_files
 from inr_plugins.data.dataset_images import IMAGE_CHANNELS, check_colour_image, check_mask, read_header
 from inr_plugins.data.dataset_poses import lens_problem, pose_problem
 from inr_plugins.data.images.frames import check_precision
+from inr_plugins.data.images.lens_checks import MOST_WITHOUT_RAY, share_without_ray
 from inr_plugins.data.images.orientation import Header
 from inr_plugins.errors import InputError
 
@@ -40,6 +42,7 @@ def check_dataparser_outputs(
         InputError: something is bad; the sentence names the file or the option.
     """
     _check_counts(outputs, split=split, config=config)
+    _check_images_once(outputs, split=split, data=config.data)
     _check_cameras(outputs, data=config.data)
     check_precision(outputs, data=config.data)
     _check_scene_box(outputs, config=config)
@@ -67,6 +70,16 @@ def _check_counts(outputs: DataparserOutputs, *, split: str, config: DataParserC
         )
 
 
+def _check_images_once(outputs: DataparserOutputs, *, split: str, data: Path) -> None:
+    if len(set(outputs.image_filenames)) == len(outputs.image_filenames):
+        return
+    double, times = Counter(outputs.image_filenames).most_common(1)[0]
+    raise InputError(
+        f"{double} is the image of {times} frames of the {split} split of {data}: give each frame an image of its own, "
+        "or take frames out."
+    )
+
+
 def _check_cameras(outputs: DataparserOutputs, *, data: Path) -> None:
     poses = outputs.cameras.camera_to_worlds.double().cpu().numpy()
     for index, filename in enumerate(outputs.image_filenames):
@@ -76,6 +89,14 @@ def _check_cameras(outputs: DataparserOutputs, *, data: Path) -> None:
         problem = lens_problem(outputs.cameras, index)
         if problem is not None:
             raise InputError(f"The camera of {filename} {problem}: mend it in {data}.")
+    without_ray = share_without_ray(outputs.cameras)
+    worst = int(without_ray.argmax())
+    if float(without_ray[worst]) > MOST_WITHOUT_RAY:
+        raise InputError(
+            f"The distortion of the camera of {outputs.image_filenames[worst]} folds its image over: "
+            f"{float(without_ray[worst]):.0%} of the pixels, far from the middle, have no ray: mend it in {data}, or "
+            "undistort or crop the images."
+        )
 
 
 def _check_scene_box(outputs: DataparserOutputs, *, config: DataParserConfig) -> None:

@@ -12,7 +12,8 @@ from nerfstudio.data.dataparsers.colmap_dataparser import ColmapDataParser
 from nerfstudio.utils.rich_utils import CONSOLE
 
 from inr_plugins.data.checks import check_dataparser_outputs, check_dataset_files
-from inr_plugins.data.dataset_poses import looking_away
+from inr_plugins.data.dataset_poses import looking_away, one_pose
+from inr_plugins.data.images.lens_checks import lens_remarks, share_without_ray
 from inr_plugins.data.images.reading import read_split
 from inr_plugins.data.images.splits import STANDS_IN, split_to_read
 from inr_plugins.errors import InputError
@@ -49,6 +50,7 @@ class CheckedDataParser(DataParser):
         self.train_view_stride = train_view_stride
         self.includes_time = parser.includes_time
         self._said: set[str] = set()
+        self._images: dict[str, frozenset[Path]] = {}
         self._factor_name = "_downscale_factor" if isinstance(parser, ColmapDataParser) else "downscale_factor"
 
     @property
@@ -86,6 +88,8 @@ class CheckedDataParser(DataParser):
         check_dataparser_outputs(outputs, split=split, config=self.config, read_images=in_use)
         if split == "train" and in_use:
             self._say_where_cameras_look(outputs)
+            self._say_what_is_unlikely(outputs)
+        self._say_shared_images(outputs, split)
         _use_float32(outputs.cameras)
         if read != split:
             outputs = replace(outputs, metadata={**outputs.metadata, STANDS_IN: read})
@@ -103,6 +107,45 @@ class CheckedDataParser(DataParser):
                 "-z with y up.",
                 soft_wrap=True,
             )
+
+    def _say_what_is_unlikely(self, outputs: DataparserOutputs) -> None:
+        """Say once what looks like a slip in lenses and poses, and is right in some datasets."""
+        remarks = lens_remarks(outputs.cameras, outputs.image_filenames)
+        pair = one_pose(outputs.cameras.camera_to_worlds.double().cpu().numpy())
+        if pair is not None:
+            first, second = (outputs.image_filenames[k] for k in pair)
+            remarks.append(
+                f"The cameras of {first} and {second} have one pose, to the last digit: if they were not taken from "
+                "one place, one of the two was copied."
+            )
+        folded = share_without_ray(outputs.cameras)
+        if bool((folded > 0).any()):
+            worst = int(folded.argmax())
+            remarks.append(
+                f"The distortion of the camera of {outputs.image_filenames[worst]} leaves "
+                f"{float(folded[worst]):.1%} of its pixels, in the corners, without a ray: what is learnt from them is "
+                "wrong."
+            )
+        for remark in remarks:
+            if remark not in self._said:
+                self._said.add(remark)
+                CONSOLE.print(remark, soft_wrap=True)
+
+    def _say_shared_images(self, outputs: DataparserOutputs, split: str) -> None:
+        """Say once if images that are held out are trained on, where that is not what was asked for."""
+        self._images[split] = frozenset(outputs.image_filenames)
+        if getattr(self.config, "eval_mode", None) == "all" or "train" not in self._images:
+            return
+        for other in self._images.keys() - {"train"}:
+            shared = self._images["train"] & self._images[other]
+            if shared and f"{other} shares" not in self._said:
+                self._said.add(f"{other} shares")
+                CONSOLE.print(
+                    f"{len(shared)} of {len(self._images[other])} images of the {other} split of {self.config.data} "
+                    f"are in its train split too ({min(shared).name} is one): measures on them say nothing of new "
+                    "views.",
+                    soft_wrap=True,
+                )
 
     def _split_to_read(self, split: str) -> str:
         """The split that the dataset has for `split`, said once where it is another."""

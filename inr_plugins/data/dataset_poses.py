@@ -71,6 +71,13 @@ def looking_away(poses: Float[np.ndarray, "n rows 4"]) -> int:
     return behind if behind >= 0.9 * len(poses) else 0
 
 
+def one_pose(poses: Float[np.ndarray, "n rows 4"]) -> tuple[int, int] | None:
+    """Two cameras that have exactly the same pose, the first of them; None: all differ."""
+    _, first, number = np.unique(poses.reshape(len(poses), -1), axis=0, return_index=True, return_inverse=True)
+    again = np.flatnonzero(first[number.reshape(-1)] != np.arange(len(poses)))
+    return (int(first[number.reshape(-1)[again[0]]]), int(again[0])) if len(again) else None
+
+
 def lens_problem(cameras: Cameras, index: int) -> str | None:
     """Say what is wrong with the intrinsics of camera `index`, as the end of a sentence; None if nothing is."""
     for name in ("fx", "fy"):

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from inr_plugins.data.images.lenses import is_number, settle_lenses
-from inr_plugins.data.images.schema import check_document, parse
+from inr_plugins.data.images.schema import DoubleKeyError, check_document, parse
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown, why_unreadable
 
@@ -24,6 +24,7 @@ FAR = 100.0
 
 _PATH_KEYS = ("file_path", "mask_path", "depth_file_path")
 _IDENTITY = np.eye(4)[:3]
+_SINGULAR = 1e-6
 # What nerfstudio-data takes for applied_transform where there is none but COLMAP's files are there.
 _OLD_COLMAP_TRANSFORM = np.array([[0.0, 1, 0, 0], [1, 0, 0, 0], [0, 0, -1, 0]])
 
@@ -80,6 +81,8 @@ def read_transforms(path: Path, *, instead: str = "") -> dict[str, Any]:
             f"{path} is not valid JSON, or was cut short (line {error.lineno}, column {error.colno}: {error.msg}): "
             "mend or replace the file."
         ) from error
+    except DoubleKeyError as error:
+        raise InputError(f"{path} gives {error} in one object: take one of them out.") from error
     except RecursionError as error:
         raise InputError(f"{path} is nested too deeply for camera poses: replace the file.") from error
     frames = document.get("frames") if isinstance(document, dict) else None
@@ -152,6 +155,11 @@ def applied_transform(document: dict[str, Any], *, path: Path, data: Path) -> Fl
         raise InputError(f"{path} has an applied_transform that is not all numbers: mend or remove it.") from error
     if matrix.shape not in ((3, 4), (4, 4)) or not np.isfinite(matrix).all():
         raise InputError(f"{path} has an applied_transform that is not 3 rows of 4 numbers: mend or remove it.")
+    if matrix.shape[0] == 4 and (matrix[3] != [0, 0, 0, 1]).any():
+        raise InputError(f"{path} has an applied_transform with a last row other than 0 0 0 1: mend or remove it.")
+    stretches = np.linalg.svd(matrix[:3, :3], compute_uv=False)
+    if stretches[-1] <= _SINGULAR * stretches[0]:
+        raise InputError(f"{path} has an applied_transform that cannot be undone (singular): mend or remove it.")
     return matrix[:3]
 
 

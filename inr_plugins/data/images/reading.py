@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from nerfstudio.cameras.cameras import CAMERA_MODEL_TO_TYPE, Cameras
+from nerfstudio.cameras.cameras import CAMERA_MODEL_TO_TYPE, Cameras, CameraType
 from nerfstudio.data.dataparsers import blender_dataparser, instant_ngp_dataparser, nerfstudio_dataparser
 from nerfstudio.data.dataparsers.base_dataparser import DataParser, DataparserOutputs
 from nerfstudio.data.dataparsers.blender_dataparser import Blender
@@ -119,8 +119,15 @@ def _check_blender_lens(outputs: DataparserOutputs, path: Path) -> None:
     document, cameras = read_transforms(path), outputs.cameras
     taken = {name: float(getattr(cameras, key)[0]) for name, key in _LENS_NAMES.items()}
     taken |= dict.fromkeys(DISTORTION_KEYS, 0.0) | {"camera_angle_x": float(document["camera_angle_x"])}
+    taken["camera_angle_y"] = 2 * float(np.arctan(taken["h"] / (2 * taken["fl_y"])))
     frames = [(f"Frame {frame['file_path']} of {path}", frame) for frame in document["frames"]]
     for owner, entries in [(str(path), document), *frames]:
+        model = entries.get("camera_model")
+        if model is not None and CAMERA_MODEL_TO_TYPE.get(model) is not CameraType.PERSPECTIVE:
+            raise InputError(
+                f"{owner} gives camera_model as {model}, which blender-data passes over: write a transforms.json for "
+                "nerfstudio-data, or take the entry out."
+            )
         for key, value in taken.items():
             given = entries.get(key)
             if is_number(given) and abs(given - value) > _TOLERANCE * max(1.0, abs(value)):

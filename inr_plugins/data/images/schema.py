@@ -22,14 +22,28 @@ _LONGEST_PATH, _LONGEST_PART = 4096, 255
 _DISTORTIONS = (6, 12)
 
 
+class DoubleKeyError(ValueError):
+    """An object of a JSON text has a key twice, with two values."""
+
+
 def parse(text: str) -> Any:
     """A JSON text as Python's objects; integers of any length are numbers that can be calculated with.
 
     Raises:
+        DoubleKeyError: of two values under a key Python's reader would take the last, others the first.
         RecursionError: it is nested deeper than Python reads.
         json.JSONDecodeError: it is no JSON.
     """
-    return json.loads(text, parse_int=_integer)
+    return json.loads(text, parse_int=_integer, object_pairs_hook=_object)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    entries = dict(pairs)
+    if len(entries) < len(pairs):
+        for key, value in pairs:
+            if value != entries[key]:
+                raise DoubleKeyError(f"{_short(key)} as {_short(value)} and as {_short(entries[key])}")
+    return entries
 
 
 def _integer(digits: str) -> float:
