@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import tyro
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -14,7 +15,7 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from inr_plugins.cli.ending import run_command, start
 from inr_plugins.cli.mesh_files import OutputFiles
 from inr_plugins.cli.mesh_options import MeshOptions, check_options, find_config
-from inr_plugins.geometry.mesh_io import check_output, sidecar_path
+from inr_plugins.geometry.mesh_io import check_digits, check_output, sidecar_path
 
 if TYPE_CHECKING:
     from inr_plugins.engine.run import Run
@@ -59,9 +60,10 @@ def export(
     shape = find_shape(run, options.shape)
     to_normalised = frame_of(run, shape)
     show_shape(run, shape)
+    to_output = Similarity.identity() if options.frame == "normalised" else to_normalised.inverse()
+    check_digits(output, to_output.points(np.array([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]])))
     with _progress() as bar:
         found = extract(run, options, to_normalised=to_normalised, shape=shape, bar=bar)
-        to_output = Similarity.identity() if options.frame == "normalised" else to_normalised.inverse()
         mesh = transform_mesh(found.mesh, to_output)
         seconds = {"load": loaded - start, "extract": time.perf_counter() - loaded}
         sidecar = describe(found, mesh, run, options, to_normalised=to_normalised, shape=shape, seconds=seconds)

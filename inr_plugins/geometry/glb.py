@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from inr_plugins.geometry.io.rounding import near_origin
 from inr_plugins.geometry.mesh import Mesh
 from inr_plugins.geometry.texture import TexturedMesh
 
@@ -37,14 +38,19 @@ def srgb_from_linear(light: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*
 
 
 def glb_pieces(mesh: Mesh) -> list[bytes]:
-    """The GLB file, in pieces. Positions are float32 and unchanged: glTF's +y up is not imposed on them."""
+    """The GLB file, in pieces. Positions are unchanged: glTF's +y up is not imposed on them.
+
+    They are float32. Far from the origin, where that would round them to a lattice, they are counted from a place among
+    them, and the node is moved there.
+    """
     buffers = _Buffers()
-    attributes = _shape(buffers, mesh)
+    place = near_origin(mesh.vertices)
+    attributes = _shape(buffers, mesh, place)
     if mesh.colours is not None:
         colours = linear_from_srgb(np.clip(mesh.colours, 0.0, 1.0)).astype("<f4")
         attributes["COLOR_0"] = buffers.add(colours, target=_VERTEX_BUFFER)
     indices = buffers.add(mesh.faces.astype("<u4").reshape(-1), target=_INDEX_BUFFER)
-    return _document(buffers, attributes, indices)
+    return _document(buffers, attributes, indices, place)
 
 
 def textured_glb_pieces(textured: TexturedMesh) -> list[bytes]:
@@ -54,14 +60,16 @@ def textured_glb_pieces(textured: TexturedMesh) -> list[bytes]:
     baseColorTexture holds sRGB, so the image goes in as it is.
     """
     buffers = _Buffers()
-    attributes = _shape(buffers, textured.mesh)
+    place = near_origin(textured.mesh.vertices)
+    attributes = _shape(buffers, textured.mesh, place)
     attributes["TEXCOORD_0"] = buffers.add(textured.uv.astype("<f4"), target=_VERTEX_BUFFER)
     indices = buffers.add(textured.mesh.faces.astype("<u4").reshape(-1), target=_INDEX_BUFFER)
-    return _document(buffers, attributes, indices, image=buffers.add_bytes(_png(textured.image)))
+    return _document(buffers, attributes, indices, place, image=buffers.add_bytes(_png(textured.image)))
 
 
-def _shape(buffers: _Buffers, mesh: Mesh) -> dict[str, int]:
-    attributes = {"POSITION": buffers.add(mesh.vertices.astype("<f4"), target=_VERTEX_BUFFER, bounded=True)}
+def _shape(buffers: _Buffers, mesh: Mesh, place: Float[np.ndarray, " 3"]) -> dict[str, int]:
+    positions = (mesh.vertices - place if place.any() else mesh.vertices).astype("<f4")
+    attributes = {"POSITION": buffers.add(positions, target=_VERTEX_BUFFER, bounded=True)}
     if mesh.normals is not None:
         attributes["NORMAL"] = buffers.add(mesh.normals.astype("<f4"), target=_VERTEX_BUFFER)
     return attributes
@@ -75,8 +83,15 @@ def _png(image: UInt8[np.ndarray, "h w 3"]) -> bytes:
     return data.getvalue()
 
 
-def _document(buffers: _Buffers, attributes: dict[str, int], indices: int, *, image: int | None = None) -> list[bytes]:
-    """The file of one mesh; `image` is the number of the buffer view that holds its texture."""
+def _document(
+    buffers: _Buffers,
+    attributes: dict[str, int],
+    indices: int,
+    place: Float[np.ndarray, " 3"],
+    *,
+    image: int | None = None,
+) -> list[bytes]:
+    """The file of one mesh at `place`; `image` is the number of the buffer view that holds its texture."""
     material: dict[str, Any] = {
         "pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 1.0},
         "extensions": {"KHR_materials_unlit": {}},
@@ -86,7 +101,7 @@ def _document(buffers: _Buffers, attributes: dict[str, int], indices: int, *, im
         "extensionsUsed": ["KHR_materials_unlit"],
         "scene": 0,
         "scenes": [{"nodes": [0]}],
-        "nodes": [{"mesh": 0}],
+        "nodes": [{"mesh": 0, "translation": place.tolist()} if place.any() else {"mesh": 0}],
         "meshes": [{"primitives": [{"attributes": attributes, "indices": indices, "material": 0}]}],
         "materials": [material],
         "buffers": [{"byteLength": buffers.length}],

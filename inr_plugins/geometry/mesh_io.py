@@ -1,7 +1,8 @@
 """Writing meshes as PLY, OBJ, GLB or STL with a JSON sidecar, so that a file is either complete or not there.
 
-Positions are written as they are: no axis is swapped, in any format. Positions keep float64 in PLY and ten digits in
-OBJ; GLB and STL have float32 only, that is seven digits: far from the origin, small meshes lose detail. STL has neither
+Positions are written as they are: no axis is swapped, in any format. Positions keep float64 in PLY, and in OBJ ten
+digits of the mesh's size; GLB and STL have float32 only, that is seven digits. Far from the origin, where these are too
+few, a GLB counts from a place nearby and says where that is; STL is refused. STL has neither
 colours nor shared vertices: readers must merge equal positions to know which triangles are neighbours. A texture goes
 into a GLB only.
 """
@@ -20,6 +21,7 @@ from jaxtyping import Float, UInt8
 from inr_plugins.errors import InputError
 from inr_plugins.files import replacing_all
 from inr_plugins.geometry.glb import glb_pieces, textured_glb_pieces
+from inr_plugins.geometry.io.rounding import float32_step, is_coarse
 from inr_plugins.geometry.mesh import Mesh, face_normals
 from inr_plugins.geometry.output_place import check_place
 from inr_plugins.geometry.texture import TexturedMesh
@@ -56,6 +58,19 @@ def check_output(path: Path, *, overwrite: bool, textured: bool = False) -> None
                 raise InputError(f"{existing} exists already; pass --overwrite or another --output.")
 
 
+def check_digits(path: Path, points: Float[np.ndarray, "n 3"]) -> None:
+    """Refuse an STL of positions so far from the origin that its float32 would make a lattice of them.
+
+    Raises:
+        InputError: with what else could be written.
+    """
+    if path.suffix.lower() == ".stl" and is_coarse(points):
+        raise InputError(
+            f"--output {path}: STL keeps float32 alone, which counts in steps of {float32_step(points):.2g} at "
+            f"{np.abs(points).max():.3g} from the origin; write a .ply, .obj or .glb, which keep all digits."
+        )
+
+
 def write_mesh(mesh: Mesh | TexturedMesh, path: Path, *, sidecar: Mapping[str, Any], overwrite: bool = False) -> None:
     """Write the mesh in the format of the path's extension, and `sidecar` as JSON beside it.
 
@@ -63,10 +78,11 @@ def write_mesh(mesh: Mesh | TexturedMesh, path: Path, *, sidecar: Mapping[str, A
     Beside the mesh it takes 100 MB at most, whatever the mesh; GLB takes its file once.
 
     Raises:
-        InputError: as `check_output`.
+        InputError: as `check_output` and `check_digits`.
         OSError: the folder cannot be written, or the disk is full.
     """
     check_output(path, overwrite=overwrite, textured=isinstance(mesh, TexturedMesh))
+    check_digits(path, (mesh.mesh if isinstance(mesh, TexturedMesh) else mesh).vertices)
     description = json.dumps(dict(sidecar), indent=2, allow_nan=False) + "\n"
     pieces = textured_glb_pieces(mesh) if isinstance(mesh, TexturedMesh) else WRITERS[path.suffix.lower()](mesh)
     with replacing_all([path, sidecar_path(path)]) as (partial, partial_sidecar):
@@ -118,12 +134,13 @@ def ply_pieces(mesh: Mesh) -> Iterator[bytes]:
 
 def obj_pieces(mesh: Mesh) -> Iterator[bytes]:
     """Wavefront OBJ text; sRGB colours in [0, 1] follow the position on each v line, as MeshLab and Blender read."""
+    position = f"v %.{_digits(mesh.vertices)}g %.{_digits(mesh.vertices)}g %.{_digits(mesh.vertices)}g"
     for some in _pieces(len(mesh.vertices)):
         if mesh.colours is None:
-            yield _lines("v %.10g %.10g %.10g", mesh.vertices[some])
+            yield _lines(position, mesh.vertices[some])
         else:
             rows = np.hstack([mesh.vertices[some], np.clip(mesh.colours[some], 0.0, 1.0)])
-            yield _lines("v %.10g %.10g %.10g %.5f %.5f %.5f", rows)
+            yield _lines(position + " %.5f %.5f %.5f", rows)
     if mesh.normals is not None:
         for some in _pieces(len(mesh.normals)):
             yield _lines("vn %.5f %.5f %.5f", mesh.normals[some])
@@ -133,6 +150,13 @@ def obj_pieces(mesh: Mesh) -> Iterator[bytes]:
             yield _lines("f %d %d %d", corners)
         else:
             yield _lines("f %d//%d %d//%d %d//%d", np.repeat(corners, 2, axis=1))
+
+
+def _digits(vertices: Float[np.ndarray, "v 3"]) -> int:
+    """Digits of a coordinate such that ten count from the size of the mesh; float64 has no more than 17."""
+    side = float(np.ptp(vertices, axis=0).max()) if len(vertices) else 0.0
+    reach = float(np.abs(vertices).max(initial=0.0))
+    return 17 if not 0 < side < np.inf else int(np.clip(10 + np.ceil(np.log10(max(reach / side, 1.0))), 10, 17))
 
 
 def _lines(form: str, rows: np.ndarray) -> bytes:

@@ -14,6 +14,7 @@ from inr_plugins.geometry.io.cloud_binary import read_pcd_rows, read_ply_rows
 from inr_plugins.geometry.io.cloud_columns import Table, name_columns
 from inr_plugins.geometry.io.cloud_text import read_text_rows
 from inr_plugins.geometry.io.read_checks import check_file, guarded
+from inr_plugins.geometry.io.rounding import rounding_note
 
 # Clouds and nothing else, in a folder of shapes.
 CLOUD_SUFFIXES = (".ply", ".xyz", ".pcd", ".npy", ".pts", ".asc", ".xyzn", ".xyzrgb")
@@ -75,6 +76,8 @@ def read_cloud(path: Path, *, normals: bool = True) -> Cloud:
         if not finite.any():
             raise InputError(f"All {len(finite)} points of {path} are NaN or infinite; write it again.")
     points = np.ascontiguousarray(table.rows[finite][:, columns.points], dtype=np.float64)
+    rounded = rounding_note(points)
+    notes += [rounded] if rounded else []
     if columns.normals is None:
         return Cloud(points, None, tuple(notes))
     given = np.ascontiguousarray(table.rows[finite][:, columns.normals], dtype=np.float64)

@@ -41,6 +41,13 @@ def load_gltf(path: Path, *, looks: bool, tell: Tell) -> MeshFile:
         if "mesh" in node:
             reader.add(node, matrix)
     reader.tell_unused()
+    for name, one in (("scenes", "other scene"), ("animations", "animation")):
+        more = len(document.list(name)) - (name == "scenes")
+        if more > 0:
+            tell(f"{counted(more, one)} left out")
+    placed = {node["mesh"] for node, _ in _placed(document) if "mesh" in node}
+    if loose := len(document.list("meshes")) - len(placed):
+        tell(f"{counted(loose, 'mesh', 'meshes')} that the scene has no place for left out")
     return reader.mesh()
 
 

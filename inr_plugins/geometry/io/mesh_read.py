@@ -15,6 +15,7 @@ from inr_plugins.geometry.io.off import load_off
 from inr_plugins.geometry.io.ply import read_ply_header
 from inr_plugins.geometry.io.ply_mesh import has_faces, load_ply_mesh
 from inr_plugins.geometry.io.read_checks import check_file, check_finite, counted, guarded
+from inr_plugins.geometry.io.rounding import rounding_note
 from inr_plugins.geometry.io.stl import load_stl
 from inr_plugins.geometry.io.weld import welded
 from inr_plugins.geometry.mesh import Mesh, face_normals, select_faces
@@ -97,6 +98,9 @@ def read_mesh_file(path: Path, *, looks: bool = False, tell: Tell | None = None)
     if not len(found.faces):
         raise InputError(f"{path} has no faces, or is cut short; write it again, or give another file.")
     _check_finite_corners(found, path)
+    note = rounding_note(found.vertices)
+    if tell is not None and note is not None:
+        tell(note)
     return found
 
 

@@ -54,6 +54,8 @@ def load_off(path: Path, *, tell: Tell) -> MeshFile:
             f"{path} has faces with corners numbered {corners.min()} to {corners.max()}, but only {num_vertices} "
             f"vertices{from_one}; write it again."
         )
+    if (counts < 3).any():
+        tell(f"{counted(int((counts < 3).sum()), 'face')} of fewer than three corners left out")
     triangles, owner = triangulate(vertices, corners, counts)
     if face_colours is not None:
         face_colours = face_colours[owner]

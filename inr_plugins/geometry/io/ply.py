@@ -153,7 +153,8 @@ def read_ply(path: Path, header: Header | None = None) -> tuple[dict[str, Column
     position, elements = 0, {}
     try:
         for element in header.elements:
-            elements[element.name], position = _read_element(data, position, element, header)
+            columns, position = _read_element(data, position, element, header)
+            elements[element.name] = _typed(columns, element) if header.text else columns
     except IndexError:
         raise InputError(
             f"{path} is cut short: its header announces more than the file holds "
@@ -165,6 +166,18 @@ def read_ply(path: Path, header: Header | None = None) -> tuple[dict[str, Column
             "read out of step; write it again."
         )
     return elements, len(data) - position
+
+
+def _typed(columns: Columns, element: Element) -> Columns:
+    """Columns of a text whose whole numbers have the type that the header announces, where they fit it."""
+    typed: Columns = {}
+    for each in element.properties:
+        column = typed[each.name] = columns[each.name]
+        if isinstance(column, np.ndarray) and np.dtype(each.type).kind in "iu":
+            limits = np.iinfo(each.type)
+            if ((column == np.rint(column)) & (column >= limits.min) & (column <= limits.max)).all():
+                typed[each.name] = column.astype(each.type)
+    return typed
 
 
 def _words(path: Path, start: int) -> np.ndarray:

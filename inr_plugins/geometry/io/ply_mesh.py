@@ -51,6 +51,8 @@ def load_ply_mesh(path: Path, *, looks: bool, tell: Tell) -> MeshFile:
     vertices = _positions(vertex, path)
     corners, counts = _polygons(face, path) if header.count("face") else (np.zeros(0, dtype=np.int64),) * 2
     _check_range(corners, len(vertices), path)
+    if (counts < 3).any():
+        tell(f"{counted(int((counts < 3).sum()), 'face')} of fewer than three corners left out")
     triangles, owner = triangulate(vertices, corners, counts)
     faces = corners.reshape(-1, 3) if triangles.size == len(corners) else corners[triangles]
     colours = _as_colours(_stacked(vertex, _COLOURS))

@@ -85,18 +85,25 @@ def _binary(path: Path, size: int, announced: int, tell: Tell) -> np.ndarray:
     with path.open("rb") as file:
         file.seek(_HEADER, os.SEEK_SET)
         records = np.fromfile(file, dtype=_RECORD, count=announced)
+    if marked := int((records["attribute"] != 0).sum()):
+        tell(f"attributes of {counted(marked, 'triangle')}, which are colours to some programs, left out")
     return records["corners"].reshape(-1, 3)
 
 
 def _text(path: Path) -> np.ndarray:
-    corners, facets, ended = [np.zeros((0, 3))], 0, 0
+    corners, facets, ended, seen = [np.zeros((0, 3))], 0, 0, 0
     for text in blocks_of_lines(path):
         block = Block(text)
         values, counts = table(block.take(block.begins(b"vertex"), without=6))
         if (counts != 3).any():
             raise ValueError(f"a vertex of {counts[counts != 3][0]} numbers")
         corners.append(values.reshape(-1, 3))
-        facets += int(block.begins(b"facet").sum())
+        begins, vertex = block.begins(b"facet"), block.begins(b"vertex")
+        # Three in the mean are not enough: two of one facet and four of the next make other triangles.
+        if ((np.cumsum(vertex)[begins] + seen) % 3).any():
+            raise InputError(f"{path} has a facet with other than three vertices; write it again.")
+        seen += int(vertex.sum())
+        facets += int(begins.sum())
         ended += int((block.begins(b"endfacet") | block.is_word(b"endfacet")).sum())
     found = sum(map(len, corners))
     if found != 3 * facets or ended != facets:
