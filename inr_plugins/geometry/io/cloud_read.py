@@ -24,8 +24,10 @@ _UNIT_LENGTH = 1e-2
 _NEAREST = 4
 # A file with fewer normals than this share has none worth filling up.
 _LEAST_KNOWN = 0.5
-# An array of fewer rows than this, and more columns than rows, was saved with a column for each point.
-_FEW_ROWS = 10
+# An array of fewer rows and more columns than these was saved with a column for each point.
+_FEW_ROWS, _MOST_COLUMNS = 10, 12
+# Coordinates, or coordinates and normals: so many rows may be those of points, and may be points themselves.
+_EITHER = (3, 6)
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,9 @@ def read_cloud(path: Path, *, normals: bool = True) -> Cloud:
     columns = name_columns(table, file=str(path), normals=normals)
     notes = ["a splat file, whose points are the centres of Gaussians"] if _is_splat(table) else []
     notes += [columns.note] if columns.note else []
-    if table.rows.shape == (3, 3) and table.names is None:
-        notes.append("3 rows of 3 numbers, each row taken for a point")
+    count, width = table.rows.shape
+    if path.suffix.lower() == ".npy" and count in _EITHER and width >= count:
+        notes.append(f"{count} rows of {width} numbers, each row taken for a point")
     finite = np.isfinite(table.rows[:, columns.points]).all(axis=1)
     if not finite.all():
         notes.append(f"{int((~finite).sum()):,} of {len(finite):,} points dropped that are NaN or infinite")
@@ -133,7 +136,7 @@ def _read_npy(path: Path) -> Table:
     rows = np.load(path, allow_pickle=False)
     if rows.ndim != 2 or rows.dtype.kind not in "fiu":
         raise InputError(f"{path} holds an array of shape {rows.shape} and type {rows.dtype}, not rows of x y z.")
-    if 0 < len(rows) < _FEW_ROWS and rows.shape[1] > len(rows):
+    if 0 < len(rows) < _FEW_ROWS and rows.shape[1] > _MOST_COLUMNS:
         raise InputError(
             f"{path} holds an array of shape {rows.shape}: as rows of x y z it has {len(rows)} points; turn it over "
             "(numpy.transpose) if its columns are the points."

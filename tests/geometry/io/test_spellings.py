@@ -144,6 +144,8 @@ def test_arrays_with_a_column_for_each_point(tmp_path):
     for array in (POINTS.T, np.vstack([POINTS.T, POINTS.T])):
         np.save(tmp_path / "c.npy", array)
         refused(tmp_path / "c.npy", (tmp_path / "c.npy").read_bytes(), "turn it over")
+    np.save(tmp_path / "c.npy", POINTS[:1])
+    assert np.array_equal(read_surface(tmp_path / "c.npy").points, POINTS[:1])
     np.save(tmp_path / "c.npy", POINTS[:3])
     cloud = read_surface(tmp_path / "c.npy")
     assert np.array_equal(cloud.points, POINTS[:3])
