@@ -83,6 +83,9 @@ _INPUTS = {
 }
 
 
+_ALSO = ("mesh-run", "scene-source", "eval-truth", "train-data", "train-load-checkpoint", "bench-scenes")
+
+
 def _odd_input(folder: Path, rng: random.Random, *, words: str, kind: str) -> None:
     """Give a pipe, a device or an empty folder as an input: a sentence, at once."""
     work_folder(folder)
@@ -112,5 +115,5 @@ def cases() -> list[Case]:
         Case(f"odd/{name}/{kind}", "pipes and devices", partial(_odd_input, words=words, kind=kind), 240.0, processes=1)
         for name, words in _INPUTS.items()
         for kind in ("pipe", "device", "folder")
-        if kind != "device" or name in ("mesh-run", "scene-source", "eval-truth", "train-data", "train-load-checkpoint")
+        if kind == "pipe" or name in _ALSO
     ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import shutil
 import signal
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -146,7 +145,7 @@ def _attack(folder: Path, rng: random.Random, *, command: Attacked, number: int)
     there = [name for name in command.results if (folder / name).exists()]
     running = start(folder, *command.words)
     # The first moments belong to the parser of the command line.
-    time.sleep(0.3 + rng.random() * seconds if number != signal.SIGKILL else rng.random() * seconds)
+    running.let_run((0.0 if number == signal.SIGKILL else 0.3) + rng.random() * seconds)
     running.send(number)
     stopped(running.wait(), number)
     for name in command.results:
@@ -161,12 +160,15 @@ def _attack(folder: Path, rng: random.Random, *, command: Attacked, number: int)
 
 
 def cases() -> list[Case]:
-    """Two kills and one stop by either signal for each command."""
+    """Kills of each command, and a stop by either signal."""
     found = []
     for command in COMMANDS:
         for name, number in _KILLS.items():
-            once = command.name == "bench" or number != signal.SIGKILL
-            for index in range(1 if once else 2):
+            # As mesh-ply but for the last moments; and the dearest.
+            few = {"mesh-obj": _KILLS["kill"], "mesh-glb": _KILLS["kill"], "bench": signal.SIGTERM}
+            if number not in (few.get(command.name, number), signal.SIGKILL):
+                continue
+            for index in range(2 if command.name in ("mesh-ply", "scene") and number == signal.SIGKILL else 1):
                 attack = partial(_attack, command=command, number=number)
                 processes = 4 if command.name == "bench" else 2
                 case = Case(f"kills/{command.name}/{name}-{index}", "kills of commands", attack, 600.0, processes)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import signal
-import time
 from functools import partial
 from pathlib import Path
 
@@ -51,7 +50,7 @@ def _train(folder: Path, method: Method, rng: random.Random, number: int | None)
     if rng.random() < 0.8:
         aim = done + rng.randrange(method.steps - done)
         command.wait_for(lambda: max(map(_newest, run_folders(folder)), default=-1) >= aim - 5, 120.0)
-    time.sleep(rng.random() * 0.15)
+    command.let_run(rng.random() * 0.15)
     seen = {path: _newest(path) for path in run_folders(folder)}
     command.send(number)
     stopped(command.wait(), number)
@@ -68,7 +67,7 @@ def cases() -> list[Case]:
     found = []
     for method in METHODS:
         for name, number in _KILLS.items():
-            if name == "interrupt" and method not in ("diner", "finer-sdf", "cn-neus"):
+            if name != "kill" and method not in ("diner", "finer-sdf", "cn-neus"):
                 continue
             stops = 2 if name == "kill" else 1
             attack = partial(_chain, method=method, number=number, stops=stops)

@@ -95,6 +95,12 @@ class Running:
         self._hangs(f"{limit:.0f} s without the sign that was waited for")
         return False
 
+    def let_run(self, seconds: float) -> None:
+        """Let it run for so long, or to its end."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0 and self.poll(min(left, 1.0)) is None:
+            print(".", end="", flush=True)  # The campaign watches over this process too.
+
     def wait(self, limit: float = 150.0) -> Ended:
         """Wait for its end.
 
@@ -107,7 +113,7 @@ class Running:
             signs = (_size(self._out), _size(self._err), _processor_ticks(self.process))
             if signs != before:
                 quiet_since, before = now, signs
-                print(".", end="", flush=True)  # The campaign watches over this process in the same way.
+                print(".", end="", flush=True)
             if now > deadline:
                 self._hangs(f"no end after {limit:.0f} s")
             if now - quiet_since > HANG_SECONDS:
