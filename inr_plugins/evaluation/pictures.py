@@ -72,7 +72,11 @@ def picture_folder(target: Path | None) -> Iterator[PictureFolder | None]:
         yield None
         return
     real = Path(os.path.realpath(target))
-    around = next(folder for folder in (real, *real.parents) if folder.is_dir())
+    above = (real, *real.parents)
+    around = next(folder for folder in above if folder.is_dir())
+    for folder in above:
+        # Of an evaluation that was killed: it was there before it made the folders below.
+        files.sweep(folder, "pictures")
     with ExitStack() as stack:
         try:
             partial = stack.enter_context(files.hidden_folder(around, "pictures"))
