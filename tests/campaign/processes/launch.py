@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from campaign.case import Fault
 
@@ -60,9 +61,14 @@ class Running:
     """A command that runs, as the leader of a group of its own."""
 
     def __init__(
-        self, words: Sequence[str], process: int, streams: tuple[Path, Path], poll: Callable[[float], int | None]
+        self,
+        words: Sequence[str],
+        process: int,
+        streams: tuple[Path, Path],
+        poll: Callable[[float], int | None],
+        pumps: Sequence[subprocess.Popen[bytes]] = (),
     ) -> None:
-        self.words, self.process = tuple(words), process
+        self.words, self.process, self._pumps = tuple(words), process, pumps
         self._out, self._err = streams
         self._poll = poll
         self._begin = time.monotonic()
@@ -122,6 +128,8 @@ class Running:
 
     def _ended(self) -> Ended:
         assert self._status is not None
+        for each in self._pumps:
+            each.wait(10.0)
         return Ended(self.words, self._status, _read(self._out), _read(self._err), time.monotonic() - self._begin)
 
     def _hangs(self, why: str) -> None:
@@ -164,7 +172,11 @@ def start(
     number = len(list(said.iterdir())) // 2
     streams = said / f"{number}.out", said / f"{number}.err"
     with open(os.devnull, "rb") as stdin, streams[0].open("wb") as out, streams[1].open("wb") as err:
+        # A limit on the size of files is not meant for these.
+        pumps = [_pump(file) for file in (out, err)] if limits else []
         handles = [stdin.fileno(), out.fileno() if stdout is None else stdout, err.fileno()]
+        if pumps:
+            handles[1:] = [each.stdin.fileno() for each in pumps if each.stdin is not None]
         if fresh:
             return _start_fresh(arguments, folder, streams, handles, dict(environment or {}))
         wanted = {
@@ -177,6 +189,9 @@ def start(
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(_server())
         socket.send_fds(connection, [json.dumps(wanted).encode()], handles)
+        for each in pumps:
+            if each.stdin is not None:
+                each.stdin.close()
     lines = connection.makefile("r")
     process = int(lines.readline())
 
@@ -191,7 +206,12 @@ def start(
             raise RuntimeError("The fork server has ended.")
         return int(text)
 
-    return Running(arguments, process, streams, poll)
+    return Running(arguments, process, streams, poll, pumps)
+
+
+def _pump(file: BinaryIO) -> subprocess.Popen[bytes]:
+    """A process that writes to `file` what comes to its standard input."""
+    return subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=file)
 
 
 def run(folder: Path, *words: object, limit: float = 150.0, **options: object) -> Ended:
