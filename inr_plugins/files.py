@@ -1,9 +1,9 @@
 """Files that are whole or not there: written beside their place under a hidden name, then renamed onto it.
 
 A process that is killed at any moment leaves each file as it was before or complete, and at most one hidden file or
-folder, `.NAME.PROCESS.TOKEN.partial`. The next writer of that file clears it away, as :func:`sweep` does on demand. A
-link is followed: what it points at is replaced, wherever that lies, and the link stays. What cannot be renamed, such as
-a pipe or /dev/stdout, is written to directly.
+folder, which the next writer in that place clears away, as :func:`sweep` does on demand; see
+:mod:`inr_plugins.leftovers`. A link is followed: what it points at is replaced, wherever that lies, and the link stays.
+What cannot be renamed, such as a pipe or /dev/stdout, is written to directly.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ import glob
 import itertools
 import json
 import os
-import re
-import secrets
 import shutil
 import stat
 import tempfile
@@ -24,15 +22,29 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-try:
-    import fcntl
-except ImportError:  # Windows: nothing is locked there, and nothing swept
-    fcntl = None  # type: ignore[assignment]
+from inr_plugins.leftovers import hidden_file, hidden_folder, sweep, sweep_temporary, temporary_folder
+from inr_plugins.locks import locked, take_lock
 
-_PARTIAL = re.compile(r"\.(?P<name>.+?)\.(?P<process>\d+)(?:\.[0-9a-f]{8})?\.partial", re.DOTALL)
-_NAME_BYTES = 180
-"""File systems take names of 255 bytes; what is added to hide one takes up to 30."""
-_NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
+__all__ = [
+    "cache_folder",
+    "hidden_file",
+    "hidden_folder",
+    "locked",
+    "move",
+    "replacing",
+    "replacing_all",
+    "replacing_folder",
+    "shown",
+    "sweep",
+    "sweep_temporary",
+    "sync",
+    "take_lock",
+    "temporary_folder",
+    "why_unreadable",
+    "write_bytes",
+    "write_json",
+    "write_text",
+]
 
 
 # -- files -----------------------------------------------------------------------------------------------------------
@@ -109,17 +121,8 @@ def _hidden(target: Path, beside: Path | None) -> Iterator[Path]:
         yield target
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    folder = target.parent if beside is None else beside
-    sweep(folder, glob.escape(_short(target.name)))
-    partial = hidden_path(folder, target.name)
-    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    try:
-        _try_lock(handle)
+    with hidden_file(target.parent if beside is None else beside, target.name) as partial:
         yield partial
-    finally:
-        with suppress(FileNotFoundError):
-            partial.unlink()
-        os.close(handle)
 
 
 def move(source: Path, target: Path) -> None:
@@ -296,150 +299,6 @@ def _exchange(entries: Sequence[Path], place: Path, *, back: Path) -> None:
         for entry in moved:
             os.rename(entry, back / entry.name)
         raise
-
-
-@contextmanager
-def hidden_folder(around: Path, name: str) -> Iterator[Path]:
-    """A new hidden folder in `around`, which is made if it is missing; removed, with all that is in it, at the end.
-
-    Raises:
-        OSError: it cannot be made.
-    """
-    around.mkdir(parents=True, exist_ok=True)
-    sweep(around, glob.escape(_short(name)))
-    partial = hidden_path(around, name)
-    partial.mkdir()
-    handle = os.open(partial, os.O_RDONLY) if os.name == "posix" else None
-    try:
-        if handle is not None:
-            _try_lock(handle)
-        yield partial
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        if handle is not None:
-            os.close(handle)
-
-
-# -- what killed processes leave ---------------------------------------------------------------------------------------
-
-
-def hidden_path(folder: Path, name: str) -> Path:
-    """A hidden name in `folder` for what is to be called `name`, by which :func:`sweep` knows whose it is."""
-    return folder / f".{_short(name)}.{os.getpid()}.{secrets.token_hex(4)}.partial"
-
-
-def _short(name: str) -> str:
-    return os.fsdecode(os.fsencode(name)[:_NAME_BYTES]) if len(os.fsencode(name)) > _NAME_BYTES else name
-
-
-def sweep(folder: Path, pattern: str = "*") -> None:
-    """Remove the hidden files and folders that killed processes left in `folder` of what was to match `pattern`.
-
-    One is left over if the process in its name is gone and nobody holds its lock: where folders are shared between
-    machines or containers, numbers of processes alone say nothing.
-    """
-    if fcntl is None:
-        return
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return
-    for name in names:
-        match = _PARTIAL.fullmatch(name)
-        if match and fnmatch.fnmatchcase(match["name"], pattern) and not _is_running(int(match["process"])):
-            _remove_unlocked(folder / name)
-
-
-def _remove_unlocked(path: Path) -> None:
-    with suppress(OSError):
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-        try:
-            if _try_lock(handle):
-                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
-        finally:
-            os.close(handle)
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-# -- locks -------------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def locked(path: Path, *, wait: bool = False) -> Iterator[None]:
-    """Hold the lock file `path`, which stays; see :func:`take_lock`."""
-    handle = take_lock(path, wait=wait)
-    try:
-        yield
-    finally:
-        os.close(handle)
-
-
-def take_lock(path: Path, *, wait: bool = False) -> int:
-    """Lock the file `path`; the lock goes when what is returned is closed, or with the process, however that ends.
-
-    Where the file system has no locks, nothing is locked.
-
-    Args:
-        path: a small file, made if it is missing, as its folder is. Only who holds it may remove it.
-        wait: wait for another process that holds it.
-
-    Returns:
-        The open file.
-
-    Raises:
-        BlockingIOError: another process holds it, without `wait`.
-        OSError: the file cannot be made.
-    """
-    while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            _lock(handle, wait=wait)
-            if _is_at(handle, path):
-                return handle
-        except BaseException:
-            os.close(handle)
-            raise
-        # Removed by its holder between the two calls above: somebody else may hold a new one by now.
-        os.close(handle)
-
-
-def _lock(handle: int, *, wait: bool) -> None:
-    if fcntl is None:
-        return
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
-
-
-def _is_at(handle: int, path: Path) -> bool:
-    """Whether the open file is what `path` names."""
-    try:
-        return os.path.samestat(os.fstat(handle), os.stat(path))
-    except FileNotFoundError:
-        return False
-
-
-def _try_lock(handle: int) -> bool:
-    """Whether the lock of an open file could be had; it is held until the file is closed."""
-    if fcntl is None:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 # -- the user's cache --------------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ ARROWS["method_configs"] = set(ARROWS) - {"cli"}
 WITHOUT_NERFSTUDIO = {"networks", "geometry", "metrics"}
 # What every layer may import: the package itself (its version), the exception for users' mistakes, the writer of
 # files, the ranges of options, the description of the machine, and what data hands to models of shapes.
-COMMON = {"", "errors", "files", "machine", "options", "shape_points"}
+COMMON = {"", "errors", "files", "leftovers", "locks", "machine", "options", "shape_points"}
 # The few types through which other layers use a field without knowing it.
 PROTOCOL = "inr_plugins.fields.protocol"
 USERS_OF_THE_PROTOCOL = {"cli", "metrics", "rendering", "viewer"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import stat
 import subprocess
 import sys
@@ -177,43 +176,6 @@ def test_the_folder_that_a_process_works_in_keeps_its_identity(tmp_path, monkeyp
         (partial / "new").touch()
     assert os.listdir() == ["new"]
     assert tmp_path.stat().st_ino == before
-
-
-WRITE_AND_WAIT = (
-    "import pathlib, sys, time\n"
-    "with files.replacing(pathlib.Path(sys.argv[1])) as partial:\n"
-    "    partial.write_text('half')\n"
-    "    print(partial.name, flush=True)\n"
-    "    time.sleep(60)"
-)
-
-
-def test_what_a_killed_process_left_is_swept_and_what_a_living_one_writes_is_not(tmp_path):
-    writer = child(WRITE_AND_WAIT, tmp_path / "x")
-    name = writer.stdout.readline().strip()
-    files.sweep(tmp_path)
-    assert os.listdir(tmp_path) == [name]
-    writer.send_signal(signal.SIGKILL)
-    writer.wait()
-    files.sweep(tmp_path, "y*")
-    assert os.listdir(tmp_path) == [name]
-    files.write_text(tmp_path / "x", "whole")
-    assert os.listdir(tmp_path) == ["x"]
-    writer.stdout.close()
-
-
-def test_a_writer_whose_number_says_nothing_here_is_known_by_its_lock(tmp_path, monkeypatch):
-    """As in another container that shares the folder: its process has a number that is free in this one."""
-    writer = child(WRITE_AND_WAIT, tmp_path / "x")
-    name = writer.stdout.readline().strip()
-    monkeypatch.setattr(files, "_is_running", lambda process: False)
-    files.sweep(tmp_path)
-    assert os.listdir(tmp_path) == [name]
-    writer.kill()
-    writer.wait()
-    files.sweep(tmp_path)
-    assert os.listdir(tmp_path) == []
-    writer.stdout.close()
 
 
 def test_a_lock_keeps_others_out_and_goes_with_its_process(tmp_path):

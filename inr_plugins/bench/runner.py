@@ -11,10 +11,10 @@ The folder of a benchmark:
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -128,6 +128,7 @@ def run_jobs(
     failed = []
     line.expect(list(jobs))
     with only_one(output), line:
+        _clear_up(output)
         finished = _finished_keys(jobs, output, other_code)
         for job in jobs:
             if job.key in finished:
@@ -164,13 +165,19 @@ def _prepare(output: Path) -> None:
     try:
         for folder in (records_folder(output), output / "pictures", output / "work"):
             folder.mkdir(parents=True, exist_ok=True)
-        probe = records_folder(output) / f".{os.getpid()}.probe"
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=records_folder(output)):
+            pass
     except OSError as error:
         raise InputError(
             f"The benchmark cannot write to {output} ({error.strerror}): give an --output folder that you may write to."
         ) from error
+
+
+def _clear_up(output: Path) -> None:
+    """Remove what a benchmark that was killed left; nobody else is at work here."""
+    files.sweep(output, records_folder(output), output / "pictures")
+    for place in (output / "work").iterdir():
+        shutil.rmtree(place, ignore_errors=True)
 
 
 @contextmanager
@@ -197,9 +204,7 @@ def _run(
 ) -> Record:
     """Run one job and write its record."""
     place = Workplace((output / "work" / job.key).resolve(), (output / "pictures" / f"{job.key}.png").resolve())
-    # Of a benchmark that was killed in the middle of this job.
-    shutil.rmtree(place.folder, ignore_errors=True)
-    place.folder.mkdir(parents=True)
+    place.folder.mkdir(parents=True, exist_ok=True)
     command = command_of(job, place)
     # Where the package can be edited, its code may change while a benchmark runs; a job has that of its start.
     code = machine.code_digest()

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from inr_plugins.errors import InputError
-from inr_plugins.files import shown, sweep, why_unreadable
+from inr_plugins.files import shown, sweep, sweep_temporary, why_unreadable
 from inr_plugins.geometry.output_place import check_place
 from inr_plugins.options import COMMANDS, check_numbers
 
@@ -127,6 +127,7 @@ def check_outputs(output: Path, pictures: Path | None, *, overwrite: bool) -> No
         InputError: a wrong extension, a folder or a file in the way, a place that cannot be written, or something to
             overwrite without --overwrite.
     """
+    sweep_temporary()
     if output.suffix.lower() != ".json":
         raise InputError(f"--output {output}: the extension must be .json.")
     if output.is_dir():

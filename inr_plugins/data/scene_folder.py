@@ -13,6 +13,7 @@ Layout, all in the dataset's frame and units:
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ _OURS = {
 
 
 def check_replaceable(folder: Path, *, overwrite: bool) -> None:
-    """Refuse an output folder that must not be written, before any work is done.
+    """Refuse an output folder that must not be written, before any work is done; what killed writers left there goes.
 
     Only a folder that this command wrote, and that holds nothing else, is ever replaced: the old one is deleted.
 
@@ -46,6 +47,7 @@ def check_replaceable(folder: Path, *, overwrite: bool) -> None:
         InputError: the path is a file, or no name that a folder can have; the folder is not empty and `overwrite` is
             off; or `overwrite` is on and the folder is not a made scene, or holds more than one.
     """
+    sweep(Path(os.path.realpath(folder)).parent)
     problem = why_unreadable(folder, folders=True)
     if problem == "does not exist":
         return

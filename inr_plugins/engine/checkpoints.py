@@ -82,14 +82,13 @@ def remove_checkpoints(folder: Path, steps: Iterable[int]) -> None:
 
 
 def clear_partial_files(run_folder: Path) -> None:
-    """Remove the partial checkpoints in and of `run_folder` whose writers are no longer alive."""
+    """Remove what killed writers left in `run_folder` and where its checkpoints really lie; see files.sweep."""
     folders = {os.path.realpath(run_folder)}
     for folder in run_folder.glob("*/"):
         # A folder of checkpoints may be a link to another disk, or one itself.
         if folder.is_symlink() or os.path.ismount(folder):
             folders |= {os.path.realpath(folder), os.path.dirname(os.path.realpath(folder))}
-    for place in folders:
-        sweep(Path(place), "step-*.ckpt")
+    sweep(*map(Path, folders))
 
 
 def check_checkpoint(path: Path) -> None:

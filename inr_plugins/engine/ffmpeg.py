@@ -12,7 +12,7 @@ import sysconfig
 from pathlib import Path
 
 from inr_plugins.errors import InputError
-from inr_plugins.files import hidden_path
+from inr_plugins.files import hidden_folder
 
 
 def ensure_ffmpeg(folder: Path | None = None) -> Path:
@@ -34,13 +34,13 @@ def ensure_ffmpeg(folder: Path | None = None) -> Path:
     if present is not None:
         return Path(present)
     link = folder / "ffmpeg"
-    partial = hidden_path(folder, "ffmpeg")
     try:
         import imageio_ffmpeg
 
-        partial.symlink_to(imageio_ffmpeg.get_ffmpeg_exe())
-        # A link whose target is gone is no command but still takes the name.
-        os.replace(partial, link)
+        with hidden_folder(folder, "ffmpeg") as partial:
+            (partial / "ffmpeg").symlink_to(imageio_ffmpeg.get_ffmpeg_exe())
+            # A link whose target is gone is no command but still takes the name.
+            os.replace(partial / "ffmpeg", link)
     except (ImportError, RuntimeError) as error:
         raise InputError("There is no ffmpeg: install it with the system's package manager.") from error
     except OSError as error:

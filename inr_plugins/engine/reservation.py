@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
+import shutil
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +18,8 @@ from itertools import count
 from pathlib import Path
 
 from inr_plugins.errors import InputError
-from inr_plugins.files import take_lock
+from inr_plugins.files import sweep, take_lock
+from inr_plugins.leftovers import is_left_over, this_system
 
 LOCK_FILE = ".training.lock"
 
@@ -25,26 +28,33 @@ class FolderInUse(InputError):
     """Another process is training in the run folder."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Held:
     handle: int
-    made: bool
+    made: list[Path]
+    """The folder and those above it, innermost first, that this process has made."""
+    started: bool = False
 
 
 _held: dict[Path, _Held] = {}
+_BEFORE_SETUP = {LOCK_FILE, "config.yml"}
+_BEFORE_THE_FIRST_STEP = re.compile(r"events\.out\.tfevents\..*|dataparser_transforms\.json|viewer_log_filename\.txt")
 
 
 def reserve_new(folder: Path) -> Path:
     """Make and hold a run folder that nobody has: `folder`, or that name with _2, _3 and so on.
 
+    What killed trainings have left beside it is cleared away: hidden files of half a checkpoint, and the folders of
+    those that had not begun.
+
     Raises:
         OSError: it cannot be made.
     """
+    _clear_up(folder.parent)
     for number in count(1):
         candidate = folder if number == 1 else folder.with_name(f"{folder.name}_{number}")
         try:
-            candidate.mkdir(parents=True)
-            _hold(candidate, made=True)
+            _hold(candidate, _make(candidate))
         except (FileExistsError, FolderInUse):
             continue
         return candidate
@@ -59,14 +69,21 @@ def hold(folder: Path) -> None:
         OSError: it cannot be made or written to.
     """
     try:
-        folder.mkdir(parents=True)
-        made = True
+        made = _make(folder)
     except FileExistsError:
-        made = False
-    _hold(folder, made=made)
+        made = []
+    _hold(folder, made)
 
 
-def _hold(folder: Path, *, made: bool) -> None:
+def _make(folder: Path) -> list[Path]:
+    """Make a folder that is not there, and those above it; returns those that were made, innermost first."""
+    missing = [parent for parent in folder.parents if not parent.exists()]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir()
+    return [folder.resolve(), *(parent.resolve() for parent in missing)]
+
+
+def _hold(folder: Path, made: list[Path]) -> None:
     place = folder.resolve()
     if place in _held:
         return
@@ -77,33 +94,73 @@ def _hold(folder: Path, *, made: bool) -> None:
             f"Another training is under way in {folder}{_holder(place)}: give another --timestamp, or wait for its end."
         ) from error
     _held[place] = _Held(handle, made)
-    with suppress(OSError):  # Only for the sentence above: a full disk may lack it.
+    with suppress(OSError):  # Only for sentences and tidiness: a full disk may lack it.
         os.ftruncate(handle, 0)
-        os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
+        os.write(handle, f"process {os.getpid()} on {socket.gethostname()}\n{this_system()}\n".encode())
 
 
 def _holder(folder: Path) -> str:
     try:
-        name = (folder / LOCK_FILE).read_text(encoding="utf8")
-    except (OSError, UnicodeDecodeError):
-        name = ""
-    return f" ({name})" if name else ""
+        name, *_ = (folder / LOCK_FILE).read_text(encoding="utf8").splitlines()
+    except (OSError, ValueError):
+        return ""
+    return f" ({name})"
 
 
-def was_made(folder: Path) -> bool:
-    """Whether this process made the folder, not only went on in it; also if the one that started it holds it."""
+def note_start(folder: Path) -> None:
+    """Training has begun in a folder, which stays from now on whatever becomes of it."""
     held = _held.get(folder.resolve())
-    return held is None or held.made
+    if held is not None:
+        held.started = True
 
 
 def release(folder: Path) -> None:
-    """Let others train in a folder; nothing if it is not held."""
-    held = _held.pop(folder.resolve(), None)
+    """Let others train in a folder; nothing if it is not held.
+
+    A folder that this process made, and in which no training has begun, goes, with those above it that were made for
+    it and hold nothing else: nerfstudio writes config.yml before it looks at the data.
+    """
+    place = folder.resolve()
+    held = _held.pop(place, None)
     if held is None:
         return
     with suppress(OSError):
-        (folder / LOCK_FILE).unlink()
+        if held.made and not _has_begun(place, logs_count=held.started):
+            shutil.rmtree(place)
+            for above in held.made[1:]:
+                above.rmdir()
+        else:
+            (place / LOCK_FILE).unlink()
     os.close(held.handle)
+
+
+def _has_begun(folder: Path, *, logs_count: bool) -> bool:
+    """Whether there is anything in a run folder that a training writes after its first step."""
+    names = {path.name for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()} - _BEFORE_SETUP
+    return any(logs_count or not _BEFORE_THE_FIRST_STEP.fullmatch(name) for name in names)
+
+
+def _clear_up(runs: Path) -> None:
+    """Clear away what killed trainings have left in a folder of runs."""
+    with suppress(OSError):
+        folders = [entry for entry in runs.iterdir() if entry.is_dir() and not entry.is_symlink()]
+        sweep(*folders)
+        for folder in folders:
+            _remove_unstarted(folder)
+
+
+def _remove_unstarted(folder: Path) -> None:
+    """Remove a run folder in which a process was killed before it began to train."""
+    with suppress(OSError, ValueError):
+        handle = os.open(folder / LOCK_FILE, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+        try:
+            system = (folder / LOCK_FILE).read_text(encoding="utf8").splitlines()[1:]
+            if is_left_over(handle, folder, from_here=system == [this_system()]) and not _has_begun(
+                folder, logs_count=True
+            ):
+                shutil.rmtree(folder)
+        finally:
+            os.close(handle)
 
 
 @atexit.register

@@ -13,8 +13,6 @@ from pathlib import Path
 
 import yaml
 
-from inr_plugins.engine.reservation import LOCK_FILE
-
 
 def load_config_argument(arguments: Sequence[str] | None = None) -> Path | None:
     """Return the file given as --load-config in `arguments` (default: this process's), or None."""
@@ -28,25 +26,6 @@ def load_config_argument(arguments: Sequence[str] | None = None) -> Path | None:
         if index + 1 < len(arguments):
             return Path(arguments[index + 1])
     return None
-
-
-def discard_unstarted_run(folder: Path, *, stop: Path) -> None:
-    """Remove a run folder that holds only config.yml and a lock file, and its parents below `stop` if they are empty.
-
-    nerfstudio writes config.yml before it looks at the data, so a dataset that is refused would leave such a folder.
-    """
-    if not folder.is_dir() or any(
-        path.name not in ("config.yml", LOCK_FILE) for path in folder.rglob("*") if not path.is_dir()
-    ):
-        return
-    for path in sorted(folder.rglob("*"), reverse=True):
-        if path.is_dir():
-            path.rmdir()
-        else:
-            path.unlink()
-    while folder != stop and stop in folder.parents and not any(folder.iterdir()):
-        folder.rmdir()
-        folder = folder.parent
 
 
 def describes_run(config_file: Path, **fields: str | None) -> bool:

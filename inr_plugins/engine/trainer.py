@@ -38,7 +38,7 @@ from inr_plugins.engine.pipeline import data_path
 from inr_plugins.engine.reservation import FolderInUse
 from inr_plugins.engine.rng import separate_rng
 from inr_plugins.engine.run_decay import settle_schedules
-from inr_plugins.engine.run_folder import describes_run, discard_unstarted_run, load_config_argument
+from inr_plugins.engine.run_folder import describes_run, load_config_argument
 from inr_plugins.engine.same_data import KnownData, what_differs
 from inr_plugins.engine.saved_settings import compare_settings, listed, saved_settings, settings_of
 from inr_plugins.engine.startup import await_choice, prepare_process
@@ -133,6 +133,9 @@ class InrTrainerConfig(TrainerConfig):
         with self.naming_the_folder():
             folder = super().get_base_dir()
             folder = self._hold_chosen(folder) if is_chosen else reservation.reserve_new(folder)
+        if self.machine.num_devices > 1:
+            # Other processes train, and what they write is all that this one can tell their beginning by.
+            reservation.note_start(folder)
         # From here on, no file given as --load-config says where the folder is.
         self.timestamp, self.run_dir = folder.name, folder
 
@@ -308,7 +311,11 @@ class InrTrainer(Trainer):
             config.logging.local_writer.max_log_size = 0
 
     def setup(self, test_mode: Literal["test", "val", "inference"] = "val") -> None:
-        """Make pipeline, optimizers and viewer; a run that cannot start leaves no folder behind."""
+        """Make pipeline, optimizers and viewer; a run that cannot start leaves no folder behind.
+
+        Raises:
+            SystemExit: Ctrl-C or SIGTERM; the status is 130 or 143.
+        """
         has_viewer = self.config.is_viewer_enabled() or self.config.is_viewer_legacy_enabled()
         try:
             with sigterm_as_ctrl_c(), self._naming_full_disks():
@@ -317,11 +324,9 @@ class InrTrainer(Trainer):
                 super().setup(test_mode)
                 if comms.is_main_process():
                     self._asked_config.replace_config()
-        except (InputError, KeyboardInterrupt) as error:
-            if comms.is_main_process() and reservation.was_made(self.base_dir):
-                discard_unstarted_run(self.base_dir, stop=self.config.output_dir)
+        except BaseException as error:
             reservation.release(self.base_dir)
-            if isinstance(error, InputError):
+            if not isinstance(error, KeyboardInterrupt):
                 raise
             # nerfstudio would print where it was stopped, and end as if all were well.
             CONSOLE.print("Stopped before training began.")
@@ -549,6 +554,8 @@ class InrTrainer(Trainer):
 
     def train_iteration(self, step: int) -> TRAIN_INTERATION_OUTPUT:
         """Run one step, and see that its losses are finite."""
+        if self._trained_step is None:
+            reservation.note_start(self.base_dir)
         loss, losses, metrics = super().train_iteration(step)
         self._loss_watch.check(step, {"loss": loss, **losses})
         self._trained_step = step

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from inr_plugins.evaluation.images import check_views, choose_views, measure_vie
 from inr_plugins.evaluation.runs import Split, data_folder, find_truth, open_run, split_dataset, stand_in_note
 from inr_plugins.evaluation.shapes import RunShape, find_shape, views_of
 from inr_plugins.evaluation.surfaces import SurfaceSettings, compare_surfaces, read_named
+from inr_plugins.files import temporary_folder
 from inr_plugins.geometry.io.cloud_read import Cloud
 from inr_plugins.geometry.mesh import Mesh
 
@@ -289,8 +289,8 @@ def _prediction(
     """The surface to judge: the one that was named, else the run's own, with how it was extracted."""
     if settings.mesh is not None:
         return read_named(settings.mesh, option="--mesh", tell=log.notes.append), None
-    with tempfile.TemporaryDirectory(prefix="inr-eval-") as folder, log.timed("extract"):
-        path = Path(folder) / "mesh.ply"
+    with temporary_folder("eval") as folder, log.timed("extract"):
+        path = folder / "mesh.ply"
         sidecar = extract(run, path)
         mesh = read_named(path, option="the run's mesh", tell=log.notes.append)
         return mesh, {name: sidecar[name] for name in _KEPT if name in sidecar}

@@ -8,10 +8,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from inr_plugins.errors import InputError
+from inr_plugins.files import sweep
 
 
 def check_place(path: Path) -> None:
     """Refuse a path whose folder, or the nearest one above it that exists, takes no new file; nothing is left behind.
+
+    What killed commands of this package have left there is cleared away.
 
     Raises:
         InputError: a file stands where a folder is needed, the name is none that the system takes, or it refuses to
@@ -30,6 +33,7 @@ def _check_place(path: Path) -> None:
     above = next(parent for parent in Path(os.path.realpath(path)).parents if parent.exists())
     if not above.is_dir():
         raise InputError(f"{path} could not be written, since {above} is a file; give another place.")
+    sweep(above)
     try:
         with tempfile.TemporaryFile(dir=above):
             pass

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -115,11 +114,11 @@ def _build(weights: Path) -> nn.Module:
         raise ValueError(f"{weights} holds no AlexNet")
     # torchmetrics finds AlexNet in torch's cache only: for a moment, the cache is a folder with a link to our file.
     usual = torch.hub.get_dir()
-    with tempfile.TemporaryDirectory() as folder:
-        cache_folder = Path(folder) / "checkpoints"
+    with files.temporary_folder("lpips") as folder:
+        cache_folder = folder / "checkpoints"
         cache_folder.mkdir()
         (cache_folder / _cached_weights()[-1].name).symlink_to(weights.resolve())
-        torch.hub.set_dir(folder)
+        torch.hub.set_dir(str(folder))
         try:
             metric = LearnedPerceptualImagePatchSimilarity(net_type="alex", normalize=True)
         finally:

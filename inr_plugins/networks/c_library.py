@@ -16,7 +16,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from inr_plugins.files import cache_folder, replacing
+from inr_plugins.files import cache_folder, hidden_folder
 
 _FLAGS = (
     "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fassociative-math", "-fno-signed-zeros",
@@ -67,9 +67,12 @@ def _processor() -> str:
 
 def _compile(source: Path, compiler: str, library: Path) -> None:
     """Compile beside the place and move it there when it is whole: several processes may want it at once."""
-    with replacing(library, durable=False) as partial:
-        command = [compiler, *_FLAGS, str(source), "-o", str(partial), "-lm"]
+    # In a folder, which keeps its lock: linkers remove the file that they are to write, and make another.
+    with hidden_folder(library.parent, library.name) as folder:
+        made = folder / library.name
+        command = [compiler, *_FLAGS, str(source), "-o", str(made), "-lm"]
         # OpenMP's library is the one that torch has loaded, and its threads are torch's: others would fight with them.
         with_threads = subprocess.run([*command, "-fopenmp"], capture_output=True, timeout=_SECONDS)
         if with_threads.returncode:
             subprocess.run(command, capture_output=True, check=True, timeout=_SECONDS)
+        os.replace(made, library)

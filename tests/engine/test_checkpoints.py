@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ import torch
 from inr_plugins.engine import checkpoints
 from inr_plugins.engine.startup import prepare_process
 from inr_plugins.errors import InputError
+from inr_plugins.files import hidden_file
 
 
 def state(step: int) -> dict:
@@ -146,12 +145,11 @@ def test_failed_write_leaves_everything_as_it_was(folder, monkeypatch):
 
 def test_partial_files_of_dead_writers_are_cleared(folder):
     run = folder.parent
-    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
-    (run / f".step-000000003.ckpt.{int(dead.stdout)}.partial").write_bytes(b"x")
-    alive = run / f".step-000000004.ckpt.{os.getpid()}.partial"
-    alive.write_bytes(b"x")
-    checkpoints.clear_partial_files(run)
-    assert sorted(os.listdir(run)) == [alive.name, "nerfstudio_models"]
+    with hidden_file(run, "step-000000004.ckpt") as alive:
+        dead = run / alive.name.replace("4.ckpt", "3.ckpt")
+        dead.write_bytes(b"x")
+        checkpoints.clear_partial_files(run)
+        assert sorted(os.listdir(run)) == [alive.name, "nerfstudio_models"]
 
 
 def test_stock_checkpoints_with_numpy_floats_can_be_read(tmp_path):

@@ -7,6 +7,7 @@ import os
 import pickle
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -197,3 +198,49 @@ def test_a_configuration_from_elsewhere_is_trained_anew_in_a_folder_of_its_own(s
     assert anew.base_dir.parent == tmp_path / "new" / "scene" / "tiny"
     assert anew.base_dir.name != "a"
     assert {path.name: path.read_bytes() for path in run.base_dir.rglob("*.*") if "events" not in path.name} == before
+
+
+def _signal(number: int) -> None:
+    os.kill(os.getpid(), number)
+    time.sleep(20)
+
+
+def _refuse(error: BaseException) -> None:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("happens", "ends"),
+    [
+        (lambda: _refuse(InputError("no")), InputError),
+        (lambda: _refuse(ValueError("nerfstudio's own")), ValueError),
+        (lambda: _signal(signal.SIGINT), SystemExit(130)),
+        (lambda: _signal(signal.SIGTERM), SystemExit(143)),
+    ],
+    ids=["refused", "error", "ctrl-c", "sigterm"],
+)
+def test_a_training_that_did_not_begin_leaves_no_folder(scene, tmp_path, monkeypatch, happens, ends):
+    """After the logs have been begun, which is as late as it can be."""
+    monkeypatch.setattr("nerfstudio.utils.profiler.setup_profiler", lambda *_: happens())
+    begun: list[str] = []
+    has_begun = reservation._has_begun
+    monkeypatch.setattr(
+        reservation, "_has_begun", lambda folder, **k: begun.extend(os.listdir(folder)) or has_begun(folder, **k)
+    )
+    with pytest.raises(ends if isinstance(ends, type) else type(ends)) as raised:
+        train(tiny_config(scene, tmp_path / "outputs", vis="tensorboard"))
+    assert any(name.startswith("events") for name in begun)
+    if not isinstance(ends, type):
+        assert raised.value.code == ends.code
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_was_there_or_holds_other_things_stays(scene, tmp_path):
+    (tmp_path / "there").mkdir()
+    reservation.hold(tmp_path / "there")
+    made = reservation.reserve_new(tmp_path / "a" / "b" / "made")
+    other = reservation.reserve_new(tmp_path / "a" / "b" / "made")
+    (other / "notes.txt").touch()
+    for folder in (tmp_path / "there", made, other):
+        reservation.release(folder)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "b", "made_2", "notes.txt", "there"]
