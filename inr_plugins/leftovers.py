@@ -138,7 +138,7 @@ def sweep(*folders: Path) -> None:
         for name in names:
             match = _PARTIAL.fullmatch(name)
             if match or _NUMBERED.fullmatch(name):
-                _remove_left_over(folder / name, from_here=bool(match) and match["system"] == this_system())
+                _remove_left_over(folder / name, from_here=match is not None and match["system"] == this_system())
 
 
 def sweep_temporary() -> None:
