@@ -9,8 +9,6 @@ What cannot be renamed, such as a pipe or /dev/stdout, is written to directly.
 from __future__ import annotations
 
 import errno
-import fnmatch
-import glob
 import itertools
 import json
 import os
