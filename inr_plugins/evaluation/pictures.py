@@ -74,9 +74,8 @@ def picture_folder(target: Path | None) -> Iterator[PictureFolder | None]:
     real = Path(os.path.realpath(target))
     above = (real, *real.parents)
     around = next(folder for folder in above if folder.is_dir())
-    for folder in above:
-        # Of an evaluation that was killed: it was there before it made the folders below.
-        files.sweep(folder, "pictures")
+    # Of an evaluation that was killed: it was there before it made the folders below.
+    files.sweep(*above)
     with ExitStack() as stack:
         try:
             partial = stack.enter_context(files.hidden_folder(around, "pictures"))
