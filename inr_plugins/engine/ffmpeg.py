@@ -34,6 +34,8 @@ def ensure_ffmpeg(folder: Path | None = None) -> Path:
     if present is not None:
         return Path(present)
     link = folder / "ffmpeg"
+    if not folder.is_dir():
+        raise InputError(f"Cannot put an ffmpeg into {folder} (there is no such folder): install it by other means.")
     try:
         import imageio_ffmpeg
 
