@@ -22,6 +22,7 @@ def cuda(monkeypatch):
     """Tensors that are moved to CUDA are labelled, and the device is said to be there."""
     monkeypatch.setenv("INR_LPIPS", "off")
     monkeypatch.setattr(defaults.InrMachineConfig, "resolve", lambda self: "cuda")
+    monkeypatch.setattr(defaults, "choose_device_type", lambda *_: "cuda")
     monkeypatch.setattr(run, "choose_device", lambda *_: torch.device("cuda"))
     for name in ("set_device", "synchronize"):
         monkeypatch.setattr(torch.cuda, name, lambda *_: None)
