@@ -12,12 +12,12 @@ from __future__ import annotations
 from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConfig
 from nerfstudio.plugins.types import MethodSpecification
 
-from inr_plugins.data.datamanager import InrDataManagerConfig
-from inr_plugins.engine.adam import AdamConfig
-from inr_plugins.engine.delayed_decay import DelayedDecayConfig
+from inr_plugins.data.images.datamanager import InrDataManagerConfig
+from inr_plugins.engine.optimization.adam import AdamConfig
+from inr_plugins.engine.optimization.delayed_decay import DelayedDecayConfig
 from inr_plugins.engine.pipeline import InrPipelineConfig
 from inr_plugins.engine.trainer import InrTrainerConfig
-from inr_plugins.models.cn_mipnerf import CnMipNerfModelConfig
+from inr_plugins.models.cn_mipnerf.model import CnMipNerfModelConfig
 
 cn_mipnerf = MethodSpecification(
     config=InrTrainerConfig(

@@ -6,12 +6,12 @@ from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConf
 from nerfstudio.engine.optimizers import AdamOptimizerConfig
 from nerfstudio.plugins.types import MethodSpecification
 
-from inr_plugins.data.datamanager import InrDataManagerConfig
+from inr_plugins.data.images.datamanager import InrDataManagerConfig
+from inr_plugins.engine.optimization.row_adam import RowAdamConfig
+from inr_plugins.engine.optimization.schedulers import ExponentialDecayConfig
 from inr_plugins.engine.pipeline import InrPipelineConfig
-from inr_plugins.engine.row_adam import RowAdamConfig
-from inr_plugins.engine.schedulers import ExponentialDecayConfig
 from inr_plugins.engine.trainer import InrTrainerConfig
-from inr_plugins.models.diner import DinerModelConfig
+from inr_plugins.models.diner.model import DinerModelConfig
 
 _STEPS = 6000
 

@@ -11,14 +11,14 @@ from typing import Any
 from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConfig
 from nerfstudio.plugins.types import MethodSpecification
 
-from inr_plugins.data.datamanager import InrDataManagerConfig
-from inr_plugins.engine.adam import AdamConfig
+from inr_plugins.data.images.datamanager import InrDataManagerConfig
+from inr_plugins.engine.optimization.adam import AdamConfig
+from inr_plugins.engine.optimization.run_decay import RunDecayConfig
 from inr_plugins.engine.pipeline import InrPipelineConfig
-from inr_plugins.engine.run_decay import RunDecayConfig
 from inr_plugins.engine.trainer import InrTrainerConfig
-from inr_plugins.models.finer_nerf import FinerNerfModelConfig
-from inr_plugins.models.nerf_backbones import BACKBONES
-from inr_plugins.networks.activations import ActivationName
+from inr_plugins.models.common.nerf_backbones import BACKBONES
+from inr_plugins.models.finer_nerf.model import FinerNerfModelConfig
+from inr_plugins.networks.activations.settings import ActivationName
 
 _STEPS = 30_000
 

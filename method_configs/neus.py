@@ -13,12 +13,13 @@ from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConf
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 from nerfstudio.plugins.types import MethodSpecification
 
-from inr_plugins.data.datamanager import InrDataManagerConfig
-from inr_plugins.engine.adam import AdamConfig
+from inr_plugins.data.images.datamanager import InrDataManagerConfig
+from inr_plugins.engine.optimization.adam import AdamConfig
+from inr_plugins.engine.optimization.run_cosine import RunCosineConfig
 from inr_plugins.engine.pipeline import InrPipelineConfig
-from inr_plugins.engine.run_cosine import RunCosineConfig
 from inr_plugins.engine.trainer import InrTrainerConfig
-from inr_plugins.models.neus_config import Capture, NeusModelConfig
+from inr_plugins.models.neus.config import Capture
+from inr_plugins.models.neus.model import NeusModelConfig
 
 _STEPS = 300_000
 

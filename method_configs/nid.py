@@ -10,16 +10,16 @@ from typing import Any
 
 from nerfstudio.plugins.types import MethodSpecification
 
-from inr_plugins.data.shape_datamanager import ShapeDataManagerConfig
-from inr_plugins.data.shape_parser import ShapeDataParserConfig
-from inr_plugins.engine.adam import AdamConfig
+from inr_plugins.data.shapes.datamanager import ShapeDataManagerConfig
+from inr_plugins.data.shapes.parser import ShapeDataParserConfig
+from inr_plugins.engine.optimization.adam import AdamConfig
+from inr_plugins.engine.optimization.row_adam import RowAdamConfig
+from inr_plugins.engine.optimization.run_decay import RunDecayConfig
 from inr_plugins.engine.pipeline import InrPipelineConfig
-from inr_plugins.engine.row_adam import RowAdamConfig
-from inr_plugins.engine.run_decay import RunDecayConfig
 from inr_plugins.engine.trainer import InrTrainerConfig
-from inr_plugins.models.nid_fit import NidFitModelConfig
-from inr_plugins.models.nid_fit_trainer import NidFitTrainerConfig
-from inr_plugins.models.nid_shapes import NidShapesModelConfig
+from inr_plugins.models.nid.fit import NidFitModelConfig
+from inr_plugins.models.nid.fit_trainer import NidFitTrainerConfig
+from inr_plugins.models.nid.shapes import NidShapesModelConfig
 
 _OPTIMIZERS: dict[str, Any] = {
     "trunk": {"optimizer": AdamConfig(lr=5e-4), "scheduler": RunDecayConfig()},

@@ -10,16 +10,16 @@ from typing import Any
 
 from nerfstudio.plugins.types import MethodSpecification
 
-from inr_plugins.data.shape_datamanager import ShapeDataManagerConfig
-from inr_plugins.data.shape_parser import ShapeDataParserConfig
-from inr_plugins.engine.adam import AdamConfig
+from inr_plugins.data.shapes.datamanager import ShapeDataManagerConfig
+from inr_plugins.data.shapes.parser import ShapeDataParserConfig
+from inr_plugins.engine.optimization.adam import AdamConfig
+from inr_plugins.engine.optimization.run_decay import RunDecayConfig
 from inr_plugins.engine.pipeline import InrPipelineConfig
-from inr_plugins.engine.run_decay import RunDecayConfig
 from inr_plugins.engine.trainer import InrTrainerConfig
-from inr_plugins.models.cn_occupancy import CnOccupancyModelConfig
-from inr_plugins.models.finer_sdf import FinerSdfModelConfig
-from inr_plugins.models.shape import ShapeModelConfig
-from inr_plugins.models.shape_backbones import BACKBONES, FINAL_LR
+from inr_plugins.models.shapes.backbones import BACKBONES, FINAL_LR
+from inr_plugins.models.shapes.cn_occupancy import CnOccupancyModelConfig
+from inr_plugins.models.shapes.config import ShapeSettings
+from inr_plugins.models.shapes.finer_sdf import FinerSdfModelConfig
 
 _STEPS = 2_000
 
@@ -49,7 +49,7 @@ def _method(
     name: str,
     description: str,
     *,
-    model: ShapeModelConfig,
+    model: ShapeSettings,
     datamanager: ShapeDataManagerConfig,
     optimizers: dict[str, Any],
 ) -> MethodSpecification:

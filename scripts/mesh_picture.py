@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from inr_plugins.geometry.appearance.mesh_render import turntable_frames
 from inr_plugins.geometry.io.mesh_read import read_mesh
-from inr_plugins.geometry.mesh_render import turntable_frames
 
 SIZE = 320
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from inr_plugins.engine import checkpoints
 from inr_plugins.engine.rng import seed_all
+from inr_plugins.engine.runs import checkpoints
 from inr_plugins.engine.trainer import InrTrainer, InrTrainerConfig
 
 

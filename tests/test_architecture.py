@@ -13,17 +13,20 @@ PACKAGE = "inr_plugins"
 
 # The arrows of the architecture: what each layer may import of the others.
 ARROWS = {
-    "cli": {"bench", "evaluation", "models", "data", "fields", "geometry", "metrics", "engine"},
+    "cli": {"bench", "evaluation", "meshing", "scenes", "models", "data", "fields", "geometry", "metrics", "engine"},
     "bench": {"engine", "geometry", "metrics"},
-    "evaluation": {"engine", "geometry", "metrics"},
+    "evaluation": {"meshing", "engine", "geometry", "metrics"},
+    "meshing": {"fields", "geometry", "engine"},
     # Models name networks in their settings only; what they hold are fields.
-    "models": {"fields", "networks", "rendering", "losses", "metrics", "viewer", "engine"},
+    "models": {"fields", "networks", "sparse_codes", "rendering", "losses", "metrics", "viewer", "engine"},
     "viewer": {"geometry"},
-    "fields": {"networks"},
+    "fields": {"networks", "sparse_codes"},
     "rendering": set(),
     "losses": set(),
+    "scenes": {"geometry"},
     "data": {"geometry"},
     "engine": set(),
+    "sparse_codes": set(),
     "networks": set(),
     "geometry": set(),
     "metrics": set(),
@@ -31,13 +34,13 @@ ARROWS = {
 # Presets wire everything together, and nothing imports them.
 ARROWS["method_configs"] = set(ARROWS) - {"cli"}
 
-WITHOUT_NERFSTUDIO = {"networks", "geometry", "metrics"}
+WITHOUT_NERFSTUDIO = {"networks", "sparse_codes", "geometry", "metrics"}
 # What every layer may import: the package itself (its version), the exception for users' mistakes, the writer of
-# files, the ranges of options, the description of the machine, and what data hands to models of shapes.
-COMMON = {"", "errors", "files", "leftovers", "locks", "machine", "options", "shape_points"}
+# files, the ranges of options, the description of the machine, and how shapes are named and handed to models.
+COMMON = {"", "errors", "files", "leftovers", "locks", "machine", "options", "shape_names", "shape_points"}
 # The few types through which other layers use a field without knowing it.
 PROTOCOL = "inr_plugins.fields.protocol"
-USERS_OF_THE_PROTOCOL = {"cli", "metrics", "rendering", "viewer"}
+USERS_OF_THE_PROTOCOL = {"metrics", "rendering", "viewer"}
 HEAVY = {
     "matplotlib",
     "mcubes",
@@ -144,6 +147,57 @@ def test_arrows_have_no_cycle() -> None:
             del left[layer]
 
 
+def import_circles(root: Path) -> list[set[str]]:
+    """Modules that import each other, directly or by others, also lazily or for types only."""
+    files = {}
+    for layer, folder in layer_folders(root).items():
+        for path in folder.rglob("*.py"):
+            inner = path.relative_to(folder)
+            parts = (*inner.parent.parts, *(() if path.stem == "__init__" else (path.stem,)))
+            files[".".join((PACKAGE, layer, *parts))] = (path, (PACKAGE, layer, *inner.parent.parts))
+    sorter: dict[str, set[str]] = {}
+    for name, (path, package) in files.items():
+        found = set()
+        for target, _ in imported_modules(ast.parse(path.read_text(encoding="utf-8")), package=package):
+            known = target if target in files else target.rpartition(".")[0]
+            if known in files and known != name:
+                found.add(known)
+        sorter[name] = found
+    # What is imported by no one, or imports no one, is in no circle.
+    while True:
+        used = set().union(*sorter.values()) if sorter else set()
+        kept = {name: targets & set(sorter) for name, targets in sorter.items() if name in used}
+        kept = {name: targets & set(kept) for name, targets in kept.items() if targets & set(kept)}
+        if len(kept) == len(sorter):
+            break
+        sorter = kept
+    return [{name, *targets} for name, targets in sorter.items()]
+
+
+def test_no_module_imports_itself_by_others() -> None:
+    assert import_circles(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        "from inr_plugins.fields.deep.a import x",
+        "def f():\n    from inr_plugins.fields.deep import a",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .deep.a import x",
+    ],
+)
+def test_a_circle_is_found(tree: Path, back: str) -> None:
+    (tree / "inr_plugins/fields/deep").mkdir()
+    (tree / "inr_plugins/fields/deep/__init__.py").touch()
+    (tree / "inr_plugins/fields/deep/a.py").write_text("from inr_plugins.fields import b\n")
+    (tree / "inr_plugins/fields/b.py").write_text("from inr_plugins.fields import c\n")
+    (tree / "inr_plugins/fields/c.py").write_text("")
+    assert import_circles(tree) == []
+    (tree / "inr_plugins/fields/c.py").write_text(back + "\n")
+    found = set().union(*import_circles(tree))
+    assert found == {"inr_plugins.fields.deep.a", "inr_plugins.fields.b", "inr_plugins.fields.c"}
+
+
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A package with a module in each of a few layers, and no wrong arrow."""
@@ -169,7 +223,7 @@ def test_a_right_tree_passes(tree: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "code"),
     [
-        ("inr_plugins/fields/bad.py", "from inr_plugins.data.datamanager import InrDataManager"),
+        ("inr_plugins/fields/bad.py", "from inr_plugins.data.images.datamanager import InrDataManager"),
         ("inr_plugins/fields/bad.py", "import inr_plugins.data"),
         ("inr_plugins/fields/bad.py", "from inr_plugins import data"),
         ("inr_plugins/fields/bad.py", "def f():\n    from ..data import datamanager"),

@@ -16,8 +16,8 @@ import tyro
 from inr_plugins.cli import bench, demo, scene
 from inr_plugins.cli.check import CheckOptions
 from inr_plugins.cli.eval_options import EvalOptions
-from inr_plugins.cli.mesh_options import MeshOptions
 from inr_plugins.cli.view import ViewOptions
+from inr_plugins.meshing.settings import MeshOptions
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -26,7 +26,9 @@ MADE = ("docs/reference/ns-train-", "docs/reference/inr-", "docs/reference/api/"
 
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _SNIPPET = re.compile(r"^```(?:sh|bash)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-_INLINE = re.compile(r"`((?:ns-train|inr-[a-z]+|\./scripts/\w+|\.venv/bin/python scripts/\w+\.py)(?: [^`]+)?)`")
+_INLINE = re.compile(
+    r"`((?:ns-train|inr-[a-z]+|\./scripts/\w+|\.venv/bin/python (?:scripts|benchmarks)/\w+\.py)(?: [^`]+)?)`"
+)
 _VARIABLE = re.compile(r"\bINR_[A-Z]+\b")
 _SEPARATORS = {"&&", "||", ";", "|", "&"}
 
@@ -106,7 +108,9 @@ def fault(command: tuple[str, ...]) -> str:
         return fault_of_training(arguments)
     if program in COMMANDS and arguments:
         return parsed(COMMANDS[program], arguments) or "".join(fault(each) for each in nested(arguments))
-    if program.startswith("./scripts/") or (program == ".venv/bin/python" and arguments[0].startswith("scripts/")):
+    if program.startswith("./scripts/") or (
+        program == ".venv/bin/python" and arguments[0].startswith(("scripts/", "benchmarks/"))
+    ):
         script = ROOT / (program if program.startswith("./") else arguments[0])
         if not script.is_file():
             return f"there is no {script.relative_to(ROOT)}"
@@ -152,7 +156,8 @@ def test_commands_are_understood() -> None:
 
 
 def test_every_variable_of_ours_is_described() -> None:
-    files = [*(ROOT / "inr_plugins").rglob("*.py"), *(path for path in (ROOT / "scripts").iterdir() if path.is_file())]
+    folders = (ROOT / "inr_plugins").rglob("*.py"), (ROOT / "scripts").iterdir(), (ROOT / "benchmarks").iterdir()
+    files = [path for folder in folders for path in folder if path.is_file()]
     used = {name for file in files for name in _VARIABLE.findall(file.read_text(encoding="utf-8"))}
     described = set(_VARIABLE.findall((ROOT / "docs/reference/environment.md").read_text(encoding="utf-8")))
     assert len(used) >= 7
@@ -201,7 +206,7 @@ def test_broken_links_are_found(text: str, broken: list[str], tmp_path: Path) ->
         ("inr-mesh RUN --resolution 3 && inr-eval RUN --evry 2", True),
         ('inr-bench run --methods diner --scenes a --options diner="--pipeline.model.no 9"', True),
         ("./scripts/setupp", True),
-        (".venv/bin/python scripts/benchmark_cpu.py --dta x", True),
+        (".venv/bin/python benchmarks/cpu.py --dta x", True),
     ],
 )
 def test_wrong_commands_are_found(line: str, is_wrong: bool) -> None:

@@ -16,10 +16,10 @@ import pytest
 
 from inr_plugins import files, leftovers, locks
 from inr_plugins.cli.eval_options import check_outputs
-from inr_plugins.data.scene_folder import check_replaceable
-from inr_plugins.engine import reservation
-from inr_plugins.geometry.output_place import check_place
-from inr_plugins.networks import c_library
+from inr_plugins.engine.runs import reservation
+from inr_plugins.geometry.io.output_place import check_place
+from inr_plugins.networks.kernels import c_library
+from inr_plugins.scenes.folder import check_replaceable
 
 FILE = (
     "import pathlib, sys, time\n"

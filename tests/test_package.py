@@ -86,7 +86,7 @@ def test_each_distribution_that_is_imported_is_declared() -> None:
 
 
 def test_what_tests_and_scripts_import_is_declared_for_development() -> None:
-    assert undeclared(foreign_imports("tests", "scripts"), declared("dev") | declared("docs")) == []
+    assert undeclared(foreign_imports("tests", "scripts", "benchmarks"), declared("dev") | declared("docs")) == []
 
 
 def test_what_is_declared_is_imported_or_only_held_back() -> None:
@@ -126,7 +126,7 @@ def source_files() -> set[PurePosixPath]:
 def test_a_wheel_has_every_file_of_the_package_and_no_other(tmp_path: Path) -> None:
     """A folder without __init__.py would be left out, as would a data file that no pattern names."""
     copy = tmp_path / "copy"
-    for folder in (*FOLDERS, "tests", "scripts"):
+    for folder in (*FOLDERS, "tests", "scripts", "benchmarks"):
         shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from inr_plugins.errors import InputError
-from inr_plugins.geometry.io.cloud_read import CLOUD_SUFFIXES
+from inr_plugins.geometry.io.clouds.read import CLOUD_SUFFIXES
 from inr_plugins.geometry.io.mesh_read import MESH_SUFFIXES
 
 Parser = Literal["blender-data", "nerfstudio-data", "shape-data"]

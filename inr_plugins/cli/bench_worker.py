@@ -29,7 +29,7 @@ def measure_surface(trainer: Trainer, resolution: int, *, samples: int = SAMPLES
     from inr_plugins.cli.eval import extract_mesh
     from inr_plugins.cli.eval_options import EvalOptions
     from inr_plugins.engine.rng import separate_rng
-    from inr_plugins.engine.run import Run
+    from inr_plugins.engine.runs.run import Run
     from inr_plugins.evaluation.judge import Settings, judge_surface
     from inr_plugins.evaluation.surfaces import SurfaceSettings
 

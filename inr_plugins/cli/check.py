@@ -56,7 +56,7 @@ def check(path: Path) -> Iterator[Finding]:
         InputError: there is no run.
     """
     config_path = find_config(path)
-    from inr_plugins.engine.run_config import read_run_config
+    from inr_plugins.engine.runs.config import read_run_config
 
     try:
         config = read_run_config(config_path)
@@ -93,7 +93,7 @@ def _notes(config: TrainerConfig, config_path: Path, folder: Path) -> Iterator[F
 
 
 def _checkpoints(folder: Path) -> Iterator[Finding]:
-    from inr_plugins.engine.checkpoints import checkpoint_path, checkpoint_steps
+    from inr_plugins.engine.runs.checkpoints import checkpoint_path, checkpoint_steps
 
     steps = checkpoint_steps(folder)
     if not steps:
@@ -109,8 +109,8 @@ def _checkpoints(folder: Path) -> Iterator[Finding]:
 
 def _look_into(path: Path, step: int) -> Finding:
     """Whether one checkpoint is whole and holds nothing but plain data."""
-    from inr_plugins.engine.checkpoints import read_checkpoint
     from inr_plugins.engine.divergence import require_finite
+    from inr_plugins.engine.runs.checkpoints import read_checkpoint
 
     try:
         state = read_checkpoint(path)

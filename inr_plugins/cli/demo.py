@@ -21,13 +21,13 @@ from rich.console import Console
 from rich.table import Table
 
 from inr_plugins.cli.ending import run_command, start
-from inr_plugins.data.turntable import turntable_path
-from inr_plugins.engine.ffmpeg import ensure_ffmpeg
+from inr_plugins.engine.host.ffmpeg import ensure_ffmpeg
 from inr_plugins.engine.interrupt import Terminated
 from inr_plugins.errors import InputError
 from inr_plugins.files import cache_folder, write_json
-from inr_plugins.geometry.output_place import check_place
+from inr_plugins.geometry.io.output_place import check_place
 from inr_plugins.options import COMMANDS, check_numbers
+from inr_plugins.scenes.turntable import turntable_path
 
 _CONSOLE = Console(highlight=False)
 
@@ -187,7 +187,7 @@ def run_demo(options: Options) -> None:
 
 def write_turntable(run: Path, path: Path, *, frames: int) -> None:
     """Write the camera path of a turn around what the run's training cameras see."""
-    from inr_plugins.engine.run import load_run
+    from inr_plugins.engine.runs.run import load_run
 
     cameras = load_run(run).dataparser_outputs.cameras
     # Video codecs want even sizes.

@@ -19,8 +19,8 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from inr_plugins.engine.host.noise import silence_dependencies
 from inr_plugins.engine.interrupt import exit_status, sigterm_as_ctrl_c
-from inr_plugins.engine.noise import silence_dependencies
 from inr_plugins.errors import InputError, first_line, is_out_of_memory, is_out_of_room
 from inr_plugins.files import cache_folder, shown, write_text
 

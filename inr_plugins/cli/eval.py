@@ -39,7 +39,7 @@ from inr_plugins.cli.eval_session import EvalSession
 from inr_plugins.errors import InputError
 
 if TYPE_CHECKING:
-    from inr_plugins.engine.run import Run
+    from inr_plugins.engine.runs.run import Run
     from inr_plugins.evaluation.judge import Settings
 
 # Wide enough for a few runs side by side where no terminal says how wide it is.
@@ -54,7 +54,7 @@ def extract_mesh(run: Run, output: Path, options: EvalOptions) -> dict[str, Any]
         InputError: as inr-mesh, which options of its own would help included.
     """
     from inr_plugins.cli.mesh import export
-    from inr_plugins.cli.mesh_options import MeshOptions
+    from inr_plugins.meshing.settings import MeshOptions
 
     # What inr-mesh prints is about a file that nobody gets to see.
     try:
@@ -110,7 +110,7 @@ def evaluate(
     Args:
         options: what the command line said.
         arguments: the command line itself, for the record.
-        load: in place of engine.run.load_run.
+        load: in place of engine.runs.run.load_run.
         extract: in place of inr-mesh: writes the mesh of an open run to a file.
 
     Raises:
@@ -122,7 +122,7 @@ def evaluate(
     output = options.output or (configs[0].parent if len(configs) == 1 else Path()) / "eval.json"
     check_outputs(output, options.save_images, overwrite=options.overwrite)
 
-    from inr_plugins.engine.startup import prepare_process
+    from inr_plugins.engine.host.startup import prepare_process
 
     prepare_process()  # first: nerfstudio warns while it is imported
     from inr_plugins.evaluation.judge import judge_mesh, judge_run
@@ -158,7 +158,7 @@ def evaluate(
 
 def _checked_load(configs: Sequence[Path], options: EvalOptions) -> Callable[..., Run]:
     """engine.run.load_run, once every run has been looked at: an hour into the first is late for the second."""
-    from inr_plugins.engine.run import load_run
+    from inr_plugins.engine.runs.run import load_run
     from inr_plugins.evaluation.runs import check_run
 
     for config in configs:

@@ -11,7 +11,7 @@ import tyro
 
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown, sweep, sweep_temporary, why_unreadable
-from inr_plugins.geometry.output_place import check_place
+from inr_plugins.geometry.io.output_place import check_place
 from inr_plugins.options import COMMANDS, check_numbers
 
 

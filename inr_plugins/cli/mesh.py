@@ -14,11 +14,11 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 
 from inr_plugins.cli.ending import run_command, start
 from inr_plugins.cli.mesh_files import OutputFiles
-from inr_plugins.cli.mesh_options import MeshOptions, check_options, find_config
-from inr_plugins.geometry.mesh_io import check_digits, check_output, sidecar_path
+from inr_plugins.geometry.io.mesh_io import check_digits, check_output, sidecar_path
+from inr_plugins.meshing.settings import MeshOptions, check_options, find_config
 
 if TYPE_CHECKING:
-    from inr_plugins.engine.run import Run
+    from inr_plugins.engine.runs.run import Run
 
 __all__ = ["MeshOptions", "entrypoint", "export", "main"]
 
@@ -30,7 +30,7 @@ def export(
 
     Args:
         options: what the command line said.
-        load: in place of engine.run.load_run.
+        load: in place of engine.runs.run.load_run.
         outputs: told which files are to be written, once that is settled.
 
     Raises:
@@ -44,15 +44,15 @@ def export(
         turntable = [] if options.turntable is None else [options.turntable]
         outputs.expect([output, sidecar_path(output), *turntable])
     if load is None:
-        from inr_plugins.engine.run import load_run
+        from inr_plugins.engine.runs.run import load_run
 
         load = load_run
-    from inr_plugins.cli.mesh_extraction import extract
-    from inr_plugins.cli.mesh_output import write_outputs
-    from inr_plugins.cli.mesh_report import describe, summarise
-    from inr_plugins.evaluation.shapes import find_shape, frame_of, show_shape
     from inr_plugins.geometry.frames import Similarity
     from inr_plugins.geometry.mesh import transform_mesh
+    from inr_plugins.meshing.extract import extract
+    from inr_plugins.meshing.report import describe, summarise
+    from inr_plugins.meshing.shapes import find_shape, frame_of, show_shape
+    from inr_plugins.meshing.write import write_outputs
 
     start = time.perf_counter()
     run = load(config, device=options.device, data=options.data)

@@ -15,8 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as ProgressBar
 
 from inr_plugins.cli.ending import run_command, start
-from inr_plugins.data.scene import MadeScene, SceneOptions, make_scene
-from inr_plugins.data.scene_objects import BUILTIN_OBJECTS
+from inr_plugins.scenes.make import MadeScene, SceneOptions, make_scene
+from inr_plugins.scenes.objects.catalogue import BUILTIN_OBJECTS
 
 _DESCRIPTION = (
     "Make a multi-view dataset from a mesh file or a built-in object: pictures with transparent background, camera "

@@ -20,7 +20,7 @@ from inr_plugins.errors import InputError
 from inr_plugins.options import COMMANDS, check_numbers
 
 if TYPE_CHECKING:
-    from inr_plugins.engine.run import Run
+    from inr_plugins.engine.runs.run import Run
 
 _SECONDS_TO_CLOSE = 2.0
 
@@ -62,7 +62,7 @@ def view(options: ViewOptions, *, wait: Callable[[], None]) -> None:
     # First: reading a run takes a while.
     find_address(options.host, options.port)
     with redirect_stdout(sys.stderr):
-        from inr_plugins.engine.run import load_run
+        from inr_plugins.engine.runs.run import load_run
 
         run = load_run(config, device=options.device, data=options.data, test_mode="test")
     # Again: while the run was read another program may have come, for which viser would take another port in silence.

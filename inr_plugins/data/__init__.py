@@ -1,1 +1,1 @@
-"""Scenes made from meshes, and data managers that check what they load."""
+"""Data managers that check what they load: images with cameras, shapes from files."""

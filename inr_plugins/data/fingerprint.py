@@ -1,7 +1,7 @@
 """What data is known by again: a few numbers that follow from what it shows, not from where or how it is stored.
 
-They are compared with a tolerance (engine.same_data): the same shape in another format, or with its triangles cut up
-otherwise, is the same, and so is the same picture at another resolution.
+They are compared with a tolerance (engine.runs.same_data): the same shape in another format, or with its triangles
+cut up otherwise, is the same, and so is the same picture at another resolution.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from inr_plugins.geometry.io.cloud_read import Cloud
+from inr_plugins.geometry.io.clouds.read import Cloud
 from inr_plugins.geometry.mesh import Mesh, face_normals
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineConfig
 
-from inr_plugins.engine.loading import load_weights
-from inr_plugins.engine.memory import tune_allocator
-from inr_plugins.engine.threads import yield_to_neighbours
+from inr_plugins.engine.host.memory import tune_allocator
+from inr_plugins.engine.host.threads import yield_to_neighbours
+from inr_plugins.engine.runs.loading import load_weights
 from inr_plugins.errors import InputError
 
 DATA_VARIABLE = "INR_DATA"

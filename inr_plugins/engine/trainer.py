@@ -26,22 +26,22 @@ from nerfstudio.utils.misc import step_check
 from nerfstudio.utils.rich_utils import CONSOLE
 
 from inr_plugins import files
-from inr_plugins.engine import checkpoints, reservation, resume
 from inr_plugins.engine.address import check_viewer_address
 from inr_plugins.engine.defaults import InrLoggingConfig, InrMachineConfig, InrViewerConfig
 from inr_plugins.engine.divergence import LossWatch, TrainingDivergedError, require_finite
 from inr_plugins.engine.evaluation import EvalBudget, evaluate_views, expected_view_seconds
+from inr_plugins.engine.host.memory import HeapWatch, tune_allocator
+from inr_plugins.engine.host.startup import await_choice, prepare_process
 from inr_plugins.engine.interrupt import Terminated, exit_status, on_first_signal, sigterm_as_ctrl_c
-from inr_plugins.engine.loading import load_optimizers, load_scaler, refusing_misfits
-from inr_plugins.engine.memory import HeapWatch, tune_allocator
+from inr_plugins.engine.optimization.run_decay import settle_schedules
 from inr_plugins.engine.pipeline import data_path
-from inr_plugins.engine.reservation import FolderInUse
 from inr_plugins.engine.rng import separate_rng
-from inr_plugins.engine.run_decay import settle_schedules
-from inr_plugins.engine.run_folder import describes_run, load_config_argument
-from inr_plugins.engine.same_data import KnownData, what_differs
-from inr_plugins.engine.saved_settings import compare_settings, listed, saved_settings, settings_of
-from inr_plugins.engine.startup import await_choice, prepare_process
+from inr_plugins.engine.runs import checkpoints, reservation, resume
+from inr_plugins.engine.runs.folder import describes_run, load_config_argument
+from inr_plugins.engine.runs.loading import load_optimizers, load_scaler, refusing_misfits
+from inr_plugins.engine.runs.reservation import FolderInUse
+from inr_plugins.engine.runs.same_data import KnownData, what_differs
+from inr_plugins.engine.runs.saved_settings import compare_settings, listed, saved_settings, settings_of
 from inr_plugins.errors import InputError, is_out_of_room
 from inr_plugins.options import TRAINING, check_name, check_numbers
 

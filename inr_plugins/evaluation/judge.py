@@ -18,14 +18,14 @@ from inr_plugins.evaluation.backgrounds import BackgroundName, true_view
 from inr_plugins.evaluation.failures import failure_sentence
 from inr_plugins.evaluation.images import check_views, choose_views, measure_views, summarise_views
 from inr_plugins.evaluation.runs import Split, data_folder, find_truth, open_run, split_dataset, stand_in_note
-from inr_plugins.evaluation.shapes import RunShape, find_shape, views_of
 from inr_plugins.evaluation.surfaces import SurfaceSettings, compare_surfaces, read_named
 from inr_plugins.files import temporary_folder
-from inr_plugins.geometry.io.cloud_read import Cloud
+from inr_plugins.geometry.io.clouds.read import Cloud
 from inr_plugins.geometry.mesh import Mesh
+from inr_plugins.meshing.shapes import RunShape, find_shape, views_of
 
 if TYPE_CHECKING:
-    from inr_plugins.engine.run import Run
+    from inr_plugins.engine.runs.run import Run
 
 Extract = Callable[[Any, Path], dict[str, Any]]
 """Writes the mesh of an open Run, in the dataset's frame, to a file; returns its description."""
@@ -119,7 +119,7 @@ def judge_run(
     Args:
         config_path: the run's config.yml.
         settings: what to measure.
-        load: engine.run.load_run, or what stands in for it.
+        load: engine.runs.run.load_run, or what stands in for it.
         extract: makes the run's mesh.
         on_view: told after each view.
 

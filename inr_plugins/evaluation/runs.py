@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from nerfstudio.data.datasets.base_dataset import InputDataset
 
-from inr_plugins.engine.checkpoints import checkpoint_steps
+from inr_plugins.engine.host.startup import prepare_process
 from inr_plugins.engine.offline_lpips import without_lpips_weights
 from inr_plugins.engine.pipeline import data_path, settle_data_path
-from inr_plugins.engine.run_config import read_run_config
-from inr_plugins.engine.stand_in import STANDS_IN
-from inr_plugins.engine.startup import prepare_process
+from inr_plugins.engine.runs.checkpoints import checkpoint_steps
+from inr_plugins.engine.runs.config import read_run_config
+from inr_plugins.engine.runs.stand_in import STANDS_IN
 from inr_plugins.errors import InputError
 
 if TYPE_CHECKING:
-    from inr_plugins.engine.run import Run
+    from inr_plugins.engine.runs.run import Run
 
 Split = Literal["test", "val", "train"]
 
@@ -42,12 +42,12 @@ def open_run(config_path: Path, *, device: str | None, data: Path | None, load: 
         config_path: the run's config.yml.
         device: where to put the model; None: CUDA when there is one.
         data: where the dataset is now; None: where it was in training.
-        load: engine.run.load_run, or what stands in for it.
+        load: engine.runs.run.load_run, or what stands in for it.
 
     Raises:
         InputError: anything that keeps the run from being opened, in one sentence.
     """
-    from inr_plugins.engine.run import naming_the_run
+    from inr_plugins.engine.runs.run import naming_the_run
 
     # Not only nerfstudio's own models make the metric when they are built: so do those derived from them.
     with naming_the_run(config_path.parent), without_lpips_weights():

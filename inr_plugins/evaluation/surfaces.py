@@ -11,12 +11,12 @@ import numpy as np
 from jaxtyping import Float
 
 from inr_plugins.errors import InputError
-from inr_plugins.geometry.io.cloud_read import Cloud
+from inr_plugins.geometry.distance.winding import WindingNumber
+from inr_plugins.geometry.io.clouds.read import Cloud
 from inr_plugins.geometry.io.mesh_file import Tell
 from inr_plugins.geometry.io.surface_read import read_surface
 from inr_plugins.geometry.mesh import Mesh, is_watertight
 from inr_plugins.geometry.repair.solid import Solid, solid_of
-from inr_plugins.geometry.winding import WindingNumber
 from inr_plugins.metrics.sampling import Inside, PointCloud, inside_mesh
 from inr_plugins.metrics.surface import DEFINITIONS, surface_metrics, volumetric_iou
 

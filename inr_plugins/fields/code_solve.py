@@ -11,12 +11,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from inr_plugins.fields.code_equations import Equations
 from inr_plugins.fields.dictionary_shape import CodedShape, ShapeDictionary
-from inr_plugins.networks.code_prior import CodePrior, prior_code
-from inr_plugins.networks.gates import top_k_code
-from inr_plugins.networks.gram_system import GramSystem
-from inr_plugins.networks.sparse_coding import matching_pursuit, proximal_code
+from inr_plugins.networks.dictionary.gates import top_k_code
+from inr_plugins.sparse_codes.code_equations import Equations
+from inr_plugins.sparse_codes.code_prior import CodePrior, prior_code
+from inr_plugins.sparse_codes.gram_system import GramSystem
+from inr_plugins.sparse_codes.sparse_coding import matching_pursuit, proximal_code
 
 SolverName = Literal["prior", "pursuit", "proximal"]
 NOISES = (0.1, 0.03, 0.01, 0.003)

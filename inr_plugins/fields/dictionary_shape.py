@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from inr_plugins.fields.dictionary_settings import DictionarySettings
 from inr_plugins.fields.level_normals import level_normals
-from inr_plugins.networks.expert_bank import ExpertBank
-from inr_plugins.networks.patches import PatchGrid
+from inr_plugins.networks.dictionary.expert_bank import ExpertBank
+from inr_plugins.networks.dictionary.patches import PatchGrid
 
 _QUERY_CHUNK = 1 << 14
 """Points whose distance is asked for at once, fewer with patches: each point lies in eight of them."""

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from inr_plugins.fields.voxel_density import VoxelField, raw_of_optical_depth
-from inr_plugins.networks.contraction import Contraction
-from inr_plugins.networks.sparse_lattice import SparseLattice, interpolate
+from inr_plugins.networks.voxels.contraction import Contraction
+from inr_plugins.networks.voxels.sparse_lattice import SparseLattice, interpolate
 
 _DEPTH_RANGE = (1e-5, 10.0)
 """Optical depths of a cell that a finer lattice starts with: open to learning at both ends."""

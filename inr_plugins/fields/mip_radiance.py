@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.encodings import Positional
-from inr_plugins.networks.normalizations import frozen_statistics, use_level
+from inr_plugins.networks.normalization.registry import frozen_statistics, use_level
 
 LEVELS = 2
 """Sampling levels: 0 is the coarse pass, 1 the fine one."""

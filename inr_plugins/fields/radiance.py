@@ -11,10 +11,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from inr_plugins.networks.contraction import Contraction
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.encodings import Identity, Positional
-from inr_plugins.networks.normalizations import frozen_statistics
+from inr_plugins.networks.normalization.registry import frozen_statistics
+from inr_plugins.networks.voxels.contraction import Contraction
 
 _QUERY_CHUNK = 1 << 17
 _LARGEST_EXPONENT = 80.0

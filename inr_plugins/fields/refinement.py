@@ -12,8 +12,8 @@ from inr_plugins.fields.explicit_voxels import ExplicitVoxelField
 from inr_plugins.fields.voxel_density import VoxelField
 from inr_plugins.fields.voxel_sh import VoxelSHField
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
-from inr_plugins.networks.sparse_lattice import SparseLattice
-from inr_plugins.networks.spherical_harmonics import NUM_COEFFICIENTS, spherical_harmonics
+from inr_plugins.networks.voxels.sparse_lattice import SparseLattice
+from inr_plugins.networks.voxels.spherical_harmonics import NUM_COEFFICIENTS, spherical_harmonics
 
 
 def refine_explicit(field: ExplicitVoxelField, lattice: SparseLattice) -> ExplicitVoxelField:

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from inr_plugins.fields.surface import DistanceHead, SurfaceField
-from inr_plugins.networks.activations import ReLU, Softplus
+from inr_plugins.networks.activations.settings import ReLU, Softplus
 from inr_plugins.networks.coordinate_network import CoordinateNetwork
-from inr_plugins.networks.normalizations import Normalization, rowwise_gradients
+from inr_plugins.networks.normalization.registry import Normalization, rowwise_gradients
 
 _SEED = 20210620
 """Of the points: all ranks of a distributed run fit the same network in the same way."""

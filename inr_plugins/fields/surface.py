@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.encodings import Positional
-from inr_plugins.networks.normalizations import frozen_statistics, rowwise_gradients
+from inr_plugins.networks.normalization.registry import frozen_statistics, rowwise_gradients
 
 _QUERY_CHUNK = 1 << 16
 """Points whose distance is asked for at once."""

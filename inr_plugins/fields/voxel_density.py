@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from inr_plugins.fields.protocol import CellBounds
-from inr_plugins.networks.contraction import Contraction
-from inr_plugins.networks.sparse_lattice import SparseLattice, interpolate, trilinear_weights
+from inr_plugins.networks.voxels.contraction import Contraction
+from inr_plugins.networks.voxels.sparse_lattice import SparseLattice, interpolate, trilinear_weights
 
 _QUERY_CHUNK = 1 << 18
 

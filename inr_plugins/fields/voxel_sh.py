@@ -9,11 +9,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from inr_plugins.fields.voxel_density import VoxelField
-from inr_plugins.networks.contraction import Contraction
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
-from inr_plugins.networks.key_table import KeyTable, distinct_rows
-from inr_plugins.networks.sparse_lattice import SparseLattice, interpolate
-from inr_plugins.networks.spherical_harmonics import NUM_COEFFICIENTS, spherical_harmonics
+from inr_plugins.networks.voxels.contraction import Contraction
+from inr_plugins.networks.voxels.key_table import KeyTable, distinct_rows
+from inr_plugins.networks.voxels.sparse_lattice import SparseLattice, interpolate
+from inr_plugins.networks.voxels.spherical_harmonics import NUM_COEFFICIENTS, spherical_harmonics
 
 _BAKE_CHUNK = 1 << 17
 

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from inr_plugins.networks.activations import Activation, ActivationName, ActivationSettings, make_activation
+from inr_plugins.networks.activations.settings import Activation, ActivationName, ActivationSettings, make_activation
 from inr_plugins.networks.encodings import Encoding, EncodingName, make_encoding
-from inr_plugins.networks.normalizations import (
+from inr_plugins.networks.normalization.registry import (
     NoNormalization,
     Normalization,
     NormalizationName,

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from inr_plugins.rendering.grid.march import Samples
 from inr_plugins.rendering.packed import packed_weights, ray_starts
-from inr_plugins.rendering.ray_march import Samples
 
 
 @runtime_checkable

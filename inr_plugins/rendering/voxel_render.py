@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from inr_plugins.rendering.bent_rays import SpaceContraction, march_contracted
+from inr_plugins.rendering.grid.contracted import SpaceContraction, march_contracted
+from inr_plugins.rendering.grid.march import OccupancyGrid, Samples, march
 from inr_plugins.rendering.packed import accumulate, packed_weights
-from inr_plugins.rendering.ray_march import OccupancyGrid, Samples, march
 
 
 @runtime_checkable

@@ -10,8 +10,8 @@ from inr_plugins.method_configs.shapes import cn_occupancy, finer_sdf
 from inr_plugins.bench import papers
 from inr_plugins.bench.peers import PEERS, known_methods, method_settings
 from inr_plugins.bench.presets import PRESETS, missing_methods
-from inr_plugins.networks.activations import ActivationName
-from inr_plugins.networks.normalizations import NormalizationName
+from inr_plugins.networks.activations.settings import ActivationName
+from inr_plugins.networks.normalization.registry import NormalizationName
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ class BrokenSDF(Sphere):
 
 
 class Fake:
-    """In place of engine.run.load_run."""
+    """In place of engine.runs.run.load_run."""
 
     def __init__(self, field_class=SphereSDF, *, mirror: bool = False, **model) -> None:
         transform = np.hstack([rotation(mirror=mirror), (rotation(mirror=mirror) @ SHIFT)[:, None]])

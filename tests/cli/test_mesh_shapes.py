@@ -9,9 +9,9 @@ import torch
 from cli.sphere_runs import Fake, SphereSDF, assert_is_the_sphere, inr_mesh, read
 from nerfstudio.cameras.cameras import Cameras
 
-from inr_plugins.cli.mesh_views import training_views
-from inr_plugins.evaluation.shapes import RunShape
 from inr_plugins.geometry.frames import Similarity
+from inr_plugins.meshing.shapes import RunShape
+from inr_plugins.meshing.views import training_views
 
 TURN = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 # Name, frame of the file, and the sphere's radius in the normalised frame, where each is at the origin.
@@ -23,7 +23,7 @@ SPHERES = (
 
 
 class ShapeRuns(Fake):
-    """Runs of spheres in place of engine.run.load_run; `show` chooses which one the field is."""
+    """Runs of spheres in place of engine.runs.run.load_run; `show` chooses which one the field is."""
 
     def __init__(self, count: int = 3) -> None:
         super().__init__(SphereSDF, show=self.show)

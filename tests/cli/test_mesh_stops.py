@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from cli.sphere_runs import Fake, SphereDensity, inr_mesh, read
 
-from inr_plugins.cli import mesh_video
 from inr_plugins.cli.eval import extract_mesh
 from inr_plugins.cli.eval_options import EvalOptions
 from inr_plugins.errors import InputError
-from inr_plugins.geometry import mesh_io
+from inr_plugins.geometry.io import mesh_io
+from inr_plugins.meshing import video as mesh_video
 
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 

@@ -26,8 +26,8 @@ from nerfstudio.field_components.field_heads import FieldHeadNames
 from nerfstudio.fields import sdf_field
 from nerfstudio.fields.base_field import Field
 
-from inr_plugins.cli import mesh_video
 from inr_plugins.fields.protocol import CellBounds
+from inr_plugins.meshing import video as mesh_video
 
 
 def look_at(eye: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import pytest
 import trimesh
 
 from inr_plugins.cli.scene import main
-from inr_plugins.data import scene as scene_maker
+from inr_plugins.scenes import make as scene_maker
 
 QUICK = ["--resolution", "24", "--num-train", "2", "--num-val", "1", "--num-test", "1", "--samples", "1"]
 

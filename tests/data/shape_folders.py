@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
-from inr_plugins.data.shape_datamanager import ShapeDataManager, ShapeDataManagerConfig
-from inr_plugins.data.shape_parser import ShapeDataParserConfig
+from inr_plugins.data.shapes.datamanager import ShapeDataManager, ShapeDataManagerConfig
+from inr_plugins.data.shapes.parser import ShapeDataParserConfig
 
 BALLS = {"a": (5.0, (10.0, -20.0, 30.0)), "b": (2.0, (0.0, 100.0, 0.0)), "c": (4.0, (-7.0, 0.0, 1.0))}
 """Radius and centre of each ball, in the units of its file."""

@@ -15,10 +15,10 @@ from shape_folders import manager as shape_manager
 from small_datasets import blender_scene, edit_json
 from trimesh.sample import sample_surface
 
-from inr_plugins.data.dataset_images import InrDataset
 from inr_plugins.data.fingerprint import fingerprint_of_surfaces, fingerprint_of_views
-from inr_plugins.engine.same_data import what_differs
-from inr_plugins.geometry.io.cloud_read import Cloud
+from inr_plugins.data.images.images import InrDataset
+from inr_plugins.engine.runs.same_data import what_differs
+from inr_plugins.geometry.io.clouds.read import Cloud
 from inr_plugins.geometry.mesh import Mesh
 
 

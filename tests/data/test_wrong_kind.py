@@ -8,10 +8,10 @@ import pytest
 import trimesh
 from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConfig
 
-from inr_plugins.data.dataset_files import check_dataset_files
-from inr_plugins.data.shape_files import ShapeSettings, read_shapes
-from inr_plugins.engine.shape_names import number_of_shape
+from inr_plugins.data.images.files import check_dataset_files
+from inr_plugins.data.shapes.files import ShapeSettings, read_shapes
 from inr_plugins.errors import InputError
+from inr_plugins.shape_names import number_of_shape
 
 
 @pytest.mark.parametrize(("name", "kind"), [("x.obj", "mesh"), ("X.PLY", "mesh"), ("scan.pts", "point cloud")])

@@ -11,8 +11,8 @@ import pytest
 from test_trainer import assert_same, outcome, train
 from tiny_method import tiny_config
 
-from inr_plugins.engine import checkpoints
-from inr_plugins.engine.run_config import read_run_config
+from inr_plugins.engine.runs import checkpoints
+from inr_plugins.engine.runs.config import read_run_config
 
 HERE = Path(__file__).parent
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="kills children that it forks")

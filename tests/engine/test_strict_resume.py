@@ -10,8 +10,8 @@ import torch
 from test_trainer import train
 from tiny_method import tiny_config
 
-from inr_plugins.engine.checkpoints import checkpoint_path, read_newest_checkpoint
-from inr_plugins.engine.run import load_run
+from inr_plugins.engine.runs.checkpoints import checkpoint_path, read_newest_checkpoint
+from inr_plugins.engine.runs.run import load_run
 from inr_plugins.errors import InputError
 
 _ADAM = "optimizers.table.state.0.exp_avg"

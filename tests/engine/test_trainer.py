@@ -13,9 +13,9 @@ import pytest
 import torch
 from tiny_method import TinyModel, tiny_config
 
-from inr_plugins.engine import checkpoints
 from inr_plugins.engine.divergence import TrainingDivergedError
 from inr_plugins.engine.rng import seed_all
+from inr_plugins.engine.runs import checkpoints
 from inr_plugins.engine.trainer import InrTrainer, InrTrainerConfig
 from inr_plugins.errors import InputError
 

@@ -14,8 +14,8 @@ from nerfstudio.engine import trainer as nerfstudio_trainer
 from test_trainer import train
 from tiny_method import make_scene, tiny_config
 
-from inr_plugins.engine.checkpoints import checkpoint_steps
-from inr_plugins.engine.run import load_run
+from inr_plugins.engine.runs.checkpoints import checkpoint_steps
+from inr_plugins.engine.runs.run import load_run
 from inr_plugins.errors import InputError
 
 

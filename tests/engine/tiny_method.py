@@ -16,8 +16,8 @@ from nerfstudio.plugins.types import MethodSpecification
 from PIL import Image
 from torch import nn
 
+from inr_plugins.engine.optimization.schedulers import ExponentialDecayConfig
 from inr_plugins.engine.pipeline import InrPipelineConfig
-from inr_plugins.engine.schedulers import ExponentialDecayConfig
 from inr_plugins.engine.trainer import InrTrainerConfig
 from inr_plugins.metrics.image import ImageMetrics
 
@@ -78,7 +78,7 @@ class TinyModel(Model):
     def get_training_callbacks(self, training_callback_attributes):
         from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackLocation
 
-        from inr_plugins.engine.optimizers import rebuild_param_group
+        from inr_plugins.engine.optimization.optimizers import rebuild_param_group
 
         def grow(step: int) -> None:
             if step != self.config.grow_at:

@@ -81,7 +81,7 @@ class BallModel:
 
 
 class BallRuns:
-    """In place of engine.run.load_run: the model of each run folder, by its name."""
+    """In place of engine.runs.run.load_run: the model of each run folder, by its name."""
 
     def __init__(self, data: Path, models: dict[str, BallModel], *, alpha_color: str | None = None) -> None:
         self.data, self.models, self.alpha_color = data, models, alpha_color

@@ -18,7 +18,7 @@ from inr_plugins.evaluation.surfaces import (
     read_named,
     threshold_names,
 )
-from inr_plugins.geometry.io.cloud_read import Cloud
+from inr_plugins.geometry.io.clouds.read import Cloud
 from inr_plugins.geometry.mesh import Mesh
 from inr_plugins.geometry.open3d_import import import_open3d
 

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from inr_plugins.fields.code_equations import Equations
 from inr_plugins.fields.code_solve import FoundCode, Solver, find_code, without_contradicted
 from inr_plugins.fields.dictionary_settings import DictionarySettings
 from inr_plugins.fields.dictionary_shape import CodedShape, ShapeDictionary
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
+from inr_plugins.sparse_codes.code_equations import Equations
 
 EXPERTS, ACTIVE = 24, 4
 

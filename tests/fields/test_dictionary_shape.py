@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from inr_plugins.engine.row_adam import RowAdam
+from inr_plugins.engine.optimization.row_adam import RowAdam
 from inr_plugins.fields.dictionary_settings import DictionarySettings, decode, encode
 from inr_plugins.fields.dictionary_shape import CodedShape, ShapeDictionary
 from inr_plugins.fields.protocol import OccupancyField, SDFField

@@ -6,8 +6,8 @@ from torch.nn import functional as F
 
 from inr_plugins.fields.protocol import ColourField, DensityField
 from inr_plugins.fields.radiance import RadianceField, truncated_exp
-from inr_plugins.networks.contraction import Contraction
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
+from inr_plugins.networks.voxels.contraction import Contraction
 
 BOX = torch.tensor([[-1.0, -0.5, 0.0], [3.0, 1.5, 1.0]])
 

@@ -7,7 +7,7 @@ from inr_plugins.fields.protocol import ColourField, SDFField
 from inr_plugins.fields.surface import SurfaceField
 from inr_plugins.losses.surface import eikonal
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
-from inr_plugins.networks.normalizations import BatchNorm, frozen_statistics
+from inr_plugins.networks.normalization.registry import BatchNorm, frozen_statistics
 
 BOX = torch.tensor([[-1.0, 0.0, 1.0], [3.0, 2.0, 2.0]])
 NORMALIZATIONS = ["none", "batch", "layer", "global", "cross"]

@@ -9,8 +9,8 @@ from inr_plugins.fields.refinement import drop_rows, explicit_to_keys, fit_colou
 from inr_plugins.fields.voxel_density import raw_of_optical_depth
 from inr_plugins.fields.voxel_sh import VoxelSHField
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
-from inr_plugins.networks.sparse_lattice import SparseLattice, trilinear_weights
-from inr_plugins.networks.spherical_harmonics import spherical_harmonics
+from inr_plugins.networks.voxels.sparse_lattice import SparseLattice, trilinear_weights
+from inr_plugins.networks.voxels.spherical_harmonics import spherical_harmonics
 
 BOX = torch.tensor([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]])
 

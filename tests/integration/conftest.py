@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from inr_plugins.data.scene import SceneOptions, make_scene
+from inr_plugins.scenes.make import SceneOptions, make_scene
 
 
 @pytest.fixture(scope="session")

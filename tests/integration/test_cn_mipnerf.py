@@ -11,7 +11,7 @@ from nerfstudio.scripts.render import DatasetRender
 from short_runs import assert_same_state, train
 
 from inr_plugins.cli import mesh
-from inr_plugins.engine.run import load_run
+from inr_plugins.engine.runs.run import load_run
 
 
 def test_stopping_and_going_on_gives_the_same_bits(knot, tmp_path):

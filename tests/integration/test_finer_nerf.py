@@ -9,7 +9,7 @@ from integration.small_methods import small_finer_nerf
 from short_runs import assert_same_state, train
 
 from inr_plugins.cli import mesh
-from inr_plugins.engine.run import load_run
+from inr_plugins.engine.runs.run import load_run
 
 ACTIVATION = "finer-sine"
 

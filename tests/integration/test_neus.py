@@ -11,7 +11,7 @@ from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConf
 from short_runs import assert_same_state, train
 
 from inr_plugins.cli import mesh
-from inr_plugins.engine.run import load_run
+from inr_plugins.engine.runs.run import load_run
 from inr_plugins.errors import InputError
 
 

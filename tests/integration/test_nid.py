@@ -12,7 +12,7 @@ from integration.small_methods import small_nid
 from short_runs import assert_same_state, train
 
 from inr_plugins.cli import mesh
-from inr_plugins.engine.run import load_run
+from inr_plugins.engine.runs.run import load_run
 from inr_plugins.errors import InputError
 
 AXES = np.array([[50.0, 40.0, 60.0], [40.0, 50.0, 60.0], [60.0, 40.0, 40.0], [50.0, 60.0, 50.0]])

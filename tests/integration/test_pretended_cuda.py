@@ -14,7 +14,8 @@ from short_runs import train
 
 from inr_plugins.cli import eval as evaluation
 from inr_plugins.cli import mesh
-from inr_plugins.engine import defaults, run
+from inr_plugins.engine import defaults
+from inr_plugins.engine.runs import run
 
 
 @pytest.fixture

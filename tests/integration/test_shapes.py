@@ -11,8 +11,8 @@ from integration.small_methods import small_shape
 from short_runs import assert_same_state, train
 
 from inr_plugins.cli import mesh
-from inr_plugins.engine import checkpoints
-from inr_plugins.engine.run import load_run
+from inr_plugins.engine.runs import checkpoints
+from inr_plugins.engine.runs.run import load_run
 from inr_plugins.errors import InputError
 
 CENTRE, RADIUS = np.array([120.0, -40.0, 7.0]), 50.0

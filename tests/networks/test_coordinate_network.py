@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from inr_plugins.networks import tcnn_network
-from inr_plugins.networks.activations import ActivationName
+from inr_plugins.networks.activations.settings import ActivationName
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.encodings import EncodingName
-from inr_plugins.networks.normalizations import NormalizationName, use_level
+from inr_plugins.networks.normalization.registry import NormalizationName, use_level
 
 ACTIVATIONS, NORMS, ENCODINGS = get_args(ActivationName), get_args(NormalizationName), get_args(EncodingName)
 COMPLEX = ("wavelet", "finer-wavelet")

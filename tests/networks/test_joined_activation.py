@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from inr_plugins.networks import cross_norm_kernels
-from inr_plugins.networks.activations import ReLU
+from inr_plugins.networks.activations.settings import ReLU
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
-from inr_plugins.networks.cross_normalization import cross_normalize
-from inr_plugins.networks.normalizations import CrossNorm, frozen_statistics, rowwise_gradients
+from inr_plugins.networks.kernels import cross_norm as cross_norm_kernels
+from inr_plugins.networks.normalization.cross import cross_normalize
+from inr_plugins.networks.normalization.registry import CrossNorm, frozen_statistics, rowwise_gradients
 
 TOLERANCE = {torch.float64: 1e-11, torch.float32: 2e-5, torch.bfloat16: 3e-2}
 

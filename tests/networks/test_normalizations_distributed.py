@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import distributed as dist
 
-from inr_plugins.networks.normalizations import frozen_statistics, make_normalization, rowwise_gradients
+from inr_plugins.networks.normalization.registry import frozen_statistics, make_normalization, rowwise_gradients
 
 # The second rank has a single row in the second batch and none in the third.
 BATCHES = ((23, 14), (30, 1), (25, 0))

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from inr_plugins.rendering.front_to_back import StopSettings, render_front_to_back
+from inr_plugins.rendering.grid.march import OccupancyGrid, Samples, march
 from inr_plugins.rendering.packed import accumulate, packed_weights
-from inr_plugins.rendering.ray_march import OccupancyGrid, Samples, march
 
 STEP = 0.01
 ALL = StopSettings(min_transmittance=0.0)

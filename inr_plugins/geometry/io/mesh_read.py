@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from inr_plugins.errors import InputError
-from inr_plugins.geometry.io.gltf_mesh import load_gltf
+from inr_plugins.geometry.io.formats.gltf_mesh import load_gltf
+from inr_plugins.geometry.io.formats.obj import load_obj
+from inr_plugins.geometry.io.formats.off import load_off
+from inr_plugins.geometry.io.formats.ply import read_ply_header
+from inr_plugins.geometry.io.formats.ply_mesh import has_faces, load_ply_mesh
+from inr_plugins.geometry.io.formats.stl import load_stl
 from inr_plugins.geometry.io.mesh_file import MeshFile, Tell
-from inr_plugins.geometry.io.obj import load_obj
-from inr_plugins.geometry.io.off import load_off
-from inr_plugins.geometry.io.ply import read_ply_header
-from inr_plugins.geometry.io.ply_mesh import has_faces, load_ply_mesh
 from inr_plugins.geometry.io.read_checks import check_file, check_finite, counted, guarded
 from inr_plugins.geometry.io.rounding import rounding_note
-from inr_plugins.geometry.io.stl import load_stl
 from inr_plugins.geometry.io.weld import welded
 from inr_plugins.geometry.mesh import Mesh, face_normals, select_faces
 
@@ -37,7 +37,7 @@ def read_mesh(path: Path, *, tell: Tell | None = None) -> Mesh:
     textures are not read, nor normals, which the faces give.
 
     Memory beside the mesh (24 bytes a vertex, 24 a face) while it is read: 100 bytes a triangle and 100 MB; OFF 170,
-    STL 150, or 600 where nearly every corner differs by rounding (measured: scripts/benchmark_files.py).
+    STL 150, or 600 where nearly every corner differs by rounding (measured: benchmarks/files.py).
 
     Args:
         path: file.

@@ -11,8 +11,8 @@ import numpy as np
 
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown, why_unreadable
+from inr_plugins.geometry.io.formats.text_lines import NotANumber
 from inr_plugins.geometry.io.other_formats import what_to_do
-from inr_plugins.geometry.io.text_lines import NotANumber
 
 _SHOWN = 40
 _DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+([eE][-+]?\d+)?")

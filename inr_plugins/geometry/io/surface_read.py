@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from inr_plugins.geometry.io.cloud_read import CLOUD_SUFFIXES, TEXT_SUFFIXES, Cloud, read_cloud
+from inr_plugins.geometry.io.clouds.read import CLOUD_SUFFIXES, TEXT_SUFFIXES, Cloud, read_cloud
+from inr_plugins.geometry.io.formats.ply import read_ply_header
+from inr_plugins.geometry.io.formats.ply_mesh import has_faces
 from inr_plugins.geometry.io.mesh_file import Tell
 from inr_plugins.geometry.io.mesh_read import MESH_SUFFIXES, read_mesh
-from inr_plugins.geometry.io.ply import read_ply_header
-from inr_plugins.geometry.io.ply_mesh import has_faces
 from inr_plugins.geometry.io.read_checks import check_file
 from inr_plugins.geometry.mesh import Mesh
 

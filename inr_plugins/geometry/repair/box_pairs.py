@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from inr_plugins.geometry.space_order import space_order
+from inr_plugins.geometry.distance.space_order import space_order
 
 MOST_PAIRS = 1 << 22
 """More pairs of boxes than this are not looked at together."""

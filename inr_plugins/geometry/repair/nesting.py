@@ -113,6 +113,6 @@ def _points_within(
 
 def _enclosed(wall: Mesh, points: Float[np.ndarray, "n 3"]) -> Bool[np.ndarray, " n"]:
     """Whether a closed part winds around points, either way."""
-    from inr_plugins.geometry.winding import Crossings
+    from inr_plugins.geometry.distance.winding import Crossings
 
     return Crossings(wall.vertices[wall.faces])(points) != 0

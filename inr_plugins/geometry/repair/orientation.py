@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Bool
 
 from inr_plugins.errors import InputError
-from inr_plugins.geometry.cleaning import drop_duplicate_faces, same_corners, single_faces
 from inr_plugins.geometry.mesh import Mesh, face_normals, select_faces
+from inr_plugins.geometry.repair.cleaning import drop_duplicate_faces, same_corners, single_faces
 from inr_plugins.geometry.repair.cones import Cones, closing_cones
 from inr_plugins.geometry.repair.nesting import judged_parts
 from inr_plugins.geometry.repair.parts import (

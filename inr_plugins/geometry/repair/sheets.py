@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from inr_plugins.geometry.distance.winding import Crossings, solid_angle_share
 from inr_plugins.geometry.mesh import surface_area
 from inr_plugins.geometry.repair.nesting import BESIDE
 from inr_plugins.geometry.repair.solid import Solid
 from inr_plugins.geometry.surface_sampler import SurfaceSampler
-from inr_plugins.geometry.winding import Crossings, solid_angle_share
 
 _POINTS = 256
 # Of the area of a mesh: lids so small leave it closed enough.

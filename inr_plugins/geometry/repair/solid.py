@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from inr_plugins.geometry.distance.winding import Crossings
 from inr_plugins.geometry.frames import Similarity
 from inr_plugins.geometry.mesh import Mesh, select_faces, surface_area, transform_mesh
 from inr_plugins.geometry.repair.box_pairs import TooManyPairs, box_pairs
@@ -15,7 +16,6 @@ from inr_plugins.geometry.repair.cuts import Contacts, contacts, cut, matches
 from inr_plugins.geometry.repair.nesting import BESIDE
 from inr_plugins.geometry.repair.orientation import Oriented, oriented_outward
 from inr_plugins.geometry.repair.parts import joined
-from inr_plugins.geometry.winding import Crossings
 
 MOST_OPEN_EDGES = 20_000
 """Most that a mesh may have for a sign by winding number: near a hole every point is compared with each of them."""

@@ -13,7 +13,7 @@ from campaign import damage
 from campaign.case import Case
 from campaign.rules import Refused, hold, read, refused, untouched
 
-from inr_plugins.geometry.io.cloud_read import Cloud, read_cloud
+from inr_plugins.geometry.io.clouds.read import Cloud, read_cloud
 
 POINTS = np.array([[0.5, -1.25, 2.0], [3.0, 4.0, -5.5], [1e-3, 7.0, 8.0], [-9.0, 10.0, 0.25]])
 _TYPES = {"f": "float", "d": "double"}

@@ -16,7 +16,7 @@ from campaign import damage
 from campaign.case import Case
 from campaign.rules import Refused, hold, read, refused, untouched
 
-from inr_plugins.data.datamanager import InrDataManager, InrDataManagerConfig
+from inr_plugins.data.images.datamanager import InrDataManager, InrDataManagerConfig
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "data"))
 from small_datasets import blender_scene, colmap_scene, nerfstudio_scene

@@ -14,7 +14,7 @@ from campaign.case import Case
 from campaign.rules import Refused, hold, read, refused, untouched
 
 from inr_plugins.cli import check
-from inr_plugins.engine.run_config import read_run_config
+from inr_plugins.engine.runs.config import read_run_config
 
 TRAINER = "!!python/object:nerfstudio.engine.trainer.TrainerConfig"
 # PATH stands for a file that would be there if it were run.

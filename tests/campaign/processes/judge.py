@@ -13,8 +13,8 @@ from campaign.case import Fault
 from campaign.processes.launch import Ended
 from campaign.processes.runs import steps_of
 
-from inr_plugins.engine import checkpoints
-from inr_plugins.engine.run_config import read_run_config
+from inr_plugins.engine.runs import checkpoints
+from inr_plugins.engine.runs.config import read_run_config
 from inr_plugins.errors import InputError
 
 _COMPLAINTS = (

@@ -10,7 +10,7 @@ import trimesh
 from campaign.case import Fault
 from campaign.processes.launch import Ended, alone, run, shared
 
-from inr_plugins.engine import checkpoints
+from inr_plugins.engine.runs import checkpoints
 
 _MODEL, _MANAGER = "--pipeline.model.", "--pipeline.datamanager."
 

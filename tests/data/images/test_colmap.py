@@ -13,8 +13,8 @@ from nerfstudio.data.dataparsers.colmap_dataparser import ColmapDataParserConfig
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 from small_datasets import colmap_scene, write_noise
 
-from inr_plugins.data.datamanager import InrDataManagerConfig
-from inr_plugins.data.dataset_parser import CheckedDataParser
+from inr_plugins.data.images.datamanager import InrDataManagerConfig
+from inr_plugins.data.images.parser import CheckedDataParser
 from inr_plugins.errors import InputError
 
 

@@ -16,10 +16,10 @@ from nerfstudio.data.dataparsers.instant_ngp_dataparser import InstantNGPDataPar
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 from small_datasets import blender_scene, colmap_pose, colmap_scene, edit_json, nerfstudio_scene
 
-from inr_plugins.data.dataset_parser import CheckedDataParser
+from inr_plugins.data.images.parser import CheckedDataParser
 from inr_plugins.errors import InputError
-from inr_plugins.evaluation.shapes import frame_of
 from inr_plugins.geometry.frames import Similarity
+from inr_plugins.meshing.shapes import frame_of
 
 TURNED = [[1.0, 0.0, 0.0, 0.3], [0.0, 0.0, 1.0, -0.2], [0.0, -1.0, 0.0, 0.1]]
 UTM = np.array([512_345.25, 5_412_345.5, 431.0])

@@ -14,8 +14,8 @@ from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConf
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 from small_datasets import blender_scene, edit_json, nerfstudio_scene
 
-from inr_plugins.data.dataset_parser import CheckedDataParser
 from inr_plugins.data.images.lens_checks import distorted, share_without_ray
+from inr_plugins.data.images.parser import CheckedDataParser
 from inr_plugins.errors import InputError
 
 SIDE = 1000

@@ -16,8 +16,8 @@ from nerfstudio.data.dataparsers.instant_ngp_dataparser import InstantNGPDataPar
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 from small_datasets import blender_scene, edit_json, nerfstudio_scene, orbit_pose
 
-from inr_plugins.data.datamanager import InrDataManagerConfig
-from inr_plugins.data.dataset_parser import CheckedDataParser
+from inr_plugins.data.images.datamanager import InrDataManagerConfig
+from inr_plugins.data.images.parser import CheckedDataParser
 from inr_plugins.errors import InputError
 
 COUNT = 10

@@ -10,7 +10,7 @@ from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataPars
 from PIL import Image
 from small_datasets import nerfstudio_scene
 
-from inr_plugins.data.datamanager import InrDataManagerConfig
+from inr_plugins.data.images.datamanager import InrDataManagerConfig
 from inr_plugins.data.images.masks import inside
 from inr_plugins.errors import InputError
 

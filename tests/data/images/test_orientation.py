@@ -11,7 +11,7 @@ from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataPars
 from PIL import Image, ImageOps
 from small_datasets import colmap_scene, edit_json, nerfstudio_scene
 
-from inr_plugins.data.datamanager import InrDataManager, InrDataManagerConfig
+from inr_plugins.data.images.datamanager import InrDataManager, InrDataManagerConfig
 from inr_plugins.errors import InputError
 
 # What each value says, by hand, for an array of lines and columns (EXIF 2.3, tag 0x0112).

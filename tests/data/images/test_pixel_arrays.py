@@ -13,7 +13,7 @@ from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConf
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 from small_datasets import blender_scene, nerfstudio_scene
 
-from inr_plugins.data.datamanager import InrDataManager, InrDataManagerConfig
+from inr_plugins.data.images.datamanager import InrDataManager, InrDataManagerConfig
 from inr_plugins.data.images.pixel_arrays import FileArray, MemoryArray
 from inr_plugins.errors import InputError
 

@@ -12,7 +12,7 @@ from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConf
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 from small_datasets import blender_scene, edit_json, nerfstudio_scene
 
-from inr_plugins.data.dataset_parser import CheckedDataParser
+from inr_plugins.data.images.parser import CheckedDataParser
 from inr_plugins.errors import InputError
 
 

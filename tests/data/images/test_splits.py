@@ -10,9 +10,9 @@ from nerfstudio.data.dataparsers.colmap_dataparser import ColmapDataParserConfig
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 from small_datasets import blender_scene, colmap_scene, edit_json, nerfstudio_scene
 
-from inr_plugins.data.datamanager import InrDataManagerConfig
-from inr_plugins.data.dataset_images import InrDataset
-from inr_plugins.data.dataset_parser import CheckedDataParser
+from inr_plugins.data.images.datamanager import InrDataManagerConfig
+from inr_plugins.data.images.images import InrDataset
+from inr_plugins.data.images.parser import CheckedDataParser
 from inr_plugins.evaluation.runs import stand_in_note
 
 

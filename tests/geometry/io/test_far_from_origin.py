@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import trimesh
 
-from inr_plugins.data.shape_files import ShapeSettings, read_shapes
+from inr_plugins.data.shapes.files import ShapeSettings, read_shapes
 from inr_plugins.errors import InputError
+from inr_plugins.geometry.appearance.texture import TexturedMesh
+from inr_plugins.geometry.io.mesh_io import write_mesh
 from inr_plugins.geometry.io.surface_read import read_surface
 from inr_plugins.geometry.mesh import Mesh, is_watertight
-from inr_plugins.geometry.mesh_io import write_mesh
-from inr_plugins.geometry.texture import TexturedMesh
 
 UTM = np.array([450123.4567, 5212345.6789, 312.25])
 BALL = trimesh.creation.icosphere(3, 0.05)

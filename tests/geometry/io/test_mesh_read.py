@@ -10,10 +10,10 @@ import trimesh
 from PIL import Image
 
 from inr_plugins.errors import InputError
+from inr_plugins.geometry.io.mesh_io import write_mesh
 from inr_plugins.geometry.io.mesh_read import read_mesh
 from inr_plugins.geometry.io.surface_read import read_surface
 from inr_plugins.geometry.mesh import Mesh, is_watertight, signed_volume, surface_area
-from inr_plugins.geometry.mesh_io import write_mesh
 from inr_plugins.geometry.open3d_import import import_open3d
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from mesh_shapes import joined, sphere, wall
 
+from inr_plugins.geometry.distance.signed_distance import MeshDistance
 from inr_plugins.geometry.frames import Similarity
 from inr_plugins.geometry.mesh import Mesh, signed_volume, surface_area
 from inr_plugins.geometry.repair import solid as solid_module
 from inr_plugins.geometry.repair.sheets import closed_share
 from inr_plugins.geometry.repair.solid import solid_of
-from inr_plugins.geometry.signed_distance import MeshDistance
 
 
 def reversed_faces(mesh: Mesh) -> Mesh:

@@ -1,0 +1,108 @@
+"""What has to happen in a process before one of nerfstudio's commands runs a method of ours.
+
+Those commands load every method that is installed before they know which one is meant, so importing the trainer changes
+nothing but what warnings are shown (:func:`await_choice`). A configuration of ours that is asked for its folder, and
+every way of opening a run, call :func:`prepare_process`. Nothing here is slow and nothing here can fail.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import sysconfig
+import threading
+from functools import cache
+from types import TracebackType
+
+import numpy as np
+import torch
+
+from inr_plugins.engine.host.noise import silence_startup_noise
+from inr_plugins.engine.runs.folder import load_config_argument
+from inr_plugins.errors import InputError, is_out_of_room
+
+
+def await_choice() -> None:
+    """What may be done before a method is chosen: silence known noise, and explain a --load-config that is not there.
+
+    Where that file is missing no method ever is chosen, and nerfstudio's commands end in a traceback.
+    """
+    silence_startup_noise()
+    config_file = load_config_argument()
+    if config_file is not None and not config_file.exists():
+        report_input_errors()
+
+
+@cache
+def prepare_process() -> None:
+    """Report InputErrors in a sentence, silence known noise, read stock checkpoints, find ffmpeg; once a process."""
+    silence_startup_noise()
+    allow_numpy_scalars()
+    report_input_errors()
+    report_full_disks()
+    find_own_ffmpeg()
+
+
+def report_input_errors() -> None:
+    """Make an InputError that nothing catches end the process with its sentence on stderr instead of a traceback.
+
+    The exit status is 1, as for every uncaught exception. Code that catches the error never gets here, so this reaches
+    every way in (ns-train, ns-eval, ns-render, ns-export, ns-viewer) and changes nothing for Python callers. All other
+    exceptions go on to the hook that was there before, but for one that nerfstudio leaves unexplained: a --load-config
+    that is not there.
+    """
+    previous = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        config_file = load_config_argument()
+        if isinstance(error, InputError):
+            print(f"Error: {error}", file=sys.stderr)
+        elif isinstance(error, FileNotFoundError) and error.filename == str(config_file):
+            print(f"Error: There is no {config_file}: --load-config wants the config.yml of a run.", file=sys.stderr)
+        else:
+            previous(kind, error, trace)
+
+    sys.excepthook = hook
+
+
+def report_full_disks() -> None:
+    """Say in a sentence what a disk has against a thread, such as the one that writes tensorboard's events.
+
+    Training ends with a sentence of its own when it next hands that thread something.
+    """
+    previous = threading.excepthook
+
+    def hook(args: threading.ExceptHookArgs) -> None:
+        if isinstance(args.exc_value, OSError) and is_out_of_room(args.exc_value):
+            print(
+                f"Error: A file of the log could not be written: {args.exc_value.strerror or args.exc_value}.",
+                file=sys.stderr,
+            )
+        else:
+            previous(args)
+
+    threading.excepthook = hook
+
+
+def find_own_ffmpeg() -> None:
+    """Put this environment's commands at the end of PATH if only they include an ffmpeg.
+
+    nerfstudio looks for it on PATH, where the environment is not when its commands are called by their paths.
+    """
+    scripts = sysconfig.get_path("scripts")
+    if shutil.which("ffmpeg") is None and shutil.which("ffmpeg", path=scripts) is not None:
+        os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), scripts])
+
+
+def allow_numpy_scalars() -> None:
+    """Let torch.load read the numpy floats that nerfstudio's own schedules put into checkpoints.
+
+    Three constructors that can only build numbers: the scalar, the dtype and the class of the float64 dtype. Torch
+    before 2.5 has no such list, and loads such checkpoints anyway.
+    """
+    register = getattr(torch.serialization, "add_safe_globals", None)
+    if register is None:
+        return
+    scalar = type(np.float64(0.0)).__reduce__(np.float64(0.0))[0]
+    register([scalar, np.dtype, type(np.dtype(np.float64))])

@@ -1,0 +1,1 @@
+"""Optimizers, schedules of learning rates, running means of weights."""

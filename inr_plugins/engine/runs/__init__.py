@@ -1,0 +1,1 @@
+"""Runs on disk: their folders, configurations and checkpoints; reserving, reading and resuming them."""

@@ -1,0 +1,1 @@
+"""What a mesh looks like: ray casting, visibility, colours, textures, pictures."""

@@ -1,0 +1,1 @@
+"""The formats of mesh files, one by one."""

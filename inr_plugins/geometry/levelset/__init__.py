@@ -1,0 +1,1 @@
+"""Meshes of level sets of functions, on whole lattices or on blocks near the surface."""

@@ -1,0 +1,1 @@
+"""A trained field becomes a mesh file: region, extraction, cleaning, colour, writing."""

@@ -1,0 +1,232 @@
+"""The steps of inr-mesh between a loaded run and a finished mesh: find the box and the level, mesh, clean, colour."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from inr_plugins.errors import InputError
+from inr_plugins.fields.protocol import ColourField
+from inr_plugins.geometry.frames import Similarity
+from inr_plugins.geometry.levelset.isosurface import mesh_level_set
+from inr_plugins.geometry.levelset.lattice import Lattice, ScalarFunction, sample_lattice
+from inr_plugins.geometry.levelset.sparse_isosurface import TooLittleMemoryError, extract_sparse_isosurface
+from inr_plugins.geometry.mesh import Mesh, transform_mesh, vertex_normals
+from inr_plugins.geometry.pinhole import PinholeViews
+from inr_plugins.meshing.clean import Cleaned, clean
+from inr_plugins.meshing.colour import coloured
+from inr_plugins.meshing.field import (
+    FieldSurface,
+    cells_within,
+    choose_blocks,
+    field_normals,
+    find_surface,
+    numpy_function,
+)
+from inr_plugins.meshing.region import Region
+from inr_plugins.meshing.search import find_region
+from inr_plugins.meshing.settings import DEFAULT_RESOLUTION
+from inr_plugins.meshing.shapes import RunShape
+from inr_plugins.meshing.trim import Trimmed, find_reach, trim
+from inr_plugins.meshing.views import require_views, training_views
+
+if TYPE_CHECKING:
+    from inr_plugins.engine.runs.run import Run
+    from inr_plugins.meshing.settings import MeshOptions
+
+Bar = Callable[[str, int, int], None]
+"""Told (what is being done, how much is done, how much there is)."""
+
+# What a field holds for one point while it answers: about eight float32 activations of width 256.
+_BYTES_PER_POINT = 8192
+# The memory goes to the sampling and to the field's answers, half each.
+_SHARE = 0.5
+# Finer lattices than this are a slip of the keyboard: their surface alone would fill any memory.
+_FINEST = 16384
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """A mesh in the normalised frame and how it came about.
+
+    Attributes:
+        mesh: the surface.
+        surface: the field's scalar.
+        level: its value on the surface.
+        level_source: where the level comes from, in words.
+        value_range: least and largest value met.
+        lattice: on whose edges the vertices lay before cleaning.
+        region: the box and its frame.
+        evaluated: points at which the field was asked.
+        search: how the blocks to look into were chosen, in words.
+        cleaned: what was taken away.
+        views: the training cameras, normalised frame; None where they are no pinholes.
+        colours: where the colours come from, in words; None without.
+        trimmed: what lies beyond the reach of the points that it was trained on; None for a run without points.
+    """
+
+    mesh: Mesh
+    surface: FieldSurface
+    level: float
+    level_source: str
+    value_range: tuple[float, float]
+    lattice: Lattice
+    region: Region
+    evaluated: int
+    search: str
+    cleaned: Cleaned = field(default_factory=Cleaned)
+    views: PinholeViews | None = None
+    colours: str | None = None
+    trimmed: Trimmed | None = None
+
+
+def extract(
+    run: Run, options: MeshOptions, *, to_normalised: Similarity, shape: RunShape | None = None, bar: Bar
+) -> Extracted:
+    """The cleaned and coloured mesh of the run's field, in the normalised frame.
+
+    Args:
+        run: the loaded run.
+        options: what to extract.
+        to_normalised: map from the dataset's frame to the normalised one.
+        shape: which shape of a run of shapes it is; None: a run of images.
+        bar: told how far it is.
+
+    Raises:
+        InputError: the field has no surface at the level, is not finite, or the options ask for the impossible.
+    """
+    device, chunk = torch.device(run.pipeline.device), chunk_points(options)
+    surface, views = find_surface(run.pipeline.model), training_views(run, shape)
+    _check_wishes(surface, views, options)
+    reach = find_reach(run, options, shape, to_normalised)
+    region, level, source = find_region(run, surface, views, options, to_normalised=to_normalised, chunk_points=chunk)
+    found = _isosurface(surface, region, options, to_normalised, level, source, device=device, bar=bar)
+    mesh, trimmed = trim(found.mesh, reach, options)
+    mesh, cleaned = clean(
+        mesh, options, views, floaters=surface.kind != "sdf", hollow=surface.kind == "density", bar=bar
+    )
+    normals = field_normals(surface, mesh.vertices, vertex_normals(mesh), device=device, chunk_points=chunk)
+    mesh = replace(mesh, normals=normals)
+    mesh, colours = coloured(mesh, surface, options, views, device=device, chunk_points=chunk, bar=bar)
+    return replace(found, mesh=mesh, cleaned=cleaned, views=views, colours=colours, trimmed=trimmed)
+
+
+def _check_wishes(surface: FieldSurface, views: PinholeViews | None, options: MeshOptions) -> None:
+    """Refuse what this run's field or cameras cannot give, before the work.
+
+    Raises:
+        InputError: naming the option.
+    """
+    has_colours = isinstance(surface.field, ColourField)
+    if options.texture is not None and not has_colours:
+        raise InputError("--texture needs a field with colours, which this run's is not; leave it out.")
+    if options.drop_unseen:
+        require_views(views, "--drop-unseen")
+    if options.colour == "views" and has_colours:
+        require_views(views, "--colour views")
+
+
+def chunk_points(options: MeshOptions) -> int:
+    """Points that the field may be asked at once."""
+    return min(1 << 18, max(1024, int(options.memory_gb * _SHARE * 1e9 / _BYTES_PER_POINT)))
+
+
+def _isosurface(
+    surface: FieldSurface,
+    region: Region,
+    options: MeshOptions,
+    to_normalised: Similarity,
+    level: float,
+    level_source: str,
+    *,
+    device: torch.device,
+    bar: Bar,
+) -> Extracted:
+    """The bare level set, in the normalised frame."""
+    cells = cells_within(surface.cells, region)
+    function = numpy_function(surface, region, cells, device=device)
+    lattice = choose_lattice(region, options, to_normalised)
+    choice, block_cells, search = choose_blocks(surface, region, cells, level=level)
+
+    def progress(done: int, total: int) -> None:
+        bar("Sampling the field", done, total)
+
+    if options.dense:
+        mesh, evaluated, value_range = _dense(function, lattice, level, surface, options, progress=progress)
+        search = "the whole lattice"
+    else:
+        try:
+            found = extract_sparse_isosurface(
+                function,
+                lattice,
+                choice=choice,
+                level=level,
+                inside=surface.inside,
+                closed=options.closed,
+                block_cells=block_cells,
+                chunk_points=chunk_points(options),
+                memory_bytes=int(options.memory_gb * _SHARE * 1e9),
+                progress=progress,
+            )
+        except TooLittleMemoryError as error:
+            # Rounded up, so that what is advised is enough.
+            enough = math.ceil(error.least / _SHARE / 1e9 * 1000) / 1000
+            raise InputError(
+                f"--memory-gb is {options.memory_gb:g}, and this lattice of {' x '.join(map(str, lattice.shape))} "
+                f"needs {enough:g} beside the mesh: give it that, or lower --resolution (raise --voxel-size)."
+            ) from error
+        mesh, evaluated, value_range = found.mesh, found.evaluated, found.value_range
+    return Extracted(
+        mesh=transform_mesh(mesh, region.to_normalised),
+        surface=surface,
+        level=level,
+        level_source=level_source,
+        value_range=value_range,
+        lattice=lattice,
+        region=region,
+        evaluated=evaluated,
+        search=search,
+    )
+
+
+def _dense(
+    function: ScalarFunction,
+    lattice: Lattice,
+    level: float,
+    surface: FieldSurface,
+    options: MeshOptions,
+    *,
+    progress: Callable[[int, int], None],
+) -> tuple[Mesh, int, tuple[float, float]]:
+    values = sample_lattice(function, lattice, chunk_points=chunk_points(options), progress=progress)
+    mesh = mesh_level_set(values, lattice, level=level, inside=surface.inside, closed=options.closed)
+    return mesh, lattice.size, (float(values.min()), float(values.max()))
+
+
+def choose_lattice(region: Region, options: MeshOptions, to_normalised: Similarity) -> Lattice:
+    """The lattice over the region's box, by --resolution along its longest side or by --voxel-size along each.
+
+    Raises:
+        InputError: a voxel size that leaves no lattice, or a lattice too fine for any memory.
+    """
+    if options.voxel_size is None:
+        name = "--resolution"
+        lattice = Lattice.for_box(region.box, resolution=options.resolution or DEFAULT_RESOLUTION)
+    else:
+        # Region boxes of the normalised frame have normalised lengths.
+        name, scale = "--voxel-size", to_normalised.scale if region.frame == "normalised" else 1.0
+        lattice = Lattice.for_spacing(region.box, spacing=options.voxel_size * scale)
+        if max(lattice.shape) < 3:
+            side = float(np.ptp(region.box, axis=0).max()) / scale
+            raise InputError(
+                f"--voxel-size {options.voxel_size} is as large as the box, whose longest side is {side:.4g}; make it "
+                "smaller."
+            )
+    if max(lattice.shape) > _FINEST:
+        raise InputError(f"{name} asks for {max(lattice.shape)} samples along a side; at most {_FINEST} can be meshed.")
+    return lattice

@@ -1,0 +1,1 @@
+"""mip-NeRF with normalisations."""

@@ -1,0 +1,1 @@
+"""DINER: spherical harmonics on a sparse voxel lattice, behind learnable keys."""

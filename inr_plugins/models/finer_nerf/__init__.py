@@ -1,0 +1,1 @@
+"""Coordinate networks with FINER++ activations as radiance fields."""

@@ -1,0 +1,1 @@
+"""NeuS, with normalisations or FINER++ activations."""

@@ -1,0 +1,310 @@
+"""`ns-train cn-neus` and its kin: a surface of coordinate networks, normalised or not, learnt from pictures (NeuS)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
+from nerfstudio.model_components.renderers import RGBRenderer
+from nerfstudio.models.base_model import Model
+from nerfstudio.utils import comms
+from nerfstudio.utils.rich_utils import CONSOLE
+from torch import Tensor
+from torch.nn import Parameter
+from torch.nn import functional as F
+
+from inr_plugins.errors import InputError
+from inr_plugins.fields.background import BackgroundField, composite_background
+from inr_plugins.fields.sphere_start import SphereStart, start_as_sphere
+from inr_plugins.fields.surface import SurfaceField
+from inr_plugins.losses.surface import eikonal, mask_entropy, masked_l1
+from inr_plugins.metrics.image import ImageMetrics
+from inr_plugins.models.common.pictures import evaluation_pictures
+from inr_plugins.models.neus.checks import check_cameras, check_config, check_masks
+from inr_plugins.models.neus.config import NeusSettings
+from inr_plugins.models.neus.networks import colour_config, distance_config
+from inr_plugins.models.neus.watch import look_steps, sample_box, surface_problem
+from inr_plugins.rendering.grid.march import box_interval
+from inr_plugins.rendering.neus.render import SurfaceRendering, pack_sections, render_sections
+from inr_plugins.rendering.neus.sampling import SectionSettings, distances_beyond, place_edges, worthwhile_sections
+from inr_plugins.viewer.start_view import StartView
+
+_PUBLISHED_STEPS = 300_000
+_SMOOTH_ENOUGH = 0.25
+"""Largest mean error of the sphere that training starts from, as a part of its radius."""
+
+
+@dataclass
+class NeusModelConfig(NeusSettings):
+    """Surface of coordinate networks."""
+
+    _target: type = field(default_factory=lambda: NeusModel)
+    """Class to instantiate."""
+
+
+class NeusModel(Model):
+    """A signed distance and its colours, rendered at the sections of rays in which a surface can be.
+
+    Outputs in the normalised frame: rgb, depth (distance along the ray), accumulation, and in eval normals in [0, 1].
+    In training rgb of an object or a room is not blended with a background, and gradient holds the distance's.
+
+    Raises:
+        InputError: a setting out of range, or a scene box without volume.
+    """
+
+    config: NeusModelConfig
+    field: SurfaceField
+    anneal: Tensor
+    is_started: Tensor
+
+    def populate_modules(self) -> None:
+        super().populate_modules()
+        config = self.config
+        check_config(config)
+        self.metadata = self.kwargs.get("metadata") or {}
+        box = self.scene_box.aabb.to(torch.float32)
+        middle = box.mean(0)
+        box = middle + (box - middle) * config.resolved_box_scale
+        try:
+            shape = distance_config(config)
+            self.field = SurfaceField(
+                box,
+                distance=shape,
+                colour=colour_config(config),
+                initial_variance=config.initial_variance,
+                low_precision=config.bfloat16,
+            )
+            self.background = (
+                BackgroundField(box, width=config.width, hidden_layers=8, skips=(4,), low_precision=config.bfloat16)
+                if config.capture == "table"
+                else None
+            )
+        except ValueError as error:
+            raise InputError(f"The model cannot be built: {error} (options --pipeline.model.*).") from error
+        part = 0.9 if config.capture == "room" else 0.5
+        self.start = SphereStart(
+            radius=part * float(self.field.extent.min() / self.field.unit),
+            hollow=config.capture == "room",
+            steps=config.start_steps,
+        )
+        self.run_steps = _PUBLISHED_STEPS
+        self.camera_positions = torch.zeros(0, 3)
+        self.register_buffer("anneal", torch.tensor(1.0))
+        self.register_buffer("is_started", torch.tensor(False))
+        self.image_metrics = ImageMetrics()
+        self.start_view = StartView()
+
+    @property
+    def learns_masked_object(self) -> bool:
+        """Whether the truth, to this model, is what masks cut out of the pictures; evaluation asks."""
+        return self.config.capture == "object"
+
+    # -- training ------------------------------------------------------------------------------------------------------
+
+    def get_param_groups(self) -> dict[str, list[Parameter]]:
+        """One group of all weights."""
+        return {"fields": list(self.parameters())}
+
+    def get_training_callbacks(
+        self, training_callback_attributes: TrainingCallbackAttributes
+    ) -> list[TrainingCallback]:
+        """Callbacks of a run that is about to begin, or to go on: its data are looked at, and the surface is started.
+
+        Raises:
+            InputError: the data lack masks, or the cameras do not stand where the capture has them.
+        """
+        trainer, pipeline = training_callback_attributes.trainer, training_callback_attributes.pipeline
+        if trainer is not None:
+            self.run_steps = trainer._start_step + trainer.config.max_num_iterations
+        if pipeline is not None:
+            manager = pipeline.datamanager
+            labelled = getattr(manager.config, "masks", None) == "labels"
+            check_masks(self.config, opaque=bool(self.metadata.get("opaque", False)), labelled=labelled)
+            if manager.train_dataset is not None:
+                self.look_at(manager.train_dataset.cameras)
+        self.begin()
+        before, after = TrainingCallbackLocation.BEFORE_TRAIN_ITERATION, TrainingCallbackLocation.AFTER_TRAIN_ITERATION
+        return [
+            TrainingCallback([before], self.before_step, update_every_num_iters=1),
+            TrainingCallback([after], self.after_step, update_every_num_iters=1),
+        ]
+
+    def look_at(self, cameras: Cameras) -> None:
+        """Check the training cameras, and keep where they stand; InputError if that cannot work."""
+        check_cameras(self.config, cameras, self.field.box, radius=self.start.radius * float(self.field.unit))
+        self.camera_positions = cameras.camera_to_worlds[:, :3, 3].detach().float()
+
+    def begin(self) -> None:
+        """Make the surface a sphere, unless it has been one, and settle how fast it is to sharpen.
+
+        Weights from a checkpoint stay as they are, and so does that.
+
+        Raises:
+            InputError: the network does not become one.
+        """
+        if bool(self.is_started):
+            return
+        error = start_as_sphere(self.field, self.start) if self.start.steps else 0.0
+        if not error < _SMOOTH_ENOUGH * self.start.radius:
+            raise InputError(
+                f"The surface does not become the sphere that training starts from (mean error {error:.2g} of the "
+                "box's half side): lower --pipeline.model.omega, scale or carrier, whose activation is too rough for "
+                "a distance, or raise --pipeline.model.start-steps."
+            )
+        self.field.sharpness_rate.fill_(self.config.resolved_sharpness_rate(self.run_steps))
+        self.is_started.fill_(True)
+
+    def before_step(self, step: int) -> None:
+        """Set how far slopes are annealed in training step `step`."""
+        steps = self.config.resolved_anneal_share * self.run_steps
+        self.anneal.fill_(min(1.0, step / steps) if steps > 0 else 1.0)
+
+    def after_step(self, step: int) -> None:
+        """Look at the surface, if it is time to after training step `step`, and warn if it has come to grief."""
+        if step + 1 not in look_steps(self.run_steps) or not comms.is_main_process():
+            return
+        at = self.camera_positions.to(self.device)
+        low, high = self.field.box
+        at = at[((at >= low) & (at <= high)).all(-1)]
+        with torch.no_grad():
+            lattice, at_cameras = sample_box(self.field.sdf, self.field.box), self.field.sdf(at)
+        problem = surface_problem(lattice, at_cameras, capture=self.config.capture)
+        if problem is not None:
+            CONSOLE.print(f"[bold yellow]Warning after {step + 1} steps:[/bold yellow] {problem}")
+
+    def get_loss_dict(
+        self, outputs: dict[str, Any], batch: dict[str, Any], metrics_dict: dict[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        config, image = self.config, batch["image"].to(self.device)
+        mask = self._mask(image, batch)
+        if not self.training or config.capture != "object":
+            losses = {"rgb_loss": masked_l1(self._seen(outputs), self._target(image, mask))}
+        elif mask is None:
+            raise InputError(
+                "The batches carry neither masks nor alpha: leave the dataparser's --alpha-color at None, and the "
+                "options of the pixel sampler as they are."
+            )
+        else:
+            # Over black on both sides; what is beside the object has no colour of its own, only a mask.
+            losses = {"rgb_loss": masked_l1(outputs["rgb"], image[:, :3] * mask, (mask > 0).float())}
+            losses["mask_loss"] = config.mask_weight * mask_entropy(outputs["accumulation"], mask)
+        if "gradient" in outputs:
+            # As many even points as points near the surface count in NeuS, which evaluates both kinds on each ray.
+            near, even = outputs["gradient"].tensor_split([-config.eikonal_points])
+            losses["eikonal_loss"] = config.eikonal_weight * 0.5 * (eikonal(near) + eikonal(even))
+        return losses
+
+    def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
+        image = batch["image"].to(self.device)
+        error = F.mse_loss(self._seen(outputs).detach(), self._target(image, self._mask(image, batch)))
+        sharpness = (self.field.sharpness * self.field.unit).detach()
+        return {"psnr": -10 * torch.log10(error.clamp(min=1e-10)), "sharpness": sharpness}
+
+    # -- rendering -----------------------------------------------------------------------------------------------------
+
+    def render(self, origins: Tensor, directions: Tensor) -> SurfaceRendering:
+        """What rays see of the surface; in training with jittered samples and further points for the eikonal loss."""
+        config, box = self.config, self.field.box
+        enter, leave = box_interval(origins, directions, box)
+        enter, leave = enter.clamp(min=config.near_plane), leave.clamp(max=config.far_plane)
+        hit = (leave > enter).nonzero()[:, 0]
+        edges, sdf = place_edges(
+            *(origins[hit], directions[hit], enter[hit], leave[hit], self.field.rough_distance),
+            settings=SectionSettings(config.uniform_samples, config.finer_samples, config.sampling_rounds),
+            unit=self.field.unit,
+            jitter=torch.rand(len(hit), device=hit.device) if self.training else None,
+        )
+        # What is left out of a pixel adds up, in a soft surface: pictures are to be better than a training step needs.
+        least = config.min_weight * (1.0 if self.training else 0.1)
+        sharpness = self.field.sharpness.detach()
+        kept = worthwhile_sections(edges, sdf, sharpness=sharpness, anneal=self.anneal, min_weight=least)
+        extra = None
+        if self.training:
+            extra = box[0] + (box[1] - box[0]) * torch.rand(config.eikonal_points, 3, device=box.device)
+        return render_sections(
+            *(origins, directions, pack_sections(edges, kept, hit), self.field),
+            anneal=self.anneal,
+            min_weight=least,
+            extra=extra,
+        )
+
+    def _behind(self, origins: Tensor, directions: Tensor, light: Tensor) -> Tensor:
+        """Colour of the background model along rays, black where less light than min_weight is left."""
+        assert self.background is not None
+        colours = torch.zeros_like(origins)
+        lit = (light[:, 0] > self.config.min_weight).nonzero()[:, 0]
+        if len(lit) == 0:
+            return colours
+        origins, directions = origins[lit], directions[lit]
+        enter, leave = box_interval(origins, directions, self.field.box)
+        # A ray that misses the box has its background from where it comes nearest to the middle.
+        nearest = ((self.field.middle - origins) * directions).sum(-1)
+        start = torch.where(leave > enter, leave, nearest).clamp(min=self.config.near_plane)
+        jitter = torch.rand(len(lit), device=origins.device) if self.training else None
+        places, lengths = distances_beyond(start, start.clamp(min=self.field.unit), self.config.outside_samples, jitter)
+        points = origins[:, None] + directions[:, None] * places[..., None]
+        along = directions[:, None].expand_as(points)
+        density, colour = self.background.density_and_colour(points.reshape(-1, 3), along.reshape(-1, 3))
+        seen = composite_background(density.view(places.shape), colour.view(points.shape), lengths)
+        return colours.index_copy(0, lit, seen)
+
+    def get_outputs(self, ray_bundle: RayBundle | Cameras) -> dict[str, Any]:
+        if isinstance(ray_bundle, Cameras):
+            raise TypeError("NeusModel renders rays; make them from the cameras with Cameras.generate_rays")
+        origins, directions = ray_bundle.origins.reshape(-1, 3), ray_bundle.directions.reshape(-1, 3)
+        seen = self.render(origins, directions)
+        rgb = seen.rgb
+        if self.background is not None:
+            light = 1 - seen.accumulation
+            rgb = rgb + light * self._behind(origins, directions, light.detach())
+        outputs = {"rgb": rgb, "accumulation": seen.accumulation, "depth": seen.depth}
+        if self.training:
+            return {**outputs, "gradient": seen.gradient}
+        normal = torch.where(seen.accumulation > 0.5, F.normalize(seen.normal, dim=-1), 0.0)
+        outputs["rgb"] = self._blended(outputs).clamp(0, 1)
+        outputs["accumulation"] = seen.accumulation.clamp(0, 1)
+        outputs["normals"] = (normal + 1) / 2
+        return {name: value.reshape(*ray_bundle.origins.shape[:-1], -1) for name, value in outputs.items()}
+
+    # -- pictures ------------------------------------------------------------------------------------------------------
+
+    def _paper(self, rgb: Tensor) -> Tensor:
+        """The colour behind everything, in the shape of some colours; that of a command goes before the model's own."""
+        colour: Literal["black", "white"] = "black" if self.config.background_color == "black" else "white"
+        return RGBRenderer.get_background_color(colour, shape=rgb.shape, device=rgb.device)
+
+    def _blended(self, outputs: dict[str, Any]) -> Tensor:
+        """What rays see with the colour behind everything; the background model leaves nothing open."""
+        if self.background is not None:
+            return outputs["rgb"]
+        return outputs["rgb"] + self._paper(outputs["rgb"]) * (1 - outputs["accumulation"])
+
+    def _seen(self, outputs: dict[str, Any]) -> Tensor:
+        """Blended colours of training's outputs, which are not, or of evaluation's, which are."""
+        return self._blended(outputs) if self.training else outputs["rgb"]
+
+    def _mask(self, image: Tensor, batch: dict[str, Any]) -> Tensor | None:
+        """What of each pixel the object covers, in [0, 1]: its alpha, else its mask; None where there is neither."""
+        if image.shape[-1] == 4:
+            return image[..., 3:]
+        return batch["mask"].to(image) if "mask" in batch and self.config.capture == "object" else None
+
+    def _target(self, image: Tensor, mask: Tensor | None) -> Tensor:
+        if mask is None:
+            return image
+        return image[..., :3] * mask + self._paper(image[..., :3]) * (1 - mask)
+
+    def get_image_metrics_and_images(
+        self, outputs: dict[str, Tensor], batch: dict[str, Any]
+    ) -> tuple[dict[str, float], dict[str, Tensor]]:
+        image = batch["image"].to(outputs["rgb"].device)
+        target = self._target(image, self._mask(image, batch))
+        return self.image_metrics(outputs["rgb"], target), evaluation_pictures(outputs, target)
+
+    def surface_aabb(self) -> Tensor:
+        """Box that the surface lives in, (2, 3), normalised frame."""
+        return self.field.box

@@ -1,0 +1,220 @@
+"""`ns-train nid-fit`: an unseen shape from few points, as a code over a dictionary that nid-shapes has learnt."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes
+from nerfstudio.utils.rich_utils import CONSOLE
+from torch import Tensor
+from torch.nn import Parameter
+
+from inr_plugins.errors import InputError
+from inr_plugins.fields.code_solve import NOISES, Solver, find_code, without_contradicted
+from inr_plugins.fields.dictionary_settings import decode, encode
+from inr_plugins.fields.dictionary_shape import CodedShape
+from inr_plugins.losses.shape import surface_and_offset_loss
+from inr_plugins.losses.surface import eikonal
+from inr_plugins.models.nid.checks import check_fit_config, check_fit_data
+from inr_plugins.models.nid.config import NidFitSettings
+from inr_plugins.models.nid.dictionary import Dictionary, blank_dictionary, dictionary_of, open_dictionary
+from inr_plugins.models.nid.points import PointSource, draw_surface
+from inr_plugins.models.nid.report import FitReport, report_fit
+from inr_plugins.models.shapes.base import ShapeModel
+from inr_plugins.shape_points import ShapePoints
+from inr_plugins.sparse_codes.code_equations import Equations, EquationWeights, surface_equations
+
+_MORE_ACTIVE = 2
+"""Experts of an unseen shape for each one of a training shape: with as many, errors were 1.4 times as large (FAUST)."""
+
+
+@dataclass
+class NidFitModelConfig(NidFitSettings):
+    """A shape over a learnt dictionary."""
+
+    _target: type = field(default_factory=lambda: NidFitModel)
+    """Class to instantiate."""
+
+
+class NidFitModel(ShapeModel):
+    """A frozen dictionary and one code, found by sparse regression and then improved by a few gradient steps.
+
+    The field is linear in its code, so that what the points say (0 on the surface, ±d beside it along the normals, the
+    distance far away) is a linear system, solved when training begins. The steps of training then descend the paper's
+    own objective (NID, eq. 17, with an eikonal term), which is in absolute errors and knows nothing of the prior.
+
+    A checkpoint holds the dictionary too, and a model that loads one takes the dictionary from there: the run of
+    nid-shapes may be moved or deleted once this one has begun.
+
+    Raises:
+        InputError: a setting out of range.
+    """
+
+    config: NidFitModelConfig
+    index: Tensor
+    codes: Tensor
+
+    def populate_modules(self) -> None:
+        check_fit_config(self.config)
+        super().populate_modules()
+        self.is_solved = False
+        self._missing: InputError | None = None
+        try:
+            self._take(self._opened())
+        except InputError as error:
+            # Not yet: a checkpoint may be about to bring its own.
+            self._missing = error
+            self._take(blank_dictionary())
+
+    def _opened(self) -> Dictionary:
+        if self.config.dictionary is None:
+            raise InputError(
+                "nid-fit needs a dictionary: give --pipeline.model.dictionary the folder of a run of nid-shapes."
+            )
+        return open_dictionary(self.config.dictionary)
+
+    def _take(self, dictionary: Dictionary) -> None:
+        """Use a dictionary from now on, with a code that is still zero."""
+        self.learnt_frame = dictionary.frame
+        self.dictionary = dictionary.field().to(self._where())
+        settings = dictionary.settings
+        rows = self.dictionary.patches
+        k = min(self.config.active or _MORE_ACTIVE * settings.active, settings.experts)
+        self.code = Parameter(torch.zeros(rows, k, device=self._where()))
+        self.register_buffer("index", torch.arange(k, device=self._where()).repeat(rows, 1))
+        self.register_buffer("codes", dictionary.codes.to(self._where()))
+
+    def _where(self) -> torch.device:
+        return self.trace_box.device
+
+    # -- state ---------------------------------------------------------------------------------------------------------
+
+    def get_extra_state(self) -> Tensor:
+        """What is known of the dictionary's data, and whether the code was found, saved among the tensors."""
+        return encode({**self.learnt_frame.entries(), "solved": self.is_solved})
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Whether the code was found; the rest came with the dictionary."""
+        self.is_solved = bool(decode(state).get("solved", False))
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """As nn.Module's, after taking on the dictionary and the code's size that the state was saved with."""
+        held = dictionary_of(state_dict)
+        if held is not None and {"code", "index"} <= state_dict.keys():
+            self._missing = None
+            self._take(held)
+            self.code = Parameter(torch.zeros_like(state_dict["code"], device=self._where()))
+            self.register_buffer("index", torch.zeros_like(state_dict["index"], device=self._where()))
+        return super().load_state_dict(state_dict, *args, **kwargs)
+
+    def get_param_groups(self) -> dict[str, list[Parameter]]:
+        """The code alone."""
+        return {"code": [self.code]}
+
+    # -- the beginning: regression -------------------------------------------------------------------------------------
+
+    def get_training_callbacks(
+        self, training_callback_attributes: TrainingCallbackAttributes
+    ) -> list[TrainingCallback]:
+        """Callbacks of a run that is about to begin, or to go on; one that begins finds its code here."""
+        trainer, pipeline = training_callback_attributes.trainer, training_callback_attributes.pipeline
+        if pipeline is not None:
+            source: Any = pipeline.datamanager
+            report = self.begin(source)
+            if report is not None and trainer is not None:
+                report.write(trainer.base_dir)
+        return super().get_training_callbacks(training_callback_attributes)
+
+    def begin(self, source: PointSource) -> FitReport | None:
+        """Find the code from the first batches, unless it has been: one from a checkpoint stays as it is.
+
+        Returns:
+            What was found, which is also printed; None if nothing was looked for.
+
+        Raises:
+            InputError: there is no dictionary, the data are not one shape, or its points do not give a code.
+        """
+        if self.is_solved:
+            return None
+        if self._missing is not None:
+            raise self._missing
+        config = self.config
+        unit = self.metadata.get("unit")
+        check_fit_data(self.learnt_frame, shapes=len(self.names), unit=unit)
+        start = time.monotonic()
+        drawn = draw_surface(source, points=config.points)
+        try:
+            equations = surface_equations(
+                drawn,
+                offsets=config.offsets,
+                weights=EquationWeights(config.surface_weight, config.offset_weight, config.far_weight),
+                far_points=config.far_points,
+            )
+            solver = Solver(config.solver, self.code.shape[1], config.noise, config.isotropic, config.l1)
+            # A first code tells which of the distances cannot be true, the second does without them.
+            first = find_code(self.dictionary, self.codes, equations, replace(solver, noise=solver.noise or NOISES[1]))
+            believed = without_contradicted(self.dictionary, first, equations)
+            found = find_code(self.dictionary, self.codes, believed, solver)
+        except ValueError as error:
+            raise InputError(f"No code was found: {error} (options --pipeline.model.*).") from error
+        self.index.copy_(found.index)
+        self.code.data.copy_(found.weight)
+        self.is_solved = True
+        report = report_fit(
+            found,
+            self.codes,
+            self.learnt_frame.shapes,
+            errors=self._errors(believed),
+            on_surface=equations.on_surface,
+            left_out=int((believed.weight != equations.weight).sum()),
+            unit=unit,
+            seconds=time.monotonic() - start,
+        )
+        CONSOLE.print(report.text(), markup=False, highlight=False)
+        return report
+
+    @torch.no_grad()
+    def _errors(self, equations: Equations) -> Float[Tensor, " m"]:
+        return (self.field.sdf(equations.position) - equations.target) * (equations.weight > 0)
+
+    # -- training ------------------------------------------------------------------------------------------------------
+
+    @property
+    def field(self) -> CodedShape:
+        """The distance of the shape."""
+        return self.field_of(self.shown_shape)
+
+    def field_of(self, shape: int) -> CodedShape:
+        """See ShapeModel; there is one shape."""
+        return CodedShape(self.dictionary, self.index, self.code)
+
+    def values(self, points: ShapePoints) -> Float[Tensor, "shapes points"]:
+        """See ShapeModel."""
+        return self.dictionary.values(points.points, self.index, self.code)
+
+    def point_outputs(self, points: ShapePoints) -> dict[str, Tensor]:
+        """`value`, and in training `gradient` (s, p, 3), which the loss can be differentiated through."""
+        if not (self.training and self.config.eikonal_weight):
+            return super().point_outputs(points)
+        at = points.points.detach().requires_grad_()
+        value = self.values(ShapePoints(at, points.shape))
+        (gradient,) = torch.autograd.grad(value.sum(), at, create_graph=True)
+        return {"value": value, "gradient": gradient}
+
+    def point_losses(self, outputs: dict[str, Tensor], batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """NID's eq. 17: absolute errors on the surface and off it, and the slope's.
+
+        Where the field has a point far from the surface on the other side, the distance to the cloud is not believed.
+        """
+        value, sdf = outputs["value"], batch["sdf"]
+        contradicted = (value * sdf < 0) & (sdf.abs() > 2 * max(self.config.offsets))
+        sdf = torch.where(contradicted, value.detach(), sdf)
+        losses = {"distance_loss": surface_and_offset_loss(value, sdf, batch["on"])}
+        if "gradient" in outputs:
+            losses["eikonal_loss"] = self.config.eikonal_weight * eikonal(outputs["gradient"].reshape(-1, 3))
+        return losses

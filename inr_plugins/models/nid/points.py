@@ -1,0 +1,103 @@
+"""What a dictionary needs of the data before training: points of surfaces with normals, out of the first batches."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from inr_plugins.errors import InputError
+from inr_plugins.shape_points import ShapePoints
+from inr_plugins.sparse_codes.code_equations import Drawn
+
+_NO_SURFACE = (
+    "None of the points that are drawn lies on the surface: raise --pipeline.datamanager.surface-share above 0."
+)
+_LEAST_POINTS = 10
+
+
+@runtime_checkable
+class PointSource(Protocol):
+    """A datamanager of shapes."""
+
+    def next_train(self, step: int) -> tuple[ShapePoints, dict[str, Any]]:
+        """Points of a training step, and what is known of them."""
+
+
+def draw_surface(source: PointSource, *, points: int, most_batches: int = 64) -> Drawn:
+    """Take batches of one shape until that many points of its surface were drawn, twice over.
+
+    A cloud is drawn from with replacement: of n points drawn 2 n times six sevenths are seen.
+
+    Args:
+        source: gives the batches of steps 0, 1, ...
+        points: of the surface; fewer come back where the cloud has fewer.
+        most_batches: however few of their points lie on the surface.
+
+    Raises:
+        InputError: the batches hold no points of the surface, too few different ones, or none with a normal.
+    """
+    on, normal, off, sdf = [], [], [], []
+    seen = 0
+    for step in range(most_batches):
+        asked, batch = source.next_train(step)
+        at, is_on = asked.points[0].float(), batch["on"][0]
+        if not bool(is_on.any()):
+            raise InputError(_NO_SURFACE)
+        on.append(at[is_on])
+        normal.append(batch["normal"][0][is_on].float())
+        off.append(at[~is_on])
+        sdf.append(batch["sdf"][0][~is_on].float())
+        seen += len(on[-1])
+        if seen >= 2 * points:
+            break
+    different, normals = _different(torch.cat(on), torch.cat(normal))
+    known = normals.norm(dim=-1) > 0.5
+    if not bool(known.any()):
+        raise InputError(
+            "The points have no normals and none could be estimated, so what is inside is unknown: give a mesh, or a "
+            "cloud with normals."
+        )
+    different, normals = different[known][:points], normals[known][:points]
+    if len(different) < _LEAST_POINTS:
+        raise InputError(f"No code can be found from {len(different)} different points: give {_LEAST_POINTS} or more.")
+    return Drawn(different, F.normalize(normals, dim=-1), torch.cat(off), torch.cat(sdf))
+
+
+def _different(points: Tensor, normals: Tensor) -> tuple[Tensor, Tensor]:
+    """Each point once, in the order in which they were first seen."""
+    _, group = torch.unique(points, dim=0, return_inverse=True)
+    order = torch.arange(len(points), device=points.device)
+    first = torch.full_like(order[: int(group.max()) + 1], len(points)).scatter_reduce(0, group, order, "amin")
+    first = first.sort().values
+    return points[first], normals[first]
+
+
+def draw_clouds(source: PointSource, *, shapes: int, points: int, most_batches: int = 10_000) -> Float[Tensor, "s p 6"]:
+    """Points of the surface of every shape with their normals beside them.
+
+    Args:
+        source: gives the batches of steps 0, 1, ...
+        shapes: how many there are.
+        points: of each.
+        most_batches: within which every shape must have come up often enough.
+
+    Raises:
+        InputError: the batches hold no points of the surface, or a shape does not come up.
+    """
+    found: list[list[Tensor]] = [[] for _ in range(shapes)]
+    held = [0] * shapes
+    for step in range(most_batches):
+        asked, batch = source.next_train(step)
+        if not bool(batch["on"].any()):
+            raise InputError(_NO_SURFACE)
+        for row, number in enumerate(asked.shape.tolist()):
+            on = batch["on"][row]
+            found[number].append(torch.cat([asked.points[row][on], batch["normal"][row][on]], -1).float())
+            held[number] += len(found[number][-1])
+        if min(held) >= points:
+            return torch.stack([torch.cat(each)[:points] for each in found])
+    raise InputError(f"Shape {held.index(min(held))} did not come up in {most_batches} batches: give fewer shapes.")

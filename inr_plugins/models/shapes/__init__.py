@@ -1,0 +1,1 @@
+"""One shape as a signed distance or an occupancy."""

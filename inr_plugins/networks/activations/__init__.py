@@ -1,0 +1,1 @@
+"""Activations, each with the initialisation that it asks for."""

@@ -1,0 +1,1 @@
+"""Banks of experts, and the gates that mix them."""

@@ -1,0 +1,1 @@
+"""Compiled code for the CPU, with twins in torch."""

@@ -1,0 +1,1 @@
+"""Sparse lattices, tables of keys, and the functions on them."""

@@ -1,0 +1,1 @@
+"""Marching through grids of occupied space."""

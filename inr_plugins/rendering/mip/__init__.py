@@ -1,0 +1,1 @@
+"""Cones in sections on two levels, as in mip-NeRF."""

@@ -1,0 +1,1 @@
+"""Sphere tracing of signed distances and occupancies."""

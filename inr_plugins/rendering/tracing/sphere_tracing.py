@@ -1,0 +1,263 @@
+"""Where rays first meet a surface: sphere tracing of a signed distance, marching of any other function of a point.
+
+Rays are walked until the function changes sign, which brackets the surface between two places on the ray; the bracket
+is then narrowed. Only rays that are still on their way are evaluated. Nothing here carries a gradient.
+
+Sphere tracing (Hart 1996) steps by the distance, which a true one makes safe. A learnt one is only roughly a distance:
+its slope may exceed 1, and far from the surface, where it saw few points, it may promise too much. Steps are therefore
+|f| / slope, never shorter than `min_step` (so that the surface is crossed and not approached for ever) and never
+longer than `max_step` (only what is thinner can be jumped over); a step too far shows as a change of
+sign, and is taken back by narrowing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from inr_plugins.rendering.tracing.free_space import FreeSpace, PointFunction, cells_worth_asking
+
+_FALSE_POSITIONS = 5
+"""Rounds of false position in a bracket of a signed distance, which is nearly linear there."""
+_CLOSE_ENOUGH = 0.01
+"""Of the shortest step: how close to zero a signed distance has to come."""
+_BISECTIONS = 12
+"""Halvings of a bracket of a function that may be as steep as a step."""
+
+
+@dataclass(frozen=True)
+class Hits:
+    """Where rays meet a surface.
+
+    Attributes:
+        distance: along each ray to the surface, units of its direction; where it is not met, to where the ray was
+            followed (where it leaves).
+        hit: whether it is met.
+        steps: places on each ray at which the function was asked, narrowing not counted.
+    """
+
+    distance: Float[Tensor, " r"]
+    hit: Bool[Tensor, " r"]
+    steps: Int[Tensor, " r"]
+
+
+@dataclass(frozen=True)
+class _Rays:
+    """Rays and a function along them that is positive before the surface."""
+
+    function: PointFunction
+    origins: Float[Tensor, "r 3"]
+    directions: Float[Tensor, "r 3"]
+    free: FreeSpace | None = None
+
+    def onward(
+        self, rays: Int[Tensor, " k"], distance: Float[Tensor, " k"], leave: Float[Tensor, " k"]
+    ) -> Float[Tensor, " k"]:
+        """Distances at which some of the rays are out of what is known to be free; `leave` where they stay in it."""
+        if self.free is None:
+            return distance
+        passed = self.free.pass_through(self.origins[rays], self.directions[rays], distance, leave)
+        return torch.minimum(passed, leave)
+
+    def at(self, rays: Int[Tensor, " k"], distance: Float[Tensor, " k"]) -> Float[Tensor, " k"]:
+        """Values at distances along some of the rays."""
+        return self.function(self.origins[rays] + self.directions[rays] * distance[:, None])
+
+
+@dataclass(frozen=True)
+class _Bracket:
+    """Two places on each of some rays: the function is positive at the nearer, and not at the farther."""
+
+    ray: Int[Tensor, " k"]
+    near: Float[Tensor, " k"]
+    value: Float[Tensor, " k"]
+    far: Float[Tensor, " k"]
+    far_value: Float[Tensor, " k"]
+
+
+Narrow = Callable[[_Rays, _Bracket], Tensor]
+Stride = Callable[[Tensor], Tensor]
+
+
+@torch.no_grad()
+def trace_distance(
+    sdf: PointFunction,
+    origins: Float[Tensor, "r 3"],
+    directions: Float[Tensor, "r 3"],
+    enter: Float[Tensor, " r"],
+    leave: Float[Tensor, " r"],
+    *,
+    box: Float[Tensor, "2 3"] | None = None,
+    slope: float = 1.2,
+    min_step: float = 5e-4,
+    max_step: float = 0.125,
+    max_steps: int = 128,
+) -> Hits:
+    """Sphere tracing of a signed distance (see the module).
+
+    A ray that starts inside meets the surface where it starts. One whose steps run out counts as a hit if it is
+    within `min_step` of the surface by then, which rays are that graze it.
+
+    Args:
+        sdf: signed distance, negative inside, in the units of the positions.
+        origins: of the rays.
+        directions: unit directions.
+        enter: distance at which each ray is first looked at.
+        leave: distance beyond which it is not; below `enter` for rays to be left out.
+        box: where the rays are between the two, (minimum, maximum corner); given, what is free of the surface by a
+            coarse lattice over it is passed without asking (`free_space`).
+        slope: steps are the distance divided by this; at least the slope that the function can have.
+        min_step: shortest step, except to where a ray leaves.
+        max_step: longest step.
+        max_steps: most steps of a ray.
+
+    Raises:
+        ValueError: a setting out of its range.
+    """
+    if not slope >= 1:
+        raise ValueError(f"slope must be at least 1, got {slope}")
+    if not 0 < min_step <= max_step:
+        raise ValueError(f"min_step must be above 0 and at most max_step, got {min_step} and {max_step}")
+
+    def stride(value: Tensor) -> Tensor:
+        return (value / slope).clamp(min_step, max_step)
+
+    cells = 0 if box is None else cells_worth_asking(box, int((leave > enter).sum()))
+    free = FreeSpace(sdf, box, cells=cells, slope=slope) if box is not None and cells else None
+    rays = _Rays(sdf, origins, directions, free)
+
+    def narrow(rays: _Rays, bracket: _Bracket) -> Tensor:
+        return _false_position(rays, bracket, close=_CLOSE_ENOUGH * min_step)
+
+    return _trace(rays, enter, leave, stride, max_steps=max_steps, close=min_step, narrow=narrow)
+
+
+@torch.no_grad()
+def trace_level(
+    value: PointFunction,
+    origins: Float[Tensor, "r 3"],
+    directions: Float[Tensor, "r 3"],
+    enter: Float[Tensor, " r"],
+    leave: Float[Tensor, " r"],
+    *,
+    level: float = 0.5,
+    step: float = 0.02,
+    inside_above: bool = True,
+) -> Hits:
+    """March in equal steps to where a function passes a level, and halve that step until the place is known.
+
+    What a ray crosses in less than a step can be missed.
+
+    Args:
+        value: any function of a point; an occupancy, say.
+        origins: of the rays.
+        directions: unit directions.
+        enter: distance at which each ray is first looked at; one that starts inside is a hit there.
+        leave: distance beyond which it is not; below `enter` for rays to be left out.
+        level: value on the surface.
+        step: length of a step.
+        inside_above: whether the solid is where values are larger.
+
+    Raises:
+        ValueError: a step that is not positive.
+    """
+    if not step > 0:
+        raise ValueError(f"step must be positive, got {step}")
+    longest = float((leave - enter).max()) if len(enter) else 0.0
+
+    def before(x: Tensor) -> Tensor:
+        return level - value(x) if inside_above else value(x) - level
+
+    def stride(found: Tensor) -> Tensor:
+        return torch.full_like(found, step)
+
+    rays = _Rays(before, origins, directions)
+    most = math.ceil(max(longest, 0.0) / step) + 1
+    return _trace(rays, enter, leave, stride, max_steps=most, close=0.0, narrow=_bisection)
+
+
+def _trace(
+    rays: _Rays, enter: Tensor, leave: Tensor, stride: Stride, *, max_steps: int, close: float, narrow: Narrow
+) -> Hits:
+    """Walk all rays by strides that depend on the function's value, and narrow down where it stops being positive."""
+    distance, hit = leave.clone(), torch.zeros_like(enter, dtype=torch.bool)
+    steps = torch.zeros_like(enter, dtype=torch.int64)
+    active = (leave > enter).nonzero()[:, 0]
+    near = rays.onward(active, enter[active], leave[active])
+    active, near = active[near < leave[active]], near[near < leave[active]]
+    value = rays.at(active, near) if len(active) else near
+    steps[active] = 1
+    within = value <= 0
+    hit[active[within]], distance[active[within]] = True, near[within]
+    active, near, value = active[~within], near[~within], value[~within]
+    brackets: list[_Bracket] = []
+    for _ in range(max_steps):
+        if len(active) == 0:
+            break
+        stepped = torch.minimum(near + stride(value), leave[active])
+        far = rays.onward(active, stepped, leave[active])
+        # A ray that has left through free space is not asked again.
+        asked = (far < leave[active]) | (far <= stepped)
+        active, near, value, far = active[asked], near[asked], value[asked], far[asked]
+        far_value = rays.at(active, far)
+        steps[active] += 1
+        crossed = far_value <= 0
+        brackets.append(_Bracket(*(each[crossed] for each in (active, near, value, far, far_value))))
+        on_its_way = ~crossed & (far < leave[active])
+        active, near, value = active[on_its_way], far[on_its_way], far_value[on_its_way]
+    grazing = value <= close
+    hit[active[grazing]], distance[active[grazing]] = True, near[grazing]
+    if brackets:
+        found = _joined(brackets)
+        if len(found.ray):
+            hit[found.ray], distance[found.ray] = True, narrow(rays, found)
+    return Hits(distance, hit, steps)
+
+
+def _joined(brackets: list[_Bracket]) -> _Bracket:
+    names = ("ray", "near", "value", "far", "far_value")
+    return _Bracket(*(torch.cat([getattr(bracket, name) for bracket in brackets]) for name in names))
+
+
+def _false_position(rays: _Rays, bracket: _Bracket, *, close: float) -> Tensor:
+    """Distance of the zero in each bracket, by false position with the Illinois rule.
+
+    The value of an end that stays twice in a row is halved, so that both ends close in (Dowell and Jarratt 1971). A
+    bracket is done with where the function is no farther from zero than `close`.
+    """
+    near, value, far, far_value = bracket.near, bracket.value, bracket.far, bracket.far_value
+    zero, last = far.clone(), torch.zeros_like(near)
+    at = torch.arange(len(zero), device=zero.device)
+    for _ in range(_FALSE_POSITIONS):
+        middle = near + (far - near) * (value / (value - far_value))
+        found = rays.at(bracket.ray[at], middle)
+        zero[at] = middle
+        inside = found <= 0
+        # +1: the farther end was moved, -1: the nearer one.
+        moved = inside.to(near.dtype) * 2 - 1
+        halved = torch.where(moved == last, 0.5, 1.0)
+        near, far = torch.where(inside, near, middle), torch.where(inside, middle, far)
+        value, far_value = (
+            torch.where(inside, value * halved, found),
+            torch.where(inside, found, far_value * halved),
+        )
+        left = found.abs() > close
+        if not left.any():
+            break
+        at, near, far, value, far_value, last = (each[left] for each in (at, near, far, value, far_value, moved))
+    return zero
+
+
+def _bisection(rays: _Rays, bracket: _Bracket) -> Tensor:
+    """Distance of the zero in each bracket, by halving it."""
+    near, far = bracket.near, bracket.far
+    for _ in range(_BISECTIONS):
+        middle = (near + far) / 2
+        inside = rays.at(bracket.ray, middle) <= 0
+        near, far = torch.where(inside, near, middle), torch.where(inside, middle, far)
+    return (near + far) / 2

@@ -1,0 +1,1 @@
+"""Made scenes with ground truth: objects, light, cameras, folders."""

@@ -1,0 +1,1 @@
+"""Built-in objects of made scenes."""

@@ -1,0 +1,1 @@
+"""Linear algebra of sparse codes over a dictionary."""
