@@ -14,7 +14,6 @@ import hashlib
 import json
 import multiprocessing
 import resource
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -77,25 +76,19 @@ def mesh_analytic(resolution: int, dense: bool, answer: Any) -> None:
 
 def mesh_run(run: str, resolution: int, dense: bool, answer: Any) -> None:
     """Mesh a trained run's field in this process, without colours and cleaning; the seconds are those of extraction."""
-    import trimesh
+    from inr_plugins.engine.runs.run import load_run
+    from inr_plugins.meshing.extracted import extract_mesh
+    from inr_plugins.meshing.settings import MeshSettings
 
-    from inr_plugins.cli.mesh import MeshOptions, export
-
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "mesh.ply"
-        options = MeshOptions(
-            run=Path(run),
-            output=output,
-            resolution=resolution,
-            dense=dense,
-            colour="none",
-            min_component=0,
-            fill_cavities=False,
-        )
-        sidecar = export(options)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        mesh = trimesh.load(output, process=False)
-        fingerprint = canonical(np.array(mesh.vertices), np.array(mesh.faces))
+    folder = Path(run)
+    opened = load_run(folder / "config.yml" if folder.is_dir() else folder)
+    extracted = extract_mesh(
+        opened,
+        MeshSettings(resolution=resolution, dense=dense, colour="none", min_component=0, fill_cavities=False),
+    )
+    sidecar = extracted.description
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    fingerprint = canonical(extracted.mesh.vertices, extracted.mesh.faces)
     answer.put((sidecar["seconds"]["extract"], peak, sidecar["evaluated_share"], sidecar["faces"], fingerprint))
 
 

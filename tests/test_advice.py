@@ -19,8 +19,8 @@ import inr_plugins
 from inr_plugins.cli import bench, demo, scene
 from inr_plugins.cli.check import CheckOptions
 from inr_plugins.cli.eval_options import EvalOptions
+from inr_plugins.cli.mesh_options import MeshOptions
 from inr_plugins.cli.view import ViewOptions
-from inr_plugins.meshing.settings import MeshOptions
 from inr_plugins.scenes.make import SceneOptions
 
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9.-]*[a-z0-9]")

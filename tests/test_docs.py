@@ -16,8 +16,8 @@ import tyro
 from inr_plugins.cli import bench, demo, scene
 from inr_plugins.cli.check import CheckOptions
 from inr_plugins.cli.eval_options import EvalOptions
+from inr_plugins.cli.mesh_options import MeshOptions
 from inr_plugins.cli.view import ViewOptions
-from inr_plugins.meshing.settings import MeshOptions
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -22,9 +22,9 @@ from nerfstudio.scripts import train
 from inr_plugins.cli import bench, demo, eval, mesh, scene, view
 from inr_plugins.cli.check import CheckOptions
 from inr_plugins.cli.eval_options import EvalOptions
+from inr_plugins.cli.mesh_options import MeshOptions
 from inr_plugins.cli.view import ViewOptions
 from inr_plugins.errors import InputError
-from inr_plugins.meshing.settings import MeshOptions
 from inr_plugins.options import COMMANDS, TRAINING, Range, check_name
 from inr_plugins.scenes.make import SceneOptions
 

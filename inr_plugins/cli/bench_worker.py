@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inr_plugins.bench import worker
@@ -26,7 +25,7 @@ def measure_surface(trainer: Trainer, resolution: int, *, samples: int = SAMPLES
     Returns:
         What `inr-eval` records of a surface, less its files, or {"missing": why there is nothing}.
     """
-    from inr_plugins.cli.eval import extract_mesh
+    from inr_plugins.cli.eval import extract
     from inr_plugins.cli.eval_options import EvalOptions
     from inr_plugins.engine.rng import separate_rng
     from inr_plugins.engine.runs.run import Run
@@ -41,14 +40,12 @@ def measure_surface(trainer: Trainer, resolution: int, *, samples: int = SAMPLES
         dataparser_outputs=manager.train_dataparser_outputs,
     )
 
-    def extract(run: Run, mesh: Path) -> dict[str, Any]:
-        return extract_mesh(run, mesh, options)
-
     was_training = pipeline.training
     pipeline.eval()
     try:
         with separate_rng(seed=0):
-            found = judge_surface(run, Settings(surface=SurfaceSettings(samples=samples)), extract=extract)
+            settings = Settings(surface=SurfaceSettings(samples=samples))
+            found = judge_surface(run, settings, extract=lambda run: extract(run, options))
     finally:
         pipeline.train(was_training)
     # Where the files lie is nobody's business but this machine's.

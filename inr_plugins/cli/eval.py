@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 import shlex
 import sys
@@ -41,35 +40,24 @@ from inr_plugins.errors import InputError
 if TYPE_CHECKING:
     from inr_plugins.engine.runs.run import Run
     from inr_plugins.evaluation.judge import Settings
+    from inr_plugins.meshing.extracted import ExtractedMesh
 
 # Wide enough for a few runs side by side where no terminal says how wide it is.
 _WIDTH_OF_A_FILE = 160
 _SECONDS_BETWEEN_LINES = 20.0
 
 
-def extract_mesh(run: Run, output: Path, options: EvalOptions) -> dict[str, Any]:
-    """Write an open run's mesh in the dataset's frame, as inr-mesh makes it; returns its description.
+def extract(run: Run, options: EvalOptions) -> ExtractedMesh:
+    """An open run's mesh in the dataset's frame, without colours.
 
     Raises:
         InputError: as inr-mesh, which options of its own would help included.
     """
-    from inr_plugins.cli.mesh import export
-    from inr_plugins.meshing.settings import MeshOptions
+    from inr_plugins.meshing.extracted import extract_mesh
+    from inr_plugins.meshing.settings import MeshSettings
 
-    # What inr-mesh prints is about a file that nobody gets to see.
     try:
-        with redirect_stdout(io.StringIO()):
-            return export(
-                MeshOptions(
-                    run=run.config_path,
-                    output=output,
-                    resolution=options.resolution,
-                    colour="none",
-                    device=options.device,
-                    shape=options.shape,
-                ),
-                load=lambda *_, **__: run,
-            )
+        return extract_mesh(run, MeshSettings(resolution=options.resolution, colour="none", shape=options.shape))
     except InputError as error:
         ours = {"--" + each.name.replace("_", "-") for each in fields(EvalOptions)}
         others = sorted(set(re.findall(r"--[a-z][a-z-]*[a-z]", str(error))) - ours)
@@ -100,7 +88,7 @@ def evaluate(
     *,
     arguments: Sequence[str] = (),
     load: Callable[..., Run] | None = None,
-    extract: Callable[[Run, Path], dict[str, Any]] | None = None,
+    mesh: Callable[[Run], ExtractedMesh] | None = None,
 ) -> Evaluated:
     """Measure everything, write the record and the pictures.
 
@@ -111,7 +99,7 @@ def evaluate(
         options: what the command line said.
         arguments: the command line itself, for the record.
         load: in place of engine.runs.run.load_run.
-        extract: in place of inr-mesh: writes the mesh of an open run to a file.
+        mesh: in place of `extract`: the mesh of an open run.
 
     Raises:
         InputError: anything the user can mend, in one sentence, where nothing could be measured.
@@ -134,7 +122,7 @@ def evaluate(
     if load is None:
         load = _checked_load(configs, options)
     settings = _settings(options)
-    extract = extract or (lambda run, mesh: extract_mesh(run, mesh, options))
+    mesh = mesh or (lambda run: extract(run, options))
     # Standard output is for the table; nerfstudio says there what it has to say about a model.
     with picture_folder(options.save_images) as pictures, redirect_stdout(sys.stderr):
         session = EvalSession(configs, settings, output, command=_command(arguments), pictures=pictures)
@@ -150,7 +138,7 @@ def evaluate(
                         pictures.save(f"{view}.png" if len(configs) == 1 else f"{name}/{view}.png", truth, rgb)
                     bar.show(done, total)
 
-                session.add(config, partial(judge_run, config, settings, load=load, extract=extract, on_view=on_view))
+                session.add(config, partial(judge_run, config, settings, load=load, extract=mesh, on_view=on_view))
     if session.record is None:
         raise InputError(" ".join(dict.fromkeys(session.failed.values())))
     return Evaluated(session.record, output, session.complaints)
@@ -229,14 +217,14 @@ def main(
     arguments: Sequence[str] | None = None,
     *,
     load: Callable[..., Run] | None = None,
-    extract: Callable[[Run, Path], dict[str, Any]] | None = None,
+    mesh: Callable[[Run], ExtractedMesh] | None = None,
 ) -> int:
     """Run the command; its exit status: 0, 1 for a mistake the user can mend, 130 for Ctrl-C, 143 for SIGTERM."""
     given = arguments_of(arguments)
     options = tyro.cli(EvalOptions, prog="inr-eval", args=given)
 
     def work() -> int:
-        return _report(evaluate(options, arguments=given, load=load, extract=extract), options)
+        return _report(evaluate(options, arguments=given, load=load, mesh=mesh), options)
 
     return run_command("inr-eval", work, with_less_memory="give fewer --samples, a lower --resolution or --device cpu")
 

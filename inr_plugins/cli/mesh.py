@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import tyro
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from inr_plugins.cli.ending import run_command, start
 from inr_plugins.cli.mesh_files import OutputFiles
+from inr_plugins.cli.mesh_options import MeshOptions, check_options, find_config
 from inr_plugins.geometry.io.mesh_io import check_digits, check_output, sidecar_path
-from inr_plugins.meshing.settings import MeshOptions, check_options, find_config
 
 if TYPE_CHECKING:
     from inr_plugins.engine.runs.run import Run
@@ -47,27 +49,31 @@ def export(
         from inr_plugins.engine.runs.run import load_run
 
         load = load_run
-    from inr_plugins.geometry.frames import Similarity
-    from inr_plugins.geometry.mesh import transform_mesh
-    from inr_plugins.meshing.extract import extract
-    from inr_plugins.meshing.report import describe, summarise
-    from inr_plugins.meshing.shapes import find_shape, frame_of, show_shape
-    from inr_plugins.meshing.write import write_outputs
+    import torch
+
+    from inr_plugins.cli.mesh_summary import summarise
+    from inr_plugins.meshing.extracted import extract_mesh, find_place
+    from inr_plugins.meshing.write import write_files
 
     start = time.perf_counter()
     run = load(config, device=options.device, data=options.data)
-    loaded = time.perf_counter()
-    shape = find_shape(run, options.shape)
-    to_normalised = frame_of(run, shape)
-    show_shape(run, shape)
-    to_output = Similarity.identity() if options.frame == "normalised" else to_normalised.inverse()
-    check_digits(output, to_output.points(np.array([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]])))
+    seconds = {"load": round(time.perf_counter() - start, 3)}
+    place = find_place(run, options)
+    check_digits(output, place.corners)
     with _progress() as bar:
-        found = extract(run, options, to_normalised=to_normalised, shape=shape, bar=bar)
-        mesh = transform_mesh(found.mesh, to_output)
-        seconds = {"load": loaded - start, "extract": time.perf_counter() - loaded}
-        sidecar = describe(found, mesh, run, options, to_normalised=to_normalised, shape=shape, seconds=seconds)
-        files = write_outputs(mesh, found, run, options, output, sidecar=sidecar, to_output=to_output, bar=bar)
+        extracted = extract_mesh(run, options, place=place, bar=bar)
+        seconds |= extracted.description["seconds"]
+        command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+        sidecar = {**extracted.description, "command": command, "seconds": seconds}
+        files = write_files(
+            extracted,
+            output,
+            description=sidecar,
+            device=torch.device(run.pipeline.device),
+            turntable=options.turntable,
+            overwrite=options.overwrite,
+            bar=bar,
+        )
     summarise(sidecar, files, seconds=time.perf_counter() - start)
     return sidecar
 

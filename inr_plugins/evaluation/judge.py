@@ -19,16 +19,16 @@ from inr_plugins.evaluation.failures import failure_sentence
 from inr_plugins.evaluation.images import check_views, choose_views, measure_views, summarise_views
 from inr_plugins.evaluation.runs import Split, data_folder, find_truth, open_run, split_dataset, stand_in_note
 from inr_plugins.evaluation.surfaces import SurfaceSettings, compare_surfaces, read_named
-from inr_plugins.files import temporary_folder
 from inr_plugins.geometry.io.clouds.read import Cloud
 from inr_plugins.geometry.mesh import Mesh
+from inr_plugins.meshing.extracted import ExtractedMesh
 from inr_plugins.meshing.shapes import RunShape, find_shape, views_of
 
 if TYPE_CHECKING:
     from inr_plugins.engine.runs.run import Run
 
-Extract = Callable[[Any, Path], dict[str, Any]]
-"""Writes the mesh of an open Run, in the dataset's frame, to a file; returns its description."""
+Extract = Callable[[Any], ExtractedMesh]
+"""The mesh of an open Run in the dataset's frame."""
 
 # What is worth keeping of the description of an extracted mesh: nothing that says where it lay.
 _KEPT = (
@@ -289,8 +289,7 @@ def _prediction(
     """The surface to judge: the one that was named, else the run's own, with how it was extracted."""
     if settings.mesh is not None:
         return read_named(settings.mesh, option="--mesh", tell=log.notes.append), None
-    with temporary_folder("eval") as folder, log.timed("extract"):
-        path = folder / "mesh.ply"
-        sidecar = extract(run, path)
-        mesh = read_named(path, option="the run's mesh", tell=log.notes.append)
-        return mesh, {name: sidecar[name] for name in _KEPT if name in sidecar}
+    with log.timed("extract"):
+        extracted = extract(run)
+    described = extracted.description
+    return extracted.mesh, {name: described[name] for name in _KEPT if name in described}

@@ -21,7 +21,7 @@ from inr_plugins.geometry.repair.cleaning import (
 from inr_plugins.meshing.views import require_views
 
 if TYPE_CHECKING:
-    from inr_plugins.meshing.settings import MeshOptions
+    from inr_plugins.meshing.settings import MeshSettings
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Cleaned:
 
 def clean(
     mesh: Mesh,
-    options: MeshOptions,
+    options: MeshSettings,
     views: PinholeViews | None,
     *,
     floaters: bool,

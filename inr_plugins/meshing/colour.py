@@ -18,7 +18,7 @@ from inr_plugins.meshing.views import require_views
 
 if TYPE_CHECKING:
     from inr_plugins.meshing.field import FieldSurface
-    from inr_plugins.meshing.settings import MeshOptions
+    from inr_plugins.meshing.settings import MeshSettings
 
 OUTSIDE = "the field's, along the inward normal"
 VIEWS = "the field's, mean over the training views that see the vertex"
@@ -27,7 +27,7 @@ VIEWS = "the field's, mean over the training views that see the vertex"
 def coloured(
     mesh: Mesh,
     surface: FieldSurface,
-    options: MeshOptions,
+    options: MeshSettings,
     views: PinholeViews | None,
     *,
     device: torch.device,

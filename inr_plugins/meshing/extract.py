@@ -37,7 +37,7 @@ from inr_plugins.meshing.views import require_views, training_views
 
 if TYPE_CHECKING:
     from inr_plugins.engine.runs.run import Run
-    from inr_plugins.meshing.settings import MeshOptions
+    from inr_plugins.meshing.settings import MeshSettings
 
 Bar = Callable[[str, int, int], None]
 """Told (what is being done, how much is done, how much there is)."""
@@ -86,7 +86,7 @@ class Extracted:
 
 
 def extract(
-    run: Run, options: MeshOptions, *, to_normalised: Similarity, shape: RunShape | None = None, bar: Bar
+    run: Run, options: MeshSettings, *, to_normalised: Similarity, shape: RunShape | None = None, bar: Bar
 ) -> Extracted:
     """The cleaned and coloured mesh of the run's field, in the normalised frame.
 
@@ -116,7 +116,7 @@ def extract(
     return replace(found, mesh=mesh, cleaned=cleaned, views=views, colours=colours, trimmed=trimmed)
 
 
-def _check_wishes(surface: FieldSurface, views: PinholeViews | None, options: MeshOptions) -> None:
+def _check_wishes(surface: FieldSurface, views: PinholeViews | None, options: MeshSettings) -> None:
     """Refuse what this run's field or cameras cannot give, before the work.
 
     Raises:
@@ -131,7 +131,7 @@ def _check_wishes(surface: FieldSurface, views: PinholeViews | None, options: Me
         require_views(views, "--colour views")
 
 
-def chunk_points(options: MeshOptions) -> int:
+def chunk_points(options: MeshSettings) -> int:
     """Points that the field may be asked at once."""
     return min(1 << 18, max(1024, int(options.memory_gb * _SHARE * 1e9 / _BYTES_PER_POINT)))
 
@@ -139,7 +139,7 @@ def chunk_points(options: MeshOptions) -> int:
 def _isosurface(
     surface: FieldSurface,
     region: Region,
-    options: MeshOptions,
+    options: MeshSettings,
     to_normalised: Similarity,
     level: float,
     level_source: str,
@@ -199,7 +199,7 @@ def _dense(
     lattice: Lattice,
     level: float,
     surface: FieldSurface,
-    options: MeshOptions,
+    options: MeshSettings,
     *,
     progress: Callable[[int, int], None],
 ) -> tuple[Mesh, int, tuple[float, float]]:
@@ -208,7 +208,7 @@ def _dense(
     return mesh, lattice.size, (float(values.min()), float(values.max()))
 
 
-def choose_lattice(region: Region, options: MeshOptions, to_normalised: Similarity) -> Lattice:
+def choose_lattice(region: Region, options: MeshSettings, to_normalised: Similarity) -> Lattice:
     """The lattice over the region's box, by --resolution along its longest side or by --voxel-size along each.
 
     Raises:

@@ -21,14 +21,14 @@ from inr_plugins.meshing.views import seen_by_several
 
 if TYPE_CHECKING:
     from inr_plugins.engine.runs.run import Run
-    from inr_plugins.meshing.settings import MeshOptions
+    from inr_plugins.meshing.settings import MeshSettings
 
 
 def find_region(
     run: Run,
     surface: FieldSurface,
     views: PinholeViews | None,
-    options: MeshOptions,
+    options: MeshSettings,
     *,
     to_normalised: Similarity,
     chunk_points: int,

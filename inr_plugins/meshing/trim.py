@@ -15,11 +15,8 @@ from inr_plugins.geometry.repair.trimming import CloudReach, cut_where_above
 
 if TYPE_CHECKING:
     from inr_plugins.engine.runs.run import Run
-    from inr_plugins.meshing.settings import MeshOptions
+    from inr_plugins.meshing.settings import MeshSettings
     from inr_plugins.meshing.shapes import RunShape
-
-# Less than this is a rim that no one sees.
-_TELL_FROM = 0.02
 
 
 @runtime_checkable
@@ -66,7 +63,7 @@ class Trimmed:
         return {"distance": self.distance / scale, "distance_from": self.source, "area": self.share, "cut": self.cut}
 
 
-def find_reach(run: Run, options: MeshOptions, shape: RunShape | None, to_normalised: Similarity) -> Reach | None:
+def find_reach(run: Run, options: MeshSettings, shape: RunShape | None, to_normalised: Similarity) -> Reach | None:
     """The points that a run was trained on and how far from them its surface may go; None where there are none.
 
     Raises:
@@ -86,7 +83,7 @@ def find_reach(run: Run, options: MeshOptions, shape: RunShape | None, to_normal
     return Reach(cloud, cloud.usual, "the spacing of the points")
 
 
-def trim(mesh: Mesh, reach: Reach | None, options: MeshOptions) -> tuple[Mesh, Trimmed | None]:
+def trim(mesh: Mesh, reach: Reach | None, options: MeshSettings) -> tuple[Mesh, Trimmed | None]:
     """The mesh, without what is out of reach where that is wanted, and how much that was.
 
     Args:
@@ -113,17 +110,3 @@ def trim(mesh: Mesh, reach: Reach | None, options: MeshOptions) -> tuple[Mesh, T
             "points; give a larger distance, or train for longer."
         )
     return near, found
-
-
-def tell_trimmed(described: dict[str, Any] | None) -> str:
-    """A line on what was cut off, or might be; empty where that is nothing."""
-    if described is None:
-        return ""
-    share, distance = described["area"], described["distance"]
-    if described["cut"]:
-        return f"{share:.1%} of the surface, farther than {distance:.4g} from all points"
-    if share < _TELL_FROM:
-        return ""
-    return (
-        f"{share:.0%} of the surface is farther than {distance:.4g} from all points; --trim-to-points auto cuts it off"
-    )

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from PIL import Image
 
 from inr_plugins.cli import eval as cli
 from inr_plugins.errors import InputError
+from inr_plugins.geometry.mesh import Mesh
 from inr_plugins.metrics.lpips import lpips_network
 
 SAMPLES = ("--samples", "20000", "--resolution", "32")
@@ -52,15 +54,16 @@ def run_folder(tmp_path) -> Path:
 def write_ball(radius: float):
     """In place of inr-mesh."""
 
-    def extract(run, path):
-        trimesh.creation.icosphere(subdivisions=4, radius=radius).export(path)
-        return {"level": 0.0, "resolution": 32, "run": "/somewhere/secret"}
+    def extract(run):
+        ball = trimesh.creation.icosphere(subdivisions=4, radius=radius)
+        description = {"level": 0.0, "resolution": 32, "run": "/somewhere/secret"}
+        return SimpleNamespace(mesh=Mesh(np.array(ball.vertices), np.array(ball.faces)), description=description)
 
     return extract
 
 
 def inr_eval(*arguments, load=None, extract=None) -> int:
-    return cli.main([str(argument) for argument in arguments], load=load, extract=extract or write_ball(1.1))
+    return cli.main([str(argument) for argument in arguments], load=load, mesh=extract or write_ball(1.1))
 
 
 def read(path: Path) -> dict:
@@ -182,7 +185,7 @@ def test_pictures_are_kept_on_request_truth_on_the_left(scene, run_folder, tmp_p
 
 
 def test_a_surface_that_nobody_asked_for_does_not_cost_the_images(scene, run_folder, capsys):
-    def fails(run, path):
+    def fails(run):
         raise InputError("The field has no surface in the box.")
 
     runs = BallRuns(scene, {"ball": BallModel(radius=1.1)})
@@ -239,7 +242,7 @@ def test_bad_input_is_one_sentence_and_no_file(scene, run_folder, tmp_path, caps
 
 
 def test_a_background_that_cannot_be_had_is_refused_before_anything_is_measured(scene, run_folder, capsys):
-    def extract(run, path):
+    def extract(run):
         raise AssertionError("too late")
 
     runs = BallRuns(scene, {"ball": BallModel()}, alpha_color="white")
@@ -365,7 +368,7 @@ def test_a_run_that_does_not_fit_when_it_is_opened_is_not_said_to_be_broken(scen
 
 
 def test_a_surface_that_does_not_fit_does_not_cost_the_images(scene, run_folder):
-    def extract(run, path):
+    def extract(run):
         raise MemoryError("Unable to allocate 8.00 GiB")
 
     runs = BallRuns(scene, {"ball": BallModel()})

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from cli.sphere_runs import Fake, SphereDensity, inr_mesh, read
 
-from inr_plugins.cli.eval import extract_mesh
+from inr_plugins.cli.eval import extract
 from inr_plugins.cli.eval_options import EvalOptions
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.io import mesh_io
@@ -144,4 +144,4 @@ def test_links_are_followed_to_wherever_they_lead(run_folder, tmp_path, monkeypa
 def test_inr_eval_says_whose_the_options_are_that_would_help(run_folder, tmp_path):
     run = Fake(SphereDensity, surface_level=lambda: 5000.0)(run_folder / "config.yml", device=None, data=None)
     with pytest.raises(InputError, match=r"--level.*\(--box, --level: of inr-mesh, whose mesh .* --mesh\)"):
-        extract_mesh(run, tmp_path / "mesh.ply", EvalOptions(resolution=16))
+        extract(run, EvalOptions(resolution=16))

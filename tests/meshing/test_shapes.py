@@ -19,6 +19,7 @@ from inr_plugins.evaluation.silhouettes import silhouette_source, true_silhouett
 from inr_plugins.evaluation.surfaces import SurfaceSettings
 from inr_plugins.evaluation.table import captions
 from inr_plugins.geometry.frames import Similarity
+from inr_plugins.geometry.io.mesh_read import read_mesh
 from inr_plugins.meshing.shapes import find_shape, views_of
 
 RADII = {"a": 3.0, "b": 2.0, "c": 1.0}
@@ -73,10 +74,9 @@ def run_on(data: Path, *, missing=()):
 def judge(data: Path, *, missing=(), extracted=None, seen=None, **settings):
     load, run = run_on(data, missing=missing)
 
-    def extract(opened, path: Path) -> dict:
+    def extract(opened):
         assert opened is run
-        trimesh.load(extracted).export(path)
-        return {"shape": "said by inr-mesh", "resolution": 9}
+        return SimpleNamespace(mesh=read_mesh(extracted), description={"shape": "said by inr-mesh", "resolution": 9})
 
     return judge_run(
         run.config_path,
