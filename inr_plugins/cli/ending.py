@@ -61,6 +61,8 @@ def run_command(
             _forget_output()
             return 1
         said = _sentence(name, error, with_less_memory=with_less_memory)
+        if is_out_of_room(error):
+            _flush_or_forget()
     kept = written()
     _say(f"{name}: {said}{f' ({kept}.)' if kept else ''}")
     return 1
@@ -145,6 +147,14 @@ def _reader_has_left() -> bool:
         return any(event & select.POLLERR for _, event in poll.poll(0))
     except (OSError, ValueError, AttributeError):
         return False
+
+
+def _flush_or_forget() -> None:
+    """Write what is still to be written, if there is room for it: Python would try again at the end, and complain."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError, AttributeError):
+        _forget_output()
 
 
 def _forget_output() -> None:

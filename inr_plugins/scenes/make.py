@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -261,11 +262,10 @@ def _over_background(view: View, background: Background) -> View:
 
 def _describe(mesh: SceneMesh, to_dataset: Similarity, options: SceneOptions, source: str) -> dict[str, Any]:
     """The sidecar: every parameter, and the way back to the source's frame."""
-    from inr_plugins import __version__
 
     corners = to_dataset.points(mesh.vertices)
     return {
-        "made_by": f"inr-scene {__version__}",
+        "made_by": f"inr-scene {version('inr-plugins')}",
         "source": source if source in BUILTIN_OBJECTS else Path(source).name,
         "frame": "dataset: right-handed, z up, the middle of the object's bounding box at the origin",
         "units": _UNITS,

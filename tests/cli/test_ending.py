@@ -168,7 +168,10 @@ def test_another_pipe_that_breaks_is_said():
     assert "(BrokenPipeError: [Errno 32] Broken pipe)" in done.stderr
 
 
-def test_output_to_a_full_disk_is_said():
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_output_to_a_full_disk_is_said(unbuffered, monkeypatch):
+    """Also where it is written as late as the end of the process, which is what a shell's environment asks for."""
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     with open("/dev/full", "w") as full:
         done = run_python(
             "from inr_plugins.cli.ending import run_command, start\n"

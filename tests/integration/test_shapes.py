@@ -1,6 +1,8 @@
 """finer-sdf and cn-occupancy through their own trainer and datamanager, and what can be done with their runs."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from inr_plugins.engine.runs import checkpoints
 from inr_plugins.engine.runs.run import load_run
 from inr_plugins.errors import InputError
 
+ROOT = Path(__file__).resolve().parents[2]
 CENTRE, RADIUS = np.array([120.0, -40.0, 7.0]), 50.0
 """Of the ball, in millimetres, say."""
 
@@ -143,3 +146,20 @@ def test_the_learning_rate_ends_where_the_preset_says(distance_run):
     fraction = finer_sdf.config.optimizers["finer-sine"]["scheduler"].final_fraction
     assert optimizer.param_groups[0]["lr"] == pytest.approx(4e-3 * fraction)
     assert all(torch.isfinite(p).all() for p in distance_run.pipeline.model.parameters())
+
+
+def test_the_example_of_the_documentation_runs(distance_run, ball, tmp_path, monkeypatch, capsys):
+    (code,) = re.findall(
+        r"^```python\n(.*?)^```", (ROOT / "docs/python.md").read_text(encoding="utf-8"), re.DOTALL | re.M
+    )
+    monkeypatch.chdir(tmp_path)
+    trimesh.load(ball).export("bunny.ply")
+    code = code.replace("outputs/bunny/finer-sdf/2026-01-01_120000", str(distance_run.base_dir))
+    names: dict = {}
+    exec(compile(code, "docs/python.md", "exec"), names)
+    truth = np.linalg.norm(names["points"] - CENTRE, axis=1) - RADIUS
+    assert names["distances"] == pytest.approx(truth, abs=0.1 * RADIUS)
+    assert json.loads(Path("bunny.glb.json").read_text())["frame"] == "dataset"
+    assert names["compared"]["scores"]["chamfer"] < 0.05 * RADIUS
+    assert names["picture"]["rgb"].shape == (60, 80, 3)
+    assert "(60, 80, 3)" in capsys.readouterr().out

@@ -44,7 +44,7 @@ class Run:
 
 
 def load_run(
-    path: Path,
+    path: Path | str,
     *,
     device: str | torch.device | None = None,
     data: Path | None = None,

@@ -71,7 +71,9 @@ def check_digits(path: Path, points: Float[np.ndarray, "n 3"]) -> None:
         )
 
 
-def write_mesh(mesh: Mesh | TexturedMesh, path: Path, *, sidecar: Mapping[str, Any], overwrite: bool = False) -> None:
+def write_mesh(
+    mesh: Mesh | TexturedMesh, path: Path | str, *, sidecar: Mapping[str, Any], overwrite: bool = False
+) -> None:
     """Write the mesh in the format of the path's extension, and `sidecar` as JSON beside it.
 
     Both files are complete before either gets its name; on any error, and on Ctrl-C, what was there before stays.
@@ -81,6 +83,7 @@ def write_mesh(mesh: Mesh | TexturedMesh, path: Path, *, sidecar: Mapping[str, A
         InputError: as `check_output` and `check_digits`.
         OSError: the folder cannot be written, or the disk is full.
     """
+    path = Path(path)
     check_output(path, overwrite=overwrite, textured=isinstance(mesh, TexturedMesh))
     check_digits(path, (mesh.mesh if isinstance(mesh, TexturedMesh) else mesh).vertices)
     description = json.dumps(dict(sidecar), indent=2, allow_nan=False) + "\n"

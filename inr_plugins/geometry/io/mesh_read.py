@@ -26,7 +26,7 @@ _REPEATING = (".obj", ".glb", ".gltf")
 _FACES_AT_ONCE = 1 << 16
 
 
-def read_mesh(path: Path, *, tell: Tell | None = None) -> Mesh:
+def read_mesh(path: Path | str, *, tell: Tell | None = None) -> Mesh:
     """The triangle mesh of a PLY, OBJ, GLB, glTF, STL or OFF file, in the file's frame and units.
 
     Polygons, concave ones too, are cut into triangles; vertices that no face uses are left out. STL repeats a vertex
@@ -47,7 +47,7 @@ def read_mesh(path: Path, *, tell: Tell | None = None) -> Mesh:
         InputError: no such file, an extension that is not known, a file that cannot be read, is cut short or
             compressed, fewer faces than it announces or none, positions that are not finite, or no face with an area.
     """
-    found = read_mesh_file(path, tell=tell)
+    found = read_mesh_file(Path(path), tell=tell)
     colours = found.colours if found.colours is not None and np.isfinite(found.colours).all() else None
     mesh = Mesh(vertices=found.vertices, faces=found.faces, colours=colours)
     if path.suffix.lower() in _REPEATING:
