@@ -47,7 +47,8 @@ def read_mesh(path: Path | str, *, tell: Tell | None = None) -> Mesh:
         InputError: no such file, an extension that is not known, a file that cannot be read, is cut short or
             compressed, fewer faces than it announces or none, positions that are not finite, or no face with an area.
     """
-    found = read_mesh_file(Path(path), tell=tell)
+    path = Path(path)
+    found = read_mesh_file(path, tell=tell)
     colours = found.colours if found.colours is not None and np.isfinite(found.colours).all() else None
     mesh = Mesh(vertices=found.vertices, faces=found.faces, colours=colours)
     if path.suffix.lower() in _REPEATING:
