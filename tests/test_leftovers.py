@@ -219,7 +219,7 @@ def test_inr_eval_clears_what_it_left_in_the_place_for_temporary_files(tmp_path,
 def test_a_training_killed_before_it_began_leaves_a_folder_for_the_next_one_to_clear(tmp_path):
     code = (
         "import pathlib, sys, time\n"
-        "from inr_plugins.engine import reservation\n"
+        "from inr_plugins.engine.runs import reservation\n"
         "folder = reservation.reserve_new(pathlib.Path(sys.argv[1]))\n"
         "(folder / 'config.yml').touch()\n"
         "print(folder.name, flush=True)\n"

@@ -26,7 +26,8 @@ class DatasetField:
     """What a run has learnt, as functions of points (n, 3) in the dataset's frame, in float64 arrays.
 
     Lengths are in the dataset's units. A run answers for what its field knows: a radiance field has density and colour,
-    a surface has sdf and usually colour. nerfstudio's own radiance and SDF fields answer too.
+    a surface has sdf and usually colour. nerfstudio's own radiance and SDF fields answer too. Far from what the run was
+    trained on, a network extrapolates: its answers there are numbers, not knowledge.
 
     Attributes:
         kind: "sdf", "occupancy" or "density", the scalar that the surface is a level set of.

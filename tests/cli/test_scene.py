@@ -106,7 +106,7 @@ def test_sigterm_ends_a_scene_in_the_making_and_leaves_nothing(tmp_path: Path):
     code = (
         "import os, signal, sys\n"
         "from inr_plugins.cli import scene\n"
-        "from inr_plugins.data import scene as maker\n"
+        "from inr_plugins.scenes import make as maker\n"
         "make = maker.make_folders\n"
         "def told(*args):\n    make(*args)\n    os.kill(os.getpid(), signal.SIGTERM)\n"
         "maker.make_folders = told\n"

@@ -17,7 +17,7 @@ several_processors = pytest.mark.skipif(_PROCESSORS < 2, reason="one processor: 
 # Parallel operations of less than a millisecond, each followed by ten milliseconds in which nothing is to be done.
 _IDLE_SECONDS = """
 import sys, threading, time, torch
-from inr_plugins.engine import threads
+from inr_plugins.engine.host import threads
 numbers = torch.ones(1 << 20)
 def idle_seconds():
     numbers.add_(1)
