@@ -248,12 +248,16 @@ def _packages() -> set[str]:
 
     As nerfstudio has it, that is done by entry points, or by name=module:object in an environment variable.
     """
-    found = {"nerfstudio", "inr_plugins"}
-    for group, variable in _REGISTRIES.items():
-        places = [point.value for point in entry_points(group=group)]
+    places = list(_registered_places())
+    for variable in _REGISTRIES.values():
         places += [each.partition("=")[2] for each in os.environ.get(variable, "").split(",")]
-        found |= {place.partition(":")[0].partition(".")[0] for place in places}
-    return found
+    return {"nerfstudio", "inr_plugins"} | {place.partition(":")[0].partition(".")[0] for place in places}
+
+
+@cache
+def _registered_places() -> tuple[str, ...]:
+    """Where the objects of all entry points are; asked once, since each time all installed packages are looked at."""
+    return tuple(point.value for group in _REGISTRIES for point in entry_points(group=group))
 
 
 def _look_up(name: str, node: yaml.Node) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from nerfstudio.configs.method_configs import all_methods
 from nerfstudio.engine.trainer import TrainerConfig
 from nerfstudio.utils.writer import EventName
 
+from inr_plugins.engine.runs import config
 from inr_plugins.engine.runs.config import read_run_config
 from inr_plugins.errors import InputError
 
@@ -30,6 +32,20 @@ def test_every_registered_method_is_read_as_pyyaml_reads_it(name, file):
     text = yaml.dump(all_methods[name])
     file.write_text(text, encoding="utf8")
     assert read_run_config(file) == yaml.load(text, Loader=yaml.Loader)
+
+
+def test_installed_packages_are_not_looked_through_for_each_tag(file, monkeypatch):
+    asked = []
+
+    def counted(group):
+        asked.append(group)
+        return entry_points(group=group)
+
+    monkeypatch.setattr(config, "entry_points", counted)
+    config._registered_places.cache_clear()
+    file.write_text(yaml.dump(all_methods["finer-nerf"]), encoding="utf8")
+    read_run_config(file)
+    assert len(asked) <= 2
 
 
 # Each would put a file beside the configuration if it were run; PATH stands for that file.
