@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -28,6 +27,7 @@ from inr_plugins.meshing.field import (
     find_surface,
     numpy_function,
 )
+from inr_plugins.meshing.memory import Bar, Room
 from inr_plugins.meshing.region import Region
 from inr_plugins.meshing.search import find_region
 from inr_plugins.meshing.settings import DEFAULT_RESOLUTION
@@ -39,13 +39,6 @@ if TYPE_CHECKING:
     from inr_plugins.engine.runs.run import Run
     from inr_plugins.meshing.settings import MeshSettings
 
-Bar = Callable[[str, int, int], None]
-"""Told (what is being done, how much is done, how much there is)."""
-
-# What a field holds for one point while it answers: about eight float32 activations of width 256.
-_BYTES_PER_POINT = 8192
-# The memory goes to the sampling and to the field's answers, half each.
-_SHARE = 0.5
 # Finer lattices than this are a slip of the keyboard: their surface alone would fill any memory.
 _FINEST = 16384
 
@@ -68,6 +61,7 @@ class Extracted:
         views: the training cameras, normalised frame; None where they are no pinholes.
         colours: where the colours come from, in words; None without.
         trimmed: what lies beyond the reach of the points that it was trained on; None for a run without points.
+        room: the memory that it may take.
     """
 
     mesh: Mesh
@@ -83,6 +77,7 @@ class Extracted:
     views: PinholeViews | None = None
     colours: str | None = None
     trimmed: Trimmed | None = None
+    room: Room = field(default_factory=lambda: Room(None, 0))
 
 
 def extract(
@@ -100,16 +95,19 @@ def extract(
     Raises:
         InputError: the field has no surface at the level, is not finite, or the options ask for the impossible.
     """
-    device, chunk = torch.device(run.pipeline.device), chunk_points(options)
+    room = Room.of(options)
+    device, chunk, bar = torch.device(run.pipeline.device), room.chunk_points, room.watching(bar)
     surface, views = find_surface(run.pipeline.model), training_views(run, shape)
     _check_wishes(surface, views, options)
     reach = find_reach(run, options, shape, to_normalised)
     region, level, source = find_region(run, surface, views, options, to_normalised=to_normalised, chunk_points=chunk)
-    found = _isosurface(surface, region, options, to_normalised, level, source, device=device, bar=bar)
+    found = _isosurface(surface, region, options, to_normalised, level, source, device=device, room=room, bar=bar)
     mesh, trimmed = trim(found.mesh, reach, options)
+    room.check()
     mesh, cleaned = clean(
         mesh, options, views, floaters=surface.kind != "sdf", hollow=surface.kind == "density", bar=bar
     )
+    room.check()
     normals = field_normals(surface, mesh.vertices, vertex_normals(mesh), device=device, chunk_points=chunk)
     mesh = replace(mesh, normals=normals)
     mesh, colours = coloured(mesh, surface, options, views, device=device, chunk_points=chunk, bar=bar)
@@ -131,11 +129,6 @@ def _check_wishes(surface: FieldSurface, views: PinholeViews | None, options: Me
         require_views(views, "--colour views")
 
 
-def chunk_points(options: MeshSettings) -> int:
-    """Points that the field may be asked at once."""
-    return min(1 << 18, max(1024, int(options.memory_gb * _SHARE * 1e9 / _BYTES_PER_POINT)))
-
-
 def _isosurface(
     surface: FieldSurface,
     region: Region,
@@ -145,6 +138,7 @@ def _isosurface(
     level_source: str,
     *,
     device: torch.device,
+    room: Room,
     bar: Bar,
 ) -> Extracted:
     """The bare level set, in the normalised frame."""
@@ -157,7 +151,8 @@ def _isosurface(
         bar("Sampling the field", done, total)
 
     if options.dense:
-        mesh, evaluated, value_range = _dense(function, lattice, level, surface, options, progress=progress)
+        room.check_dense(lattice.shape)
+        mesh, evaluated, value_range = _dense(function, lattice, level, surface, options, room, progress=progress)
         search = "the whole lattice"
     else:
         try:
@@ -169,17 +164,12 @@ def _isosurface(
                 inside=surface.inside,
                 closed=options.closed,
                 block_cells=block_cells,
-                chunk_points=chunk_points(options),
-                memory_bytes=int(options.memory_gb * _SHARE * 1e9),
+                chunk_points=room.chunk_points,
+                memory_bytes=room.sampling_bytes,
                 progress=progress,
             )
         except TooLittleMemoryError as error:
-            # Rounded up, so that what is advised is enough.
-            enough = math.ceil(error.least / _SHARE / 1e9 * 1000) / 1000
-            raise InputError(
-                f"--memory-gb is {options.memory_gb:g}, and this lattice of {' x '.join(map(str, lattice.shape))} "
-                f"needs {enough:g} beside the mesh: give it that, or lower --resolution (raise --voxel-size)."
-            ) from error
+            raise room.too_little(error.least, lattice.shape) from error
         mesh, evaluated, value_range = found.mesh, found.evaluated, found.value_range
     return Extracted(
         mesh=transform_mesh(mesh, region.to_normalised),
@@ -191,6 +181,7 @@ def _isosurface(
         region=region,
         evaluated=evaluated,
         search=search,
+        room=room,
     )
 
 
@@ -200,10 +191,11 @@ def _dense(
     level: float,
     surface: FieldSurface,
     options: MeshSettings,
+    room: Room,
     *,
     progress: Callable[[int, int], None],
 ) -> tuple[Mesh, int, tuple[float, float]]:
-    values = sample_lattice(function, lattice, chunk_points=chunk_points(options), progress=progress)
+    values = sample_lattice(function, lattice, chunk_points=room.chunk_points, progress=progress)
     mesh = mesh_level_set(values, lattice, level=level, inside=surface.inside, closed=options.closed)
     return mesh, lattice.size, (float(values.min()), float(values.max()))
 

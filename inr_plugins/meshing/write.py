@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,14 +17,11 @@ from inr_plugins.geometry.appearance.texture import TexturedMesh, bake_texture
 from inr_plugins.geometry.io.mesh_io import write_mesh
 from inr_plugins.geometry.mesh import Mesh, transform_mesh
 from inr_plugins.meshing.colour import colour_function
-from inr_plugins.meshing.extract import chunk_points
+from inr_plugins.meshing.memory import Bar
 
 if TYPE_CHECKING:
     from inr_plugins.meshing.extract import Extracted
     from inr_plugins.meshing.extracted import ExtractedMesh
-    from inr_plugins.meshing.settings import MeshSettings
-
-Bar = Callable[[str, int, int], None]
 
 
 def write_files(
@@ -51,10 +48,10 @@ def write_files(
     Raises:
         InputError: a file cannot be written, or the field has no colours for a texture.
     """
-    settings = extracted.settings
+    settings, bar = extracted.settings, extracted.found.room.watching(bar)
     written: Mesh | TexturedMesh = extracted.mesh
     if settings.texture is not None:
-        textured = _baked(extracted.found, settings, settings.texture, device=device, bar=bar)
+        textured = _baked(extracted.found, settings.texture, device=device, bar=bar)
         written = replace(textured, mesh=transform_mesh(textured.mesh, extracted.to_output))
     with _naming(output, "--output"):
         write_mesh(written, output, sidecar=description, overwrite=overwrite)
@@ -84,11 +81,11 @@ def _naming(path: Path, option: str) -> Iterator[None]:
         raise InputError(f"{path} could not be written ({error.strerror}); pass another {option}.") from error
 
 
-def _baked(found: Extracted, options: MeshSettings, size: int, *, device: torch.device, bar: Bar) -> TexturedMesh:
+def _baked(found: Extracted, size: int, *, device: torch.device, bar: Bar) -> TexturedMesh:
     """The mesh with a texture of the field's colours, as seen from straight outside."""
     field = found.surface.field
     assert isinstance(field, ColourField)  # asked before the work
-    colour = colour_function(field, device=device, chunk_points=chunk_points(options))
+    colour = colour_function(field, device=device, chunk_points=found.room.chunk_points)
 
     def progress(done: int, total: int) -> None:
         bar("Cutting into charts", 1, 1)
@@ -99,6 +96,6 @@ def _baked(found: Extracted, options: MeshSettings, size: int, *, device: torch.
         found.mesh,
         lambda points, normals: colour(points, -normals),
         size=size,
-        chunk_points=chunk_points(options),
+        chunk_points=found.room.chunk_points,
         progress=progress,
     )

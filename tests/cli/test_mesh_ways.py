@@ -1,6 +1,7 @@
 """inr-mesh's other ways: boxes, lattices, cameras, textures, videos, and fields of nerfstudio's own models."""
 
 import functools
+import re
 from types import SimpleNamespace
 
 import imageio.v3 as iio
@@ -26,7 +27,9 @@ from nerfstudio.field_components.field_heads import FieldHeadNames
 from nerfstudio.fields import sdf_field
 from nerfstudio.fields.base_field import Field
 
+from inr_plugins.engine.host.memory import resident_bytes
 from inr_plugins.fields.protocol import CellBounds
+from inr_plugins.meshing import memory
 from inr_plugins.meshing import video as mesh_video
 
 
@@ -172,10 +175,26 @@ def test_a_crop_has_the_level_of_the_whole_scene(run_folder):
     assert levels == [levels[0]] * 3
 
 
-def test_the_memory_that_is_advised_is_enough(run_folder, capsys):
-    assert inr_mesh(Fake(), run_folder, "--resolution", 150, "--memory-gb", 0.001) == 1
-    advice = capsys.readouterr().err.split(" needs ")[1].split()[0]
-    assert inr_mesh(Fake(), run_folder, "--resolution", 150, "--memory-gb", advice) == 0
+@pytest.mark.parametrize("beyond", [-0.5, 0.001, 0.2])
+def test_the_memory_that_is_advised_is_enough(run_folder, capsys, beyond):
+    # More than the run alone takes, or not, and in any case less than a lattice this fine.
+    bound = resident_bytes() / 1e9 + beyond
+    arguments = ("--resolution", 1200) if beyond > 0.1 else ("--resolution", 64)
+    assert inr_mesh(Fake(), run_folder, *arguments, "--memory-gb", bound) == 1
+    advice = re.search(r"(?:give it|needs) ([0-9.]+)", capsys.readouterr().err)
+    if beyond < 0.1:
+        assert inr_mesh(Fake(), run_folder, *arguments, "--memory-gb", advice[1]) == 0
+    else:
+        assert float(advice[1]) > bound
+
+
+def test_a_mesh_that_outgrows_the_memory_is_refused(run_folder, capsys, monkeypatch):
+    begin = 1_000_000_000
+    held = iter([begin, *[begin + 150_000_000] * 3])
+    monkeypatch.setattr(memory, "resident_bytes", lambda: next(held, begin + 600_000_000))
+    assert inr_mesh(Fake(), run_folder, "--resolution", 64, "--memory-gb", 1.5) == 1
+    assert "--memory-gb is 1.5, and with the mesh so far the process takes 1.60" in capsys.readouterr().err
+    assert sorted(file.name for file in run_folder.iterdir()) == ["config.yml"]
 
 
 def test_voxel_size_counts_in_the_datasets_units(run_folder):
@@ -353,7 +372,9 @@ def test_a_stock_neus_field_is_meshed_and_coloured(run_folder, monkeypatch):
         (["--turntable", "{run}/turn.gif"], ".mp4"),
         (["--drop-unseen"], "--drop-unseen needs training cameras"),
         (["--colour", "views"], "--colour views needs training cameras"),
-        (["--resolution", "4000", "--memory-gb", "0.01"], "--memory-gb is 0.01, and this lattice of"),
+        (["--memory-gb", "0.01"], "--memory-gb is 0.01, and with the run loaded the process takes"),
+        (["--resolution", "16000", "--memory-gb", "200"], "x 16000 needs"),
+        (["--resolution", "16000", "--memory-gb", "200", "--dense"], "x 16000 needs"),
     ],
 )
 def test_bad_input_is_one_sentence_and_no_file(run_folder, capsys, arguments, words):
