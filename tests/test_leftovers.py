@@ -52,6 +52,8 @@ class Writer:
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
+        # Not its input first: what runs in a container would read the end of it, and finish, before it is killed too.
+        self.process.wait(timeout=30)
         self.process.communicate(timeout=30)
 
 
