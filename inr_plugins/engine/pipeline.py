@@ -14,7 +14,7 @@ from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineC
 
 from inr_plugins.engine.host.memory import tune_allocator
 from inr_plugins.engine.host.threads import yield_to_neighbours
-from inr_plugins.engine.runs.loading import load_weights
+from inr_plugins.engine.runs.loading import check_kinds, load_weights
 from inr_plugins.errors import InputError
 
 DATA_VARIABLE = "INR_DATA"
@@ -75,6 +75,7 @@ class InrPipeline(VanillaPipeline):
         """
         self.model.update_to_step(step)
         load_weights(lambda state: self.load_state_dict(state, strict=True), loaded_state, step=step)
+        check_kinds(loaded_state, self.state_dict(), step=step)
 
     def get_average_image_metrics(self, data_loader: Iterable[Any], *args: Any, **kwargs: Any) -> dict[str, float]:
         """Average the metrics over all views of `data_loader`.

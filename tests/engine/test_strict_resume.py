@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from test_trainer import train
 from tiny_method import tiny_config
 
 from inr_plugins.engine.runs.checkpoints import checkpoint_path, read_newest_checkpoint
+from inr_plugins.engine.runs.loading import reason_of
 from inr_plugins.engine.runs.run import load_run
 from inr_plugins.errors import InputError
 
@@ -65,6 +67,12 @@ def go_on(scene: Path, folder: Path, state: dict, change=lambda config: None):
         ("pipeline._model.network.0.weight", None, r"does not fit the model \(Missing key.*network\.0\.weight"),
         ("pipeline._model.table", None, r"does not fit the model \('table'"),
         ("pipeline._model.table", "text", "does not fit the model"),
+        (
+            "pipeline._model.network.0.weight",
+            torch.ones(16, 6).long(),
+            "holds whole numbers, not real ones",
+        ),
+        ("pipeline._model.network.0.weight", torch.ones(16, 6) * 1j, "holds complex numbers, not real ones"),
         ("pipeline._model.sideboard", torch.zeros(3), "does not fit the model .*sideboard"),
         ("pipeline", {}, "No usable checkpoint"),
         ("step", "three", "No usable checkpoint"),
@@ -89,6 +97,53 @@ def test_a_checkpoint_that_does_not_fit_is_refused_in_a_sentence(run, scene, tmp
 def test_a_state_of_random_numbers_that_is_damaged_is_refused(run, scene, tmp_path, name):
     with pytest.raises(InputError, match="random numbers and data does not fit"):
         go_on(scene, tmp_path, changed(run[1], name)).train()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("resume.generators.numpy", ("MT19937", [1 << 40] * 624, 3, 0, 0.0)),
+        ("resume.generators.python", (3, [-1] * 625, None)),
+        # Of a datamanager that keeps a state of its own, which this one does not.
+        ("resume.data", {"own": {"seen": 3}}),
+    ],
+)
+def test_a_state_that_cannot_have_been_is_refused(run, scene, tmp_path, name, value):
+    with pytest.raises(InputError, match="random numbers and data does not fit"):
+        go_on(scene, tmp_path, changed(run[1], name, value)).train()
+
+
+def test_what_torch_says_of_a_model_that_has_nothing_in_common_is_cut_short():
+    network = torch.nn.Sequential(*(torch.nn.Linear(1, 1) for _ in range(99)))
+    with pytest.raises(RuntimeError) as caught:
+        network.load_state_dict({})
+    assert 20 < len(reason_of(caught.value)) <= 300
+    assert reason_of(caught.value).startswith('Missing key(s) in state_dict: "0.weight", "0.bias"')
+
+
+@pytest.fixture
+def saved(run, tmp_path):
+    """A copy of the run's folder."""
+    return Path(shutil.copytree(run[0], tmp_path / "run"))
+
+
+def test_a_run_whose_configuration_makes_another_function_of_its_weights_is_not_read(saved, run):
+    config = saved / "config.yml"
+    path = checkpoint_path(saved / "nerfstudio_models", 3)
+    said = r"--pipeline\.model: OtherConfig in the checkpoint, TinyModelConfig now"
+    torch.save(changed(run[1], "settings", {**run[1]["settings"], "pipeline.model.class": "OtherConfig"}), path)
+    with pytest.raises(InputError, match=said) as caught:
+        load_run(saved, device="cpu")
+    assert str(config) in str(caught.value)
+
+
+def test_a_setting_by_which_a_run_is_seen_in_another_way_is_named(saved, capsys):
+    config = saved / "config.yml"
+    config.write_text(config.read_text().replace("nan_at: -1", "nan_at: 99"))
+    capsys.readouterr()
+    load_run(saved, device="cpu")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "--pipeline.model.nan-at: -1 in the checkpoint, 99 now): those of the file count" in said
 
 
 def test_a_checkpoint_without_random_numbers_says_so(run, scene, tmp_path, capsys):

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from nerfstudio.utils.rich_utils import CONSOLE
 
+from inr_plugins.engine.divergence import TrainingDivergedError, require_finite
 from inr_plugins.errors import InputError
 from inr_plugins.files import replacing, sweep
 
@@ -101,10 +102,14 @@ def check_checkpoint(path: Path) -> None:
         raise BrokenCheckpointError(f"{path} is a folder, a link to nothing or a device, not a checkpoint.")
     try:
         with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
+            packed = next((each.filename for each in archive.infolist() if each.compress_type), None)
+            # What is packed may be a thousand times as large, and is nothing that torch writes.
+            damaged = archive.testzip() if packed is None else None
     except Exception as error:
         # An encrypted archive, a broken stream and an unknown way of packing each raise something of their own.
         raise BrokenCheckpointError(f"Checkpoint {path} is cut short or damaged ({error}).") from error
+    if packed is not None:
+        raise BrokenCheckpointError(f"{path} is not a checkpoint that torch wrote: its part {packed} is compressed.")
     if damaged is not None:
         raise BrokenCheckpointError(f"Checkpoint {path} is damaged: its part {damaged} does not match its checksum.")
 
@@ -141,6 +146,15 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     step, weights = state["step"], state["pipeline"]
     if type(step) is not int or step < 0 or not isinstance(weights, Mapping) or not weights:
         raise BrokenCheckpointError(f"Checkpoint {path} holds no weights, or does not say of which step.")
+    if not all(isinstance(name, str) for name in weights):
+        raise BrokenCheckpointError(f"Checkpoint {path} has weights whose names are no text.")
+    named = _NAME.fullmatch(path.name)
+    if named is not None and int(named[1]) != step:
+        raise BrokenCheckpointError(f"Checkpoint {path} says that it is of step {step}.")
+    try:
+        require_finite(weights)
+    except TrainingDivergedError as error:
+        raise BrokenCheckpointError(f"Checkpoint {path} is of no use: {str(error).rstrip('.')}.") from error
     return state
 
 

@@ -13,7 +13,9 @@ from torch.optim import Optimizer
 
 from inr_plugins.errors import InputError
 
-_MISFITS = (RuntimeError, KeyError, IndexError, TypeError, AttributeError, ValueError)
+_MISFITS = (RuntimeError, LookupError, TypeError, AttributeError, ValueError, ArithmeticError)
+_LONGEST = 300
+"""Letters of a reason: torch lists all names that a state lacks."""
 
 
 @contextmanager
@@ -28,13 +30,39 @@ def refusing_misfits(what: str, *, advice: str) -> Iterator[None]:
     except InputError:
         raise
     except _MISFITS as error:
-        raise InputError(f"{what} ({_reason(error)}): {advice}") from error
+        raise InputError(f"{what} ({reason_of(error)}): {advice}") from error
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """What an error of torch's says first of a state that does not fit, in a line that is not too long."""
     # torch names the module in the first line, and in the next ones what is missing, unknown or of another size.
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[min(1, len(lines) - 1)].rstrip(".") if lines else type(error).__name__
+    reason = lines[min(1, len(lines) - 1)].rstrip(".") if lines else type(error).__name__
+    return reason if len(reason) <= _LONGEST else reason[: _LONGEST - 4] + " ..."
+
+
+def check_kinds(state: Mapping[str, Any], model: Mapping[str, Any], *, step: int) -> None:
+    """Refuse tensors of numbers of another kind than the model's: torch rounds or halves them without a word.
+
+    Args:
+        state: the weights as saved.
+        model: the state of the model that has loaded them, under the same names.
+        step: training step of the checkpoint, to name it by.
+
+    Raises:
+        InputError: whole numbers, real and complex ones do not stand for one another.
+    """
+    for name, value in state.items():
+        own = model.get(name.removeprefix("module."))
+        if isinstance(value, Tensor) and isinstance(own, Tensor) and _kind(value) != _kind(own):
+            raise InputError(
+                f"The checkpoint of step {step} does not fit the model ({name} holds {_kind(value)} numbers, not "
+                f"{_kind(own)} ones): it is damaged; give another one."
+            )
+
+
+def _kind(value: Tensor) -> str:
+    return "complex" if value.is_complex() else "real" if value.is_floating_point() else "whole"
 
 
 def load_weights(load: Callable[[dict[str, Tensor]], None], state: Mapping[str, Tensor], *, step: int) -> None:

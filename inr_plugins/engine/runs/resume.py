@@ -66,10 +66,11 @@ def data_state(datamanager: DataManager) -> dict[str, Any]:
 
 
 def load_data_state(datamanager: DataManager, state: Mapping[str, Any]) -> None:
-    """Put `datamanager` back to what :func:`data_state` returned."""
+    """Put `datamanager` back to what :func:`data_state` returned; ValueError if that was another kind of one."""
     if "own" in state:
-        if isinstance(datamanager, ResumableData):
-            datamanager.load_resume_state(state["own"])
+        if not isinstance(datamanager, ResumableData):
+            raise ValueError(f"{type(datamanager).__name__} has no state of its own")
+        datamanager.load_resume_state(state["own"])
         return
     datamanager.train_count = state["train_count"]
     loader = getattr(datamanager, "train_image_dataloader", None)

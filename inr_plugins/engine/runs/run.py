@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from nerfstudio.engine.trainer import TrainerConfig
 from nerfstudio.pipelines.base_pipeline import Pipeline
+from nerfstudio.utils.rich_utils import CONSOLE
 
 from inr_plugins.engine.defaults import choose_device
 from inr_plugins.engine.host.startup import prepare_process
@@ -19,6 +20,8 @@ from inr_plugins.engine.offline_lpips import without_lpips_weights
 from inr_plugins.engine.pipeline import data_path, settle_data_path
 from inr_plugins.engine.runs.checkpoints import read_newest_checkpoint
 from inr_plugins.engine.runs.config import read_run_config
+from inr_plugins.engine.runs.loading import check_kinds, reason_of
+from inr_plugins.engine.runs.saved_settings import compare_settings, listed, settings_of
 from inr_plugins.engine.runs.stand_in import let_val_stand_in
 from inr_plugins.errors import InputError, first_line, is_out_of_memory
 
@@ -74,7 +77,8 @@ def load_run(
         config.run_dir = run_folder
     checkpoint_folder = run_folder / config.relative_model_dir
     # The checkpoint first: there is no point in reading the data for a run that was never saved.
-    state, _ = read_newest_checkpoint(checkpoint_folder, step=config.load_step)
+    state, checkpoint = read_newest_checkpoint(checkpoint_folder, step=config.load_step)
+    _check_settings(state, checkpoint, config, config_path)
     config.load_dir = checkpoint_folder
     settle_data_path(config.pipeline, data=data)
     if not _is_ours(config.pipeline.datamanager) and hasattr(config.pipeline.datamanager, "dataparser"):
@@ -125,6 +129,28 @@ def naming_tcnn(config: TrainerConfig) -> Iterator[None]:
         ) from error
 
 
+def _check_settings(state: Mapping[str, Any], checkpoint: Path, config: TrainerConfig, config_path: Path) -> None:
+    """Refuse weights that are another function by what config.yml says, and name what else of the model differs.
+
+    Raises:
+        InputError: the checkpoint says what it was made with, and that is not what the configuration has.
+    """
+    saved = state.get("settings")
+    if not isinstance(saved, Mapping):
+        return
+    differs = compare_settings(saved, settings_of(config))
+    if differs.of_the_weights:
+        raise InputError(
+            f"{checkpoint} was made with other settings than {config_path} has ({listed(differs.of_the_weights)}): put "
+            "back the config.yml that it was trained with, or train again."
+        )
+    if differs.of_the_function:
+        CONSOLE.print(
+            f"[bold yellow]{config_path} has other settings than {checkpoint} was made with "
+            f"({listed(differs.of_the_function)}): those of the file count."
+        )
+
+
 def _load_weights(pipeline: Pipeline, state: dict[str, torch.Tensor], *, step: int, folder: Path) -> None:
     """Load the weights, all of them: nerfstudio leaves what a checkpoint does not hold as it was made, in silence.
 
@@ -138,8 +164,9 @@ def _load_weights(pipeline: Pipeline, state: dict[str, torch.Tensor], *, step: i
         raise
     except (RuntimeError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"The checkpoint of step {step} in {folder} does not fit the model ({_first_line(error)}): {advice}"
+            f"The checkpoint of step {step} in {folder} does not fit the model ({reason_of(error)}): {advice}"
         ) from error
+    check_kinds(state, pipeline.state_dict(), step=step)
     held, wanted = _model_names(state), _model_names(pipeline.state_dict())
     strange = sorted(held ^ wanted)
     if strange:
@@ -152,11 +179,6 @@ def _model_names(state: Mapping[str, torch.Tensor]) -> set[str]:
     """Names of the model's tensors, without DDP's prefix and without a metric's weights, which nobody trained."""
     bare = (name.removeprefix("module.").replace("_model.module.", "_model.", 1) for name in state)
     return {name for name in bare if name.startswith("_model.") and ".lpips." not in name}
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[min(1, len(lines) - 1)].rstrip(".") if lines else type(error).__name__
 
 
 def _is_ours(config: object) -> bool:

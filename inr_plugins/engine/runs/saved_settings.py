@@ -23,6 +23,10 @@ Settings = Mapping[str, Any]
 _PARTS = ("pipeline", "optimizers", "gradient_accumulation_steps", "mixed_precision", "use_grad_scaler", "cpu_bfloat16")
 _OF_THE_FUNCTION = "pipeline.model"
 _WITHOUT_EFFECT = {"pipeline.model.eval_num_rays_per_chunk"}
+_OF_THE_WEIGHTS = {
+    *("activation", "omega", "scale", "carrier", "beta", "encoding", "octaves", "normalization", "normalization_at"),
+    *("cross_variance", "skips", "capture", "box_scale", "unbounded", "class"),
+}
 _SHOWN = 4
 
 
@@ -79,12 +83,14 @@ class Differences:
     """Settings that differ, each as "name: X in the checkpoint, Y now".
 
     Attributes:
-        of_the_function: those by which weights have another meaning.
+        of_the_function: those by which weights have another meaning, or are seen in another way.
         of_training: those by which only the training is another.
+        of_the_weights: of the first, those by which the weights mean something else whatever is done with them.
     """
 
     of_the_function: tuple[str, ...]
     of_training: tuple[str, ...]
+    of_the_weights: tuple[str, ...]
 
 
 def compare_settings(saved: Settings, present: Settings) -> Differences:
@@ -92,11 +98,15 @@ def compare_settings(saved: Settings, present: Settings) -> Differences:
     names = [name for name in present if name in saved and not _same(saved[name], present[name])]
     names = [name for name in names if name not in _WITHOUT_EFFECT]
 
-    def said(of_the_function: bool) -> tuple[str, ...]:
-        chosen = [name for name in names if name.startswith(_OF_THE_FUNCTION) == of_the_function]
+    def said(chosen: list[str]) -> tuple[str, ...]:
         return tuple(f"{_option(name)}: {saved[name]} in the checkpoint, {present[name]} now" for name in chosen)
 
-    return Differences(said(True), said(False))
+    of_the_function = [name for name in names if name.startswith(_OF_THE_FUNCTION)]
+    return Differences(
+        said(of_the_function),
+        said([name for name in names if name not in of_the_function]),
+        said([name for name in of_the_function if _OF_THE_WEIGHTS & set(name.split("."))]),
+    )
 
 
 def _same(a: Any, b: Any) -> bool:

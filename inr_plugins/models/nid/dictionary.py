@@ -124,6 +124,9 @@ def dictionary_of(state: Mapping[str, Tensor]) -> Dictionary | None:
     try:
         settings = DictionarySettings.decoded(state[_FIELD + _OWN])
         frame = LearntFrame.of(decode(state[_OWN]))
+        rows, shape = len(frame.shapes) * settings.patches_per_side**3, tuple(state[_CODES].shape)
+        if shape != (rows, settings.experts):
+            raise ValueError(f"codes of shape {shape} are not {rows} of {settings.experts} experts")
     except ValueError as error:
         raise InputError(f"The dictionary was written by another version, train it again: {error}.") from error
     tensors = {name.removeprefix(_FIELD): value for name, value in state.items() if name.startswith(_FIELD)}

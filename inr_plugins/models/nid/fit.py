@@ -41,6 +41,14 @@ class NidFitModelConfig(NidFitSettings):
     """Class to instantiate."""
 
 
+def _check_code(code: Tensor, index: Tensor, rows: int, experts: int) -> None:
+    """ValueError unless a code has a row of numbers for each patch, each number of an expert that there is."""
+    if code.ndim != 2 or code.shape != index.shape or len(code) != rows:
+        raise ValueError(f"a code of shape {tuple(code.shape)}, of experts of shape {tuple(index.shape)}")
+    if index.is_floating_point() or not bool(((index >= 0) & (index < experts)).all()):
+        raise ValueError(f"its code is of others than the dictionary's {experts} experts")
+
+
 class NidFitModel(ShapeModel):
     """A frozen dictionary and one code, found by sparse regression and then improved by a few gradient steps.
 
@@ -108,6 +116,7 @@ class NidFitModel(ShapeModel):
         if held is not None and {"code", "index"} <= state_dict.keys():
             self._missing = None
             self._take(held)
+            _check_code(state_dict["code"], state_dict["index"], self.dictionary.patches, held.settings.experts)
             self.code = Parameter(torch.zeros_like(state_dict["code"], device=self._where()))
             self.register_buffer("index", torch.zeros_like(state_dict["index"], device=self._where()))
         return super().load_state_dict(state_dict, *args, **kwargs)

@@ -28,6 +28,8 @@ class Contraction(nn.Module):
             ValueError: the box has no volume.
         """
         super().__init__()
+        if box.shape != (2, 3):
+            raise ValueError(f"a box is two corners of three numbers, got the shape {tuple(box.shape)}")
         if not bool(torch.isfinite(box).all()) or not bool((box[1] > box[0]).all()):
             raise ValueError(f"the box {box.tolist()} has no volume")
         self.register_buffer("middle", box.detach().float().mean(0))

@@ -171,7 +171,11 @@ class SparseLattice(nn.Module):
 
         Raises:
             KeyError: the state holds no lattice there.
+            ValueError: what it holds is none.
         """
+        for name in ("origin", "cells"):
+            if (got := tuple(state[prefix + name].shape)) != (3,):
+                raise ValueError(f"{name} of a lattice is three numbers, got the shape {got}")
         shape = tuple(int(n) for n in state[prefix + "cells"])
         occupied = unpack_bits(state[prefix + "packed"].to(device), (shape[0], shape[1], shape[2]))
         return cls(state[prefix + "origin"].to(device), float(state[prefix + "edge"]), occupied)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +74,37 @@ def test_an_encrypted_checkpoint_is_skipped(folder, capsys):
     path.write_bytes(content)
     assert checkpoints.read_newest_checkpoint(folder)[0]["step"] == 2
     assert "encrypted" in capsys.readouterr().out
+
+
+def saved(content: dict, **changes) -> Callable[[Path], None]:
+    return lambda path: torch.save({**content, **changes}, path)
+
+
+def compressed(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        records = {each: archive.read(each) for each in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in records.items():
+            archive.writestr(name, content)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (saved(state(10), pipeline={"w": torch.tensor([1.0, float("nan")])}), "in w are"),
+        (saved(state(10), pipeline={7: torch.zeros(2)}), "names are no text"),
+        (saved(state(11)), "says that it is of step 11"),
+        # Which may be packed zeros that no memory holds.
+        (compressed, "is compressed"),
+    ],
+)
+def test_what_is_no_use_is_skipped(folder, change, said, capsys):
+    path = folder / "step-000000010.ckpt"
+    change(path)
+    with pytest.raises(checkpoints.BrokenCheckpointError, match=said):
+        checkpoints.read_checkpoint(path)
+    assert checkpoints.read_newest_checkpoint(folder)[0]["step"] == 2
+    assert said in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize("what", ["folder", "link to nothing", "link to itself", "pipe"])

@@ -159,6 +159,26 @@ def test_what_is_no_dictionary_is_refused_in_a_sentence(learnt, tmp_path):
     save(model, tmp_path / "changed")
     with pytest.raises(InputError, match="does not fit this version"):
         open_dictionary(tmp_path / "changed").field()
+    model = make(learnt)
+    model.codes = model.codes.repeat(2, 1)
+    save(model, tmp_path / "longer")
+    with pytest.raises(InputError, match=r"codes of shape \(4, 20\) are not 2 of 20 experts"):
+        open_dictionary(tmp_path / "longer")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda state: state["code"].unsqueeze_(1), r"a code of shape \(1, 1, 20\)"),
+        (lambda state: state["index"].fill_(20), "others than the dictionary's 20 experts"),
+        (lambda state: state["index"].fill_(-1), "others than the dictionary's 20 experts"),
+    ],
+)
+def test_a_saved_code_that_the_dictionary_has_no_experts_for_is_refused(learnt, change, said):
+    state = {name: value.clone() for name, value in make(learnt).state_dict().items()}
+    change(state)
+    with pytest.raises(ValueError, match=said):
+        make(learnt).load_state_dict(state)
 
 
 def test_a_run_that_cannot_begin_says_why(learnt, tmp_path, capsys):

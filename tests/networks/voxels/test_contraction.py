@@ -45,3 +45,8 @@ def test_the_gradient_is_finite_everywhere():
 def test_a_box_without_volume_is_refused(bad):
     with pytest.raises(ValueError, match="no volume"):
         Contraction(bad)
+
+
+def test_a_box_of_another_shape_is_refused():
+    with pytest.raises(ValueError, match=r"two corners of three numbers, got the shape \(2, 1, 3\)"):
+        Contraction.__init__.__wrapped__(Contraction.__new__(Contraction), UNIT[:, None])

@@ -82,6 +82,14 @@ def test_a_saved_lattice_comes_back_whole():
     assert set(lattice.state_dict()) == {"origin", "edge", "cells", "packed"}
 
 
+@pytest.mark.parametrize("name", ["origin", "cells"])
+def test_a_saved_lattice_of_another_shape_is_refused(name):
+    state = half_empty().state_dict()
+    state[name] = state[name][None]
+    with pytest.raises(ValueError, match=f"{name} of a lattice is three numbers"):
+        SparseLattice.from_state(state, "", torch.device("cpu"))
+
+
 @pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 7), (8, 8, 8)])
 def test_packed_bits_unpack_to_the_same_mask(shape):
     mask = torch.rand(shape) > 0.5
