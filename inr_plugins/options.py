@@ -11,10 +11,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
+import tyro
+
 from inr_plugins.errors import InputError
 
 LONGEST_NAME = 200
 """Bytes of a name that becomes a folder's: file systems take 255, and what is hidden beside one has a longer name."""
+
+
+def told(metavar: str, default: str) -> Any:
+    """How the help names an option's value and, where there is one, what stands in for a default of None."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})" if default else "")
 
 
 @dataclass(frozen=True)

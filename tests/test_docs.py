@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 import tyro
 
 from inr_plugins.cli import bench, demo, scene
+from inr_plugins.cli.arguments import parse, parse_subcommand
 from inr_plugins.cli.check import CheckOptions
 from inr_plugins.cli.eval_options import EvalOptions
 from inr_plugins.cli.mesh_options import MeshOptions
@@ -36,7 +39,7 @@ COMMANDS: dict[str, Any] = {
     "inr-mesh": MeshOptions,
     "inr-eval": EvalOptions,
     "inr-scene": scene.Arguments,
-    "inr-bench": bench.Command,
+    "inr-bench": bench.SUBCOMMANDS,
     "inr-demo": demo.Options,
     "inr-view": ViewOptions,
     "inr-check": CheckOptions,
@@ -90,14 +93,21 @@ def methods() -> dict[str, Any]:
     return {point.name: point.load().config for point in points if point.value.startswith("inr_plugins.")}
 
 
-def parsed(kind: Any, arguments: list[str], default: Any = None) -> str:
-    """What tyro has against arguments; "" if nothing."""
-    given = {} if default is None else {"default": default}
+def understood(arguments: list[str], parse: Callable[[], Any]) -> str:
+    """What is said against arguments by a function that reads them; "" if nothing."""
     try:
-        tyro.cli(kind, args=arguments, console_outputs=False, **given)
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            parse()
     except SystemExit as stop:
         return "" if stop.code == 0 else f"not understood: {' '.join(arguments)}"
     return ""
+
+
+def parsed(program: str, arguments: list[str]) -> str:
+    """What a command of this package has against arguments; "" if nothing."""
+    kind = COMMANDS[program]
+    read: Any = parse_subcommand if isinstance(kind, dict) else parse
+    return understood(arguments, lambda: read(kind, prog=program, args=arguments))
 
 
 @cache
@@ -107,7 +117,7 @@ def fault(command: tuple[str, ...]) -> str:
     if program == "ns-train" and arguments and arguments[0].islower():
         return fault_of_training(arguments)
     if program in COMMANDS and arguments:
-        return parsed(COMMANDS[program], arguments) or "".join(fault(each) for each in nested(arguments))
+        return parsed(program, arguments) or "".join(fault(each) for each in nested(arguments))
     if program.startswith("./scripts/") or (
         program == ".venv/bin/python" and arguments[0].startswith(("scripts/", "benchmarks/"))
     ):
@@ -138,7 +148,7 @@ def fault_of_training(arguments: list[str]) -> str:
     config = methods()[method]
     # As ns-train does.
     kind = tyro.conf.SuppressFixed[tyro.conf.FlagConversionOff[type(config)]]
-    return "" if "--help" in options else parsed(kind, options, config)
+    return understood(options, lambda: tyro.cli(kind, args=options, default=config))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import tyro
 from rich.console import Console
@@ -15,16 +15,17 @@ from rich.markup import escape
 
 from inr_plugins.bench.plan import Job, Request, make_plan, parse_options
 from inr_plugins.bench.presets import PRESETS, Preset, missing_methods
+from inr_plugins.cli.arguments import CommonOptions, Groups, parse_subcommand
 from inr_plugins.cli.ending import arguments_of, run_command, start
 from inr_plugins.errors import InputError
-from inr_plugins.options import COMMANDS, check_numbers
+from inr_plugins.options import COMMANDS, check_numbers, told
 
 _WORKER = "inr_plugins.cli.bench_worker"
 _EXAMPLE = "inr-bench run --methods diner nerfacto --scenes data/lego --seconds 60 300"
 
 
-@dataclass(frozen=True)
-class Run:
+@dataclass(frozen=True, kw_only=True)
+class Run(CommonOptions):
     """Train each method on each scene with each seed, one at a time, and write a record of each training.
 
     All trainings have one protocol: the same budgets on one clock, which starts when the data is loaded and stands
@@ -33,13 +34,19 @@ class Run:
     stopped goes on.
     """
 
-    methods: tuple[str, ...] = ()
+    GROUPS: ClassVar[Groups] = {
+        "training": "methods scenes options preset seconds steps seeds device",
+        "measurement": "eval_every_view eval_pixel_stride curve_points curve_views mesh_resolution",
+        "output": "output other_code keep_runs",
+    }
+
+    methods: Annotated[tuple[str, ...], told("METHOD [METHOD ...]", "those of the preset")] = ()
     """Methods of ns-train; with a preset, only these of it."""
-    scenes: tuple[Path, ...] = ()
+    scenes: Annotated[tuple[Path, ...], told("PATH [PATH ...]", "")] = ()
     """Dataset folders, or folders of them; for methods of shapes, meshes or folders of them."""
-    seconds: tuple[float, ...] = ()
+    seconds: Annotated[tuple[float, ...], told("S [S ...]", "those of the preset")] = ()
     """Budgets in seconds of training, for instance 60 300 900: moments of one training."""
-    steps: tuple[int, ...] = ()
+    steps: Annotated[tuple[int, ...], told("N [N ...]", "those of the preset")] = ()
     """Budgets in steps, in place of seconds."""
     seeds: int = 1
     """Trainings of each method on each scene, with seeds 0, 1, ..."""
@@ -47,21 +54,19 @@ class Run:
     """Folder for the records; other benchmarks' records in it are kept."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to train; auto: CUDA when there is one."""
-    preset: str | None = None
+    preset: Annotated[str | None, told("NAME", "none")] = None
     """A benchmark that is laid out in advance: see inr-bench presets."""
-    eval_every_view: int | None = None
-    """Measure the first test view and every n-th after it, five at least; by default 20, in presets all."""
+    eval_every_view: Annotated[int | None, told("N", "20, in presets 1")] = None
+    """Measure the first test view and every N-th after it, five at least."""
     eval_pixel_stride: int = 1
     """Render every n-th row and column of these views, where a view takes minutes; above 1 there is no SSIM."""
     curve_points: int = 6
     """Points of the curve of PSNR against time."""
     curve_views: int = 2
     """Test views that each point of the curve is the mean of."""
-    options: tuple[str, ...] = ()
+    options: Annotated[tuple[str, ...], told("METHOD=OPTIONS [METHOD=OPTIONS ...]", "none")] = ()
     """Options of ns-train for a method, as METHOD="--option value ..."; given several times for one, each is a row."""
-    mesh_resolution: Annotated[
-        int | None, tyro.conf.arg(metavar="SAMPLES", help_behavior_hint="(default: 256 for shapes, else 0)")
-    ] = None
+    mesh_resolution: Annotated[int | None, told("SAMPLES", "256 for shapes, else 0")] = None
     """At each budget make a mesh with so many samples along its longest side and compare it with the shape's own file,
     or with the mesh that inr-scene rendered: Chamfer, F-score, normals, IoU. 0: no meshes."""
     other_code: Literal["refuse", "again", "keep"] = "refuse"
@@ -71,24 +76,21 @@ class Run:
     """Keep the run folders, with a checkpoint at each budget."""
 
 
-@dataclass(frozen=True)
-class Report:
+@dataclass(frozen=True, kw_only=True)
+class Report(CommonOptions):
     """Make tables and plots from the records alone: report.md and plots/ in the folder."""
 
     folder: tyro.conf.Positional[Path] = Path("bench")
     """The --output of inr-bench run."""
 
 
-@dataclass(frozen=True)
-class Presets:
+@dataclass(frozen=True, kw_only=True)
+class Presets(CommonOptions):
     """List the presets and what they need."""
 
 
-Command = (
-    Annotated[Run, tyro.conf.subcommand("run")]
-    | Annotated[Report, tyro.conf.subcommand("report")]
-    | Annotated[Presets, tyro.conf.subcommand("presets")]
-)
+SUBCOMMANDS = {"run": Run, "report": Report, "presets": Presets}
+"""The subcommands."""
 
 
 def choose_device(wanted: str) -> str:
@@ -210,8 +212,8 @@ def _needs(preset: Preset, missing: Sequence[str]) -> list[tuple[str, str]]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; its status: 0, 1 for a mistake or a training that failed, 130 for Ctrl-C, 143 for SIGTERM."""
     given = arguments_of(arguments)
-    options = tyro.cli(
-        Command,
+    options = parse_subcommand(
+        SUBCOMMANDS,
         prog="inr-bench",
         description=f"Benchmarks of methods of nerfstudio. For instance: {_EXAMPLE}",
         args=given,

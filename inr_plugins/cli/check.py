@@ -7,12 +7,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import tyro
-
+from inr_plugins.cli.arguments import parse
 from inr_plugins.cli.ending import run_command, start
-from inr_plugins.cli.eval_options import find_config
+from inr_plugins.cli.runs import OneRun, find_config
 from inr_plugins.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,17 +20,14 @@ if TYPE_CHECKING:
 _GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 
 
-@dataclass(frozen=True)
-class CheckOptions:
+@dataclass(frozen=True, kw_only=True)
+class CheckOptions(OneRun):
     """Tell whether a run is safe and sound to open, by these commands and by nerfstudio's.
 
     config.yml may name nothing but what configurations of installed methods are made of, and each checkpoint has to be
     whole and hold plain data and weights that are numbers. Nothing that the files say is executed. The exit status is 0
     for a run that is safe and sound, else 1.
     """
-
-    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """Run folder, or the config.yml in it."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +51,7 @@ def check(path: Path) -> Iterator[Finding]:
     Raises:
         InputError: there is no run.
     """
-    config_path = find_config(path)
+    config_path = find_config(path).resolve()
     from inr_plugins.engine.runs.config import read_run_config
 
     try:
@@ -132,15 +128,15 @@ def _look_into(path: Path, step: int) -> Finding:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; its exit status: 0 for a run that is safe and sound, 1 for another, 130 and 143 if stopped."""
-    options = tyro.cli(CheckOptions, prog="inr-check", args=arguments)
+    options = parse(CheckOptions, prog="inr-check", args=arguments)
     return run_command(
-        "inr-check", lambda: _report(options.run), when_stopped=lambda: "what was not looked at may be anything."
+        "inr-check", lambda: _report(options), when_stopped=lambda: "what was not looked at may be anything."
     )
 
 
-def _report(run: Path) -> int:
+def _report(options: CheckOptions) -> int:
     """Print the findings and the verdict; 1 if anything was refused, else 0."""
-    refused = 0
+    run, refused = options.given(), 0
     for finding in check(run):
         refused += finding.word == "refused"
         print(f"{finding.word:>8}  {finding.name}: {finding.text.rstrip('.')}.", flush=True)

@@ -14,32 +14,39 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Annotated, ClassVar
 
 import numpy as np
-import tyro
 from rich.console import Console
 from rich.table import Table
 
+from inr_plugins.cli.arguments import CommonOptions, Groups, parse
 from inr_plugins.cli.ending import run_command, start
 from inr_plugins.engine.host.ffmpeg import ensure_ffmpeg
 from inr_plugins.engine.interrupt import Terminated
 from inr_plugins.errors import InputError
 from inr_plugins.files import cache_folder, write_json
 from inr_plugins.geometry.io.output_place import check_place
-from inr_plugins.options import COMMANDS, check_numbers
+from inr_plugins.options import COMMANDS, check_numbers, told
 from inr_plugins.scenes.turntable import turntable_path
 
 _CONSOLE = Console(highlight=False)
 
 
-@dataclass(frozen=True)
-class Options:
+@dataclass(frozen=True, kw_only=True)
+class Options(CommonOptions):
     """Make a scene, train diner on it, then evaluate, render a turntable video and extract a mesh.
 
     Every step is an ordinary command that is printed before it runs, so that it can be run again by hand.
     """
 
-    data: Path | None = None
+    GROUPS: ClassVar[Groups] = {
+        "data": "data scene",
+        "training": "steps train",
+        "output": "output frames mesh_resolution",
+    }
+
+    data: Annotated[Path | None, told("PATH", "a made scene")] = None
     """Your own data instead of the made scene: a folder with transforms_train.json (Blender) or transforms.json
     (nerfstudio)."""
     output: Path = Path("demo")
@@ -52,7 +59,7 @@ class Options:
     """Frames of the turntable video."""
     mesh_resolution: int = 256
     """Samples of the mesh's grid along its longest side."""
-    train: str = ""
+    train: Annotated[str, told("OPTIONS", "none")] = ""
     """More options for ns-train diner, for instance: --train="--pipeline.model.key-width 9"."""
 
 
@@ -226,7 +233,7 @@ def summarise(steps: list[Step], *, run: Path, metrics: Path, video: Path, mesh:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; its exit status: 0, 1 for a step that failed, 130 for Ctrl-C, 143 for SIGTERM."""
-    options = tyro.cli(Options, prog="inr-demo", args=arguments)
+    options = parse(Options, prog="inr-demo", args=arguments)
     return run_command(
         "inr-demo",
         lambda: run_demo(options),

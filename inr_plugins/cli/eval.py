@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import tyro
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -25,13 +24,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from inr_plugins.cli.arguments import parse
 from inr_plugins.cli.ending import arguments_of, run_command, start
 from inr_plugins.cli.eval_options import (
     EvalOptions,
     check_options,
     check_outputs,
     check_picture_places,
-    find_config,
     truth_file,
 )
 from inr_plugins.cli.eval_session import EvalSession
@@ -106,7 +105,7 @@ def evaluate(
         KeyboardInterrupt: Ctrl-C or SIGTERM; its message, if it has one, says what was written.
     """
     check_options(options)
-    configs = [find_config(path) for path in options.runs]
+    configs = [config.resolve() for config in options.configs()]
     output = options.output or (configs[0].parent if len(configs) == 1 else Path()) / "eval.json"
     check_outputs(output, options.save_images, overwrite=options.overwrite)
 
@@ -221,7 +220,7 @@ def main(
 ) -> int:
     """Run the command; its exit status: 0, 1 for a mistake the user can mend, 130 for Ctrl-C, 143 for SIGTERM."""
     given = arguments_of(arguments)
-    options = tyro.cli(EvalOptions, prog="inr-eval", args=given)
+    options = parse(EvalOptions, prog="inr-eval", args=given)
 
     def work() -> int:
         return _report(evaluate(options, arguments=given, load=load, mesh=mesh), options)

@@ -5,48 +5,48 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, ClassVar, Literal
 
-import tyro
-
+from inr_plugins.cli.arguments import Groups
+from inr_plugins.cli.runs import SeveralRuns
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown, sweep, sweep_temporary, why_unreadable
 from inr_plugins.geometry.io.output_place import check_place
-from inr_plugins.options import COMMANDS, check_numbers
+from inr_plugins.options import COMMANDS, check_numbers, told
 
 
-def _shown(metavar: str, default: str) -> Any:
-    """How the help names an option's value and what stands in for a default of None."""
-    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})" if default else "")
-
-
-@dataclass(frozen=True)
-class EvalOptions:
+@dataclass(frozen=True, kw_only=True)
+class EvalOptions(SeveralRuns):
     """Measure trained runs, of these methods or nerfstudio's own: images on held-out views (PSNR, SSIM, LPIPS,
     seconds), the surface against a true mesh or cloud, silhouettes. Several runs stand side by side."""
 
-    runs: tyro.conf.Positional[Annotated[tuple[Path, ...], _shown("[RUN [RUN ...]]", "")]] = ()
-    """Run folders, or the config.yml in them."""
+    GROUPS: ClassVar[Groups] = {
+        "run": "load_config shape data device",
+        "image": "split every views background silhouettes save_images",
+        "surface": "truth mesh resolution thresholds samples seed iou",
+        "output": "output overwrite",
+    }
+
     split: Literal["test", "val", "train"] = "test"
     """Which views to render."""
-    every: Annotated[int | None, _shown("N", "all views")] = None
+    every: Annotated[int | None, told("N", "all views")] = None
     """Render the first view and every N-th after it."""
-    views: Annotated[int | None, _shown("N", "all views")] = None
+    views: Annotated[int | None, told("N", "all views")] = None
     """Render N views spread evenly over the split."""
     background: Annotated[
         Literal["white", "black", "model"] | None,
-        _shown("{white,black,model}", "white under images with alpha, the model's own behind others"),
+        told("{white,black,model}", "white under images with alpha, the model's own behind others"),
     ] = None
     """What truth and rendering are composited over."""
-    truth: Annotated[str, _shown("FILE|auto|none", "auto")] = "auto"
+    truth: Annotated[str, told("FILE|auto|none", "auto")] = "auto"
     """True mesh or point cloud, in the dataset's frame; auto: a shape's own file, or that of a scene of inr-scene."""
-    mesh: Annotated[Path | None, _shown("FILE", "the run's own, extracted as inr-mesh does")] = None
+    mesh: Annotated[Path | None, told("FILE", "the run's own, extracted as inr-mesh does")] = None
     """Judge this mesh or cloud instead; with --truth, no run is needed."""
-    shape: Annotated[str | None, _shown("NAME|NUMBER", "the only one; of several, the views of all")] = None
+    shape: Annotated[str | None, told("NAME|NUMBER", "the only one; of several, the views of all")] = None
     """Of a run of several shapes, measure this one, by its name or number."""
     resolution: int = 256
     """Samples along the longest side of the box, for the run's own mesh."""
-    thresholds: Annotated[tuple[float, ...], _shown("T [T ...]", "0.5 %, 1 % and 2 % of the truth's diagonal")] = ()
+    thresholds: Annotated[tuple[float, ...], told("T [T ...]", "0.5 %, 1 % and 2 % of the truth's diagonal")] = ()
     """Distances of the F-scores, in units of the dataset."""
     samples: int = 300_000
     """Points drawn from each surface."""
@@ -56,15 +56,15 @@ class EvalOptions:
     """Measure the volumetric IoU even where a surface is not watertight; where both are it is measured anyway."""
     silhouettes: bool = False
     """Compare rendered silhouettes with the dataset's masks, or its alpha."""
-    save_images: Annotated[Path | None, _shown("FOLDER", "none are kept")] = None
+    save_images: Annotated[Path | None, told("FOLDER", "none are kept")] = None
     """Keep pictures, truth beside rendering."""
-    output: Annotated[Path | None, _shown("PATH", "eval.json in the run folder; of several runs, here")] = None
+    output: Annotated[Path | None, told("PATH", "eval.json in the run folder; of several runs, here")] = None
     """JSON record."""
     overwrite: bool = False
     """Replace an existing record and pictures."""
-    data: Annotated[Path | None, _shown("PATH", "where the runs were trained from")] = None
+    data: Annotated[Path | None, told("PATH", "where the runs were trained from")] = None
     """Where the dataset is now."""
-    device: Annotated[str | None, _shown("DEVICE", "CUDA when there is one")] = None
+    device: Annotated[str | None, told("DEVICE", "CUDA when there is one")] = None
     """Where to evaluate, such as cpu or cuda:0."""
 
 
@@ -86,38 +86,22 @@ def check_options(options: EvalOptions) -> None:
 
 def _check_subject(options: EvalOptions) -> None:
     """Refuse runs, meshes, truths and shapes that do not go together."""
-    if not options.runs and options.mesh is None:
+    runs = options.given()
+    if not runs and options.mesh is None:
         raise InputError("Give a run folder of ns-train, or a --mesh and its --truth.")
-    if options.mesh is not None and len(options.runs) > 1:
+    if options.mesh is not None and len(runs) > 1:
         raise InputError(f"--mesh {options.mesh} is one mesh: give one run with it, or none.")
-    if not options.runs and options.truth in ("auto", "none"):
+    if not runs and options.truth in ("auto", "none"):
         raise InputError("--mesh without a run needs --truth, the file to judge it by.")
     if options.mesh is not None and options.truth == "none":
         raise InputError("--mesh needs a truth to be judged by: leave out --truth none, or give a file.")
-    if options.shape is not None and not options.runs:
+    if options.shape is not None and not runs:
         raise InputError(f"--shape {options.shape} is of a run: give one with it, or leave it out.")
 
 
 def truth_file(options: EvalOptions) -> Path | None:
     """The file that --truth names, or None for auto and none."""
     return None if options.truth in ("auto", "none") else Path(options.truth)
-
-
-def find_config(path: Path) -> Path:
-    """The config.yml of a run folder.
-
-    Raises:
-        InputError: there is no such path, or no config.yml in it.
-    """
-    problem = why_unreadable(path, folders=True)
-    if problem is not None:
-        raise InputError(f"{shown(path)} {problem}; give a run folder that ns-train wrote, or its config.yml.")
-    config = path / "config.yml" if path.is_dir() else path
-    if not config.is_file():
-        raise InputError(
-            f"{path} has no config.yml; give a run folder that ns-train wrote (outputs/<name>/<method>/<time>)."
-        )
-    return config.resolve()
 
 
 def check_outputs(output: Path, pictures: Path | None, *, overwrite: bool) -> None:

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import tyro
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from inr_plugins.cli.arguments import parse
 from inr_plugins.cli.ending import run_command, start
 from inr_plugins.cli.mesh_files import OutputFiles
-from inr_plugins.cli.mesh_options import MeshOptions, check_options, find_config
+from inr_plugins.cli.mesh_options import MeshOptions, check_options
 from inr_plugins.geometry.io.mesh_io import check_digits, check_output, sidecar_path
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def export(
     Raises:
         InputError: anything the user can mend, in one sentence.
     """
-    config = find_config(options)
+    config = options.config()
     output = options.output or config.parent / "mesh.ply"
     check_options(options, output)
     check_output(output, overwrite=options.overwrite)
@@ -96,7 +96,7 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
 
 def main(arguments: Sequence[str] | None = None, *, load: Callable[..., Run] | None = None) -> int:
     """Run the command; its exit status: 0, 1 for a mistake the user can mend, 130 for Ctrl-C, 143 for SIGTERM."""
-    options, outputs = tyro.cli(MeshOptions, prog="inr-mesh", args=arguments), OutputFiles()
+    options, outputs = parse(MeshOptions, prog="inr-mesh", args=arguments), OutputFiles()
 
     def work() -> None:
         export(options, load=load, outputs=outputs)

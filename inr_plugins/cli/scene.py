@@ -5,15 +5,16 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import tyro
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
 
+from inr_plugins.cli.arguments import CommonOptions, Groups, parse
 from inr_plugins.cli.ending import run_command, start
 from inr_plugins.scenes.make import MadeScene, SceneOptions, make_scene
 from inr_plugins.scenes.objects.catalogue import BUILTIN_OBJECTS
@@ -27,22 +28,28 @@ _DESCRIPTION = (
 )
 
 
-@dataclass(frozen=True)
-class Arguments:
+@dataclass(frozen=True, kw_only=True)
+class Arguments(SceneOptions, CommonOptions):
     """The command line."""
+
+    GROUPS: ClassVar[Groups] = {
+        "picture": "resolution samples background smooth_angle",
+        "view": "num_train num_val num_test coverage radius fov seed",
+        "object": "object_radius up",
+        "output": "overwrite",
+    }
 
     source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SOURCE")]
     """A mesh file (ply, obj, stl, off, glb, gltf), or the name of a built-in object."""
     output: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUTPUT")]
     """Folder to write the dataset to. It appears when it is complete."""
-    options: Annotated[SceneOptions, tyro.conf.arg(name="")] = field(default_factory=SceneOptions)
     overwrite: bool = False
     """Replace the scene in the output folder, once the new one is complete."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; its exit status: 0, 1 for a mistake the user can mend, 130 for Ctrl-C, 143 for SIGTERM."""
-    given = tyro.cli(Arguments, prog="inr-scene", description=_DESCRIPTION, args=arguments)
+    given = parse(Arguments, prog="inr-scene", description=_DESCRIPTION, args=arguments)
 
     def work() -> None:
         begin = time.perf_counter()
@@ -70,11 +77,15 @@ def _make(given: Arguments) -> MadeScene:
 
     try:
         return make_scene(
-            given.source, given.output, options=given.options, overwrite=given.overwrite, on_progress=show
+            given.source, given.output, options=_options(given), overwrite=given.overwrite, on_progress=show
         )
     finally:
         if progress.live.is_started:
             progress.stop()
+
+
+def _options(given: Arguments) -> SceneOptions:
+    return SceneOptions(**{each.name: getattr(given, each.name) for each in fields(SceneOptions)})
 
 
 def _summarise(made: MadeScene, *, seconds: float) -> None:

@@ -10,14 +10,13 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-import tyro
-
+from inr_plugins.cli.arguments import Groups, parse
 from inr_plugins.cli.ending import run_command, start
-from inr_plugins.cli.eval_options import find_config
+from inr_plugins.cli.runs import OneRun
 from inr_plugins.errors import InputError
-from inr_plugins.options import COMMANDS, check_numbers
+from inr_plugins.options import COMMANDS, check_numbers, told
 
 if TYPE_CHECKING:
     from inr_plugins.engine.runs.run import Run
@@ -25,26 +24,22 @@ if TYPE_CHECKING:
 _SECONDS_TO_CLOSE = 2.0
 
 
-@dataclass(frozen=True)
-class ViewOptions:
+@dataclass(frozen=True, kw_only=True)
+class ViewOptions(OneRun):
     """Look at a trained run in the browser: nerfstudio's viewer on the newest sound checkpoint.
 
     Takes runs of this package's methods and of nerfstudio's own. Nothing that the run's files say is executed.
     """
 
-    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """Run folder, or the config.yml in it."""
+    GROUPS: ClassVar[Groups] = {"run": "load_config data device", "address": "host port"}
+
     host: str = "127.0.0.1"
     """Address to listen on; 0.0.0.0 lets in whoever reaches this machine."""
-    port: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: from 7007 on)")] = None
+    port: Annotated[int | None, told("INT", "from 7007 on")] = None
     """Port to listen on."""
-    data: Annotated[
-        Path | None, tyro.conf.arg(metavar="PATH", help_behavior_hint="(default: where the run was trained from)")
-    ] = None
+    data: Annotated[Path | None, told("PATH", "where the run was trained from")] = None
     """Where the dataset is now."""
-    device: Annotated[
-        str | None, tyro.conf.arg(metavar="DEVICE", help_behavior_hint="(default: CUDA when there is one)")
-    ] = None
+    device: Annotated[str | None, told("DEVICE", "CUDA when there is one")] = None
     """Where to render, such as cpu or cuda:0."""
 
 
@@ -56,7 +51,7 @@ def view(options: ViewOptions, *, wait: Callable[[], None]) -> None:
         KeyboardInterrupt: told to stop before the viewer was there; afterwards that is how it ends.
     """
     check_numbers(options, COMMANDS["inr-view"])
-    config = find_config(options.run)
+    config = options.config().resolve()
     from inr_plugins.engine.address import find_address, is_private
 
     # First: reading a run takes a while.
@@ -133,7 +128,7 @@ def main(arguments: Sequence[str] | None = None, *, wait: Callable[[], None] = _
     Ctrl-C and SIGTERM are how it ends: 0. Before the viewer is there, they are 130 and 143. 1 for a mistake the user
     can mend.
     """
-    options = tyro.cli(ViewOptions, prog="inr-view", args=arguments)
+    options = parse(ViewOptions, prog="inr-view", args=arguments)
     return run_command(
         "inr-view",
         lambda: view(options, wait=wait),

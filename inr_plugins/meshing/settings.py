@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
-
-import tyro
+from typing import Annotated, Literal
 
 from inr_plugins.errors import InputError
-from inr_plugins.options import COMMANDS, check_numbers
+from inr_plugins.options import COMMANDS, check_numbers, told
 
 _Box = tuple[float, float, float, float, float, float]
 DEFAULT_RESOLUTION = 256
-
-
-def shown(metavar: str, default: str) -> Any:
-    """How the help names an option's value and, where there is one, what stands in for a default of None."""
-    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {default})" if default else "")
 
 
 @dataclass(frozen=True)
@@ -26,40 +19,40 @@ class MeshSettings:
     Lengths are in the units of the dataset and boxes in its frame, but for `level`, which is in the field's own.
     """
 
-    shape: Annotated[str | None, shown("NAME|NUMBER", "the first")] = None
+    shape: Annotated[str | None, told("NAME|NUMBER", "the first")] = None
     """Of a run of several shapes, the one to extract, by its name or number."""
-    resolution: Annotated[int | None, shown("SAMPLES", "256")] = None
+    resolution: Annotated[int | None, told("SAMPLES", "256")] = None
     """Samples along the longest side of the box; cost grows with their square."""
-    voxel_size: Annotated[float | None, shown("FLOAT", "by --resolution")] = None
+    voxel_size: Annotated[float | None, told("FLOAT", "by --resolution")] = None
     """Distance between samples instead, in the dataset's units."""
-    level: Annotated[float | None, shown("FLOAT", "0 for an SDF, 0.5 for an occupancy, for a density the model's")] = (
+    level: Annotated[float | None, told("FLOAT", "0 for an SDF, 0.5 for an occupancy, for a density the model's")] = (
         None
     )
     """Value of the field on the surface, in the field's own units (normalised frame)."""
     frame: Literal["dataset", "normalised"] = "dataset"
     """Frame of the mesh: that of the input camera poses, or the one nerfstudio trains in."""
-    box: Annotated[_Box | None, shown("X Y Z X Y Z", "around what the model holds")] = None
+    box: Annotated[_Box | None, told("X Y Z X Y Z", "around what the model holds")] = None
     """Look into exactly this box: its lowest and its highest corner, in the dataset's frame."""
-    crop: Annotated[_Box | None, shown("X Y Z X Y Z", "all")] = None
+    crop: Annotated[_Box | None, told("X Y Z X Y Z", "all")] = None
     """Keep only what lies in this box, in the dataset's frame; pieces side by side join at the same --voxel-size."""
-    min_component: Annotated[int | None, shown("FACES", "a thousandth of the largest piece; 0 for an SDF")] = None
+    min_component: Annotated[int | None, told("FACES", "a thousandth of the largest piece; 0 for an SDF")] = None
     """Drop connected pieces with fewer faces than this: the floaters of a density."""
     keep_largest: bool = False
     """Keep only the connected piece with the most faces."""
     drop_unseen: bool = False
     """Drop the faces that no training camera sees: the underside of a table, the inner walls of a hollow density."""
-    trim_to_points: Annotated[float | Literal["auto"] | None, shown("DISTANCE|auto", "keep all")] = None
+    trim_to_points: Annotated[float | Literal["auto"] | None, told("DISTANCE|auto", "keep all")] = None
     """For a run on a cloud of points: cut off what is farther from all of them than this, in the units of their file.
     Auto: a few times the distance between the points."""
-    max_faces: Annotated[int | None, shown("FACES", "all")] = None
+    max_faces: Annotated[int | None, told("FACES", "all")] = None
     """Thin the mesh out to at most this many faces."""
     closed: bool = True
     """Cap the mesh where the box cuts through something solid."""
-    fill_cavities: Annotated[bool | None, shown("{True,False}", "True for a density, else False")] = None
+    fill_cavities: Annotated[bool | None, told("", "True for a density, else False")] = None
     """Leave out the inner walls of closed cavities: a density is hollow behind what the pictures show."""
     colour: Literal["normal", "views", "none"] = "normal"
     """Colour of each vertex: as seen from straight outside, or the mean over the training views that see it."""
-    texture: Annotated[int | None, shown("PIXELS", "no texture")] = None
+    texture: Annotated[int | None, told("PIXELS", "no texture")] = None
     """Bake the colours into a square texture with sides of so many pixels; for .glb."""
     dense: bool = False
     """Evaluate the whole lattice, not only near the surface: slow, for comparison."""

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -19,7 +19,7 @@ from inr_plugins.geometry.frames import Similarity
 from inr_plugins.geometry.io.mesh_file import Tell
 from inr_plugins.geometry.io.mesh_io import write_mesh
 from inr_plugins.geometry.mesh import Mesh
-from inr_plugins.options import COMMANDS, check_numbers
+from inr_plugins.options import COMMANDS, check_numbers, told
 from inr_plugins.scenes.folder import (
     SIDECAR,
     SPLITS,
@@ -48,7 +48,7 @@ _WORKERS = 2
 class SceneOptions:
     """What to make. Angles are in degrees, lengths in the units of the dataset."""
 
-    resolution: tuple[int, ...] = (200,)
+    resolution: Annotated[tuple[int, ...], told("PIXELS [PIXELS]", "200")] = (200,)
     """Size of the pictures in pixels: one number for a square, or width and height."""
     num_train: int = 100
     """Number of views to train on."""

@@ -142,7 +142,7 @@ def test_pieces_cut_out_side_by_side_join(run_folder, tmp_path, field, with_box)
     # A plane off the middle: the pieces hold different shares of the two balls.
     plane, half = CENTRE[0] + 0.75, np.array([3.0, 4.5, 3.0])
     low, high = CENTRE - half, CENTRE + half
-    ways = ["--voxel-size", 0.125, "--min-component", 0, "--no-closed", "--fill-cavities", "False"]
+    ways = ["--voxel-size", 0.125, "--min-component", 0, "--no-closed", "--no-fill-cavities"]
     if with_box:
         ways += ["--box", *low, *high]
     beyond = 100 if not with_box else 0
@@ -242,7 +242,7 @@ def test_closed_cavities_of_a_density_are_filled_unless_asked_for(run_folder):
     found, about = read(run_folder / "mesh.ply")
     assert_is_the_sphere(found)
     assert about["cleaned"]["cavities"] == 1
-    assert inr_mesh(Fake(HollowDensity), run_folder, *ways, "--fill-cavities", "False") == 0
+    assert inr_mesh(Fake(HollowDensity), run_folder, *ways, "--no-fill-cavities") == 0
     hollow = read(run_folder / "mesh.ply")[0]
     assert hollow.volume == pytest.approx(HOLLOW, rel=0.03)
 
@@ -253,7 +253,7 @@ def test_the_cavity_of_an_occupancy_is_the_shapes_own_and_stays(run_folder):
     found, about = read(run_folder / "mesh.ply")
     assert found.volume == pytest.approx(HOLLOW, rel=0.03)
     assert about["cleaned"]["cavities"] == 0
-    assert inr_mesh(Fake(HollowOccupancy), run_folder, *ways, "--fill-cavities", "True") == 0
+    assert inr_mesh(Fake(HollowOccupancy), run_folder, *ways, "--fill-cavities") == 0
     assert_is_the_sphere(read(run_folder / "mesh.ply")[0])
 
 
