@@ -13,6 +13,7 @@ from rich.status import Status
 
 from inr_plugins.bench.plan import Job
 from inr_plugins.bench.record import FINISHED, Record
+from inr_plugins.progress import Pace
 
 _START_UP_SECONDS = 20.0
 _EVALUATION_SHARE = 0.3
@@ -29,7 +30,7 @@ class ProgressLine:
 
     Args:
         total: jobs in all.
-        console: where it is shown; on what is no terminal, only the lines that stay.
+        console: where it is shown; on what is no terminal, a line now and then.
     """
 
     def __init__(self, total: int, console: Console | None = None) -> None:
@@ -41,6 +42,7 @@ class ProgressLine:
         self._skipped = 0
         self._job: Job | None = None
         self._job_begin = 0.0
+        self._pace = Pace()
         self._took: dict[str, list[float]] = {}
         self._waiting: dict[str, Job] = {}
 
@@ -75,7 +77,7 @@ class ProgressLine:
             self._console.print(f"{self._skipped} finished before and skipped.")
             self._skipped = 0
         self._forget(job)
-        self._job, self._job_begin = job, time.monotonic()
+        self._job, self._job_begin, self._pace = job, time.monotonic(), Pace()
         if self._status is None:
             self._console.print(escape(f"{self._title()}: started"), soft_wrap=True)
         self.show(None)
@@ -84,10 +86,14 @@ class ProgressLine:
         self._waiting.pop(job.key, None)
 
     def show(self, progress: dict[str, Any] | None) -> None:
-        """Rewrite the line; `progress` is what the job's process said of itself."""
-        if self._status is None or self._job is None:
+        """Rewrite the line, or now and then print one; `progress` is what the job's process said of itself."""
+        if self._job is None or (self._status is None and not self._pace.is_due()):
             return
-        self._status.update(escape(f"{self._title()} · {self._state(progress)} · {self._times()}"))
+        line = escape(f"{self._title()} · {self._state(progress)} · {self._times()}")
+        if self._status is None:
+            self._console.print(line, soft_wrap=True)
+        else:
+            self._status.update(line)
 
     def _title(self) -> str:
         job = self._job

@@ -37,6 +37,9 @@ class CommonOptions:
 
     GROUPS: ClassVar[Groups] = {}
 
+    quiet: bool = False
+    """Print errors, warnings and where the result is, and nothing else."""
+
 
 def parse(options: type[T], *, prog: str, args: Sequence[str] | None, description: str | None = None) -> T:
     """The options of a command, read from its arguments. Help, the version and what is wrong end the process.

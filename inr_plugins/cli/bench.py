@@ -17,6 +17,7 @@ from inr_plugins.bench.plan import Job, Request, make_plan, parse_options
 from inr_plugins.bench.presets import PRESETS, Preset, missing_methods
 from inr_plugins.cli.arguments import CommonOptions, Groups, parse_subcommand
 from inr_plugins.cli.ending import arguments_of, run_command, start
+from inr_plugins.cli.result import print_places
 from inr_plugins.errors import InputError
 from inr_plugins.options import COMMANDS, check_numbers, told
 
@@ -142,17 +143,23 @@ def run(options: Run) -> int:
     Raises:
         InputError: see :func:`plan_of` and :func:`inr_plugins.bench.runner.run_jobs`.
     """
+    from inr_plugins.bench.progress import ProgressLine
     from inr_plugins.bench.runner import run_jobs
 
+    jobs = plan_of(options)
     failed = run_jobs(
-        plan_of(options),
+        jobs,
         options.output,
         keep_runs=options.keep_runs,
         other_code=options.other_code,
         worker=_WORKER,
+        line=ProgressLine(len(jobs), Console(stderr=True, highlight=False, quiet=options.quiet)),
     )
-    print(f"records  {options.output / 'records'}")
-    print(f"   next  inr-bench report {shlex.quote(str(options.output))}")
+    if options.quiet:
+        print_places(options.output / "records")
+    else:
+        print(f"records  {options.output / 'records'}")
+        print(f"   next  inr-bench report {shlex.quote(str(options.output))}")
     if not failed:
         return 0
     names = ", ".join(sorted({record["definition"]["label"] for record in failed}))
@@ -173,10 +180,14 @@ def report(options: Report) -> int:
     from inr_plugins.bench.report import write_report
 
     path, text, complaints = write_report(options.folder)
-    print(text)
+    if options.quiet:
+        print_places(path)
+    else:
+        print(text)
     for complaint in complaints:
         print(f"inr-bench: {complaint}", file=sys.stderr)
-    print(f"inr-bench: written to {path}", file=sys.stderr)
+    if not options.quiet:
+        print(f"inr-bench: written to {path}", file=sys.stderr)
     return 0
 
 

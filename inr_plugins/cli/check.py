@@ -139,6 +139,8 @@ def _report(options: CheckOptions) -> int:
     run, refused = options.given(), 0
     for finding in check(run):
         refused += finding.word == "refused"
+        if finding.word == "ok" and options.quiet:
+            continue
         print(f"{finding.word:>8}  {finding.name}: {finding.text.rstrip('.')}.", flush=True)
     if refused:
         print(f"inr-check: {run} is not safe and sound to open, for {refused} of its files.", file=sys.stderr)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -22,6 +23,7 @@ from rich.table import Table
 
 from inr_plugins.cli.arguments import CommonOptions, Groups, parse
 from inr_plugins.cli.ending import run_command, start
+from inr_plugins.cli.result import print_places
 from inr_plugins.engine.host.ffmpeg import ensure_ffmpeg
 from inr_plugins.engine.interrupt import Terminated
 from inr_plugins.errors import InputError
@@ -88,20 +90,22 @@ def parser_of(data: Path) -> str:
     )
 
 
-def run_step(title: str, command: Sequence[str]) -> Step:
-    """Print a command, run it with its output shown, and time it.
+def run_step(title: str, command: Sequence[str], *, quiet: bool = False) -> Step:
+    """Print a command, run it with its output shown, and time it; with `quiet`, only its errors are shown.
 
     Raises:
         InputError: the command is not there, or failed; the message names it.
         KeyboardInterrupt: the demo was stopped, and the command has stopped too.
     """
     program = _program(command[0])
-    _CONSOLE.rule(f"[bold]{title}")
-    _CONSOLE.print(f"$ {shlex.join(command)}", soft_wrap=True, markup=False)
+    if not quiet:
+        _CONSOLE.rule(f"[bold]{title}")
+        _CONSOLE.print(f"$ {shlex.join(command)}", soft_wrap=True, markup=False)
     start = time.perf_counter()
     # The commands of this environment, whether or not it has been activated.
     path = os.pathsep.join([str(Path(program).parent), os.environ.get("PATH", os.defpath), str(_ffmpeg().parent)])
-    process = subprocess.Popen([program, *command[1:]], env={**os.environ, "PATH": path})
+    output = subprocess.DEVNULL if quiet else None
+    process = subprocess.Popen([program, *command[1:]], env={**os.environ, "PATH": path}, stdout=output)
     try:
         status = process.wait()
     except KeyboardInterrupt as stop:
@@ -114,7 +118,10 @@ def run_step(title: str, command: Sequence[str]) -> Step:
             process.kill()
         raise
     if status != 0:
-        raise InputError(f"The step '{title}' failed with status {status}; run it again with the command above.")
+        raise InputError(
+            f"The step '{title}' failed with status {status}; run it again with "
+            f"{shlex.join(command) if quiet else 'the command above'}."
+        )
     return Step(title, list(command), time.perf_counter() - start)
 
 
@@ -155,11 +162,13 @@ def run_demo(options: Options) -> None:
     check_place(output / "runs")
     output.mkdir(parents=True, exist_ok=True)
     steps: list[Step] = []
+    step = partial(run_step, quiet=options.quiet)
+    quietly = ["--quiet"] if options.quiet else []
     if options.data is None:
         data = output / Path(options.scene).stem
         if not (data / "scene.json").is_file():
             views = ["--num-train", "100", "--num-val", "5", "--num-test", "20"]
-            steps.append(run_step("Make the scene", ["inr-scene", options.scene, str(data), *views]))
+            steps.append(step("Make the scene", ["inr-scene", options.scene, str(data), *views, *quietly]))
     else:
         data = options.data
     parser = parser_of(data)
@@ -173,23 +182,26 @@ def run_demo(options: Options) -> None:
     for group in ("density", "keys", "network"):
         train += [f"--optimizers.{group}.scheduler.max-steps", str(options.steps)]
     train += shlex.split(options.train)
-    steps.append(run_step("Train (open the viewer's address in a browser)", [*train, parser, "--data", str(data)]))
+    steps.append(step("Train (open the viewer's address in a browser)", [*train, parser, "--data", str(data)]))
     config = str(run / "config.yml")
 
     metrics = run / "metrics.json"
     steps.append(
-        run_step("Evaluate on the test views", ["ns-eval", "--load-config", config, "--output-path", str(metrics)])
+        step("Evaluate on the test views", ["ns-eval", "--load-config", config, "--output-path", str(metrics)])
     )
 
     path, video = run / "turntable.json", run / "turntable.mp4"
     write_turntable(run, path, frames=options.frames)
     render = ["ns-render", "camera-path", "--load-config", config, "--camera-path-filename", str(path)]
-    steps.append(run_step("Render a turn around it", [*render, "--output-path", str(video)]))
+    steps.append(step("Render a turn around it", [*render, "--output-path", str(video)]))
 
     mesh = run / "mesh.ply"
-    extract = ["inr-mesh", str(run), "--output", str(mesh), "--resolution", str(options.mesh_resolution)]
-    steps.append(run_step("Extract the mesh", extract))
-    summarise(steps, run=run, metrics=metrics, video=video, mesh=mesh)
+    extract = ["inr-mesh", str(run), "--output", str(mesh), "--resolution", str(options.mesh_resolution), *quietly]
+    steps.append(step("Extract the mesh", extract))
+    if options.quiet:
+        print_places(run, mesh, video, metrics)
+    else:
+        summarise(steps, run=run, metrics=metrics, video=video, mesh=mesh)
 
 
 def write_turntable(run: Path, path: Path, *, frames: int) -> None:

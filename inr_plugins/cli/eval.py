@@ -5,24 +5,13 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-import time
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from inr_plugins.cli.arguments import parse
 from inr_plugins.cli.ending import arguments_of, run_command, start
@@ -34,7 +23,9 @@ from inr_plugins.cli.eval_options import (
     truth_file,
 )
 from inr_plugins.cli.eval_session import EvalSession
+from inr_plugins.cli.result import output_for_result, print_places
 from inr_plugins.errors import InputError
+from inr_plugins.progress import Bar, progress
 
 if TYPE_CHECKING:
     from inr_plugins.engine.runs.run import Run
@@ -43,7 +34,6 @@ if TYPE_CHECKING:
 
 # Wide enough for a few runs side by side where no terminal says how wide it is.
 _WIDTH_OF_A_FILE = 160
-_SECONDS_BETWEEN_LINES = 20.0
 
 
 def extract(run: Run, options: EvalOptions) -> ExtractedMesh:
@@ -123,19 +113,19 @@ def evaluate(
     settings = _settings(options)
     mesh = mesh or (lambda run: extract(run, options))
     # Standard output is for the table; nerfstudio says there what it has to say about a model.
-    with picture_folder(options.save_images) as pictures, redirect_stdout(sys.stderr):
+    with picture_folder(options.save_images) as pictures, output_for_result(quiet=options.quiet):
         session = EvalSession(configs, settings, output, command=_command(arguments), pictures=pictures)
         if not configs:
             session.add(None, lambda: judge_mesh(settings))
         for name, config in zip(names, configs, strict=True):
-            with _Bar(f"Rendering the views of {name}") as bar:
+            with progress(quiet=options.quiet) as bar:
 
                 def on_view(
-                    done: int, total: int, view: str, truth: Any, rgb: Any, name: str = name, bar: _Bar = bar
+                    done: int, total: int, view: str, truth: Any, rgb: Any, name: str = name, bar: Bar = bar
                 ) -> None:
                     if pictures is not None:
                         pictures.save(f"{view}.png" if len(configs) == 1 else f"{name}/{view}.png", truth, rgb)
-                    bar.show(done, total)
+                    bar(f"Rendering the views of {name}", done, total)
 
                 session.add(config, partial(judge_run, config, settings, load=load, extract=mesh, on_view=on_view))
     if session.record is None:
@@ -151,42 +141,6 @@ def _checked_load(configs: Sequence[Path], options: EvalOptions) -> Callable[...
     for config in configs:
         check_run(config, data=options.data)
     return load_run
-
-
-class _Bar:
-    """A progress bar on standard error that appears with the first view: what comes before has its own.
-
-    Where standard error is no terminal, a line now and then says how far it is.
-    """
-
-    def __init__(self, title: str) -> None:
-        # The seconds that run show that it is alive: a view of a slow method takes minutes.
-        times = (TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *times)
-        self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
-        self._title = title
-        self._task: TaskID | None = None
-        self._begin = self._told = time.monotonic()
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def show(self, done: int, total: int) -> None:
-        """Say how many views are done."""
-        if not self._progress.console.is_terminal:
-            now = time.monotonic()
-            if now - self._told >= _SECONDS_BETWEEN_LINES:
-                self._told = now
-                print(f"{self._title}: {done} of {total} after {now - self._begin:.0f} s", file=sys.stderr, flush=True)
-            return
-        if self._task is None:
-            self._progress.start()
-            self._task = self._progress.add_task(self._title, total=total)
-        self._progress.update(self._task, completed=done)
-
-    def __exit__(self, *error: object) -> None:
-        if self._task is not None:
-            self._progress.stop()
 
 
 def _command(arguments: Sequence[str]) -> str:
@@ -229,7 +183,18 @@ def main(
 
 
 def _report(found: Evaluated, options: EvalOptions) -> int:
-    """Print the table; 1 if anything could not be measured or kept, else 0."""
+    """Print the table, or where the record is; 1 if anything could not be measured or kept, else 0."""
+    if options.quiet:
+        print_places(found.output)
+    else:
+        _print_table(found, options)
+    complaints = [*(each["reason"] for each in found.record["failed"]), *found.complaints]
+    for complaint in complaints:
+        print(f"inr-eval: {complaint}", file=sys.stderr)
+    return 1 if complaints else 0
+
+
+def _print_table(found: Evaluated, options: EvalOptions) -> None:
     from inr_plugins.evaluation.table import captions, make_table
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OF_A_FILE)
@@ -239,10 +204,6 @@ def _report(found: Evaluated, options: EvalOptions) -> int:
     console.print(f"record  {found.output}", soft_wrap=True, markup=False)
     if options.save_images is not None:
         console.print(f"images  {options.save_images}", soft_wrap=True, markup=False)
-    complaints = [*(each["reason"] for each in found.record["failed"]), *found.complaints]
-    for complaint in complaints:
-        print(f"inr-eval: {complaint}", file=sys.stderr)
-    return 1 if complaints else 0
 
 
 def entrypoint() -> None:

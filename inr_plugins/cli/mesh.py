@@ -5,19 +5,17 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from inr_plugins.cli.arguments import parse
 from inr_plugins.cli.ending import run_command, start
 from inr_plugins.cli.mesh_files import OutputFiles
 from inr_plugins.cli.mesh_options import MeshOptions, check_options
+from inr_plugins.cli.result import output_for_result, print_places
 from inr_plugins.geometry.io.mesh_io import check_digits, check_output, sidecar_path
+from inr_plugins.progress import progress
 
 if TYPE_CHECKING:
     from inr_plugins.engine.runs.run import Run
@@ -56,11 +54,12 @@ def export(
     from inr_plugins.meshing.write import write_files
 
     start = time.perf_counter()
-    run = load(config, device=options.device, data=options.data)
+    with output_for_result(quiet=options.quiet):
+        run = load(config, device=options.device, data=options.data)
     seconds = {"load": round(time.perf_counter() - start, 3)}
     place = find_place(run, options)
     check_digits(output, place.corners)
-    with _progress() as bar:
+    with progress(quiet=options.quiet) as bar:
         extracted = extract_mesh(run, options, place=place, bar=bar)
         seconds |= extracted.description["seconds"]
         command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
@@ -74,24 +73,11 @@ def export(
             overwrite=options.overwrite,
             bar=bar,
         )
-    summarise(sidecar, files, seconds=time.perf_counter() - start)
+    if options.quiet:
+        print_places(*files.values())
+    else:
+        summarise(sidecar, files, seconds=time.perf_counter() - start)
     return sidecar
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar on standard error, told (what is being done, how much is done, how much there is)."""
-    columns = (TextColumn("{task.description:<22}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-
-        def bar(name: str, done: int, total: int) -> None:
-            if name not in tasks:
-                tasks[name] = progress.add_task(name, total=total)
-            # The total grows where the surface leads on into places that nobody expected.
-            progress.update(tasks[name], completed=done, total=total)
-
-        yield bar
 
 
 def main(arguments: Sequence[str] | None = None, *, load: Callable[..., Run] | None = None) -> int:

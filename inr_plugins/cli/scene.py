@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -10,12 +11,11 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 import tyro
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as ProgressBar
 
 from inr_plugins.cli.arguments import CommonOptions, Groups, parse
 from inr_plugins.cli.ending import run_command, start
+from inr_plugins.cli.result import print_places
+from inr_plugins.progress import progress
 from inr_plugins.scenes.make import MadeScene, SceneOptions, make_scene
 from inr_plugins.scenes.objects.catalogue import BUILTIN_OBJECTS
 
@@ -54,34 +54,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def work() -> None:
         begin = time.perf_counter()
         made = _make(given)
-        _summarise(made, seconds=time.perf_counter() - begin)
+        if given.quiet:
+            print_places(made.folder)
+            for note in _notes(made):
+                print(f"inr-scene: {note}", file=sys.stderr)
+        else:
+            _summarise(made, seconds=time.perf_counter() - begin)
 
     return run_command("inr-scene", work, with_less_memory="give a lower --resolution or fewer --samples")
 
 
 def _make(given: Arguments) -> MadeScene:
-    """Make the scene under a progress bar, which goes to standard error."""
-    columns = (
-        TextColumn("rendering"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("views"),
-        TimeRemainingColumn(elapsed_when_finished=True),
-    )
-    progress = ProgressBar(*columns, console=Console(stderr=True))
-    task = progress.add_task("rendering", total=None)
-
-    def show(done: int, total: int) -> None:
-        progress.start()  # only now, so that a refused mesh or folder prints its sentence and nothing else
-        progress.update(task, completed=done, total=total)
-
-    try:
+    """Make the scene while its progress is shown."""
+    with progress(quiet=given.quiet) as bar:
         return make_scene(
-            given.source, given.output, options=_options(given), overwrite=given.overwrite, on_progress=show
+            given.source,
+            given.output,
+            options=_options(given),
+            overwrite=given.overwrite,
+            on_progress=lambda done, total: bar("Rendering the views", done, total),
         )
-    finally:
-        if progress.live.is_started:
-            progress.stop()
 
 
 def _options(given: Arguments) -> SceneOptions:
@@ -94,11 +86,17 @@ def _summarise(made: MadeScene, *, seconds: float) -> None:
     print(f"  views  {views}")
     print(f"   mesh  {made.folder / 'mesh.ply'}, {made.faces:,} faces")
     print(f"seconds  {seconds:.1f}")
-    for note in made.notes:
-        print(f"   note  {note[:1].upper()}{note[1:]}.")
-    if made.cropped:
-        print("   note  The object is larger than the picture; raise --fov or --radius to see all of it.")
+    for note in _notes(made):
+        print(f"   note  {note}")
     print(f"   next  ns-train diner --data {shlex.quote(str(made.folder))}")
+
+
+def _notes(made: MadeScene) -> list[str]:
+    """Sentences on what may not be as it is wanted."""
+    notes = [f"{note[:1].upper()}{note[1:]}." for note in made.notes]
+    if made.cropped:
+        notes.append("The object is larger than the picture; raise --fov or --radius to see all of it.")
+    return notes
 
 
 def entrypoint() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from inr_plugins.cli.arguments import Groups, parse
 from inr_plugins.cli.ending import run_command, start
+from inr_plugins.cli.result import output_for_result
 from inr_plugins.cli.runs import OneRun
 from inr_plugins.errors import InputError
 from inr_plugins.options import COMMANDS, check_numbers, told
@@ -56,7 +56,7 @@ def view(options: ViewOptions, *, wait: Callable[[], None]) -> None:
 
     # First: reading a run takes a while.
     find_address(options.host, options.port)
-    with redirect_stdout(sys.stderr):
+    with output_for_result(quiet=options.quiet):
         from inr_plugins.engine.runs.run import load_run
 
         run = load_run(config, device=options.device, data=options.data, test_mode="test")

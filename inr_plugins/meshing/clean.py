@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from inr_plugins.geometry.repair.cleaning import (
     keep_largest_component,
 )
 from inr_plugins.meshing.views import require_views
+from inr_plugins.progress import Bar
 
 if TYPE_CHECKING:
     from inr_plugins.meshing.settings import MeshSettings
@@ -54,7 +54,7 @@ def clean(
     *,
     floaters: bool,
     hollow: bool,
-    bar: Callable[[str, int, int], None],
+    bar: Bar,
 ) -> tuple[Mesh, Cleaned]:
     """The mesh without what the options do not want, and how much that was.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from inr_plugins.geometry.appearance.colour import ColourFunction, checked_colou
 from inr_plugins.geometry.mesh import Mesh
 from inr_plugins.geometry.pinhole import PinholeViews
 from inr_plugins.meshing.views import require_views
+from inr_plugins.progress import Bar
 
 if TYPE_CHECKING:
     from inr_plugins.meshing.field import FieldSurface
@@ -32,7 +32,7 @@ def coloured(
     *,
     device: torch.device,
     chunk_points: int,
-    bar: Callable[[str, int, int], None],
+    bar: Bar,
 ) -> tuple[Mesh, str | None]:
     """The mesh with vertex colours, and in words where they come from; as it is for a field that has none.
 

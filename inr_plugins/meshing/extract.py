@@ -27,13 +27,14 @@ from inr_plugins.meshing.field import (
     find_surface,
     numpy_function,
 )
-from inr_plugins.meshing.memory import Bar, Room
+from inr_plugins.meshing.memory import Room
 from inr_plugins.meshing.region import Region
 from inr_plugins.meshing.search import find_region
 from inr_plugins.meshing.settings import DEFAULT_RESOLUTION
 from inr_plugins.meshing.shapes import RunShape
 from inr_plugins.meshing.trim import Trimmed, find_reach, trim
 from inr_plugins.meshing.views import require_views, training_views
+from inr_plugins.progress import Bar
 
 if TYPE_CHECKING:
     from inr_plugins.engine.runs.run import Run

@@ -10,10 +10,11 @@ import numpy as np
 
 from inr_plugins.geometry.frames import Similarity
 from inr_plugins.geometry.mesh import Mesh, transform_mesh
-from inr_plugins.meshing.extract import Bar, Extracted, extract
+from inr_plugins.meshing.extract import Extracted, extract
 from inr_plugins.meshing.report import describe
 from inr_plugins.meshing.settings import MeshSettings
 from inr_plugins.meshing.shapes import RunShape, find_shape, frame_of, show_shape
+from inr_plugins.progress import Bar, silent
 
 if TYPE_CHECKING:
     from inr_plugins.engine.runs.run import Run
@@ -94,14 +95,10 @@ def extract_mesh(
     place = place or find_place(run, settings)
     start = time.perf_counter()
     show_shape(run, place.shape)
-    found = extract(run, settings, to_normalised=place.to_normalised, shape=place.shape, bar=bar or _silent)
+    found = extract(run, settings, to_normalised=place.to_normalised, shape=place.shape, bar=bar or silent)
     mesh = transform_mesh(found.mesh, place.to_output)
     seconds = {"extract": time.perf_counter() - start}
     description = describe(
         found, mesh, run, settings, to_normalised=place.to_normalised, shape=place.shape, seconds=seconds
     )
     return ExtractedMesh(mesh, found, settings, place.shape, place.to_normalised, place.to_output, description)
-
-
-def _silent(name: str, done: int, total: int) -> None:
-    """Tell nobody."""

@@ -8,15 +8,12 @@ beforehand, so it is looked at while it grows.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from inr_plugins.engine.host.memory import resident_bytes
 from inr_plugins.errors import InputError
 from inr_plugins.meshing.settings import MeshSettings
-
-Bar = Callable[[str, int, int], None]
-"""Told (what is being done, how much is done, how much there is)."""
+from inr_plugins.progress import Bar
 
 UNASKED_ROOM = 2_000_000_000
 """Bytes for sampling the field where no bound was given."""

@@ -56,7 +56,7 @@ class MeshSettings:
     """Bake the colours into a square texture with sides of so many pixels; for .glb."""
     dense: bool = False
     """Evaluate the whole lattice, not only near the surface: slow, for comparison."""
-    memory_gb: Annotated[float | None, shown("FLOAT", "2 more than with the run loaded, and the mesh")] = None
+    memory_gb: Annotated[float | None, told("FLOAT", "2 more than with the run loaded, and the mesh")] = None
     """Memory that the process may take in all, in GB: Python, torch and the run (about 1 GB), sampling the field, and
     the mesh. The field is asked in parts that fit; a mesh that outgrows it is refused. Not what a GPU holds."""
 

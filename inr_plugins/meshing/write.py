@@ -17,7 +17,7 @@ from inr_plugins.geometry.appearance.texture import TexturedMesh, bake_texture
 from inr_plugins.geometry.io.mesh_io import write_mesh
 from inr_plugins.geometry.mesh import Mesh, transform_mesh
 from inr_plugins.meshing.colour import colour_function
-from inr_plugins.meshing.memory import Bar
+from inr_plugins.progress import Bar
 
 if TYPE_CHECKING:
     from inr_plugins.meshing.extract import Extracted

@@ -66,7 +66,7 @@ def test_a_step_that_is_told_to_end_is_waited_for(tmp_path, monkeypatch):
 def test_everything_goes_below_the_folder_one_is_in(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert not Options().output.is_absolute()
-    monkeypatch.setattr(demo, "run_step", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(demo, "run_step", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
     assert main([]) == 130
     assert capsys.readouterr().err == "inr-demo: stopped; what the finished steps made is kept in demo.\n"
     assert [path.name for path in tmp_path.iterdir()] == ["demo"]

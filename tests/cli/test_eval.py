@@ -23,6 +23,7 @@ from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManagerConf
 from nerfstudio.engine.trainer import TrainerConfig
 from PIL import Image
 
+from inr_plugins import progress
 from inr_plugins.cli import eval as cli
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.mesh import Mesh
@@ -303,7 +304,8 @@ def test_a_run_that_breaks_off_leaves_no_pictures_and_the_others_keep_theirs(sce
 
 
 def test_where_there_is_no_terminal_lines_say_how_far_it_is(scene, run_folder, capsys, monkeypatch):
-    monkeypatch.setattr(cli, "_SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr(progress, "_FIRST_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "_SHARE", 0.0)
     runs = BallRuns(scene, {"ball": BallModel()})
     assert inr_eval(run_folder, "--truth", "none", "--views", 2, load=runs) == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("Rendering")]

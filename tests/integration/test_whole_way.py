@@ -42,7 +42,7 @@ def made(knot) -> Path:
 
 @pytest.fixture(scope="module")
 def run(made, monkeypatch_module) -> Path:
-    def run_step(title: str, words: list[str]) -> demo.Step:
+    def run_step(title: str, words: list[str], **_: bool) -> demo.Step:
         if words[0] not in entry_points:
             return started(title, words)
         monkeypatch_module.setattr(sys, "argv", words)

@@ -13,13 +13,12 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from nerfstudio.utils.rich_utils import CONSOLE
-from rich.progress import track
 from torch import Tensor
 
 from inr_plugins.data.images.images import InrDataset
 from inr_plugins.data.images.pixel_arrays import FileArray, MemoryArray, PixelArray
 from inr_plugins.errors import InputError
+from inr_plugins.progress import progress
 
 MaskUse = Literal["sample-inside", "labels"]
 """Whether masks say where pixels are drawn, or what each drawn pixel shows."""
@@ -248,8 +247,9 @@ def _for_each(work: Callable[[int], None], count: int, *, description: str) -> N
     """Do `work` for 0 .. count-1 in threads; on an error or an interrupt, what has not begun is given up."""
     pool = ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, 8))
     try:
-        for _ in track(pool.map(work, range(count)), description, total=count, console=CONSOLE, transient=True):
-            pass
+        with progress() as bar:
+            for done, _ in enumerate(pool.map(work, range(count)), start=1):
+                bar(description, done, count)
     finally:
         pool.shutdown(cancel_futures=True)
 
