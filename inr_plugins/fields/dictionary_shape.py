@@ -45,13 +45,10 @@ class ShapeDictionary(nn.Module):
         super().__init__()
         self.settings = settings
 
-        self.trunk = settings.trunk.build(3, 1, spatial_gradient=True)
-        last = self.trunk.layers[-1]
-        assert isinstance(last, nn.Linear)
-        # An expert's first layer is linear too, and directly after this one it would be one layer with it.
-        self.trunk.layers[-1] = nn.Identity()
+        # An expert's first layer is linear too, and directly after a last one here it would be one layer with it.
+        self.trunk = settings.trunk.build(3, 1, spatial_gradient=True, make_head=lambda _: nn.Identity())
         self.bank = ExpertBank(
-            last.in_features, settings.experts, settings.expert_width, activation=self.trunk.activation
+            self.trunk.features, settings.experts, settings.expert_width, activation=self.trunk.activation
         )
         self.grid = PatchGrid(_BOX, settings.patches_per_side) if settings.patches_per_side > 1 else None
 

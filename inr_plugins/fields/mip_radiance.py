@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -87,9 +87,9 @@ class MipRadianceField(nn.Module):
         self.view_network = view.build(self.direction_encoding.out_dim + trunk.width, 3, levels=LEVELS)
         if trunk.initialization == "glorot":
             # The paper's code has two layers here, and the range of the start depends on the number of outputs.
-            density, bottleneck = cast(nn.Linear, self.trunk.layers[-1]).weight.split([1, trunk.width])
-            nn.init.xavier_uniform_(density)
-            nn.init.xavier_uniform_(bottleneck)
+            assert isinstance(self.trunk.head, nn.Linear)
+            for part in self.trunk.head.weight.split([1, trunk.width]):
+                nn.init.xavier_uniform_(part)
         footprint = 2 * _HALF_SIDE * _FIRST_FOOTPRINT
         self.register_buffer("log_footprint", torch.tensor(math.log(footprint**2 / 12)))
 

@@ -70,10 +70,7 @@ class ShapeField(nn.Module):
         self.low_precision = low_precision
         self.register_buffer("middle", box.mean(0))
         self.register_buffer("extent", (box[1] - box[0]) / 2)
-        self.network = network.build(3, 1, spatial_gradient=True)
-        last = self.network.layers[-1]
-        assert isinstance(last, nn.Linear)
-        self.network.layers[-1] = ExactLinear(last)
+        self.network = network.build(3, 1, spatial_gradient=True, make_head=ExactLinear)
 
     @property
     def box(self) -> Float[Tensor, "2 3"]:

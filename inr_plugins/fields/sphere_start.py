@@ -96,7 +96,7 @@ def prepare_weights(network: CoordinateNetwork, start: SphereStart) -> bool:
     Returns:
         Whether the activation has such a rule; the weights of others stay as they are.
     """
-    head = network.layers[-1]
+    head = network.head
     assert isinstance(head, DistanceHead)
     encoded, width = network.encoding.out_dim, head.weight.shape[1]
     linears = [layer for layer in network.layers[:-1] if isinstance(layer, nn.Linear)]

@@ -92,11 +92,9 @@ class SurfaceField(nn.Module):
         self.register_buffer("middle", box.mean(0))
         self.register_buffer("extent", (box[1] - box[0]) / 2)
         features = distance.width
-        self.distance_network = distance.build(3, 1 + features, spatial_gradient=True)
-        last = self.distance_network.layers[-1]
-        assert isinstance(last, nn.Linear)
-        self.head = DistanceHead(last)
-        self.distance_network.layers[-1] = self.head
+        self.distance_network = distance.build(3, 1 + features, spatial_gradient=True, make_head=DistanceHead)
+        assert isinstance(self.distance_network.head, DistanceHead)
+        self.head = self.distance_network.head
         self.direction_encoding = Positional(3, octaves=_DIRECTION_OCTAVES)
         self.colour_network = colour.build(6 + self.direction_encoding.out_dim + features, 3)
         self.initial_variance = float(initial_variance)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -11,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from inr_plugins.networks.activations.settings import Activation, ActivationName, ActivationSettings, make_activation
+from inr_plugins.networks.activations.settings import Activation, ActivationSettings, make_activation
 from inr_plugins.networks.encodings import Encoding, EncodingName, make_encoding
 from inr_plugins.networks.normalization.registry import (
     NoNormalization,
@@ -23,18 +24,18 @@ from inr_plugins.networks.tcnn_network import TcnnNetwork
 
 Implementation = Literal["torch", "tcnn"]
 Initialization = Literal["own", "glorot"]
+HeadMaker = Callable[[nn.Linear], nn.Module]
+"""Makes the last module of a network of the linear layer that would be it."""
 
 
 @dataclass
-class CoordinateNetworkConfig:
+class CoordinateNetworkConfig(ActivationSettings):
     """Shape of a coordinate network; the field that owns it says how wide its input and output are.
 
     Raises:
         ValueError: a setting out of range, or settings that cannot go together; it names them.
     """
 
-    activation: ActivationName = "relu"
-    """Activation of the hidden layers; the finer- forms are variable-periodic."""
     normalization: NormalizationName = "none"
     """Normalization of the hidden layers, before their activation."""
     encoding: EncodingName = "identity"
@@ -45,16 +46,6 @@ class CoordinateNetworkConfig:
     """Number of hidden layers."""
     skips: tuple[int, ...] = ()
     """Hidden layers, counted from 0, that get the encoded position again beside the layer before."""
-    omega: float | None = None
-    """Frequency of sine and of the finer- forms; by default the activation's own, as are all that follow."""
-    scale: float | None = None
-    """Scale s of Gauss and wavelet, as in exp(-(s z)^2)."""
-    carrier: float | None = None
-    """Frequency of a wavelet's complex carrier."""
-    beta: float | None = None
-    """Sharpness of softplus."""
-    first_bias: float | None = None
-    """Range k of the first layer's bias, U(-k, k): how many periods FINER++ starts with."""
     detach_scale: bool = False
     """Hold |z| + 1 constant in the backward pass of the finer- forms, as their authors' code does."""
     octaves: int | None = None
@@ -85,7 +76,6 @@ class CoordinateNetworkConfig:
                     f"skips name hidden layers from 1 to hidden_layers - 1 = {self.hidden_layers - 1}, got {skip}"
                 )
         for name, kind in (
-            ("activation", ActivationName),
             ("normalization", NormalizationName),
             ("encoding", EncodingName),
             ("initialization", Initialization),
@@ -93,7 +83,7 @@ class CoordinateNetworkConfig:
         ):
             if getattr(self, name) not in get_args(kind):
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}: choose one of {', '.join(get_args(kind))}")
-        activation = make_activation(self._activation_settings())
+        activation = make_activation(self, detach_scale=self.detach_scale)
         if activation.is_complex and self.normalization != "none":
             raise ValueError(
                 f"normalization {self.normalization!r} does not know complex numbers: with activation "
@@ -117,17 +107,6 @@ class CoordinateNetworkConfig:
                     f"implementation 'tcnn' cannot do {name} {getattr(self, name)!r}: set it to {value!r}, or "
                     "implementation to 'torch'"
                 )
-
-    def _activation_settings(self) -> ActivationSettings:
-        return ActivationSettings(
-            name=self.activation,
-            omega=self.omega,
-            scale=self.scale,
-            carrier=self.carrier,
-            beta=self.beta,
-            first_bias=self.first_bias,
-            detach_scale=self.detach_scale,
-        )
 
     def _normalization_settings(self) -> dict[str, bool]:
         if self.normalization != "cross":
@@ -161,6 +140,7 @@ class CoordinateNetworkConfig:
         spatial_gradient: bool = False,
         has_covariance: bool = False,
         levels: int = 1,
+        make_head: HeadMaker | None = None,
     ) -> CoordinateNetwork:
         """The network for inputs of width in_dim and outputs of width out_dim.
 
@@ -170,6 +150,8 @@ class CoordinateNetworkConfig:
             spatial_gradient: the field will take gradients with respect to the input.
             has_covariance: the field will pass a covariance with every position.
             levels: sets of running statistics, for samplers whose passes see different distributions (`use_level`).
+            make_head: makes the network's last module of its last linear layer, which is started as the activation
+                wants it; None: that layer.
 
         Raises:
             ValueError: settings that cannot be used, or not by such a field.
@@ -189,7 +171,9 @@ class CoordinateNetworkConfig:
                 f"encoding {self.encoding!r} needs the covariance of each position, which this field does not have: "
                 "set encoding to 'positional'"
             )
-        return CoordinateNetwork(in_dim, out_dim, config=self, levels=levels)
+        if make_head is not None and self.implementation == "tcnn":
+            raise ValueError("implementation 'tcnn' cannot have this field's own last layer: set it to 'torch'")
+        return CoordinateNetwork(in_dim, out_dim, config=self, levels=levels, make_head=make_head)
 
 
 def _natural_std(settings: ActivationSettings, activation: Activation, fan_in: int, *, is_first: bool) -> float:
@@ -201,7 +185,7 @@ def _natural_std(settings: ActivationSettings, activation: Activation, fan_in: i
     """
     if activation.frequency is not None:
         return 1 / (3 * math.sqrt(fan_in)) if is_first else 1 / activation.frequency
-    if settings.name == "gauss":
+    if settings.activation == "gauss":
         return 1 / 3 if is_first else 1 / settings.value("scale")
     return 1.0
 
@@ -219,7 +203,16 @@ class CoordinateNetwork(nn.Module):
     In eval every row is a function of itself alone.
     """
 
-    def __init__(self, in_dim: int, out_dim: int, *, config: CoordinateNetworkConfig, levels: int = 1) -> None:
+    def __init__(
+        self,
+        in_dim: int,
+        out_dim: int,
+        *,
+        config: CoordinateNetworkConfig,
+        levels: int = 1,
+        make_head: HeadMaker | None = None,
+    ) -> None:
+        """See `CoordinateNetworkConfig.build`, which checks its arguments."""
         super().__init__()
         self.in_dim, self.out_dim = in_dim, out_dim
         self.skips = frozenset(config.skips)
@@ -230,8 +223,7 @@ class CoordinateNetwork(nn.Module):
                 self.encoding.out_dim, out_dim, width=config.width, hidden_layers=config.hidden_layers
             )
             return
-        settings = config._activation_settings()
-        self.activation = make_activation(settings)
+        self.activation = make_activation(config, detach_scale=config.detach_scale)
         self.layers = nn.ModuleList()
         self.norms = nn.ModuleList()
         width = self.activation.hidden_width(config.width)
@@ -241,16 +233,27 @@ class CoordinateNetwork(nn.Module):
             layer = nn.Linear(fan_in, width, dtype=self._dtype(first=i == 0))
             self.activation.init_linear(layer, is_first=i == 0)
             self.layers.append(layer)
-            start = _natural_std(settings, self.activation, fan_in, is_first=i == 0)
+            start = _natural_std(config, self.activation, fan_in, is_first=i == 0)
             self.norms.append(self._norm(config, width, start, levels))
         last = nn.Linear(width, out_dim, dtype=self._dtype(first=False))
         self.activation.init_last(last)
-        self.layers.append(last)
         if config.initialization == "glorot":
-            for linear in self.layers:
+            for linear in [*self.layers, last]:
                 assert isinstance(linear, nn.Linear)
                 nn.init.xavier_uniform_(linear.weight)
                 nn.init.zeros_(linear.bias)
+        self.layers.append(last if make_head is None else make_head(last))
+
+    @property
+    def features(self) -> int:
+        """How many numbers the last module sees of each row."""
+        assert isinstance(self.layers[-2], nn.Linear)
+        return self.layers[-2].out_features
+
+    @property
+    def head(self) -> nn.Module:
+        """The last module."""
+        return self.layers[-1]
 
     def _dtype(self, *, first: bool) -> torch.dtype:
         complex_layer = self.activation.is_complex and not first
@@ -285,5 +288,5 @@ class CoordinateNetwork(nn.Module):
             with torch.autocast(h.device.type, enabled=False) if exact else nullcontext():
                 assert isinstance(norm, Normalization)
                 h = norm.activated(layer(h), self.activation)
-        out = self.layers[-1](h)
+        out = self.head(h)
         return out.real if out.is_complex() else out

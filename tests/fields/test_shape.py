@@ -8,9 +8,8 @@ import torch
 from inr_plugins.fields.level_normals import level_normals, outward_normals
 from inr_plugins.fields.protocol import OccupancyField, SDFField
 from inr_plugins.fields.shape import DistanceShape, OccupancyShape
-from inr_plugins.models.common.network_settings import ActivationSettings
 from inr_plugins.models.shapes.backbones import BACKBONES, network_config
-from inr_plugins.networks.activations.settings import ActivationName
+from inr_plugins.networks.activations.settings import ActivationName, ActivationSettings
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.normalization.registry import NormalizationName
 

@@ -7,6 +7,7 @@ from typing import get_args
 
 import pytest
 import torch
+from torch import nn
 
 from inr_plugins.networks import tcnn_network
 from inr_plugins.networks.activations.settings import ActivationName
@@ -138,6 +139,7 @@ def test_complex_activations_refuse_normalization(activation, norm):
         ({"encoding": "integrated"}, {}, "covariance.*'positional'"),
         ({"activation": "finer-sine", "detach_scale": True}, {"spatial_gradient": True}, "turn detach_scale off"),
         ({"implementation": "tcnn"}, {"spatial_gradient": True}, "second derivatives"),
+        ({"implementation": "tcnn"}, {"make_head": nn.Identity}, "own last layer: set it to 'torch'"),
     ],
 )
 def test_a_field_is_refused_what_it_cannot_use(settings, build_settings, message):
@@ -286,3 +288,21 @@ def test_tcnn_is_given_the_networks_shape_behind_the_encoding(monkeypatch, width
     assert asked["otype"] == kind
     # Identity and sines are zero at the origin, the six cosines one.
     torch.testing.assert_close(out, torch.full_like(out, 6.0))
+
+
+def test_a_field_makes_its_own_last_module_of_the_started_layer():
+    config = CoordinateNetworkConfig(activation="sine", width=8, hidden_layers=2)
+    torch.manual_seed(3)
+    plain = config.build(3, 2)
+    seen = []
+
+    def make_head(linear):
+        seen.append(linear)
+        return nn.Identity()
+
+    torch.manual_seed(3)
+    network = config.build(3, 2, make_head=make_head)
+    assert torch.equal(seen[0].weight, plain.head.weight)
+    assert torch.equal(network.layers[0].weight, plain.layers[0].weight)
+    assert isinstance(network.head, nn.Identity)
+    assert network(torch.rand(5, 3)).shape == (5, network.features) == (5, 8)

@@ -7,8 +7,7 @@ from typing import Literal
 
 from nerfstudio.models.base_model import ModelConfig
 
-from inr_plugins.models.common.network_settings import ActivationSettings
-from inr_plugins.networks.activations.settings import ActivationName
+from inr_plugins.networks.activations.settings import ActivationName, ActivationSettings
 from inr_plugins.networks.normalization.registry import NormalizationName
 
 Capture = Literal["object", "table", "room"]

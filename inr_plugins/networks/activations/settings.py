@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
 import torch
@@ -53,64 +53,75 @@ LARGEST_WAVELET = 80.0
 """(c / 2s)² of a wavelet may not exceed this, because its largest value is exp of it, and float32 ends at exp(88)."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class ActivationSettings:
-    """Which activation, and its constants; None means the published value (`PUBLISHED`).
+    """Which activation, and its constants. Every configuration that has them inherits them; `make_activation` checks.
 
-    Raises:
-        ValueError: an unknown name, a setting that the activation does not have, or one out of range. The message
-            names the setting and the allowed range.
+    None means the activation's own value: that of the field (`Backbone`), else the published one (`PUBLISHED`).
     """
 
-    name: ActivationName
-    """Which function."""
+    activation: ActivationName = "relu"
+    """Activation of the hidden layers; the finer- forms are variable-periodic."""
     omega: float | None = None
-    """ω of the sine, > 0, in radians for each unit of z."""
+    """Frequency ω of the sine in sine and finer activations, > 0, in radians for each unit of its input; None: the
+    activation's own."""
     scale: float | None = None
-    """s of Gauss and wavelet, > 0: the reciprocal of their width."""
+    """Scale s of Gauss and wavelet activations, as in exp(-(s z)^2), > 0; None: the activation's own."""
     carrier: float | None = None
-    """c of the wavelet, > 0: its frequency, in radians for each unit of its argument."""
+    """Frequency c of the wavelet's complex carrier, > 0, in radians for each unit of its input; None: the activation's
+    own."""
     beta: float | None = None
-    """β of softplus, > 0: its sharpness."""
+    """Sharpness of softplus, > 0; None: the activation's own."""
     first_bias: float | None = None
-    """k of the FINER++ forms (eq. 6), > 0: biases of the first layer start in U(-k, k). None for finer-sine is
-    1/sqrt(fan_in), PyTorch's own, which is the authors' k = 1/√2 in 2D and 1/√3 in 3D."""
-    detach_scale: bool = False
-    """Hold |z| + 1 of the FINER++ forms constant in the backward pass, as the authors do."""
+    """Biases of the first layer of the finer activations start in U(-k, k) of this k > 0, which is how many periods
+    they start with; None: the activation's own (of finer-sine 1/sqrt(inputs), PyTorch's)."""
 
-    def __post_init__(self) -> None:
-        if self.name not in PUBLISHED:
-            raise ValueError(f"unknown activation {self.name!r}: choose one of {', '.join(get_args(ActivationName))}")
-        has = PUBLISHED[self.name]
-        for setting in ("omega", "scale", "carrier", "beta", "first_bias"):
-            value = getattr(self, setting)
+    @property
+    def constants(self) -> dict[str, float | None]:
+        """The constants by name, None where the activation's own is meant."""
+        return {name: getattr(self, name) for name in _CONSTANTS}
+
+    def check_activation(self) -> None:
+        """Refuse what is no activation.
+
+        Raises:
+            ValueError: an unknown name, a constant that the activation does not have, or one out of range. The message
+                names it and the allowed range.
+        """
+        name = self.activation
+        if name not in PUBLISHED:
+            raise ValueError(f"unknown activation {name!r}: choose one of {', '.join(get_args(ActivationName))}")
+        has = PUBLISHED[name]
+        for constant, value in self.constants.items():
             if value is None:
                 continue
-            if setting not in has:
+            if constant not in has:
                 own = f"it has {', '.join(has)}" if has else "it has none"
-                raise ValueError(f"{setting} is no setting of the activation {self.name} ({own}): leave it at None")
+                raise ValueError(f"{constant} is no setting of the activation {name} ({own}): leave it at None")
             if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"{setting} of the activation {self.name} must be finite and > 0, got {value}")
-        if self.detach_scale and not self.name.startswith("finer-"):
-            raise ValueError(f"detach_scale is a setting of the finer activations, not of {self.name}: leave it False")
+                raise ValueError(f"{constant} of the activation {name} must be finite and > 0, got {value}")
         self._check_wavelet()
 
     def _check_wavelet(self) -> None:
-        if "carrier" in PUBLISHED[self.name]:
+        if "carrier" in PUBLISHED[self.activation]:
             carrier, scale = self.value("carrier"), self.value("scale")
             if (carrier / (2 * scale)) ** 2 > LARGEST_WAVELET:
+                most = f"{2 * math.sqrt(LARGEST_WAVELET):.1f}"
                 raise ValueError(
-                    f"carrier of the activation {self.name} must be at most {2 * math.sqrt(LARGEST_WAVELET):.1f} times "
-                    f"scale, got {carrier} and {scale}: complex values reach exp((carrier / (2 scale))²)"
+                    f"carrier of the activation {self.activation} must be at most {most} times scale, got {carrier} "
+                    f"and {scale}: complex values reach exp((carrier / (2 scale))²)"
                 )
 
-    def value(self, setting: str) -> float:
-        """A setting that the activation has, or its published value."""
-        own = getattr(self, setting)
-        value = PUBLISHED[self.name][setting] if own is None else own
+    def value(self, constant: str) -> float:
+        """A constant that the activation has, or its published value."""
+        own = getattr(self, constant)
+        value = PUBLISHED[self.activation][constant] if own is None else own
         if value is None:
-            raise ValueError(f"{setting} of the activation {self.name} has no published value")
+            raise ValueError(f"{constant} of the activation {self.activation} has no published value")
         return value
+
+
+_CONSTANTS = tuple(each.name for each in fields(ActivationSettings) if each.name != "activation")
 
 
 class Activation(nn.Module, ABC):
@@ -226,13 +237,23 @@ class Softplus(AnalyticActivation):
         self.beta = beta
 
 
-def make_activation(settings: ActivationSettings) -> Activation:
-    """The activation that the settings describe (checked when they were made).
+def make_activation(settings: ActivationSettings, *, detach_scale: bool = False) -> Activation:
+    """The activation that the settings describe.
 
     Initialisation: Ω is ω for sine, finer-sine and finer-gauss, ω c for finer-wavelet; gauss and wavelet start as
     PyTorch's layers do, as in the authors' code.
+
+    Args:
+        settings: which one, and its constants.
+        detach_scale: hold |z| + 1 of the FINER++ forms constant in the backward pass, as the authors do.
+
+    Raises:
+        ValueError: there is no such activation (`ActivationSettings.check_activation`), or none with such a scale.
     """
-    name, value = settings.name, settings.value
+    settings.check_activation()
+    name, value = settings.activation, settings.value
+    if detach_scale and not name.startswith("finer-"):
+        raise ValueError(f"detach_scale is a setting of the finer activations, not of {name}: leave it False")
     if name == "relu":
         return ReLU()
     if name == "softplus":
@@ -243,18 +264,18 @@ def make_activation(settings: ActivationSettings) -> Activation:
         return AnalyticActivation(GaussFormula(value("scale")))
     if name == "wavelet":
         return AnalyticActivation(WaveletFormula(value("carrier"), value("scale")))
-    return _make_finer(settings)
+    return _make_finer(settings, detach_scale=detach_scale)
 
 
-def _make_finer(settings: ActivationSettings) -> Activation:
-    omega = settings.value("omega")
-    sine = SineFormula(omega, variable=True, detach=settings.detach_scale)
+def _make_finer(settings: ActivationSettings, *, detach_scale: bool) -> Activation:
+    name, omega = settings.activation, settings.value("omega")
+    sine = SineFormula(omega, variable=True, detach=detach_scale)
     formula: Pointwise = sine
     frequency = omega
-    if settings.name == "finer-gauss":
+    if name == "finer-gauss":
         formula = GaussFormula(settings.value("scale"), sine)
-    elif settings.name == "finer-wavelet":
+    elif name == "finer-wavelet":
         formula = WaveletFormula(settings.value("carrier"), settings.value("scale"), sine)
         frequency = omega * settings.value("carrier")
-    first_bias = settings.first_bias if settings.first_bias is not None else PUBLISHED[settings.name]["first_bias"]
-    return AnalyticActivation(formula, frequency=frequency, first_bias=first_bias, detached=settings.detach_scale)
+    first_bias = settings.first_bias if settings.first_bias is not None else PUBLISHED[name]["first_bias"]
+    return AnalyticActivation(formula, frequency=frequency, first_bias=first_bias, detached=detach_scale)

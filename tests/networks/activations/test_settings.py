@@ -12,8 +12,8 @@ NAMES = get_args(ActivationName)
 COMPLEX = ("wavelet", "finer-wavelet")
 
 
-def make(name, **settings):
-    return make_activation(ActivationSettings(name, **settings))
+def make(name, *, detach_scale=False, **constants):
+    return make_activation(ActivationSettings(name, **constants), detach_scale=detach_scale)
 
 
 def linear(activation, fan_in, width, *, is_first=False):
@@ -181,14 +181,14 @@ def test_a_detached_scale_says_so_and_changes_the_gradient_only(name):
 )
 def test_a_bad_setting_is_refused_by_name_and_range(name, settings, message):
     with pytest.raises(ValueError, match=message):
-        ActivationSettings(name, **settings)
+        make(name, **settings)
 
 
 def test_an_unknown_name_is_refused_with_those_there_are(monkeypatch):
     # As a user meets it: without the tests' own checks of types, which come first.
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
     with pytest.raises(ValueError, match="unknown activation 'tanh': choose one of relu, softplus"):
-        ActivationSettings("tanh")
+        make("tanh")
 
 
 def test_the_largest_allowed_wavelet_is_finite():
