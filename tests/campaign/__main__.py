@@ -35,6 +35,8 @@ class Options:
     """Begin anew instead of going on."""
     jobs: int = 2
     """Cases at a time."""
+    together: int = 1
+    """Cases in process that share a process, in turn, which is quicker; one that it dies in or hangs in leaves it."""
     output: Path = ROOT / "outputs" / "campaign"
     """The folder of the record, and of what cases left that did not hold."""
 
@@ -67,7 +69,9 @@ def main(options: Options) -> int:
             console.print(line, markup=False, highlight=False)
 
     try:
-        runner.run(cases, record, jobs=options.jobs, keep=options.output / "kept", report=report)
+        runner.run(
+            cases, record, jobs=options.jobs, together=options.together, keep=options.output / "kept", report=report
+        )
     except KeyboardInterrupt:
         print("campaign: stopped; the same command goes on.")
     show(cases, record.outcomes, console)

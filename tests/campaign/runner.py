@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ def run(
     record: Record,
     *,
     jobs: int = 2,
+    together: int = 1,
     silence: float = SILENCE,
     keep: Path | None = None,
     report: Callable[[Case, Outcome], None] = lambda case, outcome: None,
@@ -30,6 +32,7 @@ def run(
         cases: in which order they are started.
         record: gets every outcome as soon as there is one.
         jobs: how many run at a time.
+        together: how many cases in process share one, in turn, until one of them kills it or hangs in it.
         silence: seconds without a sign of life that make a hang.
         keep: where folders of cases stay that did not hold; None removes them.
         report: called with every outcome.
@@ -38,24 +41,36 @@ def run(
     gc.freeze()
     waiting = [case for case in cases if case.name not in record.outcomes]
     running: list[Running] = []
+    numbers = itertools.count()
     with tempfile.TemporaryDirectory(prefix="campaign-", ignore_cleanup_errors=True) as around:
         try:
             while waiting or running:
                 while waiting and len(running) < jobs:
-                    folder = Path(around) / f"{len(waiting)}"
-                    running.append(Running(waiting.pop(0), folder, record.key.seed, silence))
+                    chosen = _first(waiting, together)
+                    folders = [Path(around) / f"{next(numbers)}" for _ in chosen]
+                    running.append(Running(chosen, folders, record.key.seed, silence))
                 for each in list(running):
                     outcome = each.poll()
                     if outcome is not None:
-                        running.remove(each)
                         record.add(each.case, outcome)
                         _put_away(each, outcome, keep)
                         report(each.case, outcome)
+                        if not each.next():
+                            running.remove(each)
+                            waiting[:0] = [case for case, _ in each.waiting]
                 time.sleep(_PAUSE)
         finally:
             for each in running:
                 each.stop(Fault("hang", "the campaign was stopped"))
             gc.unfreeze()
+
+
+def _first(waiting: list[Case], together: int) -> list[Case]:
+    """Take the cases from the front that are to share a process; those that start processes have one each."""
+    chosen = [waiting.pop(0)]
+    while waiting and len(chosen) < together and not chosen[0].processes and not waiting[0].processes:
+        chosen.append(waiting.pop(0))
+    return chosen
 
 
 def _put_away(ended: Running, outcome: Outcome, keep: Path | None) -> None:

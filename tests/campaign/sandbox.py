@@ -1,4 +1,4 @@
-"""One attack in a process of its own, forked from one that has imported everything.
+"""One attack, or several in turn, in a process of its own, forked from one that has imported everything.
 
 What kills the process or hangs in it costs one case. Linux only: processor time is read from /proc.
 """
@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -40,31 +41,51 @@ class Outcome:
 
 
 class Running:
-    """A case that has been started in `folder`, which is the runner's to remove.
+    """Cases, one after the other in a process that has been started for them, each in a folder of the runner's.
 
-    Below `folder`: place/ (the attack's own), here/ (the current folder), home/ and tmp/, in which an attack in process
-    may leave nothing; output.txt, what it printed; outcome.json, what it found.
+    Below a case's folder: place/ (the attack's own), here/ (the current folder), home/ and tmp/, in which an attack in
+    process may leave nothing; output.txt, what it printed; outcome.json, what it found. A process that dies or hangs
+    costs the case that it is in, and leaves the rest of them to be started again.
     """
 
-    def __init__(self, case: Case, folder: Path, seed: int, silence: float = SILENCE) -> None:
-        self.case, self.folder, self.silence = case, folder, silence
-        for name in ("place", "here", "home", "tmp"):
-            (folder / name).mkdir(parents=True)
-        self.started = self.last_sign = time.monotonic()
-        self.signs = (0, 0.0)
+    def __init__(self, cases: Sequence[Case], folders: Sequence[Path], seed: int, silence: float = SILENCE) -> None:
+        self.waiting, self.silence = list(zip(cases, folders, strict=True)), silence
+        for folder in folders:
+            for name in ("place", "here", "home", "tmp"):
+                (folder / name).mkdir(parents=True)
+        self.is_alive = True
+        self._next()
         sys.stdout.flush()
         sys.stderr.flush()
         self.process = os.fork()
         if self.process == 0:
-            _attack(case, folder, seed)
+            _attack([(self.case, self.folder), *self.waiting], seed)
+
+    def _next(self) -> None:
+        """Turn to the next case."""
+        self.case, self.folder = self.waiting.pop(0)
+        self.started = self.last_sign = time.monotonic()
+        self.signs = (0, 0.0)
+
+    def next(self) -> bool:
+        """Turn to the next case, if this process is to run one."""
+        if not self.is_alive or not self.waiting:
+            return False
+        self._next()
+        return True
 
     def poll(self) -> Outcome | None:
-        """The outcome, or None while the case goes on."""
-        process, status, usage = os.wait4(self.process, os.WNOHANG)
+        """The outcome of the case at hand, or None while it goes on."""
         now = time.monotonic()
+        if self.waiting and (self.folder / "outcome.json").exists():
+            return self._found(now - self.started, _peak(self.process))
+        process, status, usage = os.wait4(self.process, os.WNOHANG)
         if process:
+            self.is_alive = False
             _end_group(self.process)
-            return self._ended(status, now - self.started, usage.ru_maxrss >> 10)
+            if (self.folder / "outcome.json").exists():
+                return self._found(now - self.started, usage.ru_maxrss >> 10)
+            return self._died(status, now - self.started, usage.ru_maxrss >> 10)
         if now - self.started > self.case.limit:
             return self.stop(Fault("hang", f"not done after {self.case.limit:g} s"))
         if now - self.last_sign > self.silence / 20:
@@ -77,6 +98,7 @@ class Running:
 
     def stop(self, fault: Fault) -> Outcome:
         """End it and what it started; the sentence also says where its main thread was."""
+        self.is_alive = False
         os.kill(self.process, signal.SIGUSR1)
         time.sleep(0.2)
         _end_group(self.process)
@@ -85,22 +107,24 @@ class Running:
         sentence = f"{fault.sentence}, in {frames[0]}" if frames else fault.sentence
         return Outcome(fault.kind, sentence, time.monotonic() - self.started, usage.ru_maxrss >> 10)
 
-    def _ended(self, status: int, seconds: float, megabytes: int) -> Outcome:
-        kind, sentence = "held", ""
-        code = os.waitstatus_to_exitcode(status)
-        try:
-            found = json.loads((self.folder / "outcome.json").read_text(encoding="utf-8"))
-            kind, sentence = found["kind"], found["sentence"]
-        except (OSError, ValueError):
-            died = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-            last = " / ".join(self._output()[-3:])[-300:]
-            kind, sentence = "traceback", f"the process ended {died} in the middle of the attack: {last}"
+    def _found(self, seconds: float, megabytes: int) -> Outcome:
+        """What the case says of itself, and what it has left behind."""
+        found = json.loads((self.folder / "outcome.json").read_text(encoding="utf-8"))
+        kind, sentence = found["kind"], found["sentence"]
         if kind == "held" and not self.case.processes:
             left = [path for name in ("here", "home", "tmp") for path in sorted((self.folder / name).rglob("*"))]
             if left:
                 names = ", ".join(str(path.relative_to(self.folder)) for path in left[:5])
                 kind, sentence = "wrong", f"files were left behind: {names}"
         return Outcome(kind, sentence, seconds, megabytes)
+
+    def _died(self, status: int, seconds: float, megabytes: int) -> Outcome:
+        """The process has ended before the case had."""
+        code = os.waitstatus_to_exitcode(status)
+        died = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+        last = " / ".join(self._output()[-3:])[-300:]
+        sentence = f"the process ended {died} in the middle of the attack: {last}"
+        return Outcome("traceback", sentence, seconds, megabytes)
 
     def _output(self) -> list[str]:
         try:
@@ -110,34 +134,45 @@ class Running:
         return [line.strip() for line in text.split("\n") if line.strip()]
 
 
-def _attack(case: Case, folder: Path, seed: int) -> NoReturn:
+def _attack(cases: Sequence[tuple[Case, Path]], seed: int) -> NoReturn:
     """What the forked process does; it never returns to the runner's code."""
     code = 1
     try:
         os.setsid()
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        output = os.open(folder / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(nothing, 0)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-        os.chdir(folder / "here")
-        os.environ["HOME"] = str(folder / "home")
-        os.environ["TMPDIR"] = str(folder / "tmp")
-        tempfile.tempdir = None
-        faulthandler.enable(file=2)
-        faulthandler.register(signal.SIGUSR1, file=2, all_threads=False)
-        if not case.processes:
-            _bound_memory()
-        kind, sentence = _found(case, folder / "place", seed)
-        (folder / "outcome.json").write_text(json.dumps({"kind": kind, "sentence": sentence}), encoding="utf-8")
+        for case, folder in cases:
+            _settle(folder)
+            if not case.processes:
+                _bound_memory()
+            kind, sentence = _found(case, folder / "place", seed)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            hidden = folder / "outcome.new"
+            hidden.write_text(json.dumps({"kind": kind, "sentence": sentence}), encoding="utf-8")
+            hidden.rename(folder / "outcome.json")
         code = 0
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
         # Not the handlers at exit of the process that this is a copy of.
         os._exit(code)
+
+
+def _settle(folder: Path) -> None:
+    """Give this process the streams, folders and signals of a case."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    output = os.open(folder / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for handle, number in ((nothing, 0), (output, 1), (output, 2)):
+        os.dup2(handle, number)
+    os.close(output)
+    os.close(nothing)
+    os.chdir(folder / "here")
+    os.environ["HOME"] = str(folder / "home")
+    os.environ["TMPDIR"] = str(folder / "tmp")
+    tempfile.tempdir = None
+    faulthandler.enable(file=2)
+    faulthandler.register(signal.SIGUSR1, file=2, all_threads=False)
 
 
 def _found(case: Case, place: Path, seed: int) -> tuple[str, str]:
@@ -156,7 +191,8 @@ def _found(case: Case, place: Path, seed: int) -> tuple[str, str]:
 def _bound_memory() -> None:
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     bound = pages * resource.getpagesize() + MEMORY
-    resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
+    # The hard limit stays: another case in this process may have a higher one.
+    resource.setrlimit(resource.RLIMIT_AS, (bound, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 
 def _end_group(process: int) -> None:
@@ -191,6 +227,15 @@ def _statistics() -> list[list[int]]:
         rest = text[text.rindex(")") + 2 :].split()
         found.append([0, int(rest[1]), int(rest[2]), int(rest[3]), *(int(each) for each in rest[4:])])
     return found
+
+
+def _peak(process: int) -> int:
+    """Most memory that a process has had, MB; 0 where it has just ended."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) >> 10 for line in lines if line.startswith("VmHWM")), 0)
 
 
 def _size(path: Path) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import trimesh
 from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConfig
+from nerfstudio.utils import writer
 from PIL import Image
 
 from inr_plugins.engine.rng import seed_all
@@ -158,6 +159,10 @@ def configured(method: str, place: Path, **changes: Any) -> InrTrainerConfig:
 
 def begin(config: InrTrainerConfig) -> InrTrainer:
     """Everything that ns-train does before the first step."""
+    # Of another training in this process, whose folder may be gone.
+    writer.EVENT_WRITERS.clear()
+    writer.EVENT_STORAGE.clear()
+    writer.GLOBAL_BUFFER.clear()
     config.set_timestamp()
     config.save_config()
     seed_all(config.machine.seed)

@@ -165,6 +165,48 @@ def test_a_campaign_goes_on_where_it_was_and_random_numbers_depend_on_seed_and_n
     assert numbers[9:] == first
 
 
+def nothing(place: Path, rng: random.Random) -> None:
+    if sorted(path.name for path in place.iterdir()) or Path.home() != place.parent / "home":
+        raise Fault("wrong", "not alone")
+    print(f"I am {place.parent.name}.")
+
+
+def test_cases_that_share_a_process_do_not_share_its_end(tmp_path):
+    said = {}
+
+    def attack(place: Path, rng: random.Random) -> None:
+        nothing(place, rng)
+        raise Fault("wrong", str(os.getpid()))
+
+    attacks = [attack, attack, die, attack, spin, litter_here, nothing, attack, attack, leave_at_once, attack]
+    cases = [Case(f"a/{index}", "a", each, 1.5) for index, each in enumerate(attacks)]
+    record = Record(tmp_path / "record.jsonl", Key(0, "x"))
+    runner.run(cases, record, jobs=1, together=4, keep=tmp_path / "kept", report=lambda *each: said.update([each]))
+    found = [record.outcomes[case.name] for case in cases]
+    assert [each.kind for each in found] == (
+        ["wrong", "wrong", "traceback", "wrong", "hang", "wrong", "held", "wrong", "wrong", "traceback", "wrong"]
+    )
+    assert "SIGSEGV" in found[2].sentence
+    assert "test_runner.py" in found[4].sentence
+    assert found[5].sentence == "files were left behind: here/result.ply.part"
+    processes = [each.sentence for each in (found[0], found[1], found[3], found[7], found[8], found[10])]
+    first, second, third, fourth, fifth, sixth = processes
+    assert first == second != third != fourth == fifth != sixth
+    assert list(said.values()) == found
+    assert not (tmp_path / "kept" / "a__6").exists()
+    assert (tmp_path / "kept" / "a__5" / "here" / "result.ply.part").exists()
+
+
+def test_a_case_that_starts_processes_shares_none(tmp_path):
+    def attack(place: Path, rng: random.Random) -> None:
+        raise Fault("wrong", str(os.getpid()))
+
+    cases = [Case(f"a/{index}", "a", attack, 60, processes=index == 1) for index in range(3)]
+    record = Record(tmp_path / "record.jsonl", Key(0, "x"))
+    runner.run(cases, record, jobs=1, together=3)
+    assert len({outcome.sentence for outcome in record.outcomes.values()}) == 3
+
+
 def test_tenths_part_the_cases_in_process_anew_for_each_seed():
     cases = [Case(f"a/{index}", "a", hold, 1, processes=index % 2) for index in range(600)]
     parts = [tenth(cases, 5, number) for number in range(10)]

@@ -17,9 +17,9 @@ SEED = int(os.environ.get("INR_CAMPAIGN_SEED", "17"))
 def test_a_tenth_of_the_cases_holds(seed, tmp_path):
     # In a process of its own: threads of other tests' libraries do not live on where this one forks.
     environment = {**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    arguments = ["--sample", str(seed % 10), "--seed", str(seed), "--jobs", "1", "--output", str(tmp_path)]
+    arguments = ["--sample", str(seed % 10), "--seed", str(seed), "--jobs", "1", "--together", "80"]
     ended = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "campaign", *arguments],
+        [sys.executable, "-W", "ignore", "-m", "campaign", *arguments, "--output", str(tmp_path)],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
