@@ -38,6 +38,42 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
         yield
 
 
+def end_when_told(sentence: str) -> None:
+    """From now on, the first Ctrl-C or SIGTERM says `sentence` and ends the process as `sys.exit` does.
+
+    Until :func:`sigterm_as_ctrl_c` or :func:`on_first_signal` takes over, after which all is as Python has it. A
+    handler that somebody has set for either signal stays. Does nothing outside the main thread.
+
+    Args:
+        sentence: what to say on standard error.
+    """
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        _as_python_has_it()
+        # The signal may have come in the middle of a print.
+        os.write(2, f"{sentence}\n".encode())
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is threading.main_thread():
+        for number, usual in _USUAL.items():
+            if signal.getsignal(number) == usual:
+                _OURS[number] = handle
+                signal.signal(number, handle)
+
+
+_USUAL = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+# What end_when_told has set.
+_OURS: dict[int, Callable[[int, FrameType | None], None]] = {}
+
+
+def _as_python_has_it() -> None:
+    """Take back what :func:`end_when_told` has set."""
+    for number, handler in _OURS.items():
+        if signal.getsignal(number) is handler:
+            signal.signal(number, _USUAL[signal.Signals(number)])
+    _OURS.clear()
+
+
 @dataclass
 class Stop:
     """What :func:`on_first_signal` has seen.
@@ -76,6 +112,7 @@ def _handlers(numbers: list[signal.Signals], handle: Callable[[int, FrameType | 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    _as_python_has_it()
     process = os.getpid()
     usual = {number: signal.getsignal(number) for number in numbers}
     if usual.get(signal.SIGTERM) not in (None, signal.SIG_DFL):

@@ -32,7 +32,8 @@ from inr_plugins.engine.divergence import LossWatch, TrainingDivergedError, requ
 from inr_plugins.engine.evaluation import EvalBudget, evaluate_views, expected_view_seconds
 from inr_plugins.engine.host.memory import HeapWatch, tune_allocator
 from inr_plugins.engine.host.startup import await_choice, prepare_process
-from inr_plugins.engine.interrupt import Terminated, exit_status, on_first_signal, sigterm_as_ctrl_c
+from inr_plugins.engine.interrupt import Terminated, end_when_told, exit_status, on_first_signal, sigterm_as_ctrl_c
+from inr_plugins.engine.live_viewer import end_viewer, let_go
 from inr_plugins.engine.optimization.run_decay import settle_schedules
 from inr_plugins.engine.pipeline import data_path
 from inr_plugins.engine.rng import separate_rng
@@ -128,6 +129,9 @@ class InrTrainerConfig(TrainerConfig):
         if self.machine.num_machines > 1 and not is_chosen:
             raise InputError("Several machines train into one folder: give the same --timestamp on all of them.")
         super().set_timestamp()
+        if Path(sys.argv[0]).name == "ns-train" and self.machine.num_devices == 1:
+            # Several processes are ended by the one that has started them.
+            end_when_told("Stopped before training began.")
         if self.machine.machine_rank > 0:
             return
         with self.naming_the_folder():
@@ -325,6 +329,7 @@ class InrTrainer(Trainer):
                 if comms.is_main_process():
                     self._asked_config.replace_config()
         except BaseException as error:
+            end_viewer(self.viewer_state)
             reservation.release(self.base_dir)
             if not isinstance(error, KeyboardInterrupt):
                 raise
@@ -509,20 +514,26 @@ class InrTrainer(Trainer):
         """Train. Ctrl-C and SIGTERM stop after the step at hand and save; divergence stops with step and losses.
 
         Raises:
-            SystemExit: SIGTERM has stopped training; the status is 143.
+            SystemExit: training was stopped before its end; the status is 130 for Ctrl-C and 143 for SIGTERM. SIGTERM
+                has it too where it ends the viewer of a training that has come to its end.
         """
         self._keep_frame_whole()
         try:
             with self._naming_full_disks(), on_first_signal(self._stop_after_step) as stopped:
                 super().train()
+        except KeyboardInterrupt as error:
+            # nerfstudio would print where it was stopped, and end as if all were well.
+            CONSOLE.print(f"Stopped at once, without saving: {self._how_to_go_on()}.")
+            raise SystemExit(exit_status(error)) from None
         except TrainingDivergedError as error:
             raise TrainingDivergedError(
                 f"{error} Training has stopped: lower the learning rate, then {self._how_to_go_on()}."
             ) from error
         finally:
+            end_viewer(self.viewer_state)
             reservation.release(self.base_dir)
-        if stopped.is_sigterm:
-            raise SystemExit(128 + signal.SIGTERM)
+        if stopped.number is not None and (self._interrupted or stopped.is_sigterm):
+            raise SystemExit(128 + stopped.number)
 
     def _keep_frame_whole(self) -> None:
         """Have nerfstudio write dataparser_transforms.json whole or not at all, and in the first process only."""
@@ -538,6 +549,7 @@ class InrTrainer(Trainer):
         CONSOLE.print(f"Stopping after this step; {again} at once, without saving.")
         self._interrupted = True
         self.stop_training = True
+        let_go(self.viewer_state)
         if self._evaluating:
             # A view may take minutes, and whoever sends SIGTERM waits for seconds.
             raise _EvaluationStopped
@@ -573,7 +585,9 @@ class InrTrainer(Trainer):
             CONSOLE.print(f"Stopped after step {self.step}: {self._how_to_go_on()}.")
             return
         if comms.is_main_process():
-            self._interruptible(self._evaluate_finally)
+            # An open page puts the model from training to evaluation and back, which must not cross this.
+            with self.train_lock:
+                self._interruptible(self._evaluate_finally)
         if not self._interrupted:
             super()._after_train()
 

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from inr_plugins.engine.interrupt import Terminated, exit_status, on_first_signal, sigterm_as_ctrl_c
+from inr_plugins.engine.interrupt import Terminated, end_when_told, exit_status, on_first_signal, sigterm_as_ctrl_c
 
 
 @pytest.fixture(autouse=True)
@@ -76,3 +76,32 @@ def test_a_forked_child_ends_as_usual():
             finally:
                 os._exit(0)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_process_that_is_to_end_when_told_says_so(number, status, capfd):
+    end_when_told("Stopped before it began.")
+    with pytest.raises(SystemExit) as end:
+        signal.raise_signal(number)
+    assert end.value.code == status
+    assert capfd.readouterr().err == "Stopped before it began.\n"
+
+
+def test_what_ends_a_process_when_told_makes_room_for_work_and_for_others():
+    end_when_told("Not this.")
+    told = []
+    with on_first_signal(told.append):
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert told == [signal.SIGTERM]
+    heard = []
+    usual = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    try:
+        end_when_told("Only for Ctrl-C.")
+        signal.raise_signal(signal.SIGTERM)
+        with sigterm_as_ctrl_c():
+            pass
+    finally:
+        signal.signal(signal.SIGTERM, usual)
+    assert heard == [signal.SIGTERM]

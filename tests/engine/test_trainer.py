@@ -120,7 +120,7 @@ def test_evaluation_and_cadence_do_not_change_training(scene, tmp_path):
     assert_same(outcome(often), outcome(never))
 
 
-def test_stopping_early_saves_the_last_step_taken(scene, tmp_path):
+def test_stopping_early_saves_the_last_step_taken(scene, tmp_path, capsys):
     config = tiny_config(scene, tmp_path, timestamp="stopped")
     seed_all(config.machine.seed)
     trainer = config.setup(local_rank=0, world_size=1)
@@ -133,11 +133,38 @@ def test_stopping_early_saves_the_last_step_taken(scene, tmp_path):
         return step_once(step)
 
     trainer.train_iteration = interrupted
-    trainer.train()
+    with pytest.raises(SystemExit) as stopped:
+        trainer.train()
+    assert stopped.value.code == 130
+    said = " ".join(capsys.readouterr().out.split())
+    advice = "Stopped after step 2: go on from the last good checkpoint, step 2, with --load-dir "
+    assert f"{advice}{trainer.checkpoint_dir}." in said
     assert checkpoints.checkpoint_steps(trainer.checkpoint_dir) == [2]
     rest = tiny_config(scene, tmp_path, timestamp="rest", max_num_iterations=5, load_dir=trainer.checkpoint_dir)
     whole = train(tiny_config(scene, tmp_path, timestamp="whole"))
     assert_same(outcome(train(rest)), outcome(whole))
+
+
+def test_a_second_ctrl_c_ends_at_once_with_what_was_saved_before(scene, tmp_path, capsys):
+    config = tiny_config(scene, tmp_path, timestamp="twice")
+    seed_all(config.machine.seed)
+    trainer = config.setup(local_rank=0, world_size=1)
+    trainer.setup()
+    step_once = trainer.train_iteration
+
+    def interrupted(step):
+        if step == 6:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+        return step_once(step)
+
+    trainer.train_iteration = interrupted
+    with pytest.raises(SystemExit) as stopped:
+        trainer.train()
+    assert stopped.value.code == 130
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Stopped at once, without saving: go on from the last good checkpoint, step 4, with --load-dir" in said
+    assert checkpoints.checkpoint_steps(trainer.checkpoint_dir) == [4]
 
 
 def test_a_signal_during_an_evaluation_ends_that_at_once_and_saves_the_step(scene, tmp_path, monkeypatch):
@@ -155,7 +182,8 @@ def test_a_signal_during_an_evaluation_ends_that_at_once_and_saves_the_step(scen
         return render(model, *arguments, **options)
 
     monkeypatch.setattr(TinyModel, "get_outputs_for_camera", interrupted)
-    trainer.train()
+    with pytest.raises(SystemExit):
+        trainer.train()
     assert rendered[-1] == 2
     assert trainer.pipeline.training
     assert checkpoints.checkpoint_steps(trainer.checkpoint_dir) == [2]

@@ -13,6 +13,7 @@ import sys
 import sysconfig
 import threading
 from functools import cache
+from importlib.metadata import entry_points
 from types import TracebackType
 
 import numpy as np
@@ -26,9 +27,11 @@ from inr_plugins.errors import InputError, is_out_of_room
 def await_choice() -> None:
     """What may be done before a method is chosen: silence known noise, and explain a --load-config that is not there.
 
-    Where that file is missing no method ever is chosen, and nerfstudio's commands end in a traceback.
+    Where that file is missing no method ever is chosen, and nerfstudio's commands end in a traceback. Ctrl-C at a
+    moment when a command still imports what it needs is no error either.
     """
     silence_startup_noise()
+    report_interrupted_start()
     config_file = load_config_argument()
     if config_file is not None and not config_file.exists():
         report_input_errors()
@@ -42,6 +45,36 @@ def prepare_process() -> None:
     report_input_errors()
     report_full_disks()
     find_own_ffmpeg()
+
+
+@cache
+def report_interrupted_start() -> None:
+    """Where a command of nerfstudio's for one of our methods is stopped while it starts, say so in a sentence.
+
+    Nothing else is changed: Python ends the process as it does after every Ctrl-C, with 130 for the shell.
+    """
+    name = os.path.basename(sys.argv[0]) if sys.argv else ""
+    if not name.startswith("ns-") or not _is_for_us(sys.argv[1:]):
+        return
+    previous = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            print(f"{name}: stopped before it began; nothing was written.", file=sys.stderr)
+        else:
+            previous(kind, error, trace)
+
+    sys.excepthook = hook
+
+
+def _is_for_us(arguments: list[str]) -> bool:
+    """Whether a method of this package is named among a command's arguments."""
+    ours = {
+        entry.name
+        for entry in entry_points(group="nerfstudio.method_configs")
+        if entry.value.startswith("inr_plugins.")
+    }
+    return not ours.isdisjoint(arguments)
 
 
 def report_input_errors() -> None:

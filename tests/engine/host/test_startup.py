@@ -23,6 +23,7 @@ from inr_plugins.engine.host.startup import (
     prepare_process,
     report_full_disks,
     report_input_errors,
+    report_interrupted_start,
 )
 from inr_plugins.engine.trainer import InrTrainerConfig
 from inr_plugins.errors import InputError
@@ -44,6 +45,20 @@ def test_input_errors_end_in_a_sentence_and_others_in_a_traceback(monkeypatch, c
     assert capsys.readouterr().err.startswith("Error: There is no gone/config.yml")
     sys.excepthook(FileNotFoundError, FileNotFoundError(2, "No such file", "other"), None)
     assert seen == [KeyError, FileNotFoundError]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_told"),
+    [(["/bin/ns-train", "diner", "--data", "x"], True), (["/bin/ns-train", "nerfacto"], False), (["pytest"], False)],
+)
+def test_ctrl_c_while_a_command_starts_is_a_sentence_for_our_methods_only(arguments, is_told, monkeypatch, capsys):
+    seen = []
+    monkeypatch.setattr(sys, "excepthook", lambda *error: seen.append(error[0]))
+    monkeypatch.setattr(sys, "argv", arguments)
+    report_interrupted_start.__wrapped__()
+    sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+    sentence = "ns-train: stopped before it began; nothing was written.\n"
+    assert (capsys.readouterr().err, seen) == ((sentence, []) if is_told else ("", [KeyboardInterrupt]))
 
 
 def test_a_thread_that_a_full_disk_stops_says_a_sentence_and_others_a_traceback(monkeypatch, capsys):

@@ -1,0 +1,144 @@
+"""A training with a page of the viewer open that moves all the time, as a websocket client: it ends when it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import signal
+import socket
+import threading
+import time
+
+import msgspec
+import pytest
+import websockets
+from nerfstudio.viewer.render_state_machine import RenderStateMachine
+from tiny_method import tiny_config
+
+from inr_plugins.engine.live_viewer import end_viewer, let_go
+from inr_plugins.engine.rng import seed_all
+from inr_plugins.engine.runs import checkpoints
+
+
+class Page(threading.Thread):
+    """A page whose camera goes round and round, until the server closes the connection.
+
+    Attributes:
+        moves: how often it has moved.
+        ended: how the connection ended.
+    """
+
+    def __init__(self, port: int, when_moving) -> None:
+        super().__init__(daemon=True)
+        self.port, self.moves, self.ended, self.when_moving = port, 0, None, when_moving
+
+    def run(self) -> None:
+        asyncio.run(self._be())
+
+    async def _be(self) -> None:
+        async with websockets.connect(f"ws://127.0.0.1:{self.port}", max_size=None) as page:
+            try:
+                await asyncio.gather(self._move(page), self._read(page))
+            except websockets.exceptions.ConnectionClosed as end:
+                self.ended = type(end).__name__
+
+    async def _move(self, page) -> None:
+        while True:
+            turn = self.moves / 20
+            message = {"type": "ViewerCameraMessage", "wxyz": (math.cos(turn), 0.0, math.sin(turn), 0.0)}
+            message |= {"position": (0.0, 0.0, 3.0), "look_at": (0.0, 0.0, 0.0), "up_direction": (0.0, 0.0, 1.0)}
+            await page.send(msgspec.msgpack.encode({**message, "fov": 0.8, "aspect": 1.5}))
+            self.moves += 1
+            self.when_moving()
+            await asyncio.sleep(0.01)
+
+    async def _read(self, page) -> None:
+        while True:
+            await page.recv()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def train_with_a_page(scene, folder, *, steps, when_moving):
+    """Train under a page; returns the trainer, the page and what training ended with."""
+    config = tiny_config(scene, folder, vis="viewer+tensorboard", max_num_iterations=steps)
+    config.steps_per_eval_batch = config.steps_per_eval_image = 0
+    config.viewer.websocket_port, config.viewer.quit_on_train_completion = free_port(), True
+    config.set_timestamp()
+    config.save_config()
+    seed_all(0)
+    trainer = config.setup(local_rank=0, world_size=1)
+    trainer.setup()
+    page = Page(config.viewer.websocket_port, lambda: when_moving(trainer))
+    page.start()
+    latest = time.monotonic() + 20
+    while not trainer.viewer_state.render_statemachines and time.monotonic() < latest:
+        time.sleep(0.01)
+    try:
+        trainer.train()
+    except SystemExit as stop:
+        return trainer, page, stop.code
+    return trainer, page, None
+
+
+def assert_all_has_ended(trainer, page) -> None:
+    page.join(10)
+    assert page.ended == "ConnectionClosedOK"
+    assert not [each for each in threading.enumerate() if isinstance(each, RenderStateMachine)]
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", page.port), timeout=10).close()
+
+
+def test_sigterm_ends_a_training_whose_page_is_moved_without_end(scene, tmp_path):
+    told = []
+
+    def tell(trainer) -> None:
+        if trainer.training_state == "training" and page_has_moved(trainer) and not told:
+            told.append(time.monotonic())
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def page_has_moved(trainer) -> bool:
+        # nerfstudio holds the training while a camera moves; by then this one is held.
+        return trainer._trained_step is not None and time.monotonic() - begin > 1.0
+
+    begin = time.monotonic()
+    trainer, page, code = train_with_a_page(scene, tmp_path, steps=10**6, when_moving=tell)
+    assert time.monotonic() - told[0] < 10
+    assert code == 143
+    assert checkpoints.checkpoint_steps(trainer.checkpoint_dir) == [trainer._trained_step]
+    assert_all_has_ended(trainer, page)
+
+
+def test_a_page_leaves_the_model_alone_during_the_last_evaluation(scene, tmp_path, monkeypatch):
+    trainers, taken = [], []
+
+    def evaluate(pipeline, *_, **__):
+        latest = time.monotonic() + 0.3
+        while time.monotonic() < latest:
+            # What a page's thread does before it touches the model.
+            if trainers[0].train_lock.acquire(blocking=False):
+                taken.append(time.monotonic())
+                trainers[0].train_lock.release()
+            time.sleep(0.001)
+        return {}, ""
+
+    monkeypatch.setattr("inr_plugins.engine.trainer.evaluate_views", evaluate)
+
+    def meet(trainer) -> None:
+        trainers.append(trainer)
+        trainer.viewer_state.last_move_time = 0.0
+
+    trainer, page, code = train_with_a_page(scene, tmp_path, steps=3, when_moving=meet)
+    assert code is None
+    assert taken == []
+    assert_all_has_ended(trainer, page)
+
+
+def test_other_viewers_are_left_alone():
+    let_go(None)
+    end_viewer(None)
