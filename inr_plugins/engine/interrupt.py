@@ -38,6 +38,15 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
         yield
 
 
+_Handler = Callable[[int, FrameType | None], object]
+_USUAL: dict[int, _Handler | signal.Handlers] = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+}
+# What end_when_told has set.
+_OURS: dict[int, _Handler] = {}
+
+
 def end_when_told(sentence: str) -> None:
     """From now on, the first Ctrl-C or SIGTERM says `sentence` and ends the process as `sys.exit` does.
 
@@ -61,16 +70,11 @@ def end_when_told(sentence: str) -> None:
                 signal.signal(number, handle)
 
 
-_USUAL = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
-# What end_when_told has set.
-_OURS: dict[int, Callable[[int, FrameType | None], None]] = {}
-
-
 def _as_python_has_it() -> None:
     """Take back what :func:`end_when_told` has set."""
     for number, handler in _OURS.items():
         if signal.getsignal(number) is handler:
-            signal.signal(number, _USUAL[signal.Signals(number)])
+            signal.signal(number, _USUAL[number])
     _OURS.clear()
 
 

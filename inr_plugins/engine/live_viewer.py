@@ -27,7 +27,7 @@ def let_go(viewer: Any) -> None:
         return
     # Pages that move are not listened to, and nobody waits until they have moved.
     viewer.ready = False
-    viewer.last_move_time = 0.0
+    viewer.last_move_time = 0
     for renderer in list(viewer.render_statemachines.values()):
         renderer.interrupt_render_flag = True
 
