@@ -53,6 +53,14 @@ SETTINGS: dict[str, dict[str, Any]] = {
                    "model.expert_width": 4, "model.trunk_width": 8, "model.trunk_layers": 1, "model.warmup_steps": 2},
     "nid-fit": _POINTS,
 }  # fmt: skip
+VARIANTS: dict[str, dict[str, Any]] = {
+    **{f"cn-mipnerf+{name}": {"model.normalization": name} for name in ("none", "batch", "layer", "global")},
+    "cn-neus+both": {"model.normalization_at": "both"},
+    "finer-nerf+batch": {"model.normalization": "batch"},
+    "cn-occupancy+global": {"model.normalization": "global"},
+    "nid-shapes+patches": {"model.patches": 2},
+}
+"""Methods with other options, trained and shared as methods are."""
 FAMILIES = ("diner", "finer-nerf", "cn-mipnerf", "cn-neus", "finer-sdf", "nid-shapes", "nid-fit")
 """A method of each kind of model."""
 
@@ -123,7 +131,8 @@ def _make_shapes(folder: Path) -> None:
 
 
 def data_of(method: str, place: Path) -> Path:
-    """What a method is trained on."""
+    """What a method, or a variant of one, is trained on."""
+    method = method.partition("+")[0]
     if method == "nid-shapes":
         return shapes(place)
     return shapes(place) / "ball.ply" if method in ("finer-sdf", "cn-occupancy", "nid-fit") else scene(place)
@@ -143,8 +152,12 @@ def put(config: Any, settings: Mapping[str, Any]) -> Any:
 
 
 def configured(method: str, place: Path, **changes: Any) -> InrTrainerConfig:
-    """A small configuration of a method that writes below `place`; `changes` are fields of a trainer's."""
-    config = put(copy.deepcopy(presets()[method]), SETTINGS[method])
+    """A small configuration of a method, or of a variant of one, that writes below `place`.
+
+    `changes` are fields of the trainer's configuration.
+    """
+    name = method.partition("+")[0]
+    config = put(put(copy.deepcopy(presets()[name]), SETTINGS[name]), VARIANTS.get(method, {}))
     config.pipeline.datamanager.data = data_of(method, place)
     if method == "nid-fit":
         config.pipeline.model.dictionary = trained("nid-shapes", place)
