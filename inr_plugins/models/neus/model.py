@@ -29,8 +29,9 @@ from inr_plugins.models.neus.config import NeusSettings
 from inr_plugins.models.neus.networks import colour_config, distance_config
 from inr_plugins.models.neus.watch import look_steps, sample_box, surface_problem
 from inr_plugins.rendering.grid.march import box_interval
-from inr_plugins.rendering.neus.render import SurfaceRendering, pack_sections, render_sections
+from inr_plugins.rendering.neus.render import SurfaceRendering, render_surface
 from inr_plugins.rendering.neus.sampling import SectionSettings, distances_beyond, place_edges, worthwhile_sections
+from inr_plugins.rendering.sections import pack_sections
 from inr_plugins.viewer.start_view import StartView
 
 _PUBLISHED_STEPS = 300_000
@@ -225,8 +226,8 @@ class NeusModel(Model):
         extra = None
         if self.training:
             extra = box[0] + (box[1] - box[0]) * torch.rand(config.eikonal_points, 3, device=box.device)
-        return render_sections(
-            *(origins, directions, pack_sections(edges, kept, hit), self.field),
+        return render_surface(
+            *(origins, directions, pack_sections(edges, kept, rays=hit), self.field),
             anneal=self.anneal,
             min_weight=least,
             extra=extra,

@@ -1,8 +1,4 @@
-"""Where rays are cut into sections: evenly at first, then where earlier sections were seen to matter (mip-NeRF).
-
-A ray of n sections has n + 1 ascending edges, distances along the ray. `jitter` is one number in [0, 1) for each edge,
-drawn anew in each training step; without it edges are the same each time.
-"""
+"""Where rays are cut a second time: where earlier sections were seen to matter (mip-NeRF)."""
 
 from __future__ import annotations
 
@@ -10,24 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from inr_plugins.rendering.sections import between, quantiles
+
 PADDING = 0.01
 """Added to each section's weight, so that sections which seem empty are looked at too (mip-NeRF, sec. 3.4)."""
-
-
-def even_edges(
-    near: Float[Tensor, " r"],
-    far: Float[Tensor, " r"],
-    sections: int,
-    *,
-    jitter: Float[Tensor, "r edges"] | None = None,
-) -> Float[Tensor, "r edges"]:
-    """Edges evenly between two distances; with jitter each anywhere between the middles of the sections beside it."""
-    share = torch.linspace(0, 1, sections + 1, dtype=near.dtype, device=near.device)
-    if jitter is not None:
-        middle = (share[1:] + share[:-1]) / 2
-        low, high = torch.cat([share[:1], middle]), torch.cat([middle, share[-1:]])
-        share = low + (high - low) * jitter
-    return near[:, None] + (far - near)[:, None] * share
 
 
 def blurred(weights: Float[Tensor, "r sections"]) -> Float[Tensor, "r sections"]:
@@ -58,20 +40,11 @@ def resampled_edges(
         edges: of the sections that the weights belong to.
         weights: of those sections in the pixel's colour, >= 0.
         sections: number of new ones.
-        jitter: see the module.
+        jitter: one number in [0, 1) for each edge, drawn anew in each training step; without it edges are the same
+            each time.
     """
     count = sections + 1
     steps = torch.arange(count, dtype=edges.dtype, device=edges.device)
-    quantiles = (steps[None] + jitter) / count if jitter is not None else (steps / sections)[None]
-    return _quantiles(edges, blurred(weights) + PADDING, quantiles.expand(len(edges), count).contiguous())
-
-
-def _quantiles(edges: Tensor, weights: Tensor, wanted: Tensor) -> Tensor:
-    """Distances before which shares `wanted` of positive weights lie, each being spread evenly over its section."""
-    share = torch.cumsum(weights / weights.sum(-1, keepdim=True), -1)
-    # Exactly 0 and 1 at the ends, whatever the sum's rounding.
-    share = torch.cat([torch.zeros_like(share[:, :1]), share[:, :-1].clamp(max=1), torch.ones_like(share[:, :1])], -1)
-    above = torch.searchsorted(share, wanted, right=True).clamp(1, edges.shape[-1] - 1)
-    low, high = share.gather(-1, above - 1), share.gather(-1, above)
-    part = ((wanted - low) / (high - low).clamp(min=torch.finfo(edges.dtype).tiny)).clamp(0, 1)
-    return torch.lerp(edges.gather(-1, above - 1), edges.gather(-1, above), part)
+    wanted = (steps[None] + jitter) / count if jitter is not None else (steps / sections)[None]
+    section, part = quantiles(blurred(weights) + PADDING, wanted.expand(len(edges), count).contiguous())
+    return between(edges, section, part)

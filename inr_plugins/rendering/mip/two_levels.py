@@ -10,16 +10,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from inr_plugins.rendering.mip.cones import Cones, section_gaussians
-from inr_plugins.rendering.mip.resampling import even_edges, resampled_edges
-from inr_plugins.rendering.mip.section_rendering import (
-    SectionRendering,
-    Sections,
-    dark_from,
-    heaviest,
-    pack_sections,
-    render_sections,
-)
+from inr_plugins.rendering.mip.resampling import resampled_edges
+from inr_plugins.rendering.mip.section_rendering import dark_from, heaviest
 from inr_plugins.rendering.packed import accumulate
+from inr_plugins.rendering.sections import SectionRendering, Sections, even_edges, pack_sections, weigh_sections
 
 
 @runtime_checkable
@@ -113,26 +107,22 @@ def render_two_levels(
         return torch.rand(len(hit), sections + 1, dtype=near.dtype, device=near.device) if training else None
 
     edges = even_edges(near, far, settings.coarse, jitter=jitter(settings.coarse))
-    sections = _of_bundle(pack_sections(edges), hit)
+    sections = pack_sections(edges, rays=hit)
     mean, variance = section_gaussians(cones, sections.ray, sections.start, sections.end)
     rgb_coarse = None
     if training:
         density, colours = field.density_and_colour(mean, variance, cones.directions, sections.ray, level=0)
-        coarse = render_sections(sections, density, total)
+        coarse = weigh_sections(sections, density * sections.length, total)
         rgb_coarse = accumulate(coarse.weights, colours, sections.ray, total)
     else:
-        coarse = render_sections(sections, field.density_of_gaussians(mean, variance, level=0), total)
+        density = field.density_of_gaussians(mean, variance, level=0)
+        coarse = weigh_sections(sections, density * sections.length, total)
     weights = coarse.weights.view(len(hit), settings.coarse)
     dark = dark_from(edges, weights, settings.min_transmittance)
     edges = resampled_edges(edges, weights, settings.fine, jitter=jitter(settings.fine))
-    sections = _of_bundle(pack_sections(edges, dark), hit)
+    sections = pack_sections(edges, edges[:, :-1] < dark[:, None], rays=hit)
     mean, variance = section_gaussians(cones, sections.ray, sections.start, sections.end)
     density, colours = field.density_and_colour(mean, variance, cones.directions, sections.ray, level=1)
-    fine = render_sections(sections, density, total)
+    fine = weigh_sections(sections, density * sections.length, total)
     rgb = accumulate(fine.weights, colours, sections.ray, total)
     return TwoLevels(rgb, rgb_coarse, fine, coarse, sections, mean, variance)
-
-
-def _of_bundle(sections: Sections, rays: Int[Tensor, " k"]) -> Sections:
-    """Sections of some rays of a bundle as sections of the bundle."""
-    return Sections(rays[sections.ray], sections.start, sections.end)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
 from inr_plugins.rendering.neus.alpha import annealed_slope, section_optical_depth
-from inr_plugins.rendering.packed import accumulate, packed_weights
+from inr_plugins.rendering.packed import accumulate
+from inr_plugins.rendering.sections import Sections, weigh_sections
 
 
 @runtime_checkable
@@ -38,24 +39,6 @@ class SurfaceShading(Protocol):
 
 
 @dataclass(frozen=True)
-class Sections:
-    """Sections of a bundle of rays, packed: sorted by ray, then by distance.
-
-    Attributes:
-        ray: index of the ray of each section.
-        distance: of its middle along the ray, normalised units.
-        length: of the section.
-    """
-
-    ray: Int[Tensor, " s"]
-    distance: Float[Tensor, " s"]
-    length: Float[Tensor, " s"]
-
-    def __len__(self) -> int:
-        return len(self.ray)
-
-
-@dataclass(frozen=True)
 class SurfaceRendering:
     """What rays see.
 
@@ -74,20 +57,7 @@ class SurfaceRendering:
     gradient: Float[Tensor, "n 3"]
 
 
-def pack_sections(edges: Float[Tensor, "h e"], kept: Bool[Tensor, "h s"], rays: Int[Tensor, " h"]) -> Sections:
-    """The kept ones of the sections between neighbouring edges.
-
-    Args:
-        edges: distances along rays, ascending.
-        kept: which sections.
-        rays: index of the ray of each row, ascending.
-    """
-    row, section = kept.nonzero().unbind(-1)
-    begin, end = edges[row, section], edges[row, section + 1]
-    return Sections(rays[row], 0.5 * (begin + end), end - begin)
-
-
-def render_sections(
+def render_surface(
     origins: Float[Tensor, "r 3"],
     directions: Float[Tensor, "r 3"],
     sections: Sections,
@@ -111,18 +81,17 @@ def render_sections(
         extra: further points whose gradients are wanted.
     """
     ray, count = sections.ray, len(sections)
-    x = origins[ray] + directions[ray] * sections.distance[:, None]
+    x = origins[ray] + directions[ray] * sections.middle[:, None]
     sdf, gradient, features = field.distance_and_gradient(x if extra is None else torch.cat([x, extra]))
     along = directions[ray]
     cosine = (gradient[:count] * along).sum(-1)
     slope = annealed_slope(cosine, anneal)
     depths = section_optical_depth(sdf[:count], slope, sections.length, field.sharpness)
-    weights, _ = packed_weights(depths, ray, len(origins))
+    whole = weigh_sections(sections, depths, len(origins))
+    weights = whole.weights
     seen = (weights.detach() > min_weight).nonzero()[:, 0]
     colours = field.shade(x[seen], along[seen], gradient[seen], features[seen]).float()
     rgb = accumulate(weights[seen], colours, ray[seen], len(origins))
-    opacity = accumulate(weights, None, ray, len(origins))
     with torch.no_grad():
-        distance = accumulate(weights, sections.distance[:, None], ray, len(origins))
         normal = accumulate(weights, F.normalize(gradient[:count], dim=-1), ray, len(origins))
-    return SurfaceRendering(rgb, opacity, distance / opacity.detach().clamp(min=1e-6), normal, gradient)
+    return SurfaceRendering(rgb, whole.accumulation, whole.depth, normal, gradient)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from inr_plugins.rendering.neus.alpha import annealed_slope, section_optical_depth
+from inr_plugins.rendering.sections import between, even_edges, quantiles
 
 DistanceFunction = Callable[[Float[Tensor, "n 3"]], Float[Tensor, " n"]]
 
@@ -33,28 +34,6 @@ class SectionSettings:
     finer: int = 64
     rounds: int = 4
     base_sharpness: float = 64.0
-
-
-def even_edges(
-    near: Float[Tensor, " r"],
-    far: Float[Tensor, " r"],
-    count: int,
-    jitter: Float[Tensor, " r"] | None = None,
-) -> Float[Tensor, "r count"]:
-    """Distances from near to far, both included, all others moved by the ray's jitter.
-
-    Args:
-        near: first distance of each ray.
-        far: last distance.
-        count: number of distances, at least 2.
-        jitter: in [0, 1), as a part of the spacing; the half when None, which moves nothing.
-    """
-    place = torch.arange(count, device=near.device, dtype=near.dtype).expand(len(near), count)
-    if jitter is not None:
-        inner = torch.zeros(count, device=near.device, dtype=near.dtype)
-        inner[1:-1] = 1.0
-        place = place + inner * (jitter[:, None] - 0.5)
-    return near[:, None] + (far - near)[:, None] * place / (count - 1)
 
 
 @torch.no_grad()
@@ -82,14 +61,15 @@ def place_edges(
         distance: signed distance at points, normalised units, negative inside.
         settings: how many.
         unit: length for which NeuS's numbers are made: half the longest side of the scene box, normalised units.
-        jitter: see `even_edges`.
+        jitter: in [0, 1) for each ray, which moves all first places but the two ends alike, by up to half of what lies
+            between them; None: none are moved.
     """
 
     def at(edges: Tensor) -> Tensor:
         points = origins[:, None] + directions[:, None] * edges[..., None]
         return distance(points.reshape(-1, 3)).view(edges.shape)
 
-    edges = even_edges(near, far, settings.uniform, jitter)
+    edges = even_edges(near, far, settings.uniform - 1, jitter=_ends_held(jitter, settings.uniform))
     sdf = at(edges)
     for i in range(settings.rounds if settings.finer else 0):
         sharpness = settings.base_sharpness * 2**i / unit
@@ -99,6 +79,14 @@ def place_edges(
         edges, order = torch.cat([edges, new], -1).sort(-1)
         sdf = torch.cat([sdf, found], -1).gather(-1, order)
     return edges, sdf
+
+
+def _ends_held(jitter: Float[Tensor, " r"] | None, edges: int) -> Float[Tensor, "r edges"] | None:
+    """The jitter of `even_edges` that moves all edges of a ray alike, but for its two ends, which stay."""
+    if jitter is None:
+        return None
+    first, last = torch.zeros_like(jitter[:, None]), torch.ones_like(jitter[:, None])
+    return torch.cat([first, jitter[:, None].expand(len(jitter), edges - 2), last], -1)
 
 
 def finer_places(
@@ -122,24 +110,9 @@ def finer_places(
     weights = _weights(
         section_optical_depth(middle, steepest.clamp(max=0), length, torch.as_tensor(sharpness).to(edges))
     )
-    share = _quantiles(weights + _LEAST_WEIGHT, count)
-    section = share.long().clamp(max=length.shape[1] - 1)
-    part = share - section
-    begin, span = edges.gather(-1, section), length.gather(-1, section)
-    low, high = sdf.gather(-1, section), sdf.gather(-1, section + 1)
-    return begin + part * span, torch.lerp(low, high, part)
-
-
-def _quantiles(weights: Float[Tensor, "r s"], count: int) -> Float[Tensor, "r count"]:
-    """Quantiles (k + 1/2) / count of a density constant in each section; whole part: section, rest: place in it."""
-    total = torch.cumsum(weights, -1)
-    total = F.pad(total / total[:, -1:], (1, 0))
     wanted = (torch.arange(count, device=weights.device, dtype=weights.dtype) + 0.5) / count
-    wanted = wanted.expand(len(weights), count).contiguous()
-    section = (torch.searchsorted(total, wanted, right=True) - 1).clamp(0, weights.shape[1] - 1)
-    low, high = total.gather(-1, section), total.gather(-1, section + 1)
-    part = (wanted - low) / (high - low).clamp(min=torch.finfo(weights.dtype).tiny)
-    return section + part.clamp(0, 1 - 1e-6)
+    section, part = quantiles(weights + _LEAST_WEIGHT, wanted.expand(len(weights), count).contiguous())
+    return between(edges, section, part), between(sdf, section, part)
 
 
 def _slopes(edges: Tensor, sdf: Tensor) -> Tensor:

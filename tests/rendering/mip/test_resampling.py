@@ -1,22 +1,8 @@
 import pytest
 import torch
 
-from inr_plugins.rendering.mip.resampling import blurred, even_edges, resampled_edges
-
-
-def test_even_edges_are_even_and_reach_from_near_to_far():
-    edges = even_edges(torch.tensor([1.0, 0.0]), torch.tensor([3.0, 8.0]), 4)
-    assert edges.tolist() == [[1.0, 1.5, 2.0, 2.5, 3.0], [0.0, 2.0, 4.0, 6.0, 8.0]]
-
-
-def test_jittered_edges_stay_between_the_middles_beside_them():
-    near, far, count = torch.zeros(2000), torch.full((2000,), 8.0), 8
-    edges = even_edges(near, far, count, jitter=torch.rand(2000, count + 1))
-    low = torch.tensor([0.0, 0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5])
-    high = torch.tensor([0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8.0])
-    assert (edges >= low).all()
-    assert (edges <= high).all()
-    torch.testing.assert_close(edges.mean(0), (low + high) / 2, atol=0.05, rtol=0)
+from inr_plugins.rendering.mip.resampling import blurred, resampled_edges
+from inr_plugins.rendering.sections import even_edges
 
 
 def test_the_blur_is_the_mean_of_the_maxima_of_neighbours():

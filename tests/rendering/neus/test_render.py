@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from inr_plugins.rendering.neus.render import pack_sections, render_sections
+from inr_plugins.rendering.neus.render import render_surface
+from inr_plugins.rendering.sections import pack_sections
 
 RADIUS = 0.5
 
@@ -34,12 +35,12 @@ def bundle(offsets):
 
 def sections(offsets, count=800):
     edges = torch.linspace(1, 3, count + 1).expand(len(offsets), -1)
-    return pack_sections(edges, torch.ones(len(offsets), count, dtype=torch.bool), torch.arange(len(offsets)))
+    return pack_sections(edges, torch.ones(len(offsets), count, dtype=torch.bool), rays=torch.arange(len(offsets)))
 
 
 def test_a_ball_is_opaque_at_its_distance_with_its_normals_and_nothing_beside_it():
     offsets = [0.0, 0.3, 0.8]
-    seen = render_sections(*bundle(offsets), sections(offsets), Ball())
+    seen = render_surface(*bundle(offsets), sections(offsets), Ball())
     torch.testing.assert_close(seen.accumulation[:, 0], torch.tensor([1.0, 1.0, 0.0]), atol=1e-3, rtol=0)
     expected = torch.tensor([2 - (RADIUS**2 - o**2) ** 0.5 for o in offsets[:2]])
     torch.testing.assert_close(seen.depth[:2, 0], expected, atol=0.01, rtol=0)
@@ -49,24 +50,15 @@ def test_a_ball_is_opaque_at_its_distance_with_its_normals_and_nothing_beside_it
     torch.testing.assert_close(seen.rgb[2], torch.zeros(3), atol=1e-3, rtol=0)
 
 
-def test_packed_sections_are_middles_and_lengths_of_the_kept_ones():
-    edges = torch.tensor([[0.0, 1.0, 3.0, 6.0], [1.0, 2.0, 3.0, 4.0]])
-    kept = torch.tensor([[True, False, True], [False, False, True]])
-    found = pack_sections(edges, kept, torch.tensor([4, 7]))
-    assert found.ray.tolist() == [4, 4, 7]
-    assert found.distance.tolist() == [0.5, 4.5, 3.5]
-    assert found.length.tolist() == [1.0, 3.0, 1.0]
-
-
 def test_all_points_go_through_the_field_at_once_and_faint_ones_are_not_shaded():
     field = Ball()
     extra = torch.rand(7, 3) + 0.1
-    seen = render_sections(*bundle([0.0]), sections([0.0]), field, min_weight=1e-3, extra=extra)
+    seen = render_surface(*bundle([0.0]), sections([0.0]), field, min_weight=1e-3, extra=extra)
     assert field.points == 807
     assert 5 < field.shaded < 100
     assert len(seen.gradient) == 807
     torch.testing.assert_close(seen.gradient[-7:], torch.nn.functional.normalize(extra, dim=-1))
-    whole = render_sections(*bundle([0.0]), sections([0.0]), Ball())
+    whole = render_surface(*bundle([0.0]), sections([0.0]), Ball())
     torch.testing.assert_close(seen.rgb, whole.rgb, atol=0.02, rtol=0)
     assert torch.equal(seen.accumulation, whole.accumulation)
 
@@ -79,7 +71,7 @@ def test_the_gradient_of_opacity_is_that_of_finite_differences(offset):
     def opacity(radius):
         field = Ball(sharpness=30.0)
         field.radius = radius
-        return render_sections(*bundle([offset]), sections([offset]), field).accumulation.sum()
+        return render_surface(*bundle([offset]), sections([offset]), field).accumulation.sum()
 
     radius = torch.tensor(RADIUS, requires_grad=True)
     (gradient,) = torch.autograd.grad(opacity(radius), radius)
@@ -90,8 +82,8 @@ def test_the_gradient_of_opacity_is_that_of_finite_differences(offset):
 
 def test_rays_without_sections_see_nothing():
     edges = torch.linspace(1, 3, 11).expand(2, -1)
-    none = pack_sections(edges, torch.zeros(2, 10, dtype=torch.bool), torch.arange(2))
-    seen = render_sections(*bundle([0.0, 0.1]), none, Ball())
+    none = pack_sections(edges, torch.zeros(2, 10, dtype=torch.bool))
+    seen = render_surface(*bundle([0.0, 0.1]), none, Ball())
     assert seen.rgb.shape == (2, 3)
     assert not seen.rgb.any()
     assert not seen.accumulation.any()

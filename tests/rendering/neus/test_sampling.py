@@ -6,7 +6,6 @@ import torch
 from inr_plugins.rendering.neus.sampling import (
     SectionSettings,
     distances_beyond,
-    even_edges,
     finer_places,
     place_edges,
     worthwhile_sections,
@@ -107,16 +106,6 @@ def test_the_unit_of_length_only_scales_places():
     torch.testing.assert_close(large, 10 * small, rtol=1e-4, atol=1e-4)
 
 
-def test_jitter_moves_all_but_the_ends_by_at_most_half_a_spacing():
-    near, far = torch.tensor([1.0, 2.0]), torch.tensor([2.0, 6.0])
-    plain = even_edges(near, far, 5)
-    moved = even_edges(near, far, 5, torch.tensor([0.0, 0.9]))
-    torch.testing.assert_close(plain[0], torch.tensor([1.0, 1.25, 1.5, 1.75, 2.0]))
-    torch.testing.assert_close(moved[:, [0, -1]], plain[:, [0, -1]])
-    torch.testing.assert_close(moved[0, 1:-1], plain[0, 1:-1] - 0.125)
-    torch.testing.assert_close(moved[1, 1:-1], plain[1, 1:-1] + 0.4)
-
-
 @pytest.mark.parametrize("anneal", [0.0, 1.0])
 def test_what_is_left_out_carries_almost_no_light(anneal):
     edges, sdf = placed([0.0, 0.2, 0.45, 0.6, 0.9])
@@ -160,3 +149,17 @@ def test_distances_beyond_the_box_are_even_in_inverse_depth():
         assert (moved >= ends * (1 - 1e-5)).all()
         assert (moved[:, :-1] <= ends[:, 1:] * (1 + 1e-5)).all()
         assert torch.isfinite(moved).all()
+
+
+def test_jitter_moves_all_but_the_ends_by_at_most_half_a_spacing():
+    origins, directions = rays([0.0, 0.3])
+    near, far = torch.tensor([1.0, 2.0]), torch.tensor([2.0, 6.0])
+    settings = SectionSettings(uniform=5, finer=0)
+    plain, moved = (
+        place_edges(origins, directions, near, far, ball, settings=settings, unit=1.0, jitter=jitter)[0]
+        for jitter in (None, torch.tensor([0.0, 0.9]))
+    )
+    torch.testing.assert_close(plain[0], torch.tensor([1.0, 1.25, 1.5, 1.75, 2.0]))
+    assert torch.equal(moved[:, [0, -1]], torch.stack([near, far], -1))
+    torch.testing.assert_close(moved[0, 1:-1], plain[0, 1:-1] - 0.125)
+    torch.testing.assert_close(moved[1, 1:-1], plain[1, 1:-1] + 0.4)
