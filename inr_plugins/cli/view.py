@@ -110,11 +110,9 @@ def _serve(run: Run, *, host: str, port: int) -> Any:
 
 def _close(viewer: Any) -> None:
     """End the viewer's threads, as far as they do within seconds."""
-    for machine in list(viewer.render_statemachines.values()):
-        machine.running = False
-    closing = threading.Thread(target=viewer.viser_server.stop, daemon=True)
-    closing.start()
-    closing.join(_SECONDS_TO_CLOSE)
+    from inr_plugins.engine.live_viewer import end_viewer
+
+    end_viewer(viewer, seconds=_SECONDS_TO_CLOSE)
 
 
 def _wait_for_ever() -> None:

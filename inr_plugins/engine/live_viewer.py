@@ -42,6 +42,10 @@ def end_viewer(viewer: Any, *, seconds: float = _SECONDS_TO_END) -> None:
     if not isinstance(viewer, Viewer):
         return
     let_go(viewer)
+    close = getattr(viewer, "close", None)
+    if close is not None:
+        # What has attached itself to the viewer (inr_plugins.viewer.live) ends first.
+        close()
     renderers = list(viewer.render_statemachines.values())
     for renderer in renderers:
         renderer.running = False

@@ -302,6 +302,9 @@ class InrTrainer(Trainer):
         self._trained_step: int | None = None
         self._saved_step: int | None = None
         self._own_steps: set[int] = set()
+        # What the viewer shows.
+        self.last_losses: dict[str, Any] = {}
+        self.last_metrics: dict[str, Any] = {}
         self._interrupted = False
         self._evaluating = False
         if world_size == 1:
@@ -570,7 +573,7 @@ class InrTrainer(Trainer):
             reservation.note_start(self.base_dir)
         loss, losses, metrics = super().train_iteration(step)
         self._loss_watch.check(step, {"loss": loss, **losses})
-        self._trained_step = step
+        self._trained_step, self.last_losses, self.last_metrics = step, losses, metrics
         if self.device == "cpu":
             self._heap_watch.after_step()
         return loss, losses, metrics

@@ -25,7 +25,7 @@ from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.rendering.grid.march import box_interval
 from inr_plugins.rendering.mip.cones import Cones, pixel_radius
 from inr_plugins.rendering.mip.two_levels import LevelSettings, TwoLevels, render_two_levels
-from inr_plugins.viewer.start_view import StartView
+from inr_plugins.viewer.page import LivePage
 
 # Without a box, rays end this many of the scene box's diagonals from the camera.
 _FAR_DIAGONALS = 2.0
@@ -82,7 +82,7 @@ class CnMipNerfModel(Model):
         self.levels = LevelSettings(config.num_coarse_samples, config.num_fine_samples, config.min_transmittance)
         self.background = Background(config.background_color, opaque=opaque)
         self.image_metrics = ImageMetrics()
-        self.start_view = StartView()
+        self.page = LivePage()
 
     # -- training ------------------------------------------------------------------------------------------------------
 

@@ -34,7 +34,7 @@ from inr_plugins.networks.voxels.contraction import Contraction
 from inr_plugins.networks.voxels.sparse_lattice import SparseLattice, dilate
 from inr_plugins.rendering.grid.march import OccupancyGrid
 from inr_plugins.rendering.voxel_render import MarchSettings, Rendering, render_voxels
-from inr_plugins.viewer.start_view import StartView
+from inr_plugins.viewer.page import LivePage
 
 _UNSEEN_RAW = -10.0
 """Raw density at the start: a cell is 0.005 % opaque, so that no ray is blocked before it has learnt anything."""
@@ -80,7 +80,7 @@ class DinerModel(Model):
         self._take_field(ExplicitVoxelField(lattice, _UNSEEN_RAW, contraction=contraction))
         self.renderer_rgb = RGBRenderer(background_color=config.background_color)
         self.image_metrics = ImageMetrics()
-        self.start_view = StartView()
+        self.page = LivePage()
 
     def _is_unbounded(self) -> bool:
         if self.config.unbounded != "auto":

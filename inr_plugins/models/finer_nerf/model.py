@@ -30,7 +30,7 @@ from inr_plugins.rendering.front_to_back import PointRendering, StopSettings, re
 from inr_plugins.rendering.grid.backend import choose_grid
 from inr_plugins.rendering.grid.density import DensityGrid
 from inr_plugins.rendering.grid.march import first_rays
-from inr_plugins.viewer.start_view import StartView
+from inr_plugins.viewer.page import LivePage
 
 # Connected occupied cells fewer than this share of the largest piece are specks, not worth samples of a mesh.
 _SPECK = 1e-3
@@ -94,7 +94,7 @@ class FinerNerfModel(Model):
         self.register_buffer("doublings_left", torch.tensor(len(config.double_samples_at)))
         self.background = Background(config.background_color, opaque=bool(self.metadata.get("opaque", False)))
         self.image_metrics = ImageMetrics()
-        self.start_view = StartView()
+        self.page = LivePage()
 
     def _network_config(self) -> CoordinateNetworkConfig:
         config = self.config

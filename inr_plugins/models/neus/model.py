@@ -32,7 +32,7 @@ from inr_plugins.rendering.grid.march import box_interval
 from inr_plugins.rendering.neus.render import SurfaceRendering, render_surface
 from inr_plugins.rendering.neus.sampling import SectionSettings, distances_beyond, place_edges, worthwhile_sections
 from inr_plugins.rendering.sections import pack_sections
-from inr_plugins.viewer.start_view import StartView
+from inr_plugins.viewer.page import LivePage
 
 _PUBLISHED_STEPS = 300_000
 _SMOOTH_ENOUGH = 0.25
@@ -97,7 +97,7 @@ class NeusModel(Model):
         self.register_buffer("anneal", torch.tensor(1.0))
         self.register_buffer("is_started", torch.tensor(False))
         self.image_metrics = ImageMetrics()
-        self.start_view = StartView()
+        self.page = LivePage()
 
     @property
     def learns_masked_object(self) -> bool:

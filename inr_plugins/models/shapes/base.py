@@ -33,8 +33,8 @@ from inr_plugins.rendering.normal_shading import normal_shade
 from inr_plugins.rendering.tracing.sphere_tracing import Hits, trace_distance, trace_level
 from inr_plugins.shape_names import first_shown_shape
 from inr_plugins.shape_points import ShapePoints
+from inr_plugins.viewer.page import LivePage
 from inr_plugins.viewer.shape_choice import ShapeChoice
-from inr_plugins.viewer.start_view import StartView
 
 _LONGEST_STEP = 1 / 16
 """Longest step of sphere tracing, as a part of the box's longest side."""
@@ -80,7 +80,7 @@ class ShapeModel(Model):
         self._inside_parts: Tensor | None = None
         self.register_buffer("trace_box", self.scene_box.aabb.detach().float().clone(), persistent=False)
         self.image_metrics = ImageMetrics()
-        self.start_view = StartView()
+        self.page = LivePage()
         if len(self.names) > 1:
             self.shape_choice = ShapeChoice(self.names, self.show, first=self.shown_shape)
 

@@ -1,0 +1,148 @@
+"""How much of the processors pages may have, and what a frame of some size is going to cost."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import torch
+
+_NICENESS = 3
+"""Of threads that draw: where they and training want the same processor, training has about two thirds."""
+_LEAST_SHARE = 0.02
+_LOSS_PER_SHARE = 0.6
+"""Part of its speed that training loses, at the most, where one processor is drawn on all the time: its own threads
+wait for each other."""
+_MOVING_SHARE = 0.8
+_PIECE_SECONDS = 0.06
+_FIRST_PIECE = 64
+
+
+def settle_thread() -> None:
+    """Have the calling thread draw with one processor, and give way to training where the system knows how.
+
+    torch counts threads per thread, but begins with what any thread was told last; another thread puts that back, so
+    that threads which begin later are as they would have been.
+    """
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1)
+    restorer = threading.Thread(target=torch.set_num_threads, args=(usual,))
+    restorer.start()
+    restorer.join()
+    if sys.platform.startswith("linux"):
+        # Another program may already have made this process nicer than that, from which there is no way back.
+        nice = os.getpriority(os.PRIO_PROCESS, 0)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(19, nice + _NICENESS))
+
+
+class Budget:
+    """The processor time of all pages together.
+
+    While training goes on, what is drawn without being waited for (refreshes) may cost training the part of its speed
+    that the slider "Train Util" leaves: 0.85, where it stands at first, leaves 15 %. A moving camera has most of one
+    processor, and the first sharp frame after it has stopped all of one.
+    """
+
+    def __init__(self, train_util: Callable[[], float]) -> None:
+        """
+        Args:
+            train_util: the part of its speed that training is to keep, in [0, 1].
+        """
+        self._train_util = train_util
+        self._lock = threading.Lock()
+        self._free_at = 0.0
+
+    @property
+    def still_share(self) -> float:
+        """The share of one processor for refreshes."""
+        return max(_LEAST_SHARE, min(1.0, (1.0 - self._train_util()) / _LOSS_PER_SHARE))
+
+    def share(self, kind: str) -> float:
+        """The share of one processor for frames that are "moving", "sharp" or "refresh"."""
+        return {"moving": max(self.still_share, _MOVING_SHARE), "sharp": 1.0}.get(kind, self.still_share)
+
+    def spend(self, seconds: float, kind: str, *, took: float) -> float:
+        """Take note of processor time that was used within the last `took` seconds, and say for how long to wait now.
+
+        What others have used of that time, because they wanted the same processor, has been waited for already.
+        """
+        now = time.monotonic()
+        with self._lock:
+            self._free_at = max(self._free_at, now - took) + seconds / self.share(kind)
+            if self.share(kind) >= 1:
+                self._free_at = min(self._free_at, now)
+            return max(0.0, self._free_at - now)
+
+
+class PieceSize:
+    """How many rays to draw at once: a moved camera waits for a piece of the frame that it has made useless."""
+
+    def __init__(self, most: Callable[[], int]) -> None:
+        """
+        Args:
+            most: rays that memory is there for.
+        """
+        self._most = most
+        self._rays = float(_FIRST_PIECE)
+
+    def rays(self) -> int:
+        """For the next piece."""
+        return max(1, min(self._most(), round(self._rays)))
+
+    def note(self, rays: int, seconds: float) -> None:
+        """Take in how long a piece took; what is less than half of a whole one says nothing of larger ones."""
+        if rays < self.rays() / 2 and seconds < _PIECE_SECONDS:
+            return
+        self._rays = min(max(rays * min(max(_PIECE_SECONDS / max(seconds, 1e-6), 0.25), 4.0), 1.0), float(self._most()))
+
+
+class Cost:
+    """What a frame costs: a part that every frame has, and a part for each ray; learnt from the frames drawn."""
+
+    def __init__(self) -> None:
+        self._small: tuple[int, float] | None = None
+        self._large: tuple[int, float] | None = None
+
+    def note(self, rays: int, seconds: float) -> None:
+        """Take in that a frame of so many rays took so long, of which frames of another size are told apart."""
+        if rays <= 0:
+            return
+        if self._small is None or rays <= self._small[0] * 1.5:
+            self._small = _mixed(self._small, rays, seconds)
+        elif self._large is None or rays >= self._large[0] / 2:
+            self._large = _mixed(self._large, rays, seconds)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether any frame has been drawn."""
+        return self._small is not None
+
+    def of(self, rays: int) -> float:
+        """Seconds that a frame of so many rays will take; 0 while nothing is known."""
+        fixed, each = self._line()
+        return fixed + each * rays
+
+    def rays_for(self, seconds: float) -> int:
+        """Rays that so many seconds are enough for."""
+        fixed, each = self._line()
+        return int(max(0.0, seconds - fixed) / each) if each > 0 else 1 << 30
+
+    def _line(self) -> tuple[float, float]:
+        if self._small is None:
+            return 0.0, 0.0
+        (few, short) = self._small
+        if self._large is None or self._large[0] < 2 * few:
+            return 0.0, short / few
+        many, long = self._large
+        each = max((long - short) / (many - few), 0.2 * long / many)
+        return max(0.0, short - each * few), each
+
+
+def _mixed(old: tuple[int, float] | None, rays: int, seconds: float) -> tuple[int, float]:
+    """The newest size; its time smoothed with that of the old size, in proportion."""
+    if old is None or not 0.5 < old[0] / rays < 2:
+        return rays, seconds
+    return rays, 0.5 * seconds + 0.5 * old[1] * rays / old[0]

@@ -1,0 +1,217 @@
+"""The thread that draws for one page: what next, how large, and for how long it may."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.utils.rich_utils import CONSOLE
+from nerfstudio.viewer.utils import get_camera
+
+from inr_plugins.viewer.budget import settle_thread
+from inr_plugins.viewer.frames import Frame
+from inr_plugins.viewer.snapshot import Snapshot
+
+_STILL_AFTER = 0.25
+"""Seconds without a movement after which a camera stands still."""
+_FRAMES_A_SECOND = 6.0
+_LEAST_WIDTH = 128
+"""Of frames while the camera moves."""
+_REFRESH_SECONDS = 1.0
+"""Processor time that a refresh may take, in which case it is smaller than the sharp frame."""
+_SHOW_EVERY = 0.8
+"""Seconds after which what there is of a slow frame is shown."""
+_GROWTH = 2.5
+"""How many times wider a frame is than the one before, until it is sharp."""
+
+Kind = Literal["moving", "sharp", "refresh"]
+
+
+class Moved(Exception):
+    """The page wants something else than what is being drawn."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to draw next."""
+
+    kind: Kind
+    width: int
+    snapshot: Snapshot
+    version: int
+
+
+class PageRenderer(threading.Thread):
+    """Draws for one page, from the live viewer's snapshot; takes the place of nerfstudio's RenderStateMachine.
+
+    While the camera moves, frames of a size that the processor manages six times a second; once it stands still, wider
+    ones until one is as wide as the page's "Max res" says; then a refresh whenever there is a new snapshot. What goes
+    wrong is shown in the page, logged once, and ends neither this thread nor training.
+    """
+
+    def __init__(self, live: Any, page: Any) -> None:
+        """
+        Args:
+            live: the LiveViewer (inr_plugins.viewer.live) whose snapshots are drawn.
+            page: nerfstudio's RenderStateMachine of the page, which is not started: it shows what is drawn here.
+        """
+        super().__init__(name=f"viewer page {page.client.client_id}", daemon=True)
+        self.live = live
+        self.page = page
+        self.running = True
+        self.drawn: tuple[Snapshot | None, int, int] = (None, -1, 0)
+        """Snapshot, version of the view and width of the last whole frame."""
+        self.is_sharp = False
+        self._last: Frame | None = None
+        self._version = 0
+        self._moved_at = time.monotonic()
+        self._is_placed = False
+        self._wake = threading.Event()
+        self._shown_error = ""
+
+    # -- what nerfstudio's viewer calls --------------------------------------------------------------------------------
+
+    def action(self, action: Any) -> None:
+        """Take in that the camera has moved, or that what is shown is to be drawn anew."""
+        if action.action in ("move", "rerender"):
+            self.redraw()
+
+    def redraw(self) -> None:
+        """Draw the view anew, from the smallest frame on."""
+        self._version += 1
+        self._moved_at = time.monotonic()
+        self._is_placed = True
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Look again whether there is something to draw."""
+        self._wake.set()
+
+    # -- the thread ----------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Draw until the page has gone."""
+        settle_thread()
+        while self.running:
+            self._wake.clear()
+            plan = self._next() if self.live.is_ready else None
+            if plan is None:
+                self._wake.wait(0.05)
+                continue
+            try:
+                self._draw(plan)
+            except Moved:
+                continue
+            except Exception as error:
+                # Not to be tried again before something is different.
+                self.drawn, self.is_sharp = (plan.snapshot, plan.version, 1 << 20), True
+                self._tell(error)
+
+    def _next(self) -> Plan | None:
+        snapshot = self.live.snapshot_to_draw()
+        # A page that has just come is about to be told where its camera stands.
+        if snapshot is None or not (self._is_placed or time.monotonic() - self._moved_at > _STILL_AFTER):
+            return None
+        version = self._version
+        drawn, drawn_version, width = self.drawn
+        if version != drawn_version:
+            self.is_sharp = False
+            return Plan("moving", self._moving_width(snapshot), snapshot, version)
+        if time.monotonic() - self._moved_at < _STILL_AFTER:
+            return None
+        if not self.is_sharp:
+            wanted = min(self._sharp_width(), round(width * _GROWTH))
+            return Plan("sharp", max(wanted, 1), snapshot, version)
+        if drawn is snapshot:
+            return None
+        if not self.live.is_learning:
+            return Plan("sharp", self._sharp_width(), snapshot, version)
+        return Plan("refresh", min(self._sharp_width(), self._width_for(_REFRESH_SECONDS)), snapshot, version)
+
+    def _sharp_width(self) -> int:
+        """Of a frame whose longer side is what the page's slider says."""
+        longest, aspect = int(self.live.panel.max_res), self._aspect()
+        return max(1, longest if aspect >= 1 else int(longest * aspect))
+
+    def _moving_width(self, snapshot: Snapshot) -> int:
+        share = self.live.budget.share("moving")
+        width = self._width_for(share / _FRAMES_A_SECOND) if self.live.cost.is_known else 0
+        return min(self._sharp_width(), max(_LEAST_WIDTH, width))
+
+    def _width_for(self, seconds: float) -> int:
+        rays = self.live.cost.rays_for(seconds)
+        return max(_LEAST_WIDTH // 2, int((rays * self._aspect()) ** 0.5))
+
+    def _aspect(self) -> float:
+        return float(self.page.client.camera.aspect) or 1.0
+
+    def _draw(self, plan: Plan) -> None:
+        live = self.live
+        state = live.viewer.get_camera_state(self.page.client)
+        frame = live.new_frame(plan.snapshot, self._camera(state, plan.width))
+        live.warm_up(plan.snapshot, frame)
+        if plan.kind == "sharp" and self._last is not None and self.drawn[1] == plan.version:
+            frame.lie_over(self._last)
+        shown_at, used = time.monotonic(), 0.0
+        pieces = frame.pieces(live.piece.rays)
+        while True:
+            begin, clock = time.monotonic(), live.clock()
+            with live.drawing(plan.snapshot):
+                rays = next(pieces, None)
+            if rays is None:
+                break
+            seconds = live.clock() - clock
+            used += seconds
+            live.piece.note(rays, seconds)
+            self._wait(live.budget.spend(seconds, plan.kind, took=time.monotonic() - begin), plan)
+            if plan.kind == "sharp" and frame.done < len(frame) and time.monotonic() - shown_at > _SHOW_EVERY:
+                self._show(frame, plan)
+                shown_at = time.monotonic()
+        live.cost.note(len(frame), used)
+        self._show(frame, plan)
+        self._last = frame
+        self.drawn = (plan.snapshot, plan.version, plan.width)
+        self.is_sharp = self.is_sharp or plan.width >= self._sharp_width()
+        live.has_drawn(plan.snapshot)
+
+    def _camera(self, state: Any, width: int) -> Cameras:
+        viewer = self.live.viewer
+        if not viewer.render_tab_state.preview_render and viewer.include_time:
+            state.time = viewer.control_panel.time
+        height = max(1, round(width / (float(state.aspect) or 1.0)))
+        return get_camera(state, height, width)
+
+    def _wait(self, seconds: float, plan: Plan) -> None:
+        """Wait, or raise Moved as soon as the frame is of no use: no other frame of this view waits behind it.
+
+        A frame of a moving camera is shown all the same: else nothing would be seen before the camera stands still.
+        """
+        until = time.monotonic() + seconds
+        while True:
+            if not self.running or (plan.kind != "moving" and self._version != plan.version):
+                raise Moved
+            left = until - time.monotonic()
+            if left <= 0:
+                return
+            self._wake.wait(min(left, 0.05))
+            self._wake.clear()
+
+    def _show(self, frame: Frame, plan: Plan) -> None:
+        if not self.running:
+            raise Moved
+        self.page._send_output_to_viewer(self.live.outputs_of(frame), static_render=plan.kind != "moving")
+
+    def _tell(self, error: Exception) -> None:
+        sentence = f"{type(error).__name__}: {error}" if not str(error).endswith(".") else str(error)
+        if sentence == self._shown_error:
+            return
+        self._shown_error = sentence
+        self.live.log_once(sentence, traceback.format_exc())
+        try:
+            self.page.client.add_notification("Cannot draw this", sentence, auto_close=10_000, color="red")
+        except Exception as trouble:
+            CONSOLE.log(f"The page cannot be told so: {trouble}")

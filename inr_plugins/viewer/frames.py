@@ -1,0 +1,89 @@
+"""One frame of a model from a camera, drawn piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.data.scene_box import OrientedBox
+from torch import Tensor
+
+_SEEN = 0.5
+"""Opacity from which on a pixel has a depth."""
+
+
+class Frame:
+    """A picture that fills row by row.
+
+    What a model leaves open in front of nothing is given a depth beyond the scene's box: a depth of 0 would hide all
+    that the page shows besides, and take the range of the colour map.
+    """
+
+    def __init__(self, model: Any, camera: Cameras, *, crop: OrientedBox | None = None) -> None:
+        """
+        Args:
+            model: a nerfstudio Model in eval mode.
+            camera: one camera.
+            crop: what lies outside of it is not drawn.
+        """
+        self.model = model
+        self.camera = camera.to(model.device)
+        # As the viewer of nerfstudio does: the crop's ends go to the model with each ray.
+        self.rays = self.camera.generate_rays(camera_indices=0, keep_shape=True, obb_box=crop)
+        self.height, self.width = self.rays.origins.shape[:2]
+        self.outputs: dict[str, Tensor] = {}
+        self.done = 0
+
+    def __len__(self) -> int:
+        return self.height * self.width
+
+    def lie_over(self, other: Frame) -> None:
+        """Begin with what another frame of the same view shows, in whatever size it has."""
+        for name, value in other.outputs.items():
+            picture = value.view(other.height, other.width, -1).permute(2, 0, 1)[None].float()
+            sized = torch.nn.functional.interpolate(picture, (self.height, self.width), mode="nearest")
+            self.outputs[name] = sized[0].permute(1, 2, 0).reshape(len(self), -1).contiguous()
+
+    def pieces(self, rays_at_once: Callable[[], int]) -> Iterator[int]:
+        """Draw, and yield the rays of each piece that has been added to `outputs`; asks how many to take each time."""
+        while self.done < len(self):
+            end = min(len(self), self.done + max(1, rays_at_once()))
+            self._take(self.done, end, self._of(self.rays.get_row_major_sliced_ray_bundle(self.done, end)))
+            taken, self.done = end - self.done, end
+            yield taken
+
+    @torch.no_grad()
+    def _of(self, rays: RayBundle) -> dict[str, Tensor]:
+        outputs = self.model.forward(ray_bundle=rays)
+        return {name: value for name, value in outputs.items() if isinstance(value, Tensor)}
+
+    def _take(self, start: int, end: int, outputs: dict[str, Tensor]) -> None:
+        for name, value in outputs.items():
+            value = value.reshape(end - start, -1)
+            if name not in self.outputs:
+                self.outputs[name] = value.new_zeros(len(self), value.shape[-1])
+            self.outputs[name][start:end] = value
+
+    def shown(self, *, with_z: bool) -> dict[str, Tensor]:
+        """The outputs as pictures (height, width, channels), and with `with_z` what nerfstudio's viewer takes as depth.
+
+        Its key is gl_z_buf_depth: the distance along the camera's axis.
+        """
+        outputs = {name: value.view(self.height, self.width, -1) for name, value in self.outputs.items()}
+        if "depth" in outputs and "accumulation" in outputs:
+            beyond = self._beyond()
+            outputs["depth"] = torch.where(outputs["accumulation"] < _SEEN, beyond, outputs["depth"])
+        if with_z and "depth" in outputs:
+            axis = -self.camera.camera_to_worlds[0, :3, 2]
+            along = (self.rays.directions * axis).sum(-1, keepdim=True)
+            outputs["gl_z_buf_depth"] = along * outputs["depth"]
+        return outputs
+
+    def _beyond(self) -> Float[Tensor, "height width 1"]:
+        """Distances behind everything in the scene's box."""
+        box = self.model.scene_box.aabb.to(self.rays.origins)
+        return (self.rays.origins - box.mean(0)).norm(dim=-1, keepdim=True) + (box[1] - box[0]).norm() / 2

@@ -1,0 +1,323 @@
+"""The live viewer: nerfstudio's page, drawn from snapshots, so that training and drawing never wait for each other."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.utils.rich_utils import CONSOLE
+
+from inr_plugins.viewer.budget import Budget, Cost, PieceSize
+from inr_plugins.viewer.drawing import PageRenderer
+from inr_plugins.viewer.frames import Frame
+from inr_plugins.viewer.snapshot import SHARED_FROM, Snapshot, take_snapshot
+from inr_plugins.viewer.status import Status
+
+NEEDED = ("viser_server", "render_statemachines", "control_panel", "pipeline", "update_scene", "get_camera_state")
+"""What a viewer must have for this module to attach to it: that of nerfstudio 1.1.4 and later has."""
+
+_SOONEST, _LATEST = 0.5, 4.0
+"""Seconds between snapshots while somebody looks."""
+_STATUS_EVERY = 0.5
+_SECONDS_TO_CLOSE = 2.0
+_WARM_UP_RAYS = 16
+
+
+class LiveViewer:
+    """Attached to an instance of nerfstudio's Viewer: no class is patched, and what is not there is left alone.
+
+    The training thread, between two steps (`update_scene`), copies the model when the pages have drawn what they had;
+    threads of the pages (`PageRenderer`) draw from the copy. The trained model is not touched by drawing: neither its
+    mode nor its tensors, nor the random generators that training draws from.
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        """
+        Args:
+            viewer: nerfstudio's Viewer, at the end of its construction or later.
+        """
+        self.viewer = viewer
+        self.panel = viewer.control_panel
+        self.status = Status()
+        self.budget = Budget(lambda: float(self.panel.train_util) if self.is_learning else 0.0)
+        self.cost = Cost()
+        self.piece = PieceSize(self._most_rays)
+        self.after_step: list[Callable[[int], None]] = []
+        """Called in the training thread between steps, with the last one; panels that plot put themselves here."""
+        self.at_close: list[Callable[[], None]] = []
+        """Called when the viewer ends."""
+        self._snapshot: Snapshot | None = None
+        self._taken_at = float("-inf")
+        self._drawn_at: float | None = None
+        self._refresh_seconds = 0.0
+        self._told_at = float("-inf")
+        self._logged: set[str] = set()
+        self._warm: Snapshot | None = None
+        self._warm_lock = threading.Lock()
+        self._is_closed = False
+        self._attach()
+
+    # -- attaching -----------------------------------------------------------------------------------------------------
+
+    def _attach(self) -> None:
+        viewer = self.viewer
+        viewer.live = self
+        viewer.render_statemachines = _Pages(self, viewer.render_statemachines)
+        viewer.update_scene = self.update_scene
+        viewer.update_step = self._set_step
+        viewer.make_stats_markdown = self._stats
+        viewer.get_model = self.get_model
+        viewer.training_complete = self.training_complete
+        viewer.close = self.close
+        for _, element in getattr(viewer, "viewer_elements", ()):
+            self._follow(element)
+        if not viewer.trainer:
+            self._hide_training_buttons()
+
+    def _follow(self, element: Any) -> None:
+        """Draw what a control of the model has changed: nerfstudio runs its callback under the trainer's lock."""
+        callback = element.cb_hook
+
+        def changed(*args: Any) -> None:
+            callback(*args)
+            self.retake()
+
+        element.cb_hook = changed
+
+    def _hide_training_buttons(self) -> None:
+        for name in ("pause_train", "resume_train"):
+            if hasattr(self.viewer, name):
+                getattr(self.viewer, name).visible = False
+
+    # -- what is drawn -------------------------------------------------------------------------------------------------
+
+    @property
+    def pages(self) -> list[PageRenderer]:
+        """Of the browsers that look at this moment."""
+        return list(self.viewer.render_statemachines.values())
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the viewer has been built."""
+        return bool(self.viewer.ready) and not self._is_closed
+
+    @property
+    def is_learning(self) -> bool:
+        """Whether training goes on, and is neither paused nor done."""
+        trainer = self.viewer.trainer
+        return trainer is not None and trainer.training_state == "training"
+
+    @property
+    def train_lock(self) -> Any:
+        """Held while a step runs; a context manager. Whatever changes or saves the trained model takes it."""
+        return self.viewer.train_lock if self.viewer.train_lock is not None else nullcontext()
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """What pages are drawn from; None before the first."""
+        return self._snapshot
+
+    def get_model(self) -> Any:
+        """The model that is drawn; the trained one where nothing is."""
+        return self.viewer.pipeline.model if self._snapshot is None else self._snapshot.model
+
+    def retake(self) -> None:
+        """Take a new snapshot now, once the step that is running has ended, and draw it."""
+        with self.train_lock:
+            self._take()
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Draw all pages anew, from the smallest frame on."""
+        for page in self.pages:
+            page.redraw()
+
+    def _take(self) -> None:
+        """Copy the model; no step may run meanwhile."""
+        begin = time.thread_time()
+        # Where nothing is trained there is nothing to be kept apart from.
+        share_from = 0 if self.viewer.trainer is None else SHARED_FROM
+        self._snapshot = take_snapshot(self.viewer.pipeline.model, self.status.step, share_from=share_from)
+        self._refresh_seconds = time.thread_time() - begin
+        self._taken_at, self._drawn_at = time.monotonic(), None
+        for page in self.pages:
+            page.wake()
+
+    def snapshot_to_draw(self) -> Snapshot | None:
+        """The newest snapshot; where no training thread takes any, this one does."""
+        trainer = self.viewer.trainer
+        is_idle = trainer is None or trainer.training_state in ("paused", "completed")
+        if is_idle and (self._snapshot is None or self._snapshot.step != self.status.step):
+            lock = self.viewer.train_lock or nullcontext()
+            with lock:
+                if self._snapshot is None or self._snapshot.step != self.status.step:
+                    self._take()
+        return self._snapshot
+
+    def has_drawn(self, snapshot: Snapshot) -> None:
+        """A page has shown a frame of this snapshot."""
+        if snapshot is self._snapshot and self._drawn_at is None:
+            self._drawn_at = time.monotonic()
+
+    # -- frames, for the pages -----------------------------------------------------------------------------------------
+
+    def _most_rays(self) -> int:
+        """Rays that are drawn at once, at the most."""
+        most = int(self.viewer.config.num_rays_per_chunk)
+        return most if most > 0 else 1 << 15
+
+    def clock(self) -> float:
+        """Seconds of processor that the calling thread has used, of the time that has passed on another device."""
+        model = self.viewer.pipeline.model
+        return time.thread_time() if str(model.device) == "cpu" else time.monotonic()
+
+    def drawing(self, snapshot: Snapshot) -> Any:
+        """To be held while a piece is drawn: the trainer's lock where the copy shares tensors with the model."""
+        return self.train_lock if snapshot.is_shared and self.is_learning else nullcontext()
+
+    def new_frame(self, snapshot: Snapshot, camera: Cameras) -> Frame:
+        """An empty frame of what is drawn, cropped as the page says."""
+        crop = self.panel.crop_obb if self.panel.crop_viewport else None
+        return Frame(snapshot.model, camera, crop=crop)
+
+    def warm_up(self, snapshot: Snapshot, frame: Frame) -> None:
+        """Have the model make what it makes once, such as diner's table of colours, outside of what frames cost."""
+        with self._warm_lock:
+            if self._warm is snapshot:
+                return
+            clock = self.clock()
+            with self.drawing(snapshot):
+                middle = len(frame) // 2
+                frame._of(frame.rays.get_row_major_sliced_ray_bundle(middle, min(len(frame), middle + _WARM_UP_RAYS)))
+            self._warm = snapshot
+            self._refresh_seconds += self.clock() - clock
+
+    def outputs_of(self, frame: Frame) -> dict[str, Any]:
+        """What a frame shows, as nerfstudio's page wants it."""
+        return frame.shown(with_z=bool(self.panel.layer_depth))
+
+    def log_once(self, sentence: str, details: str) -> None:
+        """Say in the terminal what went wrong in drawing, each thing once."""
+        if sentence not in self._logged:
+            self._logged.add(sentence)
+            CONSOLE.log(f"The page: {sentence}", markup=False)
+            CONSOLE.log(details, markup=False)
+
+    # -- the training thread -------------------------------------------------------------------------------------------
+
+    def update_scene(self, step: int, num_rays_per_batch: int | None = None) -> None:
+        """Between two steps: copy the model if it is time to. Does not wait for anything."""
+        self.viewer.step = step
+        self.status.note_step(step)
+        self.status.is_training = self.is_learning
+        for call in self.after_step:
+            call(step)
+        if not self.pages:
+            self._snapshot = None
+            return
+        if self._is_due():
+            with self.train_lock:
+                self._take()
+        if time.monotonic() - self._told_at > _STATUS_EVERY:
+            self._tell_status()
+
+    def _is_due(self) -> bool:
+        since = time.monotonic() - self._taken_at
+        if self._snapshot is None or since > _LATEST:
+            return True
+        if self._drawn_at is None:
+            return False
+        cost = self._refresh_seconds + self.cost.of(1)
+        return since > max(_SOONEST, cost / self.budget.still_share)
+
+    def _tell_status(self) -> None:
+        self._told_at = time.monotonic()
+        trainer = self.viewer.trainer
+        if trainer is not None:
+            self.status.last_step = trainer._start_step + trainer.config.max_num_iterations
+            metrics = getattr(trainer, "last_metrics", None) or {}
+            if "psnr" in metrics:
+                self.status.psnr = float(metrics["psnr"])
+        self.viewer.stats_markdown.content = self.status.text()
+
+    def _set_step(self, step: int) -> None:
+        self.status.step = int(step)
+        self._tell_status()
+
+    def _stats(self, step: int | None, res: str | None) -> str:
+        if step is not None:
+            self.status.step = step
+        if res is not None:
+            self.status.resolution = res
+        return self.status.text()
+
+    def training_complete(self) -> None:
+        """Draw the trained model once more, sharply, and say that it is done."""
+        self.viewer.training_state = "completed"
+        self.status.is_training = False
+        self._hide_training_buttons()
+        with self.train_lock:
+            self._take()
+        self._tell_status()
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """End the threads that draw, and the panels; a second time nothing. Takes seconds at the most."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        pages = self.pages
+        for page in pages:
+            page.running = False
+            page.wake()
+        until = time.monotonic() + _SECONDS_TO_CLOSE
+        for page in pages:
+            if page.is_alive():
+                page.join(max(0.0, until - time.monotonic()))
+        for call in self.at_close:
+            call()
+
+
+class _Nobody:
+    running = False
+
+    def action(self, action: Any) -> None:
+        """Nothing: there is no page to draw for."""
+
+
+class _Pages(dict[int, Any]):
+    """nerfstudio's table of a viewer's pages: each RenderStateMachine that it enters becomes a PageRenderer of ours."""
+
+    def __init__(self, live: LiveViewer, pages: dict[int, Any]) -> None:
+        super().__init__()
+        self._live = live
+        for number, page in pages.items():
+            # Came while the viewer was being built, and waits for that.
+            page.running = False
+            self[number] = page
+            self[number].start()
+
+    def __missing__(self, number: int) -> Any:
+        # A page that is connecting, or has just gone, which nerfstudio takes for one that is there.
+        return _Nobody()
+
+    def pop(self, number: int, *default: Any) -> Any:
+        """The page, which has gone."""
+        return super().pop(number, *(default or (None,)))
+
+    def __setitem__(self, number: int, page: Any) -> None:
+        for other in self.values():
+            page.output_keys = other.page.output_keys
+        super().__setitem__(number, PageRenderer(self._live, page))
+
+
+def attach(viewer: Any) -> LiveViewer | None:
+    """Make a viewer of nerfstudio's live; None where it has not what that takes, and then it stays as it was."""
+    if not all(hasattr(viewer, name) for name in NEEDED):
+        return None
+    return LiveViewer(viewer)

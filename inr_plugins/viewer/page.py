@@ -1,0 +1,85 @@
+"""The control through which a model has its page: where the camera starts, what draws, who may look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from nerfstudio.utils.rich_utils import CONSOLE
+
+from inr_plugins.viewer.live import LiveViewer, attach
+from inr_plugins.viewer.panel import Panel
+from inr_plugins.viewer.panels import general_panels
+from inr_plugins.viewer.start_view import StartView
+
+_FRUSTUM_SHARE = 0.05
+"""Size of a training camera in the page, as a part of its distance from the middle of them all."""
+_STOCK_FRUSTUM_SCALE = 0.1
+_SCENE_UNITS = 10.0
+"""Of nerfstudio's page in a normalised unit."""
+
+
+class LivePage(StartView):
+    """Makes the viewer that finds it live (`LiveViewer`), and has each browser start before a training camera.
+
+    Held by a model as an attribute, where nerfstudio's viewer finds it in ns-train, ns-viewer and inr-view.
+    """
+
+    live: LiveViewer | None = None
+
+    def __init__(self, panels: Callable[[], Sequence[Panel]] = tuple) -> None:
+        """
+        Args:
+            panels: makes the panels that are the method's own, which stand below those of all methods.
+        """
+        super().__init__()
+        self._panels = panels
+
+    def _setup(self, viewer: Any) -> None:
+        super()._setup(viewer)
+        self.live = attach(viewer)
+        _name_the_port(viewer)
+        _size_cameras(viewer)
+        if self.live is not None:
+            panels = [*general_panels(), *self._panels()]
+            for number, panel in enumerate(panels):
+                panel.install(self.live, order=float(number - len(panels)))
+        if not getattr(viewer.config, "make_share_url", False):
+            _switch_sharing_off(viewer.viser_server)
+
+
+def _name_the_port(viewer: Any) -> None:
+    """Have the address that is printed be the one that works: viser takes the next port where one is taken."""
+    asked, server = viewer.config.websocket_port, viewer.viser_server
+    asked = viewer.config.websocket_port_default if asked is None else asked
+    if not hasattr(server, "get_port") or not hasattr(viewer, "viewer_info"):
+        return
+    had = f":{server.get_port()}"
+    viewer.viewer_info = [had.join(line.split(f":{asked}")) for line in viewer.viewer_info]
+
+
+def _size_cameras(viewer: Any) -> None:
+    """Draw the training cameras large enough to be seen, unless a size was asked for."""
+    dataset = getattr(viewer.pipeline.datamanager, "train_dataset", None)
+    config = viewer.config
+    if dataset is None or getattr(config, "camera_frustum_scale", None) != _STOCK_FRUSTUM_SCALE:
+        return
+    places = dataset.cameras.camera_to_worlds[:, :3, 3].detach().cpu().numpy()
+    if len(places):
+        distance = float(np.median(np.linalg.norm(places - places.mean(0), axis=-1)))
+        config.camera_frustum_scale = _FRUSTUM_SHARE * _SCENE_UNITS * distance or _STOCK_FRUSTUM_SCALE
+
+
+def _switch_sharing_off(server: Any) -> None:
+    """Whoever looks could else make this page public with a click."""
+    if hasattr(server, "request_share_url"):
+        server.request_share_url = lambda *_, **__: _refuse_to_share(server)
+
+
+def _refuse_to_share(server: Any) -> None:
+    sentence = "Sharing is switched off: start with --viewer.make-share-url True to open this page to the internet."
+    CONSOLE.log(sentence, markup=False)
+    for client in server.get_clients().values():
+        if hasattr(client, "add_notification"):
+            client.add_notification("Not shared", sentence, auto_close=10_000)

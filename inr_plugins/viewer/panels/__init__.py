@@ -1,0 +1,10 @@
+"""Panels that every method's page has; a method's own are in models/<family>/panels.py."""
+
+from __future__ import annotations
+
+from inr_plugins.viewer.panel import Panel
+
+
+def general_panels() -> list[Panel]:
+    """New panels for one page, from the top down."""
+    return []

@@ -1,0 +1,190 @@
+"""Pages draw while training goes on, from what training was at some step, and neither waits for the other."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from viewer.fake_viewer import Ball, FakePage, FakeViewer
+
+from inr_plugins.viewer.live import attach
+
+
+@pytest.fixture
+def opened():
+    """A function that opens a page on a model; what it opens is closed in the end."""
+    lives = []
+
+    def open_page(model=None, **options):
+        viewer = FakeViewer(model or Ball(), **options)
+        live = attach(viewer)
+        lives.append(live)
+        page = FakePage()
+        viewer.open(page)
+        return viewer, live, page
+
+    yield open_page
+    for live in lives:
+        live.close()
+
+
+def is_sharp(page: FakePage) -> bool:
+    return bool(page.frames) and page.frames[-1]["rgb"].shape[1] == 96
+
+
+def test_a_frame_is_the_picture_of_the_model(opened):
+    """A ball of radius 1/2 at distance 3, seen at 60 degrees, covers a disc of a radius that is known."""
+    viewer, _, page = opened()
+    viewer.update_scene(0)
+    assert page.wait(is_sharp)
+    outputs = page.frames[-1]
+    seen = outputs["accumulation"][..., 0] > 0.5
+    radius = np.tan(np.arcsin(0.5 / 3)) / np.tan(np.radians(30)) * 48
+    assert float(seen.sum()) == pytest.approx(np.pi * radius**2, rel=0.03)
+    torch.testing.assert_close(outputs["rgb"][48, 48], torch.tensor([0.8, 0.2, 0.1]))
+    torch.testing.assert_close(outputs["rgb"][0, 0], torch.ones(3))
+    # Along the axis the ball is 2.5 away; what is not hit lies behind the box, where nothing of the page is hidden.
+    assert float(outputs["gl_z_buf_depth"][48, 48]) == pytest.approx(2.5, abs=0.01)
+    assert float(outputs["depth"][0, 0]) > 3 + 1
+
+
+def test_training_is_seen_and_not_touched(opened):
+    viewer, live, page = opened()
+    model = viewer.pipeline.model.train()
+    viewer.update_scene(0)
+    assert page.wait(is_sharp)
+    with torch.no_grad():
+        model.colour.copy_(torch.tensor([0.0, 1.0, 0.0]))
+    time.sleep(0.1)
+    torch.testing.assert_close(page.frames[-1]["rgb"][48, 48], torch.tensor([0.8, 0.2, 0.1]))
+    live._taken_at -= 10
+    viewer.update_scene(1)
+    assert page.wait(lambda page: bool(page.frames[-1]["rgb"][48, 48, 1] > 0.9))
+    assert model.training
+    assert model.modes == []
+    assert "Step: 1" in viewer.make_stats_markdown(None, None)
+
+
+def test_training_waits_for_no_frame(opened):
+    viewer, live, page = opened(Ball())
+    viewer.pipeline.model.slowness = 0.2
+    viewer.update_scene(0)
+    assert page.wait(lambda page: live._warm is not None)
+    live._taken_at -= 10
+    begin = time.monotonic()
+    with viewer.train_lock:
+        pass
+    viewer.update_scene(1)
+    assert time.monotonic() - begin < 0.1
+
+
+def test_a_step_that_runs_is_not_copied(opened):
+    """Copies are made by the thread that trains, or under its lock."""
+    viewer, live, _ = opened()
+    held = threading.Event()
+
+    def retake() -> None:
+        live.retake()
+        held.set()
+
+    with viewer.train_lock:
+        threading.Thread(target=retake, daemon=True).start()
+        assert not held.wait(0.1)
+    assert held.wait(2)
+
+
+def test_what_a_control_changes_is_drawn(opened):
+    viewer = FakeViewer(Ball(), trainer=None)
+    model = viewer.pipeline.model
+    element = SimpleNamespace(cb_hook=lambda _: setattr(model, "radius", 0.25))
+    viewer.viewer_elements = [("shape", element)]
+    live = attach(viewer)
+    page = FakePage()
+    viewer.open(page)
+    try:
+        assert page.wait(is_sharp)
+        before = float(page.frames[-1]["accumulation"].sum())
+        element.cb_hook(element)
+        assert page.wait(lambda page: is_sharp(page) and float(page.frames[-1]["accumulation"].sum()) < 0.3 * before)
+    finally:
+        live.close()
+
+
+def test_a_model_that_fails_is_told_in_the_page_and_drawn_again_when_it_does_not(opened, capsys):
+    model = Ball()
+    model.fails = "The table has no rows."
+    viewer, live, page = opened(model)
+    viewer.update_scene(0)
+    assert page.wait(lambda page: bool(page.notes))
+    time.sleep(0.3)
+    assert page.notes == ["The table has no rows."]
+    assert capsys.readouterr().out.count("The page: The table has no rows.") == 1
+    model.fails = ""
+    live._taken_at -= 10
+    viewer.update_scene(1)
+    assert page.wait(lambda page: bool(page.frames))
+
+
+def test_two_pages_come_and_go(opened):
+    viewer, _live, page = opened()
+    other = FakePage(1)
+    viewer.open(other)
+    viewer.update_scene(0)
+    assert page.wait(is_sharp)
+    assert other.wait(is_sharp)
+    # As nerfstudio does when a browser goes.
+    gone = viewer.render_statemachines[0]
+    gone.running = False
+    viewer.render_statemachines.pop(0)
+    gone.join(2)
+    assert not gone.is_alive()
+    count = len(other.frames)
+    viewer.distance = 2.0
+    viewer.render_statemachines[1].redraw()
+    assert other.wait(lambda page: len(page.frames) > count)
+    # A message of a page that has gone is no error.
+    viewer.render_statemachines[0].action(None)
+
+
+def test_the_last_step_is_drawn_sharply_once(opened):
+    viewer, _, page = opened()
+    viewer.update_scene(0)
+    assert page.wait(is_sharp)
+    with torch.no_grad():
+        viewer.pipeline.model.colour.copy_(torch.tensor([0.0, 0.0, 1.0]))
+    viewer.trainer.training_state = "completed"
+    viewer.training_complete()
+    assert page.wait(lambda page: is_sharp(page) and bool(page.frames[-1]["rgb"][48, 48, 2] > 0.9))
+    assert not viewer.pause_train.visible
+
+
+def test_status_is_of_now(opened):
+    viewer, live, _page = opened()
+    for step in range(3):
+        viewer.update_scene(step)
+        time.sleep(0.01)
+    live._told_at -= 1
+    viewer.update_scene(3)
+    assert viewer.stats_markdown.content.startswith("Step: 3  \n")
+    assert "steps/s" in viewer.stats_markdown.content
+    assert "PSNR of the last batch: 21.2 dB" in viewer.stats_markdown.content
+
+
+def test_closing_ends_the_threads(opened):
+    viewer, live, page = opened()
+    viewer.update_scene(0)
+    assert page.wait(is_sharp)
+    threads = live.pages
+    live.close()
+    assert not any(each.is_alive() for each in threads)
+    live.close()
+
+
+def test_a_viewer_of_another_kind_is_left_alone():
+    other = SimpleNamespace(viser_server=None)
+    assert attach(other) is None
+    assert not hasattr(other, "live")
