@@ -64,12 +64,14 @@ def _batched(image: Tensor) -> Tensor:
 def lpips(pred: Image, target: Image) -> float | None:
     """Learned perceptual distance of two images: see :mod:`inr_plugins.metrics.lpips`; None where it cannot be had.
 
+    Images with a side below 64 pixels are too small for the network, and nothing is looked for then.
+
     Raises:
         ValueError: the shapes differ or are not (height, width, 3).
         InputError: the environment variable INR_LPIPS names a file that is not there or holds something else.
     """
     _check_pair(pred, target)
-    network = lpips_network()
+    network = lpips_network() if min(pred.shape[:2]) >= _SHORTEST_SIDE_FOR_LPIPS else None
     if network is None:
         return None
     network = network.to(pred.device)
@@ -92,7 +94,7 @@ def image_metrics(pred: Image, target: Image) -> dict[str, float]:
     shorter_side = min(pred.shape[:2])
     if shorter_side >= _WINDOW:
         metrics["ssim"] = ssim(pred, target)
-    distance = lpips(pred, target) if shorter_side >= _SHORTEST_SIDE_FOR_LPIPS else None
+    distance = lpips(pred, target)
     if distance is not None:
         metrics["lpips"] = distance
     return metrics

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import math
 import os
+import socket
 import time
 import urllib.error
+import urllib.request
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,6 +21,8 @@ from inr_plugins.errors import InputError
 from inr_plugins.metrics import download
 from inr_plugins.metrics import image as metrics
 from inr_plugins.metrics import lpips as lpips_module
+
+REAL_URLOPEN = urllib.request.urlopen
 
 
 @pytest.fixture(autouse=True)
@@ -104,6 +108,24 @@ def test_lpips_is_left_out_with_one_line_when_offline(caplog):
     assert len(caplog.messages) == 1
     assert "LPIPS is left out" in caplog.messages[0]
     assert "INR_LPIPS" in caplog.messages[0]
+
+
+def test_a_server_is_looked_for_only_where_lpips_is_computed(monkeypatch):
+    asked = []
+
+    def look_up(host, *args, **kwargs):
+        asked.append(host)
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr("urllib.request.urlopen", REAL_URLOPEN)
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    small = torch.rand(63, 200, 3)
+    assert set(metrics.image_metrics(small, small)) == {"psnr", "ssim"}
+    assert metrics.lpips(small, small) is None
+    assert asked == []
+    image = torch.rand(64, 64, 3)
+    assert set(metrics.image_metrics(image, image)) == {"psnr", "ssim"}
+    assert asked != []
 
 
 def test_lpips_does_not_wait_for_a_server_that_does_not_answer(monkeypatch, caplog):
