@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable
@@ -111,7 +112,7 @@ def encode_mp4(frames: Iterable[UInt8[np.ndarray, "s s 3"]], path: Path, *, size
 
 
 def _find_ffmpeg() -> str:
-    """The ffmpeg that imageio-ffmpeg brings, or one that the system has.
+    """The ffmpeg that IMAGEIO_FFMPEG_EXE names, that imageio-ffmpeg brings, or that the system has.
 
     Raises:
         InputError: there is none.
@@ -119,9 +120,13 @@ def _find_ffmpeg() -> str:
     try:
         import imageio_ffmpeg
 
-        return str(imageio_ffmpeg.get_ffmpeg_exe())
+        found = str(imageio_ffmpeg.get_ffmpeg_exe())
     except (ImportError, RuntimeError) as error:
         raise InputError("There is no ffmpeg: install it with `pip install imageio-ffmpeg`.") from error
+    # What IMAGEIO_FFMPEG_EXE says is taken as it is.
+    if shutil.which(found) is None:
+        raise InputError(f"There is no ffmpeg at {found}: correct or unset IMAGEIO_FFMPEG_EXE.")
+    return found
 
 
 def _counted(

@@ -11,7 +11,7 @@ from inr_plugins.errors import InputError
 from inr_plugins.geometry.appearance.mesh_render import turntable_frames
 from inr_plugins.geometry.mesh import Mesh
 from inr_plugins.meshing import video as mesh_video
-from inr_plugins.meshing.video import write_turntable
+from inr_plugins.meshing.video import check_video, write_turntable
 
 
 @pytest.fixture
@@ -72,6 +72,12 @@ def test_a_missing_ffmpeg_names_the_install(tmp_path, mesh, monkeypatch):
     monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", missing)
     with pytest.raises(InputError, match="pip install imageio-ffmpeg"):
         write_turntable(mesh, tmp_path / "turn.mp4", frames=2, size=64)
+
+
+def test_an_ffmpeg_that_is_not_where_it_was_said_is_refused_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(tmp_path / "gone"))
+    with pytest.raises(InputError, match="IMAGEIO_FFMPEG_EXE"):
+        check_video(tmp_path / "turn.mp4", overwrite=False)
 
 
 def test_names_and_numbers_that_make_no_video_are_refused(tmp_path, mesh):
