@@ -2,7 +2,7 @@
 
 .venv/bin/python benchmarks/ours_or_library.py [PART ...] [--data DIR] [--rounds 5] [--folder DIR] [--again]
 
-Parts: winding mesher texture video; all of them if none is named. Each is a process of its own,
+Parts: winding mesher texture video writers; all of them if none is named. Each is a process of its own,
 in which the ways take turns; medians are given. libigl is no dependency: `pip install libigl` for winding and mesher.
 What a part measured is kept as JSON in the folder, and printed from there until --again is given, so that a run that
 was interrupted goes on where it stopped.
@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from side_by_side import in_own_process
 
-PARTS = ("winding", "mesher", "texture", "video")
+PARTS = ("winding", "mesher", "texture", "video", "writers")
 _MOST_SECONDS = 7200.0
 
 
