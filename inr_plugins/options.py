@@ -13,7 +13,7 @@ from typing import Any
 
 import tyro
 
-from inr_plugins.errors import InputError
+from inr_plugins.errors import InputError, setting
 
 LONGEST_NAME = 200
 """Bytes of a name that becomes a folder's: file systems take 255, and what is hidden beside one has a longer name."""
@@ -264,13 +264,15 @@ def check_numbers(settings: Any, table: Mapping[str, Range], *, prefix: str = ""
         unprefixed: what names begin with that is not typed, as that of a dataparser's options behind its own name.
 
     Raises:
-        InputError: naming the option as it is typed, its range and the number.
+        InputError: naming the option, its range and the number.
     """
     for option, key, value in _numbers(settings, prefix, prefix):
         allowed = table.get(key)
         if allowed is not None and value not in allowed:
             typed = option.removeprefix(unprefixed)
-            raise InputError(f"--{typed} must be {allowed}, got {value}: give it another number, or leave it out.")
+            # Settings of a training have no other name than their option's.
+            name = f"--{typed}" if table is TRAINING else setting(typed.replace("-", "_"))
+            raise InputError(f"{name} must be {allowed}, got {value}: give it another number, or leave it out.")
 
 
 def check_name(name: str | None, option: str) -> None:

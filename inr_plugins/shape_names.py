@@ -21,7 +21,7 @@ def number_of_shape(wanted: str, names: Sequence[str], *, given_by: str) -> int:
     Args:
         wanted: a name, or else a number.
         names: of all shapes.
-        given_by: the option that `wanted` is of.
+        given_by: what `wanted` was given as, for the sentence.
 
     Raises:
         InputError: no such shape.
@@ -34,7 +34,7 @@ def number_of_shape(wanted: str, names: Sequence[str], *, given_by: str) -> int:
     listed = list(dict.fromkeys([*nearest, *names]))
     some = ", ".join(listed[:_NAMES]) + (", ..." if len(names) > _NAMES else "")
     numbers = "number 0" if len(names) == 1 else f"numbers 0 to {len(names) - 1}"
-    raise InputError(f"{given_by} {wanted} is none of the run's shapes: give a name ({some}) or one of {numbers}.")
+    raise InputError(f"{given_by} is none of the run's shapes: give a name ({some}) or one of {numbers}.")
 
 
 def first_shown_shape(names: Sequence[str]) -> int:
@@ -44,4 +44,4 @@ def first_shown_shape(names: Sequence[str]) -> int:
         InputError: it asks for one that is not there.
     """
     wanted = os.environ.get(SHAPE_VARIABLE)
-    return number_of_shape(wanted, names, given_by=SHAPE_VARIABLE) if wanted else 0
+    return number_of_shape(wanted, names, given_by=f"{SHAPE_VARIABLE} {wanted}") if wanted else 0

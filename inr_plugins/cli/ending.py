@@ -52,7 +52,7 @@ def run_command(
                 sys.stdout.flush()
             return status
     except InputError as error:
-        said = str(error)
+        said = error.on_command_line
     except KeyboardInterrupt as stop:
         _say(f"{name}: stopped; {f'{stop.args[0]}.' if stop.args else when_stopped()}")
         return exit_status(stop)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -48,12 +47,12 @@ def extract(run: Run, options: EvalOptions) -> ExtractedMesh:
     try:
         return extract_mesh(run, MeshSettings(resolution=options.resolution, colour="none", shape=options.shape))
     except InputError as error:
-        ours = {"--" + each.name.replace("_", "-") for each in fields(EvalOptions)}
-        others = sorted(set(re.findall(r"--[a-z][a-z-]*[a-z]", str(error))) - ours)
+        others = set(error.settings) - {each.name for each in fields(EvalOptions)}
         if not others:
             raise
+        theirs = ", ".join(sorted(f"--{name.replace('_', '-')}" for name in others))
         raise InputError(
-            f"{str(error).rstrip('.')} ({', '.join(others)}: of inr-mesh, whose mesh inr-eval takes as --mesh)."
+            f"{error.marked.rstrip('.')} ({theirs}: of inr-mesh, whose mesh inr-eval takes as --mesh)."
         ) from error
 
 

@@ -61,7 +61,7 @@ class EvalSession:
             raise type(stop)(*([] if self.record is None else [f"{self._output} holds {done}"])) from None
 
     def _measure(self, config: Path | None, judge: Callable[[], dict[str, Any]]) -> None:
-        from inr_plugins.evaluation.failures import failure_sentence, free_memory
+        from inr_plugins.evaluation.failures import failure, free_memory
 
         try:
             self._entries.append(judge())
@@ -69,7 +69,7 @@ class EvalSession:
         except Exception as error:
             what = self._settings.mesh if config is None else config.parent
             if isinstance(error, InputError) or is_out_of_memory(error):
-                sentence = failure_sentence(error, what, device=self._settings.device)
+                sentence = failure(error, what, device=self._settings.device).on_command_line
             else:
                 sentence = f"{what} could not be measured ({describe(error)}); {keep_traceback('inr-eval', error)}."
             self.failed[config or Path()] = sentence

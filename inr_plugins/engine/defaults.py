@@ -12,7 +12,7 @@ import torch
 from nerfstudio.configs.base_config import LocalWriterConfig, LoggingConfig, MachineConfig, ViewerConfig
 from nerfstudio.utils import writer
 
-from inr_plugins.errors import InputError
+from inr_plugins.errors import InputError, setting
 
 DeviceType = Literal["cpu", "cuda", "mps"]
 
@@ -39,7 +39,7 @@ def choose_device_type(wanted: str = "auto") -> DeviceType:
 
 
 def choose_device(wanted: str | torch.device | None) -> torch.device:
-    """The device that a command is told with --device; None: CUDA when there is one, else the CPU.
+    """The device that a command is told as its device; None: CUDA when there is one, else the CPU.
 
     Raises:
         InputError: torch knows no such device, or this machine does not have it.
@@ -56,7 +56,7 @@ def choose_device(wanted: str | torch.device | None) -> torch.device:
         pass  # torch has no such word, or has it for what no field runs on
     here = [name for name, is_there in there.items() if is_there and name != "cuda"]
     here += [f"cuda:{index}" for index in range(count)]
-    raise InputError(f"--device {wanted} is not there: leave it out, or give one of {', '.join(here)}.")
+    raise InputError(f"{setting('device', str(wanted))} is not there: leave it out, or give one of {', '.join(here)}.")
 
 
 @dataclass

@@ -14,7 +14,7 @@ from nerfstudio.model_components.renderers import background_color_override_cont
 from nerfstudio.utils.colors import COLORS_DICT
 from torch import Tensor
 
-from inr_plugins.errors import InputError
+from inr_plugins.errors import InputError, setting
 from inr_plugins.evaluation.stored_images import has_alpha, is_in_memory
 
 BackgroundName = Literal["white", "black", "model"]
@@ -83,8 +83,9 @@ def true_view(dataset: InputDataset, index: int, *, wanted: BackgroundName | Non
     under = laid_under.float().cpu()
     if told is not None and not torch.equal(told, under):
         raise InputError(
-            f"The dataparser has composited {path} over {colour_name(under)} already, so --background {wanted} "
-            "cannot be had: leave --background out, or train with the dataparser's --alpha-color None."
+            f"The dataparser has composited {path} over {colour_name(under)} already, so "
+            f"{setting('background', wanted)} "
+            f"cannot be had: leave {setting('background')} out, or train with the dataparser's --alpha-color None."
         )
     return TrueView(image, "composited", under, told)
 

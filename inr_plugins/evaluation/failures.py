@@ -7,23 +7,23 @@ from pathlib import Path
 
 import torch
 
-from inr_plugins.errors import InputError, first_line
+from inr_plugins.errors import InputError, first_line, setting
 
 
-def failure_sentence(error: BaseException, subject: Path | None, *, device: str | None) -> str:
+def failure(error: BaseException, subject: Path | None, *, device: str | None) -> InputError:
     """Why a run or a mesh could not be measured, and what to do about it.
 
     Args:
         error: what measuring it raised: an InputError, or one of memory.
         subject: the run's folder, or the mesh.
-        device: the --device that was asked for.
+        device: that was asked for.
     """
     if isinstance(error, InputError):
-        return str(error)
-    other = "" if device == "cpu" else "--device cpu, "
-    return (
-        f"There is not enough memory to measure {subject} ({first_line(error)}): give {other}a lower --resolution, or "
-        "fewer --samples."
+        return error
+    other = "" if device == "cpu" else f"{setting('device', 'cpu')}, "
+    return InputError(
+        f"There is not enough memory to measure {subject} ({first_line(error)}): give {other}a lower "
+        f"{setting('resolution')}, or fewer {setting('samples')}."
     )
 
 

@@ -15,7 +15,7 @@ from nerfstudio.data.datasets.base_dataset import InputDataset
 from torch import Tensor
 
 from inr_plugins.engine.evaluation import spread_indices
-from inr_plugins.errors import InputError
+from inr_plugins.errors import InputError, setting
 from inr_plugins.evaluation.backgrounds import BackgroundName, colour_name, over_background, true_view
 from inr_plugins.evaluation.silhouettes import silhouette_iou, silhouette_source, true_silhouette
 from inr_plugins.evaluation.stored_images import is_in_memory
@@ -89,7 +89,7 @@ def check_views(dataset: InputDataset, indices: Sequence[int], *, silhouettes: b
         except OSError as error:
             raise InputError(f"Image {path} cannot be read ({error}): replace the file.") from error
         if source is None:
-            raise InputError(f"{path} has neither a mask nor an alpha channel, so leave --silhouettes out.")
+            raise InputError(f"{path} has neither a mask nor an alpha channel, so leave {setting('silhouettes')} out.")
 
 
 def render_view(model: Any, camera: Cameras, background: Float[Tensor, " 3"] | None) -> tuple[dict[str, Tensor], float]:

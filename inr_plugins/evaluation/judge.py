@@ -13,9 +13,9 @@ from jaxtyping import Float
 from nerfstudio.data.datasets.base_dataset import InputDataset
 from torch import Tensor
 
-from inr_plugins.errors import InputError, is_out_of_memory
+from inr_plugins.errors import InputError, is_out_of_memory, setting
 from inr_plugins.evaluation.backgrounds import BackgroundName, true_view
-from inr_plugins.evaluation.failures import failure_sentence
+from inr_plugins.evaluation.failures import failure
 from inr_plugins.evaluation.images import check_views, choose_views, measure_views, summarise_views
 from inr_plugins.evaluation.runs import Split, data_folder, find_truth, open_run, split_dataset, stand_in_note
 from inr_plugins.evaluation.surfaces import SurfaceSettings, compare_surfaces, read_named
@@ -93,8 +93,8 @@ def judge_mesh(settings: Settings) -> dict[str, Any]:
     assert isinstance(settings.truth, Path)
     start = time.perf_counter()
     notes: list[str] = []
-    pred = read_named(settings.mesh, option="--mesh", tell=notes.append)
-    truth = read_named(settings.truth, option="--truth", tell=notes.append)
+    pred = read_named(settings.mesh, option="mesh", tell=notes.append)
+    truth = read_named(settings.truth, option="truth", tell=notes.append)
     found = compare_surfaces(pred, truth, settings.surface)
     return {
         "method": None,
@@ -136,7 +136,9 @@ def judge_run(
     if dataset is None:
         log.missing["images"] = "the method has no images"
         if settings.silhouettes:
-            raise InputError(f"{config_path.parent} is a run of a method without images: leave --silhouettes out.")
+            raise InputError(
+                f"{config_path.parent} is a run of a method without images: leave {setting('silhouettes')} out."
+            )
     else:
         check_views(dataset, indices, silhouettes=settings.silhouettes)
         # Made only to be refused, if need be, before the surface takes its time.
@@ -151,7 +153,9 @@ def judge_run(
     if dataset is not None:
         images = _images(run, dataset, indices, settings, count=len(seen), on_view=on_view, log=log)
     if images is None and surface is None:
-        raise InputError(f"There is nothing to measure in {config_path.parent}: give a --truth for its surface.")
+        raise InputError(
+            f"There is nothing to measure in {config_path.parent}: give a {setting('truth')} for its surface."
+        )
     return {
         "method": getattr(run.config, "method_name", None),
         "shape": None if shape is None else shape.name,
@@ -188,8 +192,8 @@ def _meant_shape(run: Run, settings: Settings) -> tuple[RunShape | None, bool]:
         return shape, False
     if settings.mesh is not None or settings.truth not in ("auto", None):
         raise InputError(
-            f"The run {run.config_path.parent} holds {shape.count} shapes: name with --shape the one that --truth or "
-            "--mesh is of."
+            f"The run {run.config_path.parent} holds {shape.count} shapes: name with {setting('shape')} the one that "
+            f"{setting('truth')} or {setting('mesh')} is of."
         )
     return None, settings.truth is not None
 
@@ -254,11 +258,14 @@ def _surface(
     truth_file = _truth_file(run, settings, shape)
     if truth_file is None:
         if settings.mesh is not None:
-            raise InputError(f"The dataset of {run.config_path.parent} has no true surface: give --truth for --mesh.")
+            raise InputError(
+                f"The dataset of {run.config_path.parent} has no true surface: give {setting('truth')} for "
+                f"{setting('mesh')}."
+            )
         no_scene = "the dataset was not made by inr-scene, so its true surface is not known; --truth names it"
         log.missing["surface"] = "not asked for" if settings.truth is None else no_scene
         return None
-    truth = read_named(truth_file, option="--truth", tell=log.notes.append)
+    truth = read_named(truth_file, option="truth", tell=log.notes.append)
     try:
         pred, extraction = _prediction(run, settings, extract=extract, log=log)
         with log.timed("surface"):
@@ -267,7 +274,7 @@ def _surface(
         # Nobody asked for it, so the images are measured all the same.
         understood = isinstance(error, InputError) or is_out_of_memory(error)
         if settings.truth == "auto" and settings.mesh is None and understood:
-            reason = failure_sentence(error, run.config_path.parent, device=settings.device)
+            reason = failure(error, run.config_path.parent, device=settings.device).on_command_line
             log.missing["surface"] = reason
             log.notes.append(f"The surface was not measured: {reason}")
             return None
@@ -288,7 +295,7 @@ def _prediction(
 ) -> tuple[Mesh | Cloud, dict[str, Any] | None]:
     """The surface to judge: the one that was named, else the run's own, with how it was extracted."""
     if settings.mesh is not None:
-        return read_named(settings.mesh, option="--mesh", tell=log.notes.append), None
+        return read_named(settings.mesh, option="mesh", tell=log.notes.append), None
     with log.timed("extract"):
         extracted = extract(run)
     described = extracted.description

@@ -55,7 +55,7 @@ class PictureFolder:
         return sorted(path for path in self.partial.rglob("*") if path.is_file())
 
     def _unwritable(self, error: OSError) -> InputError:
-        return InputError(f"{self.target} could not be written ({error.strerror}): give another --save-images.")
+        return InputError(f"{self.target} could not be written ({error.strerror}): give another place.")
 
 
 @contextmanager
@@ -80,7 +80,5 @@ def picture_folder(target: Path | None) -> Iterator[PictureFolder | None]:
         try:
             partial = stack.enter_context(files.hidden_folder(around, "pictures"))
         except OSError as error:
-            raise InputError(
-                f"{target} could not be written ({error.strerror}): give another --save-images."
-            ) from error
+            raise InputError(f"{target} could not be written ({error.strerror}): give another place.") from error
         yield PictureFolder(target, partial)

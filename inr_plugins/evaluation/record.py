@@ -120,4 +120,4 @@ def write_record(record: Mapping[str, Any], path: Path) -> None:
     try:
         write_json(path, jsonable(record))
     except OSError as error:
-        raise InputError(f"{path} could not be written ({error.strerror}): give another --output.") from error
+        raise InputError(f"{path} could not be written ({error.strerror}): give another place.") from error

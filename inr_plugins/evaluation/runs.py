@@ -14,7 +14,7 @@ from inr_plugins.engine.pipeline import data_path, settle_data_path
 from inr_plugins.engine.runs.checkpoints import checkpoint_steps
 from inr_plugins.engine.runs.config import read_run_config
 from inr_plugins.engine.runs.stand_in import STANDS_IN
-from inr_plugins.errors import InputError
+from inr_plugins.errors import InputError, setting
 
 if TYPE_CHECKING:
     from inr_plugins.engine.runs.run import Run
@@ -71,14 +71,16 @@ def split_dataset(run: Run, split: Split) -> InputDataset | None:
     try:
         outputs = parser.get_dataparser_outputs(split=split)
         if len(outputs.image_filenames) == 0:
-            raise InputError(f"{where} has no images: give another --split.")
+            raise InputError(f"{where} has no images: give another {setting('split')}.")
         return manager.dataset_type(
             dataparser_outputs=outputs, scale_factor=getattr(manager.config, "camera_res_scale_factor", 1.0)
         )
     except InputError:
         raise
     except (OSError, KeyError, ValueError, AssertionError) as error:
-        raise InputError(f"{where} cannot be read ({type(error).__name__}: {error}): give another --split.") from error
+        raise InputError(
+            f"{where} cannot be read ({type(error).__name__}: {error}): give another {setting('split')}."
+        ) from error
 
 
 def stand_in_note(dataset: InputDataset, split: Split) -> str | None:

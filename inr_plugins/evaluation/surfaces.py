@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from inr_plugins.errors import InputError
+from inr_plugins.errors import InputError, setting
 from inr_plugins.geometry.distance.winding import WindingNumber
 from inr_plugins.geometry.io.clouds.read import Cloud
 from inr_plugins.geometry.io.mesh_file import Tell
@@ -118,7 +118,7 @@ def compare_surfaces(pred: Mesh | Cloud, truth: Mesh | Cloud, settings: SurfaceS
     default = f"{parts} of the diagonal of the truth's bounding box"
     return {
         **found,
-        "thresholds_from": "--thresholds" if settings.thresholds else default,
+        "thresholds_from": "given" if settings.thresholds else default,
         "iou": iou,
         "iou_missing": missing,
         "prediction": {**describe_surface(pred), **_mended(pred_solid)},
@@ -158,7 +158,9 @@ def _iou(
     """The volumetric IoU, or why there is none."""
     if not (isinstance(pred, Solid) and isinstance(truth, Solid)):
         if settings.iou:
-            raise InputError("A cloud of points has no inside, so that --iou cannot be measured: leave it out.")
+            raise InputError(
+                f"A cloud of points has no inside, so that {setting('iou')} cannot be measured: leave it out."
+            )
         return None, "a cloud of points has no inside"
     open_ones = [name for name, solid in (("prediction", pred), ("truth", truth)) if solid.open_edges]
     if open_ones and not settings.iou:
@@ -207,14 +209,14 @@ def read_named(path: Path, *, option: str, tell: Tell) -> Mesh | Cloud:
     try:
         surface = read_surface(path, tell=found.append)
     except InputError as error:
-        raise InputError(f"{option}: {error}") from error
+        raise InputError(f"{setting(option)}: {error.marked}") from error
     for note in [*found, *(surface.notes if isinstance(surface, Cloud) else ())]:
-        tell(f"{option} {path.name}: {note}.")
+        tell(f"--{option} {path.name}: {note}.")
     return surface
 
 
 def threshold_names(record: dict[str, Any]) -> Sequence[str]:
     """What to call a comparison's thresholds in a table."""
-    if record["thresholds_from"] != "--thresholds":
+    if record["thresholds_from"] != "given":
         return [f"{100 * fraction:g} % of the diagonal" for fraction in DEFAULT_FRACTIONS]
     return [f"{score['threshold']:.4g}" for score in record["scores"]["thresholds"]]

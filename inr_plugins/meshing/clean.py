@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from inr_plugins.errors import setting
 from inr_plugins.geometry.appearance.visibility import drop_unseen_faces
 from inr_plugins.geometry.mesh import Mesh
 from inr_plugins.geometry.pinhole import PinholeViews
@@ -78,7 +79,7 @@ def clean(
     if options.drop_unseen:
         mesh, unseen = drop_unseen_faces(
             mesh,
-            require_views(views, "--drop-unseen"),
+            require_views(views, setting("drop_unseen", True)),
             progress=lambda done, total: bar("Looking from the views", done, total),
         )
     if options.keep_largest:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from inr_plugins.errors import setting
 from inr_plugins.fields.protocol import ColourField
 from inr_plugins.geometry.appearance.colour import ColourFunction, checked_colours, mean_over_views
 from inr_plugins.geometry.mesh import Mesh
@@ -61,7 +62,7 @@ def coloured(
         return replace(mesh, colours=colours), OUTSIDE
     mean, unseen = mean_over_views(
         mesh,
-        require_views(views, "--colour views"),
+        require_views(views, setting("colour", "views")),
         colour,
         colours,
         chunk_points=chunk_points,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from inr_plugins.errors import InputError
+from inr_plugins.errors import InputError, setting
 from inr_plugins.fields.protocol import ColourField
 from inr_plugins.geometry.frames import Similarity
 from inr_plugins.geometry.levelset.isosurface import mesh_level_set
@@ -123,11 +123,11 @@ def _check_wishes(surface: FieldSurface, views: PinholeViews | None, options: Me
     """
     has_colours = isinstance(surface.field, ColourField)
     if options.texture is not None and not has_colours:
-        raise InputError("--texture needs a field with colours, which this run's is not; leave it out.")
+        raise InputError(f"{setting('texture')} needs a field with colours, which this run's is not; leave it out.")
     if options.drop_unseen:
-        require_views(views, "--drop-unseen")
+        require_views(views, setting("drop_unseen", True))
     if options.colour == "views" and has_colours:
-        require_views(views, "--colour views")
+        require_views(views, setting("colour", "views"))
 
 
 def _isosurface(
@@ -202,22 +202,23 @@ def _dense(
 
 
 def choose_lattice(region: Region, options: MeshSettings, to_normalised: Similarity) -> Lattice:
-    """The lattice over the region's box, by --resolution along its longest side or by --voxel-size along each.
+    """The lattice over the region's box, by `resolution` along its longest side or by `voxel_size` along each.
 
     Raises:
         InputError: a voxel size that leaves no lattice, or a lattice too fine for any memory.
     """
     if options.voxel_size is None:
-        name = "--resolution"
+        name = setting("resolution")
         lattice = Lattice.for_box(region.box, resolution=options.resolution or DEFAULT_RESOLUTION)
     else:
         # Region boxes of the normalised frame have normalised lengths.
-        name, scale = "--voxel-size", to_normalised.scale if region.frame == "normalised" else 1.0
+        name, scale = setting("voxel_size"), to_normalised.scale if region.frame == "normalised" else 1.0
         lattice = Lattice.for_spacing(region.box, spacing=options.voxel_size * scale)
         if max(lattice.shape) < 3:
             side = float(np.ptp(region.box, axis=0).max()) / scale
             raise InputError(
-                f"--voxel-size {options.voxel_size} is as large as the box, whose longest side is {side:.4g}; make it "
+                f"{setting('voxel_size', options.voxel_size)} is as large as the box, whose longest side is "
+                f"{side:.4g}; make it "
                 "smaller."
             )
     if max(lattice.shape) > _FINEST:

@@ -1,6 +1,6 @@
 """What an extraction may take of the machine's memory: a bound of the whole process, kept by asking in parts.
 
-`--memory-gb` bounds what the process holds, the run and the mesh included. What Python, torch and the run take is there
+`memory_gb` bounds what the process holds, the run and the mesh included. What Python, torch and the run take is there
 before there is a choice; the rest is room for sampling the field. The mesh grows with the surface, which nobody knows
 beforehand, so it is looked at while it grows.
 """
@@ -11,9 +11,11 @@ import math
 from dataclasses import dataclass
 
 from inr_plugins.engine.host.memory import resident_bytes
-from inr_plugins.errors import InputError
+from inr_plugins.errors import InputError, setting
 from inr_plugins.meshing.settings import MeshSettings
 from inr_plugins.progress import Bar
+
+_COARSER = f"lower {setting('resolution')} (raise {setting('voxel_size')})"
 
 UNASKED_ROOM = 2_000_000_000
 """Bytes for sampling the field where no bound was given."""
@@ -56,7 +58,8 @@ class Room:
         if room.free < _LEAST_POINTS * _BYTES_PER_POINT / _SHARE:
             least = held + _LIBRARIES + _LEAST_POINTS * _BYTES_PER_POINT / _SHARE
             raise InputError(
-                f"--memory-gb is {settings.memory_gb:g}, and with the run loaded the process takes {held / 1e9:.2f} "
+                f"{setting('memory_gb')} is {settings.memory_gb:g}, and with the run loaded the process takes "
+                f"{held / 1e9:.2f} "
                 f"already: give it {_gb(least):g} or more."
             )
         return room
@@ -80,8 +83,8 @@ class Room:
         """The sentence for a lattice whose samples need `sampling` bytes."""
         lattice, enough = " x ".join(map(str, shape)), _gb(self.held + _LIBRARIES + sampling / _SHARE)
         said = f"A lattice of {lattice} needs {enough:g} GB of memory beside the mesh"
-        bound = "" if self.total is None else f", and --memory-gb is {self.total / 1e9:g}"
-        return InputError(f"{said}{bound}: give --memory-gb that, or lower --resolution (raise --voxel-size).")
+        bound = "" if self.total is None else f", and {setting('memory_gb')} is {self.total / 1e9:g}"
+        return InputError(f"{said}{bound}: give {setting('memory_gb')} that, or {_COARSER}.")
 
     def check_dense(self, shape: tuple[int, ...]) -> None:
         """Refuse a whole lattice that does not fit.
@@ -102,8 +105,9 @@ class Room:
         taken = 0 if self.total is None else resident_bytes()
         if self.total is not None and taken > self.total:
             raise InputError(
-                f"--memory-gb is {self.total / 1e9:g}, and with the mesh so far the process takes {taken / 1e9:.2f}: "
-                "give it more, or lower --resolution (raise --voxel-size)."
+                f"{setting('memory_gb')} is {self.total / 1e9:g}, and with the mesh so far the process takes "
+                f"{taken / 1e9:.2f}: "
+                f"give it more, or {_COARSER}."
             )
 
     def watching(self, bar: Bar) -> Bar:

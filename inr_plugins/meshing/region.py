@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from inr_plugins.errors import InputError
+from inr_plugins.errors import InputError, setting
 from inr_plugins.geometry.frames import Similarity
 from inr_plugins.geometry.levelset.lattice import Lattice, check_box
 
@@ -84,16 +84,16 @@ def plan_region(
     reach = dataset_to_normalised.inverse().bounding_box(limit)
     low, high = reach
     sources = []
-    for name, wish in (("--box", box), ("--crop", crop)):
+    for name, wish in (("box", box), ("crop", crop)):
         if wish is None:
             continue
-        wish = check_box(wish, name=name)
+        wish = check_box(wish, name=setting(name))
         if (np.maximum(low, wish[0]) >= np.minimum(high, wish[1])).any():
             raise InputError(
-                f"{name} {wish.ravel().tolist()} lies outside the scene, which reaches from "
+                f"{setting(name)} {wish.ravel().tolist()} lies outside the scene, which reaches from "
                 f"{reach[0].round(4).tolist()} to {reach[1].round(4).tolist()} in the dataset's frame."
             )
-        low, high = wish if name == "--box" else (np.maximum(low, wish[0]), np.minimum(high, wish[1]))
+        low, high = wish if name == "box" else (np.maximum(low, wish[0]), np.minimum(high, wish[1]))
         sources.append(name)
     limit_kept = limit if box is None else None
     return Region(np.stack([low, high]), dataset_to_normalised, "dataset", limit_kept, " and ".join(sources))

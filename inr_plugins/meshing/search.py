@@ -63,7 +63,7 @@ def find_region(
         values = sample_lattice(function, lattice, chunk_points=chunk_points).reshape(-1)
         seen = np.ones(values.shape, bool) if views is None else seen_by_several(views, lattice_points(lattice))
     if options.level is not None:
-        level, source = options.level, "--level"
+        level, source = options.level, "given"
     else:
         coarse = values[seen] if seen.any() else values
         level, source = surface_level(surface, model, coarse, side=float(np.ptp(limit, axis=0).max()))

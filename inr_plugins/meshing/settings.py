@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from inr_plugins.errors import InputError
+from inr_plugins.errors import InputError, setting
 from inr_plugins.options import COMMANDS, check_numbers, told
 
 _Box = tuple[float, float, float, float, float, float]
@@ -64,10 +64,13 @@ class MeshSettings:
         """Refuse what makes no sense whatever the run.
 
         Raises:
-            InputError: naming the option.
+            InputError: naming the setting.
         """
         if self.resolution is not None and self.voxel_size is not None:
-            raise InputError("Give --resolution or --voxel-size, not both.")
+            raise InputError(f"Give {setting('resolution')} or {setting('voxel_size')}, not both.")
         check_numbers(self, COMMANDS["inr-mesh"])
         if self.texture is not None and self.colour != "normal":
-            raise InputError(f"--texture bakes the colour seen from straight outside, not --colour {self.colour}.")
+            raise InputError(
+                f"{setting('texture')} bakes the colour seen from straight outside, not "
+                f"{setting('colour', self.colour)}."
+            )

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 from nerfstudio.data.datasets.base_dataset import InputDataset
 
-from inr_plugins.errors import InputError
+from inr_plugins.errors import InputError, setting
 from inr_plugins.geometry.frames import Similarity
 from inr_plugins.shape_names import number_of_shape
 
@@ -74,13 +74,15 @@ def find_shape(run: Run, wanted: str | None) -> RunShape | None:
     manager = getattr(run.pipeline, "datamanager", None)
     if not isinstance(manager, HoldsShapes):
         if wanted is not None:
-            raise InputError(f"--shape {wanted}: the run was not trained on shapes but on images; leave --shape out.")
+            raise InputError(
+                f"{setting('shape', wanted)}: the run was not trained on shapes but on images; leave it out."
+            )
         return None
     names = manager.shape_names
     if wanted is None:
         number = int(getattr(run.pipeline.model, "shown_shape", 0))
     else:
-        number = number_of_shape(wanted, names, given_by="--shape")
+        number = number_of_shape(wanted, names, given_by=setting("shape", wanted))
     return RunShape(number, names[number], manager.shape_file(number), manager.shape_frame(number), len(names))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float
 
-from inr_plugins.errors import InputError
+from inr_plugins.errors import InputError, setting
 from inr_plugins.geometry.frames import Similarity
 from inr_plugins.geometry.mesh import Mesh, surface_area
 from inr_plugins.geometry.repair.trimming import CloudReach, cut_where_above
@@ -67,7 +67,7 @@ def find_reach(run: Run, options: MeshSettings, shape: RunShape | None, to_norma
     """The points that a run was trained on and how far from them its surface may go; None where there are none.
 
     Raises:
-        InputError: --trim-to-points for a run that was not trained on a cloud of points.
+        InputError: `trim_to_points` for a run that was not trained on a cloud of points.
     """
     wanted = options.trim_to_points
     manager = getattr(run.pipeline, "datamanager", None)
@@ -76,10 +76,12 @@ def find_reach(run: Run, options: MeshSettings, shape: RunShape | None, to_norma
         if wanted is None:
             return None
         what = "images" if shape is None else f"{shape.file.name}, which is a mesh"
-        raise InputError(f"--trim-to-points needs a run on a cloud of points, and this one is on {what}; leave it out.")
+        raise InputError(
+            f"{setting('trim_to_points')} needs a run on a cloud of points, and this one is on {what}; leave it out."
+        )
     cloud = CloudReach(points)
     if isinstance(wanted, float):
-        return Reach(cloud, wanted * to_normalised.scale, "--trim-to-points")
+        return Reach(cloud, wanted * to_normalised.scale, "given")
     return Reach(cloud, cloud.usual, "the spacing of the points")
 
 
@@ -106,7 +108,8 @@ def trim(mesh: Mesh, reach: Reach | None, options: MeshSettings) -> tuple[Mesh, 
         return mesh, found
     if len(near.faces) == 0:
         raise InputError(
-            f"--trim-to-points {options.trim_to_points} leaves nothing, since no part of the surface is so near to the "
+            f"{setting('trim_to_points', options.trim_to_points)} leaves nothing, since no part of the surface is "
+            "so near to the "
             "points; give a larger distance, or train for longer."
         )
     return near, found

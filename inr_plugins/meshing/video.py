@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from inr_plugins.errors import InputError
+from inr_plugins.errors import InputError, setting
 from inr_plugins.files import replacing
 from inr_plugins.geometry.appearance.mesh_render import Direction, turntable_frames
 from inr_plugins.geometry.io.output_place import check_place
@@ -33,7 +33,7 @@ def check_video(path: Path, *, overwrite: bool) -> None:
     if path.is_dir():
         raise InputError(f"The video {path} is a folder; name a file in it, such as {path.name}/turntable.mp4.")
     if path.exists() and not overwrite:
-        raise InputError(f"{path} exists already; pass --overwrite, or give another name.")
+        raise InputError(f"{path} exists already; give {setting('overwrite', True)}, or another name.")
     _find_ffmpeg()
 
 

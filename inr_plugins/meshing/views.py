@@ -35,10 +35,10 @@ def training_views(run: Any, shape: RunShape | None = None) -> PinholeViews | No
     return PinholeViews(cameras.camera_to_worlds.detach().cpu().double().numpy(), **numbers, **sizes)
 
 
-def require_views(views: PinholeViews | None, option: str) -> PinholeViews:
-    """The views, or an InputError that names the option that wants them."""
+def require_views(views: PinholeViews | None, wish: str) -> PinholeViews:
+    """The views, or an InputError that names the setting that wants them."""
     if views is None:
-        raise InputError(f"{option} needs training cameras that are pinholes, which this run's are not; leave it out.")
+        raise InputError(f"{wish} needs training cameras that are pinholes, which this run's are not; leave it out.")
     return views
 
 

@@ -53,7 +53,7 @@ def write_files(
     if settings.texture is not None:
         textured = _baked(extracted.found, settings.texture, device=device, bar=bar)
         written = replace(textured, mesh=transform_mesh(textured.mesh, extracted.to_output))
-    with _naming(output, "--output"):
+    with _naming(output):
         write_mesh(written, output, sidecar=description, overwrite=overwrite)
     if turntable is None:
         return {"file": output}
@@ -61,7 +61,7 @@ def write_files(
 
     # The normalised frame's z axis points up.
     up = extracted.to_output.directions(np.array([[0.0, 0.0, 1.0]]))[0]
-    with _naming(turntable, "--turntable"):
+    with _naming(turntable):
         write_turntable(
             extracted.mesh,
             turntable,
@@ -73,12 +73,12 @@ def write_files(
 
 
 @contextmanager
-def _naming(path: Path, option: str) -> Iterator[None]:
-    """Turn the system's refusal to write a file into a sentence about it and the option that names it."""
+def _naming(path: Path) -> Iterator[None]:
+    """Turn the system's refusal to write a file into a sentence."""
     try:
         yield
     except OSError as error:
-        raise InputError(f"{path} could not be written ({error.strerror}); pass another {option}.") from error
+        raise InputError(f"{path} could not be written ({error.strerror}); give another place.") from error
 
 
 def _baked(found: Extracted, size: int, *, device: torch.device, bar: Bar) -> TexturedMesh:

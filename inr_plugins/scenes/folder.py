@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from inr_plugins.errors import InputError
+from inr_plugins.errors import InputError, setting
 from inr_plugins.files import shown, sweep, why_unreadable
 from inr_plugins.scenes.render import View
 
@@ -60,12 +60,19 @@ def check_replaceable(folder: Path, *, overwrite: bool) -> None:
     if not names:
         return
     if not overwrite:
-        raise InputError(f"{folder} is not empty; pass --overwrite to replace the scene in it, or give another folder.")
+        raise InputError(
+            f"{folder} is not empty; give {setting('overwrite', True)} to replace the scene in it, or give "
+            "another folder."
+        )
     foreign = sorted(names - _OURS)
     if SIDECAR not in names:
-        raise InputError(f"{folder} was not written by inr-scene, so --overwrite leaves it alone; give another folder.")
+        raise InputError(
+            f"{folder} was not written by inr-scene, so {setting('overwrite')} leaves it alone; give another folder."
+        )
     if foreign:
-        raise InputError(f"{folder} also holds {foreign[0]}, which --overwrite would delete; move it, or give another.")
+        raise InputError(
+            f"{folder} also holds {foreign[0]}, which {setting('overwrite')} would delete; move it, or give another."
+        )
 
 
 def write_view(folder: Path, split: str, index: int, view: View) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from jaxtyping import Float
 
-from inr_plugins.errors import InputError
+from inr_plugins.errors import InputError, setting
 from inr_plugins.files import KeptBesideError, replacing_folder, write_json
 from inr_plugins.geometry.cameras import Coverage, orbit, spread
 from inr_plugins.geometry.frames import Similarity
@@ -153,13 +153,13 @@ def check_options(options: SceneOptions) -> None:
         InputError: naming the option.
     """
     if len(options.resolution) not in (1, 2):
-        raise InputError("--resolution takes one number, or a width and a height.")
+        raise InputError(f"{setting('resolution')} takes one number, or a width and a height.")
     check_numbers(options, COMMANDS["inr-scene"])
     nearest = 1.05 * options.object_radius
     if options.radius < nearest:
         raise InputError(
-            f"--radius must be at least {nearest:g}, beyond the object of --object-radius {options.object_radius:g}, "
-            f"got {options.radius:g}."
+            f"{setting('radius')} must be at least {nearest:g}, beyond the object of "
+            f"{setting('object_radius', options.object_radius)}, got {options.radius:g}."
         )
 
 

@@ -87,7 +87,7 @@ def test_level_on_request(run_folder):
     assert inr_mesh(Fake(), run_folder, "--resolution", 64, "--level", "0.05") == 0
     found, sidecar = read(run_folder / "mesh.ply")
     assert_is_the_sphere(found, radius=RADIUS + 0.05 / SCALE)
-    assert sidecar["level_source"] == "--level"
+    assert sidecar["level_source"] == "given"
 
 
 def test_the_models_tight_box_goes_before_the_scene_box(run_folder):

@@ -66,9 +66,7 @@ def test_a_video_that_fails_is_named_beside_the_mesh_that_is_there(run_folder, c
     monkeypatch.setattr(mesh_video, "encode_mp4", full)
     assert inr_mesh(Fake(), run_folder, "--resolution", 16, "--turntable", run_folder / "turn.mp4") == 1
     (said,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("inr-mesh: ")]
-    assert (
-        f"{run_folder / 'turn.mp4'} could not be written (No space left on device); pass another --turntable." in said
-    )
+    assert f"{run_folder / 'turn.mp4'} could not be written (No space left on device); give another place." in said
     assert f"mesh.ply.json are written, {run_folder / 'turn.mp4'} is not" in said
     assert len(read(run_folder / "mesh.ply")[0].faces) > 0
 
@@ -143,5 +141,5 @@ def test_links_are_followed_to_wherever_they_lead(run_folder, tmp_path, monkeypa
 
 def test_inr_eval_says_whose_the_options_are_that_would_help(run_folder, tmp_path):
     run = Fake(SphereDensity, surface_level=lambda: 5000.0)(run_folder / "config.yml", device=None, data=None)
-    with pytest.raises(InputError, match=r"--level.*\(--box, --level: of inr-mesh, whose mesh .* --mesh\)"):
+    with pytest.raises(InputError, match=r"`level`.*\(--box, --level: of inr-mesh, whose mesh .* --mesh\)"):
         extract(run, EvalOptions(resolution=16))

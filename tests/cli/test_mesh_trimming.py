@@ -33,7 +33,7 @@ def test_the_mesh_is_cut_off_beyond_a_distance_in_units_of_the_file(run_folder, 
     assert sidecar["beyond_points"]["area"] == pytest.approx(share, abs=0.02)
     assert sidecar["beyond_points"]["distance"] == pytest.approx(distance)
     assert sidecar["beyond_points"]["cut"] is True
-    assert sidecar["beyond_points"]["distance_from"] == "--trim-to-points"
+    assert sidecar["beyond_points"]["distance_from"] == "given"
     assert not sidecar["watertight"]
     assert "trimmed" in capsys.readouterr().out
 

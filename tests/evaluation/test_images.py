@@ -98,7 +98,7 @@ def test_images_that_the_dataparser_composited_are_taken_as_they_are(scene):
     score, _ = measured(BallModel(background="black"), dataset, background="white")
     assert score.rendered_over == "white"
     assert score.psnr > 140
-    with pytest.raises(InputError, match=r"r_0\.png over white already.*--background black"):
+    with pytest.raises(InputError, match=r"r_0\.png over white already.*background='black'"):
         measured(BallModel(), dataset, background="black")
 
 

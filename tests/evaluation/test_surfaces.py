@@ -61,7 +61,7 @@ def test_thresholds_are_parts_of_the_truths_diagonal_unless_given():
     assert "0.5 %, 1 %, 2 % of the diagonal" in found["thresholds_from"]
     found = compared(half(sphere(1.1)), half(sphere(1.0)), thresholds=(0.08, 0.15))
     assert [score["f_score"] for score in found["scores"]["thresholds"]] == [0.0, 1.0]
-    assert found["thresholds_from"] == "--thresholds"
+    assert found["thresholds_from"] == "given"
     assert threshold_names(found) == ["0.08", "0.15"]
 
 
@@ -135,14 +135,14 @@ def test_too_few_points_are_an_input_error():
 
 def test_unreadable_files_name_their_option(tmp_path):
     (tmp_path / "truth.ply").write_bytes(b"not a mesh")
-    with pytest.raises(InputError, match=r"--truth: .*truth\.ply"):
-        read_named(tmp_path / "truth.ply", option="--truth", tell=print)
+    with pytest.raises(InputError, match=r"^`truth`: .*truth\.ply"):
+        read_named(tmp_path / "truth.ply", option="truth", tell=print)
 
 
 def test_what_was_left_out_of_a_file_is_a_sentence_that_names_its_option(tmp_path):
     (tmp_path / "truth.obj").write_text("v 0 0 0\nv 1 0 0\nv 0 1 0\nl 1 2\nf 1 2 3\n")
     told = []
-    read_named(tmp_path / "truth.obj", option="--truth", tell=told.append)
+    read_named(tmp_path / "truth.obj", option="truth", tell=told.append)
     assert told == ["--truth truth.obj: 1 line left out."]
 
 

@@ -128,9 +128,9 @@ def test_the_only_shape_of_a_run_needs_no_name(folder):
 
 
 def test_a_truth_for_one_of_several_shapes_needs_its_name(folder):
-    with pytest.raises(InputError, match="holds 3 shapes: name with --shape"):
+    with pytest.raises(InputError, match="holds 3 shapes: name with `shape`"):
         judge(folder, truth=folder / "a.ply")
-    with pytest.raises(InputError, match=r"--shape d is none of the run's shapes: give a name \(a, b, c\)"):
+    with pytest.raises(InputError, match=r"^shape='d' is none of the run's shapes: give a name \(a, b, c\)"):
         judge(folder, shape="d")
     assert judge(folder, truth=None)["missing"]["surface"] == "not asked for"
 

@@ -83,7 +83,7 @@ def test_an_ffmpeg_that_is_not_where_it_was_said_is_refused_before_the_work(tmp_
 def test_names_and_numbers_that_make_no_video_are_refused(tmp_path, mesh):
     (tmp_path / "there.mp4").write_text("mine")
     (tmp_path / "folder.mp4").mkdir()
-    for name, match in [("turn.avi", r"\.mp4"), ("there.mp4", "--overwrite"), ("folder.mp4", "is a folder")]:
+    for name, match in [("turn.avi", r"\.mp4"), ("there.mp4", "overwrite=True"), ("folder.mp4", "is a folder")]:
         with pytest.raises(InputError, match=match):
             write_turntable(mesh, tmp_path / name, frames=2, size=64)
     for options, match in [({"size": 63}, "even"), ({"frames": 0}, "0 frames"), ({"seconds": 0.0}, "0.0 seconds")]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float
 
-from inr_plugins.errors import InputError
+from inr_plugins.errors import InputError, setting
 from inr_plugins.geometry.appearance.visibility import visible_vertices
 from inr_plugins.geometry.levelset.lattice import Progress
 from inr_plugins.geometry.mesh import Mesh, vertex_normals
@@ -75,5 +75,7 @@ def checked_colours(
     """
     found = np.asarray(colour(points, vectors))
     if not np.isfinite(found).all():
-        raise InputError("The field's colour is NaN or infinite on the surface; pass --colour none, or train again.")
+        raise InputError(
+            f"The field's colour is NaN or infinite on the surface; give {setting('colour', 'none')}, or train again."
+        )
     return found.clip(0.0, 1.0)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-from inr_plugins.errors import InputError
+from inr_plugins.errors import InputError, setting
 from inr_plugins.geometry.appearance.colour import ColourFunction, checked_colours
 from inr_plugins.geometry.appearance.uv_raster import rasterise
 from inr_plugins.geometry.levelset.lattice import Progress
@@ -78,7 +78,7 @@ def bake_texture(
     if len(mesh.faces) > most_faces:
         raise InputError(
             f"The mesh has {len(mesh.faces)} faces, and at most {most_faces} can be textured in reasonable time; thin "
-            f"it out with --max-faces {most_faces}, or leave out the texture."
+            f"it out with {setting('max_faces', most_faces)}, or leave out the texture."
         )
     normals = vertex_normals(mesh) if mesh.normals is None else mesh.normals
     charts = _unwrap(mesh, size=size, padding=padding)

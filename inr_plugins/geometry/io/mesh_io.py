@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from inr_plugins.errors import InputError
+from inr_plugins.errors import InputError, setting
 from inr_plugins.files import replacing_all
 from inr_plugins.geometry.appearance.texture import TexturedMesh
 from inr_plugins.geometry.io.glb import glb_pieces, textured_glb_pieces
@@ -43,19 +43,19 @@ def check_output(path: Path, *, overwrite: bool, textured: bool = False) -> None
     """
     if path.suffix.lower() not in WRITERS:
         known = ", ".join(sorted(WRITERS))
-        raise InputError(f"--output {path}: the extension must be one of {known}.")
+        raise InputError(f"{path}: the extension must be one of {known}.")
     if textured and path.suffix.lower() != TEXTURED:
-        raise InputError(f"--output {path}: a texture can only be written into a {TEXTURED}; change the extension.")
+        raise InputError(f"{path}: a texture can only be written into a {TEXTURED}; change the extension.")
     for each in (path, sidecar_path(path)):
         check_place(each)
     if path.is_dir():
-        raise InputError(f"--output {path} is a folder; name a file in it, such as {path.name}/mesh.ply.")
+        raise InputError(f"{path} is a folder; name a file in it, such as {path.name}/mesh.ply.")
     if sidecar_path(path).is_dir():
-        raise InputError(f"--output {path} needs the place of the folder {sidecar_path(path)}; give another name.")
+        raise InputError(f"{path} needs the place of the folder {sidecar_path(path)}; give another name.")
     if not overwrite:
         for existing in (path, sidecar_path(path)):
             if existing.exists():
-                raise InputError(f"{existing} exists already; pass --overwrite or another --output.")
+                raise InputError(f"{existing} exists already; give {setting('overwrite', True)}, or another name.")
 
 
 def check_digits(path: Path, points: Float[np.ndarray, "n 3"]) -> None:
@@ -66,7 +66,7 @@ def check_digits(path: Path, points: Float[np.ndarray, "n 3"]) -> None:
     """
     if path.suffix.lower() == ".stl" and is_coarse(points):
         raise InputError(
-            f"--output {path}: STL keeps float32 alone, which counts in steps of {float32_step(points):.2g} at "
+            f"{path}: STL keeps float32 alone, which counts in steps of {float32_step(points):.2g} at "
             f"{np.abs(points).max():.3g} from the origin; write a .ply, .obj or .glb, which keep all digits."
         )
 

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from inr_plugins.errors import InputError
+from inr_plugins.errors import InputError, setting
 from inr_plugins.geometry.distinct_rows import distinct_rows
 from inr_plugins.geometry.levelset.lattice import Lattice, Progress, ScalarFunction, sample_lattice
 from inr_plugins.geometry.mesh import Mesh
@@ -91,11 +91,11 @@ def _check_level(values: Float[np.ndarray, "nx ny nz"], *, level: float, inside:
         return
     found = f"The field ranges from {low:.6g} to {high:.6g} in the box"
     if low == high:
-        raise InputError(f"{found}: it is constant, so there is no surface; train longer, or check --box.")
+        raise InputError(f"{found}: it is constant, so there is no surface; train longer, or check {setting('box')}.")
     where = "nothing is inside" if not solid_somewhere else "everything is inside"
     raise InputError(
-        f"{found} and the level is {level:.6g}, so {where} and there is no surface; give a --level between the two, or "
-        "check --box and that the run has trained long enough."
+        f"{found} and the level is {level:.6g}, so {where} and there is no surface; give a {setting('level')} between "
+        f"the two, or check {setting('box')} and that the run has trained long enough."
     )
 
 

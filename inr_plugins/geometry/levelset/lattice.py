@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from inr_plugins.errors import InputError
+from inr_plugins.errors import InputError, setting
 
 ScalarFunction = Callable[[Float[np.ndarray, "n 3"]], Float[np.ndarray, " n"]]
 """Values (n,) of a field at points (n, 3); the value of a point must not depend on the other points."""
@@ -125,7 +125,9 @@ def sample_lattice(
     try:
         values = np.empty((nx * ny, nz), dtype=np.float32)
     except MemoryError:
-        raise InputError(f"A lattice of {nx} x {ny} x {nz} does not fit in memory; lower --resolution.") from None
+        raise InputError(
+            f"A lattice of {nx} x {ny} x {nz} does not fit in memory; lower {setting('resolution')}."
+        ) from None
     rows_per_chunk = max(1, chunk_points // nz)
     broken = 0
     for first in range(0, nx * ny, rows_per_chunk):

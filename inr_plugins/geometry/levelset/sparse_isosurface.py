@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from inr_plugins.errors import InputError
+from inr_plugins.errors import InputError, setting
 from inr_plugins.geometry.levelset.block_lattice import BlockChoice, BlockLattice, Narrow, evaluate
 from inr_plugins.geometry.levelset.block_mesh import Piece, join, mesh_layer
 from inr_plugins.geometry.levelset.block_slab import Slab
@@ -148,17 +148,23 @@ def _check_found(function: _Metered, found: bool, *, level: float, inside: Insid
         InputError: no block was chosen, all values are on one side of the level, or no block holds the surface.
     """
     if function.points == 0:
-        raise InputError("No surface: not one part of the box may hold it; look everywhere with --dense.")
+        raise InputError(
+            f"No surface: not one part of the box may hold it; look everywhere with {setting('dense', True)}."
+        )
     low, high = function.low, function.high
     solid_somewhere = high > level if inside == "above" else low < level
     empty_somewhere = low < level if inside == "above" else high > level
     if found and solid_somewhere and empty_somewhere:
         return
     if solid_somewhere and empty_somewhere:
-        where = "none of the parts looked into holds it: look everywhere with --dense"
+        where = f"none of the parts looked into holds it: look everywhere with {setting('dense', True)}"
     else:
         side = "nothing is inside" if not solid_somewhere else "everything is inside"
-        where = f"{side}: give a --level between the two, or check --box and that the run has trained long enough"
+        where = (
+            f"{side}: give a {setting('level')} between the two, or check {setting('box')} and that the run has "
+            "trained "
+            "long enough"
+        )
     raise InputError(
         f"No surface: the field ranges from {low:.6g} to {high:.6g} at the points looked at, the level is {level:.6g} "
         f"and {where}."

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Bool, Int
 
-from inr_plugins.errors import InputError
+from inr_plugins.errors import InputError, setting
 from inr_plugins.geometry.mesh import Mesh, from_open3d, select_faces, to_open3d
 
 
@@ -37,7 +37,8 @@ def drop_small_components(mesh: Mesh, *, min_faces: int) -> tuple[Mesh, int]:
     faces = np.bincount(labels)
     if faces.max() < min_faces:
         raise InputError(
-            f"--min-component {min_faces} would remove all {len(faces)} pieces of the mesh, the largest of which has "
+            f"{setting('min_component', min_faces)} would remove all {len(faces)} pieces of the mesh, the largest "
+            "of which has "
             f"{faces.max()} faces; lower it."
         )
     small = faces < min_faces
@@ -146,7 +147,7 @@ def decimate(mesh: Mesh, *, max_faces: int) -> Mesh:
         InputError: `max_faces` below 4, or open3d cannot be imported.
     """
     if max_faces < 4:
-        raise InputError(f"--max-faces is {max_faces}; a closed mesh has at least 4 faces.")
+        raise InputError(f"{setting('max_faces')} is {max_faces}; a closed mesh has at least 4 faces.")
     if len(mesh.faces) <= max_faces:
         return mesh
     simplified = to_open3d(mesh).simplify_quadric_decimation(max_faces)

@@ -127,7 +127,7 @@ def test_no_background_shows_between_the_charts():
 
 def test_what_cannot_be_baked_is_refused():
     ball = sphere(subdivisions=1)
-    with pytest.raises(InputError, match="--max-faces 50"):
+    with pytest.raises(InputError, match="max_faces=50"):
         bake_texture(ball, waves, most_faces=50)
     with pytest.raises(InputError, match="between 64 and 8192"):
         bake_texture(ball, waves, size=20)

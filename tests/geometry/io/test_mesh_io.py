@@ -104,7 +104,7 @@ def test_sidecar_stands_beside_the_mesh_under_its_full_name(tmp_path, mesh):
 def test_existing_files_stay_without_overwrite(tmp_path, mesh):
     path = tmp_path / "m.ply"
     path.write_text("mine")
-    with pytest.raises(InputError, match="--overwrite"):
+    with pytest.raises(InputError, match="overwrite=True"):
         write_mesh(mesh, path, sidecar={})
     assert path.read_text() == "mine"
     write_mesh(mesh, path, sidecar={}, overwrite=True)

@@ -136,7 +136,7 @@ def test_level_outside_the_range_reports_the_range(level, words):
     values = np.linspace(-0.5, 0.75, 27, dtype=np.float32).reshape(3, 3, 3)
     with pytest.raises(InputError, match=words) as error:
         mesh_level_set(values, lattice, level=level)
-    for part in ("-0.5", "0.75", f"{level}", "--level"):
+    for part in ("-0.5", "0.75", f"{level}", "`level`"):
         assert part in str(error.value)
 
 

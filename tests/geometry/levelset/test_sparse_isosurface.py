@@ -394,7 +394,7 @@ def test_measured_slope_follows_a_function_steeper_than_a_distance():
 def test_no_surface_is_a_value_error_with_the_range_seen(choice):
     with pytest.raises(ValueError, match="No surface") as error:
         extract_sparse_isosurface(lambda x: np.where(x[:, 0] < 0, 2.5, 2.75), grid(20), choice=choice, level=9.0)
-    for part in ("2.5", "2.75", "9", "--level"):
+    for part in ("2.5", "2.75", "9", "`level`"):
         assert part in str(error.value)
 
 
