@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from inr_plugins.geometry.cameras import ray_directions
 from inr_plugins.geometry.frames import Similarity
-from inr_plugins.geometry.open3d_import import import_open3d
+from inr_plugins.geometry.triangle_scene import TriangleScene
 from inr_plugins.scenes.light import (
     Facets,
     LightOptions,
@@ -85,8 +85,6 @@ class SceneRenderer:
     """
 
     def __init__(self, mesh: SceneMesh, *, to_dataset: Similarity, light: LightOptions, object_radius: float) -> None:
-        o3d = import_open3d()
-        self._o3d = o3d
         self._mesh = mesh
         self._light = light
         self._radius = object_radius
@@ -97,11 +95,11 @@ class SceneRenderer:
         self._roughness = np.array([m.roughness for m in mesh.materials], dtype=np.float32)
         self._reflectance = np.array([m.reflectance for m in mesh.materials], dtype=np.float32)
         self._metal = np.array([m.metal for m in mesh.materials], dtype=np.float32)
-        self._scene = o3d.t.geometry.RaycastingScene()
-        self._scene.add_triangles(
-            o3d.core.Tensor(np.ascontiguousarray(vertices)),
-            o3d.core.Tensor(np.ascontiguousarray(mesh.faces.astype(np.uint32))),
-        )
+        corners = vertices[mesh.faces]
+        flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        self._flat_normals = flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-30)
+        # The object's middle is the origin of the dataset's frame.
+        self._scene = TriangleScene(np.zeros(3, dtype=np.float32)).add(vertices, mesh.faces)
 
     def render(self, pose: Float[np.ndarray, "4 4"], picture: Picture) -> View:
         """One view from a camera-to-world pose with OpenGL axes. Nothing in it is random."""
@@ -147,20 +145,15 @@ class SceneRenderer:
         directions = ray_directions(
             pose.astype(np.float32), pixels, width=picture.width, height=picture.height, focal=picture.focal
         )
-        rays = np.empty((len(pixels), 6), dtype=np.float32)
-        rays[:, :3], rays[:, 3:] = pose[:3, 3], directions
-        answer = self._scene.cast_rays(self._o3d.core.Tensor(rays))
-        distance = answer["t_hit"].numpy()
-        ray = np.flatnonzero(np.isfinite(distance))
-        depth = distance[ray]
-        face = answer["primitive_ids"].numpy()[ray].astype(np.int64)
-        uv = answer["primitive_uvs"].numpy()[ray]
-        barycentric = np.concatenate([1 - uv.sum(1, keepdims=True), uv], axis=1)
-        forward = rays[ray, 3:]
-        position = rays[ray, :3] + depth[:, None] * forward
+        eye, directions = pose[:3, 3].astype(np.float32), directions.astype(np.float32)
+        hits = self._scene.first_hits(eye, directions)
+        ray = np.flatnonzero(hits.face >= 0)
+        depth, face, barycentric = hits.distance[ray], hits.face[ray], hits.barycentric[ray]
+        forward = directions[ray]
+        position = eye + depth[:, None] * forward
         to_eye = -forward / np.linalg.norm(forward, axis=1, keepdims=True)
 
-        flat = answer["primitive_normals"].numpy()[ray]
+        flat = self._flat_normals[face]
         normal = np.einsum("nk,nkd->nd", barycentric, self._corner_normals[face])
         normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
         # Open surfaces are drawn from both sides: both normals turn to the side that is seen.
@@ -206,16 +199,14 @@ class SceneRenderer:
         square = _lattice(samples * rays).astype(np.float32).reshape(rays, samples, 2)
         normal = hits.normal[which] if towards_sky else None
         reach = _SKY_REACH * self._radius if towards_sky else np.inf
-        batch = np.empty((len(which), 6), dtype=np.float32)
-        batch[:, :3] = hits.position[which] + np.float32(_LIFT * self._radius) * hits.flat[which]
+        lifted = hits.position[which] + np.float32(_LIFT * self._radius) * hits.flat[which]
         free = np.zeros(len(which), dtype=np.float32)
         for row in square:
             if normal is None:
-                batch[:, 3:] = towards_key(self._light, row)[sample[which]]
+                directions = towards_key(self._light, row)[sample[which]]
             else:
-                batch[:, 3:] = cosine_hemisphere(normal, row[sample[which]])
-            blocked = self._scene.test_occlusions(self._o3d.core.Tensor(batch), tnear=0.0, tfar=reach)
-            free += ~blocked.numpy()
+                directions = cosine_hemisphere(normal, row[sample[which]])
+            free += ~self._scene.blocked(lifted, directions, reach=reach)
         return free / rays
 
 

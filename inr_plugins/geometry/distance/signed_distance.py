@@ -13,8 +13,8 @@ from inr_plugins.geometry.distance.pseudonormals import Pseudonormals
 from inr_plugins.geometry.distance.space_order import space_order
 from inr_plugins.geometry.distance.winding import WindingNumber
 from inr_plugins.geometry.mesh import Mesh, face_normals, select_faces
-from inr_plugins.geometry.open3d_import import import_open3d
 from inr_plugins.geometry.repair.solid import MOST_OPEN_EDGES, Solid, solid_of
+from inr_plugins.geometry.triangle_scene import TriangleScene
 
 Sign = Literal["winding", "parity", "normals", "unsigned"]
 
@@ -73,7 +73,6 @@ class MeshDistance:
     def __init__(self, mesh: Mesh | Solid, sign: Sign = "winding") -> None:
         if sign not in get_args(Sign):
             raise ValueError(f"sign is {sign!r}; it must be one of {', '.join(get_args(Sign))}.")
-        self._o3d = import_open3d()
         self.solid = solid_of(mesh) if isinstance(mesh, Mesh) else mesh
         self.sign = sign
         self.mesh = self.solid.mesh
@@ -92,11 +91,7 @@ class MeshDistance:
         if sign == "winding":
             whole = Mesh(vertices=self.mesh.vertices - self._middle, faces=self.mesh.faces)
             self._winding = WindingNumber(whole, self.solid.cones.moved(-self._middle), self.solid.part)
-        self._scene = self._o3d.t.geometry.RaycastingScene()
-        self._scene.add_triangles(
-            self._o3d.core.Tensor(np.ascontiguousarray(centred.vertices, dtype=np.float32)),
-            self._o3d.core.Tensor(np.ascontiguousarray(centred.faces, dtype=np.uint32)),
-        )
+        self._scene = TriangleScene(np.zeros(3, dtype=np.float32)).add(centred.vertices, centred.faces)
 
     def __call__(self, points: Float[np.ndarray, "n 3"]) -> Float32[np.ndarray, " n"]:
         """Signed distances of points in the mesh's frame."""
@@ -119,22 +114,20 @@ class MeshDistance:
         for start in range(0, len(points), _POINTS_AT_ONCE):
             part = order[start : start + _POINTS_AT_ONCE]
             chunk = np.ascontiguousarray(points[part] - self._middle, dtype=np.float32)
-            answer = self._scene.compute_closest_points(self._o3d.core.Tensor(chunk))
-            uv = answer["primitive_uvs"].numpy()
+            found = self._scene.nearest(chunk)
             yield _Nearest(
                 part=part,
                 points=chunk,
-                offset=chunk - answer["points"].numpy(),
-                face=answer["primitive_ids"].numpy().astype(np.int64),
-                barycentric=np.concatenate([1 - uv.sum(axis=1, keepdims=True), uv], axis=1),
+                offset=chunk - found.points,
+                face=found.face,
+                barycentric=found.barycentric,
             )
 
     def _inside(self, nearest: _Nearest) -> Bool[np.ndarray, " n"]:
         if self.sign == "unsigned":
             return np.zeros(len(nearest.points), dtype=bool)
         if self.sign == "parity":
-            occupied = self._scene.compute_occupancy(self._o3d.core.Tensor(nearest.points), nsamples=_VOTES)
-            return occupied.numpy() > 0.5
+            return self._scene.inside_by_parity(nearest.points, votes=_VOTES)
         behind = self._normals.side(nearest.offset, nearest.face, nearest.barycentric) < 0
         return behind if self._winding is None else self._winding.inside(nearest.points, behind)
 

@@ -12,8 +12,8 @@ from jaxtyping import Bool, Float, Int
 
 from inr_plugins.geometry.distance.space_order import space_order
 from inr_plugins.geometry.mesh import Mesh
-from inr_plugins.geometry.open3d_import import import_open3d
 from inr_plugins.geometry.repair.cones import Cones
+from inr_plugins.geometry.triangle_scene import TriangleScene
 
 # Directions of the rays: along no edge or face that a file is likely to have.
 _DIRECTIONS = np.array(
@@ -44,27 +44,20 @@ class Crossings:
         weight: Float[np.ndarray, " t"] | None = None,
         part: Int[np.ndarray, " t"] | None = None,
     ) -> None:
-        self._o3d = import_open3d()
-        # Embree reckons in float32: the middle comes to the origin.
         if part is not None:
             order = np.argsort(part % _MOST_PARTS, kind="stable")
             corners, part = corners[order], (part % _MOST_PARTS)[order]
             weight = None if weight is None else weight[order]
         flat = corners.reshape(-1, 3)
-        self._middle = (flat.min(axis=0) + flat.max(axis=0)) / 2
         normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         # A ray that leaves through the outer side of a face has been inside it.
         signs = [np.sign(normals @ direction) for direction in _DIRECTIONS]
         self._passes = signs if weight is None else [sign * weight for sign in signs]
-        self._scene = self._o3d.t.geometry.RaycastingScene()
+        self._scene = TriangleScene((flat.min(axis=0) + flat.max(axis=0)) / 2)
         starts = [0] if part is None else np.flatnonzero(np.diff(part, prepend=-1)).tolist()
-        self._first = np.array(starts, dtype=np.int64)
         for start, end in zip(starts, [*starts[1:], len(corners)], strict=True):
-            vertices = (flat[3 * start : 3 * end] - self._middle).astype(np.float32)
-            self._scene.add_triangles(
-                self._o3d.core.Tensor(np.ascontiguousarray(vertices)),
-                self._o3d.core.Tensor(np.arange(len(vertices), dtype=np.uint32).reshape(-1, 3)),
-            )
+            vertices = flat[3 * start : 3 * end]
+            self._scene.add(vertices, np.arange(len(vertices)).reshape(-1, 3))
 
     def __call__(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, " n"]:
         """The number that two rays agree on, or the middle of three: a ray through an edge may count wrongly."""
@@ -83,16 +76,9 @@ class Crossings:
         number = np.empty(len(points))
         for start in range(0, len(points), _RAYS_AT_ONCE):
             part = points[start : start + _RAYS_AT_ONCE]
-            rays = np.empty((len(part), 6), dtype=np.float32)
-            rays[:, :3], rays[:, 3:] = part - self._middle, _DIRECTIONS[ray]
-            met = self._scene.list_intersections(self._o3d.core.Tensor(rays))
-            face = met["primitive_ids"].numpy().astype(np.int64)
-            if len(self._first) > 1:
-                face += self._first[met["geometry_ids"].numpy().astype(np.int64)]
+            ray_number, face = self._scene.crossings(part, _DIRECTIONS[ray])
             passes = self._passes[ray][face]
-            number[start : start + len(part)] = np.bincount(
-                met["ray_ids"].numpy().astype(np.int64), weights=passes, minlength=len(part)
-            )
+            number[start : start + len(part)] = np.bincount(ray_number, weights=passes, minlength=len(part))
         return number
 
 

@@ -6,10 +6,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from inr_plugins.geometry.mesh import Mesh, select_faces
-from inr_plugins.geometry.open3d_import import import_open3d
 from inr_plugins.geometry.repair.box_pairs import box_pairs
 from inr_plugins.geometry.repair.cleaning import face_components
 from inr_plugins.geometry.repair.parts import boxes
+from inr_plugins.geometry.triangle_scene import TriangleScene
 
 
 def fill_cavities(mesh: Mesh) -> tuple[Mesh, int]:
@@ -84,11 +84,8 @@ def _signed_volumes(mesh: Mesh, labels: Int[np.ndarray, " f"], count: int) -> Fl
 
 def _enclosed(wall: Float[np.ndarray, "f 3 3"], points: Float[np.ndarray, "n 3"]) -> Bool[np.ndarray, " n"]:
     """Whether points of other pieces lie in what a wall encloses; one is enough of each: surfaces do not cross."""
-    o3d = import_open3d()
-    scene = o3d.t.geometry.RaycastingScene(nthreads=1)
-    scene.add_triangles(
-        o3d.core.Tensor(wall.reshape(-1, 3).astype(np.float32)),
-        o3d.core.Tensor(np.arange(3 * len(wall), dtype=np.uint32).reshape(-1, 3)),
-    )
-    # By the parity of crossings, of three rays since one may meet an edge.
-    return scene.compute_occupancy(o3d.core.Tensor(points.astype(np.float32)), nsamples=3).numpy() > 0.5
+    corners = wall.reshape(-1, 3)
+    scene = TriangleScene((corners.min(axis=0) + corners.max(axis=0)) / 2, threads=1)
+    scene.add(corners, np.arange(len(corners)).reshape(-1, 3))
+    # Three rays, since one may meet an edge.
+    return scene.inside_by_parity(points, votes=3)
