@@ -16,6 +16,7 @@ from nerfstudio.data.dataparsers.colmap_dataparser import ColmapDataParser, Colm
 from nerfstudio.utils.rich_utils import CONSOLE
 
 from inr_plugins.data.images.document import far_offset
+from inr_plugins.data.images.downscaled import refuse_missing, smaller_folder
 from inr_plugins.data.images.frames import check_frame, parsers_map, shift, with_applied, with_frame
 from inr_plugins.errors import InputError
 
@@ -50,16 +51,24 @@ def check_colmap(config: ColmapDataParserConfig) -> Path:
                 f"--colmap-path {found}."
             )
         place = found
-    if not (data / config.images_path).is_dir():
-        raise InputError(
-            f"There is no folder of images at {data / config.images_path}: give its place below --data with colmap "
-            "--images-path."
-        )
+    _check_images(data / config.images_path, factor=config.downscale_factor or 1)
     if (data / "validation_list.txt").exists() and not (data / "val_list.txt").exists():
         raise InputError(
             f"{data / 'validation_list.txt'} is not read under that name: call it val_list.txt, or take it away."
         )
     return place
+
+
+def _check_images(folder: Path, *, factor: int) -> None:
+    """See that the images are there, in full size or, by a factor that was given, smaller beside it."""
+    if folder.is_dir() or (factor > 1 and folder.with_name(f"{folder.name}_{factor}").is_dir()):
+        return
+    smaller = smaller_folder(folder)
+    if smaller is not None:
+        raise refuse_missing(folder, folder, smaller, parser="colmap")
+    raise InputError(
+        f"There is no folder of images at {folder}: give its place below --data with colmap --images-path."
+    )
 
 
 def read_colmap(parser: ColmapDataParser, split: str, options: dict[str, Any]) -> DataparserOutputs:

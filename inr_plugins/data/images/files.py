@@ -20,6 +20,7 @@ from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataPars
 
 from inr_plugins.data.images.colmap import check_colmap, find_reconstruction
 from inr_plugins.data.images.document import read_transforms, settle
+from inr_plugins.data.images.downscaled import refuse_missing, smaller_folder
 from inr_plugins.data.images.images import check_decodes, read_header
 from inr_plugins.data.images.lenses import DISTORTION_KEYS, LENS_KEYS, is_number
 from inr_plugins.data.images.poses import pose_problem
@@ -131,9 +132,15 @@ def _check_nerfstudio(config: NerfstudioDataParserConfig, *, split: str, read_im
             "stood around an object, these are world-to-camera matrices, and transform_matrix must be their inverse; "
             "else give nerfstudio-data --auto-scale-poses False, or frames from several places."
         )
-    if read_images:
+    if read_images and config.downscale_factor is None:
         # The parser opens this one to choose a resolution.
-        read_header(path.parent / frames[0]["file_path"])
+        image = path.parent / frames[0]["file_path"]
+        # It looks for smaller ones in folders of this name, whatever that of the image.
+        folder = path.parent / "images"
+        smaller = None if image.exists() else smaller_folder(folder, holding=image.name)
+        if smaller is not None:
+            raise refuse_missing(image, folder, smaller, parser="nerfstudio-data")
+        read_header(image)
 
 
 def _check_frames(frames: Sequence[Any], *, path: Path, rows: tuple[int, ...]) -> None:
