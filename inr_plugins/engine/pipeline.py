@@ -15,6 +15,7 @@ from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineC
 from inr_plugins.engine.host.memory import tune_allocator
 from inr_plugins.engine.host.threads import yield_to_neighbours
 from inr_plugins.engine.runs.loading import check_kinds, load_weights
+from inr_plugins.engine.stock_images import check_sampled_images, naming_bad_images
 from inr_plugins.errors import InputError
 
 DATA_VARIABLE = "INR_DATA"
@@ -29,12 +30,23 @@ class InrPipelineConfig(VanillaPipelineConfig):
     """Class to instantiate."""
 
     def setup(self, **kwargs: Any) -> Any:
-        """Make the pipeline; InputError if its data is not where it should be."""
+        """Make the pipeline.
+
+        Raises:
+            InputError: its data is not where it should be, or one of nerfstudio's own datamanagers has an image that
+                does not decode; where they are read a few at a time, all are decoded before a training.
+        """
         settle_data_path(self)
         if torch.device(kwargs.get("device", "cpu")).type == "cpu":
             tune_allocator()
             yield_to_neighbours()
-        return super().setup(**kwargs)
+        if not type(self.datamanager).__module__.startswith("nerfstudio."):
+            return super().setup(**kwargs)
+        with naming_bad_images(data_path(self)):
+            pipeline = super().setup(**kwargs)
+        if kwargs.get("test_mode", "val") == "val":
+            check_sampled_images(pipeline.datamanager)
+        return pipeline
 
 
 def data_path(config: VanillaPipelineConfig) -> Path | None:
