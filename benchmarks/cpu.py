@@ -19,7 +19,7 @@ BIN = Path(sys.executable).parent
 VARIANTS: dict[str, tuple[dict[str, str], list[str]]] = {
     "default": ({}, []),
     "glibc's allocator as it is": ({"INR_ALLOCATOR": "system"}, []),
-    "network in float32": ({}, ["--pipeline.model.bfloat16", "False"]),
+    "network in float32": ({}, ["--pipeline.model.precision", "float32"]),
     "network compiled": ({}, ["--pipeline.model.compile-network", "True"]),
     "threads that spin": ({"OMP_WAIT_POLICY": "ACTIVE"}, []),
 }

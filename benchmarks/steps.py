@@ -45,7 +45,7 @@ def make_config(method: str, normalization: str, options: argparse.Namespace, fo
     else:
         config = deepcopy(OURS[method].config)
         config.pipeline.model.normalization = normalization
-        config.pipeline.model.bfloat16 = not options.float32
+        config.pipeline.model.precision = "float32" if options.float32 else "bfloat16"
     config.data = config.pipeline.datamanager.data = options.data
     config.pipeline.datamanager.dataparser.data = options.data
     config.pipeline.datamanager.train_num_rays_per_batch = options.rays

@@ -38,6 +38,7 @@ from inr_plugins.engine.optimization.run_decay import settle_schedules
 from inr_plugins.engine.pipeline import data_path
 from inr_plugins.engine.rng import separate_rng
 from inr_plugins.engine.runs import checkpoints, reservation, resume
+from inr_plugins.engine.runs.config import unknown_option
 from inr_plugins.engine.runs.folder import describes_run, load_config_argument
 from inr_plugins.engine.runs.loading import load_optimizers, load_scaler, refusing_misfits
 from inr_plugins.engine.runs.reservation import FolderInUse
@@ -77,8 +78,6 @@ class InrTrainerConfig(TrainerConfig):
     """Whether a run may go on from a checkpoint of a training on other data; the same data may lie elsewhere."""
     other_settings: Literal["refuse", "use"] = "refuse"
     """Whether a run may go on from a checkpoint that was made with other settings of the model."""
-    cpu_bfloat16: bool = False
-    """On a CPU, run the forward pass of training under bfloat16 autocast (mixed_precision is for CUDA only)."""
     run_dir: tyro.conf.Suppress[Path | None] = None
     """Where the run folder is, if not where this configuration says. Set when a saved run is read, and for training."""
 
@@ -99,6 +98,9 @@ class InrTrainerConfig(TrainerConfig):
         Raises:
             InputError: naming the option.
         """
+        unknown = unknown_option(self)
+        if unknown is not None:
+            raise InputError(f"The configuration has {unknown}, which this version does not: train anew without it.")
         parser = getattr(self.pipeline.datamanager, "dataparser", None)
         # Parsers of nerfstudio's are chosen by their names, and their options stand bare behind them.
         is_chosen = type(parser).__module__.split(".")[0] == "nerfstudio"
@@ -286,15 +288,12 @@ class InrTrainer(Trainer):
         on_cpu = config.machine.resolve() == "cpu"
         if on_cpu:
             tune_allocator()
-            # Loss scaling is for float16 on CUDA; asking for it here only brings a warning.
+            # Both are for float16 on CUDA: what CPUs compute in is the model's --pipeline.model.precision.
             config = dataclasses.replace(config, mixed_precision=False, use_grad_scaler=False)
         if config.machine.machine_rank > 0 and (config.is_viewer_enabled() or config.is_viewer_legacy_enabled()):
             # nerfstudio would start one on each machine, and only the first has something to show.
             config = dataclasses.replace(config, vis="tensorboard")
         super().__init__(config, local_rank=local_rank, world_size=world_size)
-        if on_cpu:
-            # nerfstudio's CPU autocast is in bfloat16, which needs no scaling.
-            self.mixed_precision = config.cpu_bfloat16
         self._loss_watch = LossWatch(every=1 if on_cpu else 16, patience=0 if not self.use_grad_scaler else 20)
         self._heap_watch = HeapWatch()
         self._budget = EvalBudget(config.eval_time_fraction)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.encodings import Positional
+from inr_plugins.networks.precision import Precision, autocast_of
 
 _POSITION_OCTAVES = 10
 _DIRECTION_OCTAVES = 4
@@ -31,7 +32,7 @@ class BackgroundField(nn.Module):
     extent: Tensor
 
     def __init__(
-        self, box: Float[Tensor, "2 3"], *, width: int, hidden_layers: int, skips: tuple[int, ...], low_precision: bool
+        self, box: Float[Tensor, "2 3"], *, width: int, hidden_layers: int, skips: tuple[int, ...], precision: Precision
     ) -> None:
         """
         Args:
@@ -39,13 +40,13 @@ class BackgroundField(nn.Module):
             width: of the layers.
             hidden_layers: of the density network.
             skips: its layers that get the position again.
-            low_precision: run the networks in bfloat16 in training on a CPU.
+            precision: of the networks in training.
 
         Raises:
             ValueError: a setting out of its range.
         """
         super().__init__()
-        self.low_precision = low_precision
+        self.precision: Precision = precision
         self.register_buffer("middle", box.detach().float().mean(0))
         self.register_buffer("extent", (box[1] - box[0]).detach().float() / 2)
         position = CoordinateNetworkConfig(
@@ -69,9 +70,7 @@ class BackgroundField(nn.Module):
         return F.softplus(out[:, 0].float()) / self.extent.max(), torch.sigmoid(colour.float())
 
     def _precision(self) -> AbstractContextManager[Any]:
-        if self.low_precision and self.training and self.middle.device.type == "cpu":
-            return torch.autocast("cpu", torch.bfloat16)
-        return nullcontext()
+        return autocast_of(self.precision, self.middle.device, training=self.training)
 
 
 def composite_background(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.encodings import Positional
 from inr_plugins.networks.normalization.registry import frozen_statistics, use_level
+from inr_plugins.networks.precision import Precision, autocast_of
 
 LEVELS = 2
 """Sampling levels: 0 is the coarse pass, 1 the fine one."""
@@ -59,21 +60,21 @@ class MipRadianceField(nn.Module):
         *,
         network: CoordinateNetworkConfig,
         bounded: bool = True,
-        low_precision: bool = False,
+        precision: Precision = "float32",
     ) -> None:
         """
         Args:
             box: (minimum, maximum corner), normalised frame.
             network: activation, normalization, width and hidden layers of the trunk; its encoding and skips are set.
             bounded: whether there is nothing outside the box.
-            low_precision: run the networks in bfloat16 in training on a CPU.
+            precision: of the networks in training.
 
         Raises:
             ValueError: the box has no volume, or the network's configuration cannot be built.
         """
         super().__init__()
         self.bounded = bounded
-        self.low_precision = low_precision
+        self.precision: Precision = precision
         box = box.detach().float()
         if not bool(torch.isfinite(box).all()) or not bool((box[1] > box[0]).all()):
             raise ValueError(f"the box {box.tolist()} has no volume")
@@ -161,10 +162,7 @@ class MipRadianceField(nn.Module):
         return torch.sigmoid(_full(raw)) * (1 + 2 * _COLOUR_PADDING) - _COLOUR_PADDING
 
     def _precision(self) -> AbstractContextManager[Any]:
-        """bfloat16 where that was asked for; elsewhere what the caller has set, as the trainer does on CUDA."""
-        if self.low_precision and self.training and self.middle.device.type == "cpu":
-            return torch.autocast("cpu", torch.bfloat16)
-        return nullcontext()
+        return autocast_of(self.precision, self.middle.device, training=self.training)
 
     @torch.no_grad()
     def note_footprint(self, variance: Float[Tensor, "n 3"], weights: Float[Tensor, " n"]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.encodings import Identity, Positional
 from inr_plugins.networks.normalization.registry import frozen_statistics
+from inr_plugins.networks.precision import Precision, autocast_of
 from inr_plugins.networks.voxels.contraction import Contraction
 
 _QUERY_CHUNK = 1 << 17
@@ -66,7 +67,7 @@ class RadianceField(nn.Module):
         network: CoordinateNetworkConfig,
         contraction: Contraction | None = None,
         spatial_gradient: bool = True,
-        low_precision: bool = False,
+        precision: Precision = "float32",
     ) -> None:
         """
         Args:
@@ -74,14 +75,14 @@ class RadianceField(nn.Module):
             network: encoding, activation, normalization, width and depth of both networks.
             contraction: takes points of the normalised frame into its outer box, where the networks live.
             spatial_gradient: whether `normal` will be asked for.
-            low_precision: run the networks in bfloat16 in training on a CPU.
+            precision: of the networks in training.
 
         Raises:
             ValueError: the box has no volume, or the network's configuration cannot be built.
         """
         super().__init__()
         self.contraction = contraction
-        self.low_precision = low_precision
+        self.precision: Precision = precision
         box = box.detach().float() if contraction is None else contraction.outer_box
         if not bool(torch.isfinite(box).all()) or not bool((box[1] > box[0]).all()):
             raise ValueError(f"the box {box.tolist()} has no volume")
@@ -121,10 +122,7 @@ class RadianceField(nn.Module):
             return self.density_network((x - self.middle) / self.extent.max())
 
     def _precision(self) -> AbstractContextManager[Any]:
-        """bfloat16 where that was asked for; elsewhere what the caller has set, as the trainer does on CUDA."""
-        if self.low_precision and self.training and self.middle.device.type == "cpu":
-            return torch.autocast("cpu", torch.bfloat16)
-        return nullcontext()
+        return autocast_of(self.precision, self.middle.device, training=self.training)
 
     @torch.no_grad()
     def density_of_contracted(self, x: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:

@@ -12,6 +12,7 @@ from inr_plugins.fields.explicit_voxels import ExplicitVoxelField
 from inr_plugins.fields.voxel_density import VoxelField
 from inr_plugins.fields.voxel_sh import VoxelSHField
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
+from inr_plugins.networks.precision import Precision
 from inr_plugins.networks.voxels.sparse_lattice import SparseLattice
 from inr_plugins.networks.voxels.spherical_harmonics import NUM_COEFFICIENTS, spherical_harmonics
 
@@ -27,7 +28,7 @@ def explicit_to_keys(
     *,
     key_width: int,
     network: CoordinateNetworkConfig,
-    low_precision: bool,
+    precision: Precision,
     compiled: bool,
     sparse_grad: bool,
 ) -> VoxelSHField:
@@ -37,7 +38,7 @@ def explicit_to_keys(
         field.initial_raw(lattice),
         key_width=key_width,
         network=network,
-        low_precision=low_precision,
+        precision=precision,
         compiled=compiled,
         sparse_grad=sparse_grad,
         contraction=field.contraction,

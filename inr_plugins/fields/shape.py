@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from inr_plugins.fields.level_normals import level_normals
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.normalization.registry import frozen_statistics, rowwise_gradients
+from inr_plugins.networks.precision import Precision, autocast_of
 
 _QUERY_CHUNK = 1 << 16
 """Points that are evaluated at once outside training."""
@@ -41,7 +42,8 @@ class ShapeField(nn.Module):
     methods give each point its own value from running statistics, in chunks and in float32, whatever the mode.
 
     Values are computed in float32 also under the caller's autocast: a fit is good when its error is a thousandth of the
-    box, which is finer than half precision resolves. `low_precision` puts the hidden layers into bfloat16 in training.
+    box, which is finer than half precision resolves. Of another `precision` are the hidden layers alone,
+    and in training alone.
     """
 
     middle: Tensor
@@ -52,13 +54,13 @@ class ShapeField(nn.Module):
     """Whether values are negative inside; else they are positive there."""
 
     def __init__(
-        self, box: Float[Tensor, "2 3"], *, network: CoordinateNetworkConfig, low_precision: bool = False
+        self, box: Float[Tensor, "2 3"], *, network: CoordinateNetworkConfig, precision: Precision = "float32"
     ) -> None:
         """
         Args:
             box: where the field has values, (minimum, maximum corner), normalised frame.
             network: of the network.
-            low_precision: run the hidden layers in bfloat16 in training.
+            precision: of the hidden layers in training.
 
         Raises:
             ValueError: the box has no volume, or the network's configuration cannot be built.
@@ -67,7 +69,7 @@ class ShapeField(nn.Module):
         box = box.detach().float()
         if not bool(torch.isfinite(box).all()) or not bool((box[1] > box[0]).all()):
             raise ValueError(f"the box {box.tolist()} has no volume")
-        self.low_precision = low_precision
+        self.precision: Precision = precision
         self.register_buffer("middle", box.mean(0))
         self.register_buffer("extent", (box[1] - box[0]) / 2)
         self.network = network.build(3, 1, spatial_gradient=True, make_head=ExactLinear)
@@ -84,7 +86,7 @@ class ShapeField(nn.Module):
 
     def forward(self, x: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n"]:
         """Values at all points of a batch: of the batch's statistics in training mode, of running ones in eval."""
-        return self._evaluate(x, low_precision=self.low_precision and self.training)
+        return self._evaluate(x, training=self.training)
 
     def with_gradient(self, x: Float[Tensor, "*n 3"]) -> tuple[Float[Tensor, "*n"], Float[Tensor, "*n 3"]]:
         """`forward`, and its gradient with respect to each point, which a loss can be differentiated through.
@@ -101,14 +103,10 @@ class ShapeField(nn.Module):
         """Unit normals, outward; no gradient."""
         return level_normals(self._query, x, inside_below=self.inside_below)
 
-    def _evaluate(self, x: Tensor, *, low_precision: bool) -> Tensor:
+    def _evaluate(self, x: Tensor, *, training: bool) -> Tensor:
         u = (x - self.middle) * (self.reach / self.unit)
-        if low_precision:
-            with torch.autocast(x.device.type, torch.bfloat16):
-                out = self.network(u)
-        else:
-            with torch.autocast(x.device.type, enabled=False):
-                out = self.network(u)
+        with autocast_of(self.precision, x.device, training=training):
+            out = self.network(u)
         return out[..., 0] * self._output_scale()
 
     def _output_scale(self) -> Float[Tensor, ""]:
@@ -118,7 +116,7 @@ class ShapeField(nn.Module):
     def _query(self, x: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
         """Values from running statistics, each point for itself; differentiable."""
         with frozen_statistics(self):
-            return torch.cat([self._evaluate(part, low_precision=False) for part in x.split(_QUERY_CHUNK)])
+            return torch.cat([self._evaluate(part, training=False) for part in x.split(_QUERY_CHUNK)])
 
 
 class DistanceShape(ShapeField):

@@ -72,15 +72,15 @@ def start_as_sphere(field: SurfaceField, start: SphereStart) -> float:
     Returns:
         Mean absolute error of the distance at the end, in half longest sides.
     """
-    was_training, low_precision = field.training, field.low_precision
+    was_training, precision = field.training, field.precision
     field.train()
     # A start that rounding would leave rough; and no autocast that a caller has set.
-    field.low_precision = False
+    field.precision = "float32"
     try:
         with torch.enable_grad(), torch.autocast(field.middle.device.type, enabled=False):
             return _fit(field, start)
     finally:
-        field.low_precision = low_precision
+        field.precision = precision
         field.train(was_training)
 
 

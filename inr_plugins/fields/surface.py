@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.encodings import Positional
 from inr_plugins.networks.normalization.registry import frozen_statistics, rowwise_gradients
+from inr_plugins.networks.precision import Precision, autocast_of
 
 _QUERY_CHUNK = 1 << 16
 """Points whose distance is asked for at once."""
@@ -71,7 +72,7 @@ class SurfaceField(nn.Module):
         distance: CoordinateNetworkConfig,
         colour: CoordinateNetworkConfig,
         initial_variance: float = 0.3,
-        low_precision: bool = False,
+        precision: Precision = "float32",
     ) -> None:
         """
         Args:
@@ -79,7 +80,7 @@ class SurfaceField(nn.Module):
             distance: of the distance network; its width is also the number of features.
             colour: of the colour network.
             initial_variance: v at the start: sharpness is exp(10 v) per half longest side.
-            low_precision: run the hidden layers in bfloat16 in training on a CPU.
+            precision: of the hidden layers in training.
 
         Raises:
             ValueError: the box has no volume, or a network's configuration cannot be built.
@@ -88,7 +89,7 @@ class SurfaceField(nn.Module):
         box = box.detach().float()
         if not bool(torch.isfinite(box).all()) or not bool((box[1] > box[0]).all()):
             raise ValueError(f"the box {box.tolist()} has no volume")
-        self.low_precision = low_precision
+        self.precision: Precision = precision
         self.register_buffer("middle", box.mean(0))
         self.register_buffer("extent", (box[1] - box[0]) / 2)
         features = distance.width
@@ -177,10 +178,7 @@ class SurfaceField(nn.Module):
         return (x - self.middle) / self.unit
 
     def _precision(self) -> AbstractContextManager[Any]:
-        """bfloat16 where that was asked for; elsewhere what the caller has set, as the trainer does on CUDA."""
-        if self.low_precision and self.training and self.middle.device.type == "cpu":
-            return torch.autocast("cpu", torch.bfloat16)
-        return nullcontext()
+        return autocast_of(self.precision, self.middle.device, training=self.training)
 
     @contextmanager
     def _distance_only(self) -> Iterator[None]:

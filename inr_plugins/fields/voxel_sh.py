@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from inr_plugins.fields.voxel_density import VoxelField
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
+from inr_plugins.networks.precision import Precision, autocast_of
 from inr_plugins.networks.voxels.contraction import Contraction
 from inr_plugins.networks.voxels.key_table import KeyTable, distinct_rows
 from inr_plugins.networks.voxels.sparse_lattice import SparseLattice, interpolate
@@ -37,7 +38,7 @@ class VoxelSHField(VoxelField):
         *,
         key_width: int,
         network: CoordinateNetworkConfig,
-        low_precision: bool = False,
+        precision: Precision = "float32",
         compiled: bool = False,
         sparse_grad: bool = True,
         contraction: Contraction | None = None,
@@ -48,7 +49,7 @@ class VoxelSHField(VoxelField):
             initial: raw density of every vertex, or of each.
             key_width: length L of a key.
             network: the network behind the keys.
-            low_precision: run the network's matrix products in bfloat16 in training on a CPU.
+            precision: of the network's matrix products in training.
             compiled: run the network through torch.compile in training.
             sparse_grad: give the key table sparse gradients (see `KeyTable.forward`).
             contraction: what takes points of the normalised frame to the lattice's.
@@ -56,7 +57,7 @@ class VoxelSHField(VoxelField):
         super().__init__(lattice, initial, contraction)
         self.table = KeyTable(lattice.num_rows, key_width).to(lattice.origin.device)
         self.network = network.build(key_width, 3 * NUM_COEFFICIENTS).to(lattice.origin.device)
-        self.low_precision = low_precision
+        self.precision: Precision = precision
         # A plain function: a compiled module would enter the state_dict a second time.
         self._forward: Callable[[Tensor], Tensor] = (
             torch.compile(self.network.forward, dynamic=True) if compiled else self.network.forward
@@ -70,8 +71,7 @@ class VoxelSHField(VoxelField):
     def coefficients(self, rows: Int[Tensor, " u"]) -> Float[Tensor, "u 27"]:
         """SH coefficients of distinct vertices: nine of red, nine of green, nine of blue."""
         keys = self.table(rows, sparse_grad=self.sparse_grad)
-        low = self.low_precision and self.training and keys.device.type == "cpu"
-        with torch.autocast("cpu", torch.bfloat16, enabled=low):
+        with autocast_of(self.precision, keys.device, training=self.training):
             return (self._forward(keys) if self.training else self.network(keys)).float()
 
     def baked(self) -> Float[Tensor, "v 27"]:

@@ -68,11 +68,6 @@ def accumulating(config):
     config.gradient_accumulation_steps = {"network": 4}
 
 
-def bfloat16(config):
-    """Train under autocast."""
-    config.cpu_bfloat16 = True
-
-
 @pytest.mark.parametrize(
     ("change", "how"),
     [
@@ -81,7 +76,6 @@ def bfloat16(config):
         (few_images, "load_dir"),
         (growing, "load_dir"),
         (accumulating, "load_dir"),
-        (bfloat16, "load_dir"),
     ],
 )
 def test_resuming_equals_never_having_stopped(scene, tmp_path, change, how):

@@ -9,7 +9,7 @@ BOX = torch.tensor([[-1.0, 0.0, 1.0], [3.0, 2.0, 2.0]])
 
 def make(box=BOX):
     torch.manual_seed(0)
-    return BackgroundField(box, width=16, hidden_layers=3, skips=(2,), low_precision=True)
+    return BackgroundField(box, width=16, hidden_layers=3, skips=(2,), precision="bfloat16")
 
 
 def test_positions_are_inverted_on_the_boxs_faces():

@@ -12,10 +12,10 @@ BOX = torch.tensor([[-1.0, -0.5, 0.0], [3.0, 1.5, 1.0]])
 COUPLING = ["batch", "global", "cross"]
 
 
-def make(seed=0, box=BOX, bounded=True, low_precision=False, **changes) -> MipRadianceField:
+def make(seed=0, box=BOX, bounded=True, precision="float32", **changes) -> MipRadianceField:
     torch.manual_seed(seed)
     network = CoordinateNetworkConfig(**{"width": 16, "hidden_layers": 2, **changes})
-    return MipRadianceField(box, network=network, bounded=bounded, low_precision=low_precision).eval()
+    return MipRadianceField(box, network=network, bounded=bounded, precision=precision).eval()
 
 
 def points(count, box=BOX, seed=1):
@@ -198,7 +198,7 @@ def test_any_activation_makes_a_field(activation):
 
 
 def test_bfloat16_is_for_training_on_a_cpu_and_gives_float32_densities():
-    field, exact = make(low_precision=True, normalization="cross"), make(normalization="cross")
+    field, exact = make(precision="bfloat16", normalization="cross"), make(normalization="cross")
     x = points(200)
     assert torch.equal(ask(field, x)[0], ask(exact, x)[0])
     rough, full = ask(field.train(), x), ask(exact.train(), x)

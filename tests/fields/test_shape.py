@@ -129,7 +129,7 @@ def test_autocast_of_the_caller_changes_nothing():
 def test_low_precision_is_for_training_alone_and_ends_in_float32(activation):
     torch.manual_seed(0)
     network = CoordinateNetworkConfig(activation=activation, width=32, hidden_layers=3)
-    field = DistanceShape(BOX, network=network, low_precision=True).train()
+    field = DistanceShape(BOX, network=network, precision="bfloat16").train()
     x = 2 * torch.rand(200, 3) - 1
     with torch.no_grad():
         rough, exact = field(x), field.sdf(x)

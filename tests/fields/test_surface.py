@@ -13,7 +13,7 @@ BOX = torch.tensor([[-1.0, 0.0, 1.0], [3.0, 2.0, 2.0]])
 NORMALIZATIONS = ["none", "batch", "layer", "global", "cross"]
 
 
-def make(normalization="none", *, seed=0, box=BOX, low_precision=False, **distance) -> SurfaceField:
+def make(normalization="none", *, seed=0, box=BOX, precision="float32", **distance) -> SurfaceField:
     torch.manual_seed(seed)
     shape = {"activation": "softplus", "beta": 5.0, "width": 12, "hidden_layers": 3, "skips": (2,), **distance}
     encoding = {"encoding": "positional", "octaves": 2} if shape["activation"] == "softplus" else {}
@@ -22,7 +22,7 @@ def make(normalization="none", *, seed=0, box=BOX, low_precision=False, **distan
         box,
         distance=CoordinateNetworkConfig(normalization=normalization, **shape, **encoding),
         colour=CoordinateNetworkConfig(normalization=normalization, width=10, hidden_layers=2),
-        low_precision=low_precision,
+        precision=precision,
     )
 
 
@@ -143,7 +143,7 @@ def test_the_colour_depends_on_position_direction_normal_and_features():
 
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
 def test_bfloat16_trains_close_to_float32_with_a_distance_in_full_precision(normalization):
-    exact, rounded = make(normalization, width=32).train(), make(normalization, width=32, low_precision=True).train()
+    exact, rounded = make(normalization, width=32).train(), make(normalization, width=32, precision="bfloat16").train()
     x, d = points(200), directions(200)
     found = []
     for field in (exact, rounded):
@@ -161,7 +161,7 @@ def test_bfloat16_trains_close_to_float32_with_a_distance_in_full_precision(norm
 
 
 def test_samples_are_chosen_by_running_statistics_without_moving_them():
-    field = make("cross", low_precision=True).train()
+    field = make("cross", precision="bfloat16").train()
     x = points(64)
     field.distance_and_gradient(x)
     before = {name: value.clone() for name, value in field.state_dict().items()}

@@ -109,7 +109,7 @@ def test_a_point_has_one_value_whatever_else_is_asked():
 
 
 def test_bfloat16_in_training_stays_close_and_eval_is_exact():
-    low, exact = key_field(low_precision=True), key_field()
+    low, exact = key_field(precision="bfloat16"), key_field()
     x, d = points(300), directions(300)
     trained = low.train().colour(x, d)
     assert 0 < (trained - exact.train().colour(x, d)).abs().max() < 0.03
@@ -163,7 +163,7 @@ def test_the_warm_up_teaches_keys_the_coarse_colours():
         coarse.colour_table[:] = 2 * coarse.lattice.vertices()
     network = CoordinateNetworkConfig(width=32)
     field = explicit_to_keys(
-        coarse, lattice(), key_width=6, network=network, low_precision=False, compiled=False, sparse_grad=False
+        coarse, lattice(), key_width=6, network=network, precision="float32", compiled=False, sparse_grad=False
     )
     assert not field.table.keys.requires_grad or field.table.keys.abs().max() <= 1e-4
     losses = list(fit_colours(field, coarse, steps=150))

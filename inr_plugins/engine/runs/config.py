@@ -94,8 +94,8 @@ def read_run_config(config_path: Path) -> TrainerConfig:
         ) from error
     except yaml.constructor.ConstructorError as error:
         raise InputError(
-            f"{config_path} names what is not installed here ({error.problem}): it was written by another version, or "
-            "for a method that is not installed; use that version, or train again."
+            f"{config_path} names what there is not in this version ({error.problem}): it was written by another one, "
+            "or for a method that is not installed; use that version, or train again."
         ) from error
     except (yaml.YAMLError, OSError, RecursionError, *_OF_BAD_VALUES) as error:
         reason = " ".join(str(error).split())[:300]
@@ -103,6 +103,26 @@ def read_run_config(config_path: Path) -> TrainerConfig:
     if not isinstance(config, TrainerConfig):
         raise InputError(f"{config_path} is not a configuration that ns-train wrote: give the config.yml of a run.")
     return config
+
+
+def unknown_option(settings: Any, name: str = "") -> str | None:
+    """The first entry of this package's configurations, the innermost ones included, that they do not have.
+
+    nerfstudio's own loader, that of ns-train --load-config, puts in whatever the file says.
+    """
+    if isinstance(settings, dict):
+        inner = settings.items()
+    elif is_dataclass(settings) and not isinstance(settings, type):
+        inner = vars(settings).items()
+        if type(settings).__module__.startswith("inr_plugins."):
+            known = {each.name for each in fields(settings)}
+            for key, _ in inner:
+                if key not in known and not key.startswith("_"):
+                    return f"{name}{key}"
+    else:
+        return None
+    found = (unknown_option(value, f"{name}{key}.") for key, value in inner)
+    return next((each for each in found if each is not None), None)
 
 
 class _ConfigLoader(yaml.SafeLoader):
@@ -153,6 +173,9 @@ def _object(loader: _ConfigLoader, name: str, node: yaml.Node) -> Any:
     for key, value in values.items():
         if not isinstance(key, str):
             raise UnsafeConfig(f"has an entry of {name} whose name is no text (line {_line(node)})")
+        if is_ours and key not in known:
+            # It has had a meaning, which would be lost without a word.
+            raise yaml.constructor.ConstructorError(None, None, f"the option {key} of {name}", node.start_mark)
         # Not setattr: a configuration may be frozen, or have properties.
         made.__dict__[key] = _settled(value, known.get(key), of=f"{name}.{key}", node=node)
     for key, each in known.items():

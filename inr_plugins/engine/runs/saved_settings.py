@@ -20,7 +20,7 @@ from inr_plugins.errors import InputError
 Settings = Mapping[str, Any]
 """Text, numbers and None by their names, which are those of the options of ns-train."""
 
-_PARTS = ("pipeline", "optimizers", "gradient_accumulation_steps", "mixed_precision", "use_grad_scaler", "cpu_bfloat16")
+_PARTS = ("pipeline", "optimizers", "gradient_accumulation_steps", "mixed_precision", "use_grad_scaler")
 _OF_THE_FUNCTION = "pipeline.model"
 _WITHOUT_EFFECT = {"pipeline.model.eval_num_rays_per_chunk"}
 _OF_THE_WEIGHTS = {

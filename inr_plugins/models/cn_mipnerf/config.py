@@ -8,12 +8,13 @@ from typing import Literal
 from nerfstudio.models.base_model import ModelConfig
 
 from inr_plugins.models.common.backgrounds import BackgroundColor
+from inr_plugins.models.common.network_settings import PrecisionSettings
 from inr_plugins.networks.activations.settings import ActivationName
 from inr_plugins.networks.normalization.registry import NormalizationName
 
 
 @dataclass
-class CnMipNerfSettings(ModelConfig):
+class CnMipNerfSettings(ModelConfig, PrecisionSettings):
     """mip-NeRF on a normalised coordinate network."""
 
     enable_collider: bool = False
@@ -44,7 +45,5 @@ class CnMipNerfSettings(ModelConfig):
     twice the diagonal of the box."""
     min_transmittance: float = 1e-4
     """Fine sections that less light than this reaches, by the coarse pass, are left out; 0: none are."""
-    bfloat16: bool = True
-    """On a CPU, run the networks in bfloat16 in training (evaluation is always in float32)."""
     eval_num_rays_per_chunk: int = 1 << 12
     """Rays rendered at once in evaluation."""

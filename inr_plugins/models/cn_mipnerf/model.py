@@ -73,7 +73,7 @@ class CnMipNerfModel(Model):
                 initialization="glorot" if config.activation == "relu" else "own",
             )
             self.field = MipRadianceField(
-                self.scene_box.aabb, network=network, bounded=not self.unbounded, low_precision=config.bfloat16
+                self.scene_box.aabb, network=network, bounded=not self.unbounded, precision=config.precision
             )
         except ValueError as error:
             raise InputError(

@@ -7,6 +7,17 @@ from typing import Literal
 
 from inr_plugins.networks.activations.settings import ActivationName, ActivationSettings
 from inr_plugins.networks.normalization.registry import NormalizationName
+from inr_plugins.networks.precision import Precision
+
+
+@dataclass
+class PrecisionSettings:
+    """In what precision networks are trained."""
+
+    precision: Precision = "auto"
+    """Precision of the networks in training (evaluation is always in float32). auto: on a CPU bfloat16 if it has
+    AVX-512, AMX or Arm's BF16, else float32, which is ten times faster there; on CUDA what --mixed-precision says,
+    float32 unless it is on."""
 
 
 @dataclass

@@ -7,11 +7,12 @@ from typing import Literal
 
 from nerfstudio.models.base_model import ModelConfig
 
+from inr_plugins.models.common.network_settings import PrecisionSettings
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 
 
 @dataclass
-class DinerSettings(ModelConfig):
+class DinerSettings(ModelConfig, PrecisionSettings):
     """DINER voxel-SH radiance field."""
 
     enable_collider: bool = False
@@ -59,8 +60,6 @@ class DinerSettings(ModelConfig):
     """Weight of the per-point colour loss in the coarse stages."""
     point_weight: float = 0.01
     """Weight of the per-point colour loss on the final lattice."""
-    bfloat16: bool = True
-    """On a CPU, run the network in bfloat16 in training (evaluation is always in float32)."""
     compile_network: bool = False
     """Run the network through torch.compile in training; needs a C++ compiler."""
     sparse_gradients: bool = True

@@ -185,7 +185,7 @@ class DinerModel(Model):
             lattice,
             key_width=config.key_width,
             network=config.network,
-            low_precision=config.bfloat16,
+            precision=config.precision,
             compiled=config.compile_network,
             sparse_grad=config.sparse_gradients,
         )

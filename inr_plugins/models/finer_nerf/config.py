@@ -8,12 +8,12 @@ from typing import Literal
 from nerfstudio.models.base_model import ModelConfig
 
 from inr_plugins.models.common.backgrounds import BackgroundColor
-from inr_plugins.models.common.network_settings import BackboneSettings
+from inr_plugins.models.common.network_settings import BackboneSettings, PrecisionSettings
 from inr_plugins.rendering.grid.backend import GridBackend
 
 
 @dataclass
-class FinerNerfSettings(ModelConfig, BackboneSettings):
+class FinerNerfSettings(ModelConfig, PrecisionSettings, BackboneSettings):
     """Radiance field of coordinate networks."""
 
     enable_collider: bool = False
@@ -59,7 +59,5 @@ class FinerNerfSettings(ModelConfig, BackboneSettings):
     average_decay: float = 0.95
     """Evaluation, viewer and meshes see a running mean of the weights, of which a training step keeps this part; 0: the
     weights as they are."""
-    bfloat16: bool = True
-    """On a CPU, run the networks in bfloat16 in training (evaluation is always in float32)."""
     eval_num_rays_per_chunk: int = 1 << 13
     """Rays rendered at once in evaluation."""

@@ -81,7 +81,7 @@ class FinerNerfModel(Model):
                 network=self._network_config(),
                 contraction=contraction,
                 spatial_gradient=self._has_normals,
-                low_precision=config.bfloat16,
+                precision=config.precision,
             )
             self.grid = choose_grid(config.grid, self.kwargs.get("device", "cpu"))(
                 self.trained_field.box, config.grid_resolution, contraction=contraction, skip=config.skip_empty

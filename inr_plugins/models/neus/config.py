@@ -7,6 +7,7 @@ from typing import Literal
 
 from nerfstudio.models.base_model import ModelConfig
 
+from inr_plugins.models.common.network_settings import PrecisionSettings
 from inr_plugins.networks.activations.settings import ActivationName, ActivationSettings
 from inr_plugins.networks.normalization.registry import NormalizationName
 
@@ -21,7 +22,7 @@ _ANNEALED = 1 / 6
 
 
 @dataclass
-class NeusSettings(ModelConfig, ActivationSettings):
+class NeusSettings(ModelConfig, PrecisionSettings, ActivationSettings):
     """Surface of coordinate networks."""
 
     enable_collider: bool = False
@@ -81,8 +82,6 @@ class NeusSettings(ModelConfig, ActivationSettings):
     """Part of the run in which surfaces that a ray leaves stop light too; None: 0 for objects with masks, else 1/6."""
     start_steps: int = 200
     """Steps of the fit to a sphere before training begins; it takes seconds."""
-    bfloat16: bool = True
-    """On a CPU, run the hidden layers in bfloat16 in training (evaluation is always in float32)."""
     eval_num_rays_per_chunk: int = 1 << 12
     """Rays rendered at once in evaluation."""
 

@@ -77,10 +77,10 @@ class NeusModel(Model):
                 distance=shape,
                 colour=colour_config(config),
                 initial_variance=config.initial_variance,
-                low_precision=config.bfloat16,
+                precision=config.precision,
             )
             self.background = (
-                BackgroundField(box, width=config.width, hidden_layers=8, skips=(4,), low_precision=config.bfloat16)
+                BackgroundField(box, width=config.width, hidden_layers=8, skips=(4,), precision=config.precision)
                 if config.capture == "table"
                 else None
             )

@@ -10,6 +10,7 @@ from inr_plugins.errors import InputError
 from inr_plugins.models.nid.config import NidFitSettings, NidShapesSettings
 from inr_plugins.models.nid.dictionary import LearntFrame
 from inr_plugins.models.shapes.checks import check_minima, option
+from inr_plugins.models.shapes.config import ShapeSettings
 
 _FEW_SHAPES = 4.0
 """Shapes for each expert below which a dictionary rather remembers its shapes than finds what they share."""
@@ -22,16 +23,23 @@ def check_shapes_config(config: NidShapesSettings) -> None:
     least_one = ("active", "expert_width", "trunk_width", "trunk_layers", "patches", "gate_points")
     least_zero = ("warmup_steps", "sparsity_weight", "balance_weight", "load_weight")
     check_minima(config, {"experts": 2, **dict.fromkeys(least_one, 1), **dict.fromkeys(least_zero, 0)})
+    _check_precision(config)
     if config.active > config.experts:
         raise InputError(
             f"{option('active')} must be at most {option('experts')}, got {config.active} and {config.experts}."
         )
 
 
+def _check_precision(config: ShapeSettings) -> None:
+    if config.precision == "bfloat16":
+        raise InputError(f"{option('precision')} of dictionaries is float32: bfloat16 is as coarse as what they learn.")
+
+
 def check_fit_config(config: NidFitSettings) -> None:
     """Raise InputError for the first setting of nid-fit that cannot be used, with its name and range."""
     least_zero = ("far_points", "surface_weight", "offset_weight", "far_weight", "eikonal_weight")
     check_minima(config, {"points": 10, **dict.fromkeys(least_zero, 0)})
+    _check_precision(config)
     if config.active is not None and config.active < 1:
         raise InputError(f"{option('active')} must be at least 1, got {config.active}.")
     if not config.offsets or not all(math.isfinite(each) and 0 < each <= 0.5 for each in config.offsets):

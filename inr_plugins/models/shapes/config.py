@@ -6,13 +6,19 @@ from dataclasses import dataclass
 
 from nerfstudio.models.base_model import ModelConfig
 
+from inr_plugins.models.common.network_settings import PrecisionSettings
+from inr_plugins.networks.precision import Precision
+
 
 @dataclass
-class ShapeSettings(ModelConfig):
+class ShapeSettings(ModelConfig, PrecisionSettings):
     """Shapes that are learnt from points."""
 
     enable_collider: bool = False
     """Not used: rays are cut to the scene box."""
+    precision: Precision = "float32"
+    """Precision of the hidden layers in training; fine detail is lost in bfloat16. auto: on a CPU bfloat16 if it has
+    AVX-512, AMX or Arm's BF16, else float32; on CUDA what --mixed-precision says. Dictionaries have float32 alone."""
     trace_slope: float = 1.2
     """Rays step by the fitted distance divided by this; raise it if pictures show holes that the mesh has not."""
     trace_steps: int = 128

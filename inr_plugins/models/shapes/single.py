@@ -23,8 +23,6 @@ class SingleShapeModelConfig(ShapeModelConfig, BackboneSettings):
 
     _target: type = field(default_factory=lambda: SingleShapeModel)
     """Class to instantiate."""
-    bfloat16: bool = False
-    """Run the hidden layers in bfloat16 in training: faster, but fine detail is lost."""
 
 
 class SingleShapeModel(ShapeModel):
@@ -57,7 +55,7 @@ class SingleShapeModel(ShapeModel):
             )
             if network.encoding == "positional" and network.octaves is None:
                 network = replace(network, octaves=self.own_octaves)
-            self.field = self.field_type(self.trace_box, network=network, low_precision=config.bfloat16)
+            self.field = self.field_type(self.trace_box, network=network, precision=config.precision)
         except ValueError as error:
             raise InputError(f"The model cannot be built: {error} (options --pipeline.model.*).") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import warnings
 from importlib.metadata import entry_points
@@ -164,3 +165,16 @@ def test_a_pipe_in_place_of_the_file_is_not_waited_for(file):
     os.mkfifo(file)
     with pytest.raises(InputError, match=r"config\.yml is a pipe"):
         read_run_config(file)
+
+
+@pytest.mark.parametrize("name", ["diner", "finer-sdf"])
+def test_an_option_of_another_version_is_refused_by_its_name(name, file):
+    saved = copy.deepcopy(all_methods[name])
+    saved.pipeline.model.__dict__["bfloat16"] = False
+    file.write_text(yaml.dump(saved), encoding="utf8")
+    with pytest.raises(InputError, match=r"the option bfloat16 of inr_plugins.models.*ModelConfig.* or train again"):
+        read_run_config(file)
+    # ns-train --load-config reads by nerfstudio's own loader.
+    read = yaml.load(file.read_text(), Loader=yaml.Loader)
+    with pytest.raises(InputError, match=r"has pipeline.model.bfloat16, which this version does not"):
+        read.set_timestamp()

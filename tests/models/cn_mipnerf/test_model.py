@@ -123,7 +123,7 @@ def test_an_image_is_the_same_from_chunks_of_any_size(normalization):
 
 
 def test_each_pass_of_a_step_uses_and_records_its_own_statistics():
-    model = make(normalization="batch", bfloat16=False).train()
+    model = make(normalization="batch", precision="float32").train()
     inputs = []
     norm = model.field.trunk.norms[0]
     norm.register_forward_pre_hook(lambda module, args: inputs.append(args[0].detach()))
@@ -137,7 +137,7 @@ def test_each_pass_of_a_step_uses_and_records_its_own_statistics():
 @pytest.mark.parametrize("normalization", ["none", "cross"])
 def test_the_gradient_of_the_loss_agrees_with_finite_differences(normalization, monkeypatch):
     """In double precision, and with the sections of both passes held: resampling has no gradient, by design."""
-    model = make(normalization=normalization, activation="softplus", width=6, bfloat16=False).double().train()
+    model = make(normalization=normalization, activation="softplus", width=6, precision="float32").double().train()
     bundle, batch = ball_batch(6)
     for name in ("origins", "directions", "pixel_area"):
         setattr(bundle, name, getattr(bundle, name).double())
