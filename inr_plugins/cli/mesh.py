@@ -1,32 +1,34 @@
-"""inr-mesh: the surface of a trained field as a coloured mesh in the dataset's own frame and units."""
+"""inr-mesh: the surface of trained fields as coloured meshes in the dataset's own frame and units."""
 
 from __future__ import annotations
 
-import shlex
-import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from inr_plugins.cli.arguments import parse
 from inr_plugins.cli.ending import run_command, start
 from inr_plugins.cli.mesh_files import OutputFiles
-from inr_plugins.cli.mesh_options import MeshOptions, check_options
-from inr_plugins.cli.result import output_for_result, print_places
-from inr_plugins.geometry.io.mesh_io import check_digits, check_output, sidecar_path
-from inr_plugins.progress import progress
+from inr_plugins.cli.mesh_make import make_mesh, open_run
+from inr_plugins.cli.mesh_options import MeshOptions
+from inr_plugins.cli.mesh_targets import (
+    check_format,
+    check_several,
+    check_targets,
+    makes_several,
+    the_only_target,
+)
+from inr_plugins.cli.result import print_places
+from inr_plugins.errors import InputError
 
 if TYPE_CHECKING:
     from inr_plugins.engine.runs.run import Run
 
-__all__ = ["MeshOptions", "entrypoint", "export", "main"]
+_NO_RUN = "Give one run or several: run folders or their config.yml, or one as --load-config."
 
 
-def export(
-    options: MeshOptions, *, load: Callable[..., Run] | None = None, outputs: OutputFiles | None = None
-) -> dict[str, Any]:
-    """Load the run, extract the mesh, write it and its sidecar; returns the sidecar.
+def export(options: MeshOptions, *, load: Callable[..., Run] | None, outputs: OutputFiles) -> int:
+    """Make what the command line asks for; the exit status.
 
     Args:
         options: what the command line said.
@@ -34,62 +36,38 @@ def export(
         outputs: told which files are to be written, once that is settled.
 
     Raises:
-        InputError: anything the user can mend, in one sentence.
+        InputError: anything the user can mend, in one sentence; of several meshes, what is wrong with the command line.
     """
-    config = options.config()
-    output = options.output or config.parent / "mesh.ply"
-    check_options(options, output)
-    check_output(output, overwrite=options.overwrite)
-    if outputs is not None:
-        turntable = [] if options.turntable is None else [options.turntable]
-        outputs.expect([output, sidecar_path(output), *turntable])
-    if load is None:
-        from inr_plugins.engine.runs.run import load_run
+    configs = options.configs()
+    if not configs:
+        raise InputError(_NO_RUN)
+    options.check()
+    if makes_several(options, configs):
+        check_format(options, None)
+        check_several(options, configs)
+        from inr_plugins.cli.mesh_several import make_several
 
-        load = load_run
-    import torch
-
-    from inr_plugins.cli.mesh_summary import summarise
-    from inr_plugins.meshing.extracted import extract_mesh, find_place
-    from inr_plugins.meshing.write import write_files
-
-    start = time.perf_counter()
-    with output_for_result(quiet=options.quiet):
-        run = load(config, device=options.device, data=options.data)
-    seconds = {"load": round(time.perf_counter() - start, 3)}
-    place = find_place(run, options)
-    check_digits(output, place.corners)
-    with progress(quiet=options.quiet) as bar:
-        extracted = extract_mesh(run, options, place=place, bar=bar)
-        seconds |= extracted.description["seconds"]
-        command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-        sidecar = {**extracted.description, "command": command, "seconds": seconds}
-        files = write_files(
-            extracted,
-            output,
-            description=sidecar,
-            device=torch.device(run.pipeline.device),
-            turntable=options.turntable,
-            overwrite=options.overwrite,
-            bar=bar,
-        )
+        return make_several(options, configs, load=load, outputs=outputs)
+    target = the_only_target(options, configs[0])
+    check_format(options, target.output)
+    check_targets(options, [target])
+    begin = time.perf_counter()
+    sidecar, files = make_mesh(open_run(target.config, options, load), target, options, outputs=outputs)
     if options.quiet:
         print_places(*files.values())
     else:
-        summarise(sidecar, files, seconds=time.perf_counter() - start)
-    return sidecar
+        from inr_plugins.cli.mesh_summary import summarise
+
+        summarise(sidecar, files, seconds=time.perf_counter() - begin)
+    return 0
 
 
 def main(arguments: Sequence[str] | None = None, *, load: Callable[..., Run] | None = None) -> int:
     """Run the command; its exit status: 0, 1 for a mistake the user can mend, 130 for Ctrl-C, 143 for SIGTERM."""
     options, outputs = parse(MeshOptions, prog="inr-mesh", args=arguments), OutputFiles()
-
-    def work() -> None:
-        export(options, load=load, outputs=outputs)
-
     return run_command(
         "inr-mesh",
-        work,
+        lambda: export(options, load=load, outputs=outputs),
         when_stopped=lambda: f"{outputs.in_words()}.",
         written=lambda: outputs.in_words() if outputs.written() else "",
         with_less_memory="give a lower --resolution or --memory-gb, or --device cpu",
