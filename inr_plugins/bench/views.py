@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.data.dataparsers.base_dataparser import DataParser
+from nerfstudio.data.datasets.base_dataset import InputDataset
 from nerfstudio.models.base_model import Model
 from torch import Tensor
 
 from inr_plugins.engine.evaluation import spread_indices
 from inr_plugins.engine.rng import separate_rng
 from inr_plugins.errors import InputError
+from inr_plugins.evaluation.backgrounds import true_view
 from inr_plugins.metrics.image import psnr, ssim
 
 _LEAST_VIEWS = 5
@@ -37,29 +37,29 @@ class ViewScore:
 
 @dataclass(frozen=True)
 class HeldOutViews:
-    """The test split of a dataset.
+    """The test split of a dataset, at its full size.
 
     Attributes:
         cameras: in the frame that the model was trained in.
-        files: its images, as many.
-        masks: as many masks that cut the object out of images without alpha, or none.
-        draw: gives an image, with straight alpha, by its number, where there are no files; else None.
+        dataset: reads or draws its images, as many, with straight alpha where they have it.
+        model: that is measured; the truth may depend on what it learns.
     """
 
     cameras: Cameras
-    files: Sequence[Path]
-    masks: Sequence[Path] = ()
-    draw: Callable[[int], UInt8[np.ndarray, "height width 4"]] | None = None
+    dataset: InputDataset
+    model: Model
 
     def truth(self, index: int, *, stride: int = 1) -> Image:
-        """One image, over white where it has alpha; of every `stride`-th row and column."""
-        if self.draw is not None:
-            return _strided(_composited(torch.from_numpy(self.draw(index)).float() / 255), stride)
-        return _strided(over_white(self.files[index], self.masks[index] if self.masks else None), stride)
+        """One image as inr-eval has it, over white where it has alpha; of every `stride`-th row and column.
+
+        Raises:
+            InputError: its file or that of its mask cannot be read.
+        """
+        return _strided(true_view(self.dataset, index, wanted=None, model=self.model).image, stride)
 
 
-def held_out_views(datamanager: Any, *, masked: bool = False) -> HeldOutViews:
-    """The test split, by the dataparser that training uses; with its masks if they are to be used (`masked`).
+def held_out_views(datamanager: Any, model: Model) -> HeldOutViews:
+    """The test split, by the dataparser and the dataset that training uses.
 
     Raises:
         InputError: there is no dataparser, or no test split.
@@ -70,36 +70,15 @@ def held_out_views(datamanager: Any, *, masked: bool = False) -> HeldOutViews:
     outputs = parser.get_dataparser_outputs(split="test")
     if not outputs.image_filenames:
         raise InputError("The scene has no test views: a benchmark needs some; add a test split to the dataset.")
-    kind: Any = getattr(datamanager, "dataset_type", None)
-    if getattr(kind, "in_memory", False):
-        return HeldOutViews(outputs.cameras, outputs.image_filenames, draw=kind(outputs).get_numpy_image)
-    return HeldOutViews(outputs.cameras, outputs.image_filenames, (outputs.mask_filenames or ()) if masked else ())
+    kind: type[InputDataset] = getattr(datamanager, "dataset_type", InputDataset)
+    # Whatever colour training has under alpha, pictures are compared over white.
+    return HeldOutViews(outputs.cameras, kind(replace(outputs, alpha_color=None)), model)
 
 
 def evaluation_indices(count: int, *, every: int) -> list[int]:
     """The first of `count` views and every `every`-th after it; five spread over all if that makes fewer."""
     indices = list(range(0, count, every))
     return indices if len(indices) >= _LEAST_VIEWS else spread_indices(count, _LEAST_VIEWS)
-
-
-def over_white(file: Path, mask: Path | None = None) -> Image:
-    """Read an image as float32 in [0, 1], over white by its straight alpha, or else where its mask is 0."""
-    from PIL import Image as PillowImage
-
-    with PillowImage.open(file) as opened:
-        has_alpha = "A" in opened.getbands() or "transparency" in opened.info
-        values = np.asarray(opened.convert("RGBA" if has_alpha else "RGB"), dtype=np.float32) / 255
-    image = torch.from_numpy(values)
-    if not has_alpha and mask is not None:
-        with PillowImage.open(mask) as opened:
-            inside = torch.from_numpy(np.asarray(opened.convert("L")) > 0)[..., None]
-        return torch.where(inside, image, 1.0)
-    return _composited(image) if has_alpha else image
-
-
-def _composited(image: Float[Tensor, "height width 4"]) -> Image:
-    """Straight alpha over white."""
-    return image[..., :3] * image[..., 3:] + 1 - image[..., 3:]
 
 
 def rendered_colour(outputs: dict[str, Any]) -> Image:
@@ -115,11 +94,12 @@ def _strided(image: Any, stride: int) -> Any:
     return image if stride == 1 else image[stride // 2 :: stride, stride // 2 :: stride]
 
 
-def render_view(model: Model, views: HeldOutViews, index: int, *, stride: int = 1) -> Image:
+def render_view(views: HeldOutViews, index: int, *, stride: int = 1) -> Image:
     """Render one view in evaluation mode, on the model's device; the model is left in the mode it was in.
 
     With a `stride` only the rays of every such row and column are rendered, each as it would be in the whole view.
     """
+    model = views.model
     was_training = model.training
     model.eval()
     try:
@@ -145,11 +125,10 @@ def score_view(rendering: Image, truth: Image, *, is_whole: bool = True) -> View
     return ViewScore(peak if math.isfinite(peak) else None, ssim(rendering, truth) if has_windows else None)
 
 
-def score_views(model: Model, views: HeldOutViews, indices: Sequence[int], *, stride: int = 1) -> dict[int, ViewScore]:
+def score_views(views: HeldOutViews, indices: Sequence[int], *, stride: int = 1) -> dict[int, ViewScore]:
     """Score some views, or every `stride`-th row and column of them; training's random numbers are left alone."""
     with separate_rng(seed=0):
         pairs = {
-            index: (render_view(model, views, index, stride=stride), views.truth(index, stride=stride))
-            for index in indices
+            index: (render_view(views, index, stride=stride), views.truth(index, stride=stride)) for index in indices
         }
     return {index: score_view(*pair, is_whole=stride == 1) for index, pair in pairs.items()}

@@ -108,12 +108,11 @@ def begin_measurement(
     from inr_plugins.bench.views import evaluation_indices, held_out_views, score_views
     from inr_plugins.engine.evaluation import spread_indices
 
-    model = trainer.pipeline.model
-    views = held_out_views(trainer.pipeline.datamanager, masked=getattr(model, "learns_masked_object", False))
-    chosen = evaluation_indices(len(views.files), every=options.eval_every_view)
+    views = held_out_views(trainer.pipeline.datamanager, trainer.pipeline.model)
+    chosen = evaluation_indices(len(views.dataset), every=options.eval_every_view)
 
     def score(indices: Sequence[int]) -> dict[int, tuple[float | None, float | None]]:
-        scores = score_views(model, views, indices, stride=options.eval_pixel_stride)
+        scores = score_views(views, indices, stride=options.eval_pixel_stride)
         return {index: (each.psnr, each.ssim) for index, each in scores.items()}
 
     def stop() -> None:
@@ -177,9 +176,8 @@ def write_picture(trainer: Trainer, index: int, path: Path, *, stride: int) -> N
 
     from inr_plugins.bench.views import held_out_views, render_view
 
-    model = trainer.pipeline.model
-    views = held_out_views(trainer.pipeline.datamanager, masked=getattr(model, "learns_masked_object", False))
-    rendering = render_view(model, views, index, stride=stride).clamp(0, 1)
+    views = held_out_views(trainer.pipeline.datamanager, trainer.pipeline.model)
+    rendering = render_view(views, index, stride=stride).clamp(0, 1)
     both = torch.cat([views.truth(index, stride=stride), rendering], dim=1)
     with files.replacing(path) as partial:
         Image.fromarray((both.nan_to_num() * 255).round().byte().numpy()).save(partial, format="PNG")

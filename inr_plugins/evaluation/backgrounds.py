@@ -15,7 +15,7 @@ from nerfstudio.utils.colors import COLORS_DICT
 from torch import Tensor
 
 from inr_plugins.errors import InputError, setting
-from inr_plugins.evaluation.stored_images import has_alpha, is_in_memory
+from inr_plugins.evaluation.stored_images import has_alpha, inside_mask, is_in_memory
 
 BackgroundName = Literal["white", "black", "model"]
 Source = Literal["alpha", "mask", "composited", "opaque", "whole"]
@@ -57,30 +57,20 @@ def true_view(dataset: InputDataset, index: int, *, wanted: BackgroundName | Non
     Raises:
         InputError: the file cannot be read, or has been composited over another colour than the one wanted.
     """
-    path = dataset.image_filenames[index]
-    try:
-        data = dataset.get_data(index, image_type="float32")
-        image = data["image"]
-    except InputError:
-        raise
-    except (OSError, SyntaxError, ValueError, AssertionError) as error:
-        raise InputError(f"Image {path} or its mask cannot be read ({error}): replace the file.") from error
-    if is_in_memory(dataset):
-        # Drawn with alpha; it is only for nerfstudio's commands that the dataset composites it.
-        image = torch.from_numpy(dataset.get_numpy_image(index)).float() / 255
+    data = _read(dataset, index)
+    image = data["image"]
     if image.shape[-1] == 4:
         under, told = _behind_alpha(wanted, model)
         alpha = image[..., 3:]
         return TrueView(image[..., :3] * alpha + under * (1 - alpha), "alpha", under, told)
     if "mask" in data and (wanted is not None or getattr(model, "learns_masked_object", False)):
         under, told = _behind_alpha(wanted, model)
-        inside = (data["mask"].float() > 0.5).reshape(*image.shape[:2], 1)
-        return TrueView(torch.where(inside, image, under), "mask", under, told)
+        return TrueView(torch.where(inside_mask(data)[..., None], image, under), "mask", under, told)
     told = None if wanted in (None, "model") else COLORS_DICT[wanted]
     laid_under = dataset._dataparser_outputs.alpha_color
     if laid_under is None or not has_alpha(dataset, index):
         return TrueView(image, "whole" if "mask" in data else "opaque", None, told)
-    under = laid_under.float().cpu()
+    under, path = laid_under.float().cpu(), dataset.image_filenames[index]
     if told is not None and not torch.equal(told, under):
         raise InputError(
             f"The dataparser has composited {path} over {colour_name(under)} already, so "
@@ -88,6 +78,20 @@ def true_view(dataset: InputDataset, index: int, *, wanted: BackgroundName | Non
             f"cannot be had: leave {setting('background')} out, or train with the dataparser's --alpha-color None."
         )
     return TrueView(image, "composited", under, told)
+
+
+def _read(dataset: InputDataset, index: int) -> dict[str, Any]:
+    """View `index` with its mask, if there is one, as the training reads them; InputError names what does not open."""
+    if is_in_memory(dataset):
+        # Drawn with alpha; it is only for nerfstudio's commands that the dataset composites it.
+        return {"image": torch.from_numpy(dataset.get_numpy_image(index)).float() / 255}
+    path = dataset.image_filenames[index]
+    try:
+        return dataset.get_data(index, image_type="float32")
+    except InputError:
+        raise
+    except (OSError, SyntaxError, ValueError, AssertionError) as error:
+        raise InputError(f"Image {path} or its mask cannot be read ({error}): replace the file.") from error
 
 
 def _behind_alpha(wanted: BackgroundName | None, model: Any) -> tuple[Tensor, Tensor | None]:

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from nerfstudio.data.datasets.base_dataset import InputDataset
 from torch import Tensor
 
-from inr_plugins.evaluation.stored_images import has_alpha
+from inr_plugins.evaluation.stored_images import has_alpha, inside_mask
 
 SILHOUETTE_DEFINITION = (
     "pixels of both / pixels of either, of rendered accumulation > 0.5 and the dataset's mask where it counts as "
@@ -31,8 +31,7 @@ def silhouette_source(dataset: InputDataset, index: int) -> Source | None:
 def true_silhouette(dataset: InputDataset, index: int, source: Source) -> Bool[np.ndarray, "height width"]:
     """The true silhouette of view `index`; alpha is that of the file, whatever the dataparser laid under it."""
     if source == "mask":
-        mask = dataset.get_data(index, image_type="float32")["mask"]
-        return (mask.float() > 0.5).reshape(mask.shape[:2]).numpy()
+        return inside_mask(dataset.get_data(index, image_type="float32")).numpy()
     return dataset.get_numpy_image(index)[..., 3] > 127
 
 

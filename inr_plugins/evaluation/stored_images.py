@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from jaxtyping import Bool
 from nerfstudio.data.datasets.base_dataset import InputDataset
 from PIL import Image
+from torch import Tensor
 
 
 def is_in_memory(dataset: InputDataset) -> bool:
@@ -21,3 +26,16 @@ def has_alpha(dataset: InputDataset, index: int) -> bool:
         return dataset.get_numpy_image(index).shape[-1] == 4
     with Image.open(dataset.image_filenames[index]) as image:
         return "A" in image.getbands()
+
+
+def inside_mask(data: Mapping[str, Any]) -> Bool[Tensor, "height width"]:
+    """Which pixels of a picture are inside its mask, as in the training: the dataset's own reading of the file.
+
+    nerfstudio's datasets count all that is not 0 as inside. Those of this package, which its methods learn from, divide
+    greys at half of white and know labels of 0 and 1 (`data.images.masks`). Both give booleans, and nothing is divided
+    once more.
+
+    Args:
+        data: what `get_data` of the dataset gives for the picture, with its mask.
+    """
+    return data["mask"].bool().reshape(data["mask"].shape[:2])

@@ -9,19 +9,21 @@ import pytest
 import torch
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.data.dataparsers.base_dataparser import DataParser, DataparserOutputs
+from nerfstudio.data.datasets.base_dataset import InputDataset
 from nerfstudio.models.base_model import Model
 from PIL import Image
 
 from inr_plugins.bench.views import (
-    HeldOutViews,
     evaluation_indices,
     held_out_views,
-    over_white,
     rendered_colour,
     score_view,
     score_views,
 )
+from inr_plugins.data.images.images import InrDataset
 from inr_plugins.errors import InputError
+from inr_plugins.evaluation.backgrounds import true_view
+from inr_plugins.evaluation.silhouettes import true_silhouette
 
 
 @pytest.mark.parametrize(
@@ -32,28 +34,87 @@ def test_every_nth_view_but_five_at_least(count, every, indices):
     assert evaluation_indices(count, every=every) == indices
 
 
-def test_alpha_is_composited_over_white(tmp_path):
+class FolderParser(DataParser):
+    """Cameras at (0, 0, 0.3 k) before images, and masks, that lie somewhere; alpha over black in the training."""
+
+    def __init__(self, images, masks=None, *, focal=3.0):
+        width, height = Image.open(images[0]).size
+        poses = torch.eye(4)[:3].repeat(len(images), 1, 1)
+        poses[:, 2, 3] = 0.3 * (1 + torch.arange(len(images)))
+        intrinsics = {"fx": focal, "fy": focal, "cx": width / 2, "cy": height / 2, "width": width, "height": height}
+        self.outputs = DataparserOutputs(
+            images, Cameras(poses, **intrinsics), mask_filenames=masks, alpha_color=torch.zeros(3)
+        )
+
+    def get_dataparser_outputs(self, split="train", **kwargs):
+        assert split == "test"
+        return self.outputs
+
+
+def views_of(images, masks=None, *, dataset_type=InrDataset, model=None, focal=3.0):
+    manager = SimpleNamespace(dataparser=FolderParser(images, masks, focal=focal), dataset_type=dataset_type)
+    return held_out_views(manager, GreyModel() if model is None else model)
+
+
+@pytest.mark.parametrize("dataset_type", [InputDataset, InrDataset])
+def test_alpha_is_composited_over_white(tmp_path, dataset_type):
     # Straight alpha: 0.2 red at alpha 0.4 over white is 0.2 * 0.4 + 0.6.
     values = np.array([[[51, 0, 255, 102], [51, 0, 255, 255], [9, 9, 9, 0]]], np.uint8)
     Image.fromarray(values).save(tmp_path / "a.png")
     expected = [[[0.68, 0.6, 1.0], [0.2, 0.0, 1.0], [1.0, 1.0, 1.0]]]
-    assert over_white(tmp_path / "a.png").tolist() == [[pytest.approx(pixel) for pixel in row] for row in expected]
+    truth = views_of([tmp_path / "a.png"], dataset_type=dataset_type).truth(0)
+    assert truth.tolist() == [[pytest.approx(pixel, abs=1e-6) for pixel in row] for row in expected]
 
 
-def test_a_mask_cuts_out_images_without_alpha(tmp_path):
+@pytest.mark.parametrize(
+    ("dataset_type", "values", "inside"),
+    [
+        # nerfstudio's own datasets: all that is not 0.
+        (InputDataset, [255, 0, 1], [True, False, True]),
+        # Ours: half of white, and labels of 0 and 1.
+        (InrDataset, [255, 0, 1], [True, False, False]),
+        (InrDataset, [255, 127, 128], [True, False, True]),
+        (InrDataset, [1, 0, 1], [True, False, True]),
+    ],
+)
+def test_a_mask_cuts_out_what_the_training_learns_from(tmp_path, dataset_type, values, inside):
+    """The benchmark and inr-eval have one truth: that which the dataset of the training has."""
     Image.new("RGB", (3, 1), (51, 102, 0)).save(tmp_path / "a.png")
-    Image.fromarray(np.array([[255, 0, 1]], np.uint8)).save(tmp_path / "mask.png")
-    camera = Cameras(torch.eye(4)[None, :3], fx=3.0, fy=3.0, cx=1.5, cy=0.5, width=3, height=1)
-    views = HeldOutViews(camera, [tmp_path / "a.png"], [tmp_path / "mask.png"])
-    seen = [pytest.approx(colour) for colour in ([0.2, 0.4, 0.0], [1.0, 1.0, 1.0], [0.2, 0.4, 0.0])]
-    assert views.truth(0)[0].tolist() == seen
+    Image.fromarray(np.array([values], np.uint8)).save(tmp_path / "mask.png")
+    files = [tmp_path / "a.png"], [tmp_path / "mask.png"]
+    model = GreyModel()
+    model.learns_masked_object = True
+    views = views_of(*files, dataset_type=dataset_type, model=model)
+    expected = torch.where(torch.tensor(inside)[None, :, None], torch.tensor([0.2, 0.4, 0.0]), 1.0)
+    assert torch.allclose(views.truth(0), expected, atol=1e-6)
+    evaluated = dataset_type(FolderParser(*files).outputs)
+    assert torch.equal(views.truth(0), true_view(evaluated, 0, wanted=None, model=model).image)
+    assert true_silhouette(evaluated, 0, "mask").tolist() == [inside]
+    whole = views_of(*files, dataset_type=dataset_type).truth(0)
+    assert torch.allclose(whole, torch.tensor([0.2, 0.4, 0.0]).expand(1, 3, 3), atol=1e-6)
 
 
 def test_images_without_alpha_and_grey_ones_are_read_as_they_are(tmp_path):
     Image.new("L", (2, 3), 51).save(tmp_path / "a.png")
-    image = over_white(tmp_path / "a.png")
+    image = views_of([tmp_path / "a.png"]).truth(0)
     assert image.shape == (3, 2, 3)
     assert bool((image == 0.2).all())
+
+
+def test_a_picture_that_is_turned_by_its_tag_is_turned_in_the_truth_too(tmp_path):
+    stored = np.zeros((6, 4, 3), np.uint8)
+    stored[0] = (255, 51, 0)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise by a quarter: the first row becomes the last column
+    Image.fromarray(stored).save(tmp_path / "a.png", exif=exif)
+    views = views_of([tmp_path / "a.png"])
+    views.dataset._dataparser_outputs.cameras = Cameras(
+        torch.eye(4)[None, :3], fx=3.0, fy=3.0, cx=3.0, cy=2.0, width=6, height=4
+    )
+    truth = views.truth(0)
+    assert truth.shape == (4, 6, 3)
+    assert truth[:, 5].tolist() == [pytest.approx([1.0, 0.2, 0.0])] * 4
+    assert bool((truth[:, :5] == 0).all())
 
 
 def test_the_score_of_an_offset_is_its_square():
@@ -109,15 +170,12 @@ class GreyModel(Model):
 
 
 def test_views_are_scored_with_their_own_cameras_and_training_is_left_alone(tmp_path):
-    poses = torch.eye(4)[:3].repeat(2, 1, 1)
-    poses[:, 2, 3] = torch.tensor([0.3, 0.6])
-    cameras = Cameras(poses, fx=10.0, fy=10.0, cx=8.0, cy=8.0, width=16, height=16)
     for index, grey in enumerate((51, 153)):
         Image.new("RGB", (16, 16), (grey,) * 3).save(tmp_path / f"{index}.png")
-    views = HeldOutViews(cameras, [tmp_path / "0.png", tmp_path / "1.png"])
     model = GreyModel().train()
+    views = views_of([tmp_path / "0.png", tmp_path / "1.png"], model=model)
     state = torch.get_rng_state()
-    scores = score_views(model, views, [0, 1])
+    scores = score_views(views, [0, 1])
     # 0.3 for 0.2, and 0.6 for 0.6 up to float32.
     assert scores[0].psnr == pytest.approx(20.0, abs=1e-3)
     assert scores[1].psnr is None or scores[1].psnr > 100
@@ -126,35 +184,31 @@ def test_views_are_scored_with_their_own_cameras_and_training_is_left_alone(tmp_
 
 
 def test_a_stride_renders_the_same_pixels_of_picture_and_truth(tmp_path):
-    cameras = Cameras(torch.eye(4)[None, :3], fx=24.0, fy=24.0, cx=10.0, cy=6.0, width=20, height=12)
     # A truth that equals what the model renders, at the centre of every pixel, but for an error of 0.1.
     rows, columns = np.mgrid[:12, :20] + 0.5
     across, down = (columns - 10) / 24 + 0.5, 0.5 - (rows - 6) / 24
     values = np.stack([across, down, across], axis=-1) - 0.1
     Image.fromarray((values * 255).round().astype(np.uint8)).save(tmp_path / "0.png")
-    views = HeldOutViews(cameras, [tmp_path / "0.png"])
+    views = views_of([tmp_path / "0.png"], model=GreyModel(), focal=24.0)
     # Rows 2, 6, 10 and columns 2, 6, ..., 18.
     assert views.truth(0, stride=4).shape == (3, 5, 3)
-    score = score_views(GreyModel(), views, [0], stride=4)[0]
+    score = score_views(views, [0], stride=4)[0]
     assert score.psnr == pytest.approx(20.0, abs=0.1)
     assert score.ssim is None
 
 
 def test_a_datamanager_without_a_dataparser_is_refused():
     with pytest.raises(InputError, match="no dataparser"):
-        held_out_views(object())
+        held_out_views(object(), GreyModel())
 
 
-class DrawnDataset:
+class DrawnDataset(InputDataset):
     """A dataset whose images are on no disk: opaque red in the left half, nothing in the right."""
 
     in_memory = True
 
-    def __init__(self, outputs):
-        self.count = len(outputs.image_filenames)
-
     def get_numpy_image(self, index):
-        assert 0 <= index < self.count
+        assert 0 <= index < len(self)
         pixels = np.zeros((4, 6, 4), np.uint8)
         pixels[:, :3] = (255, 51, 0, 255)
         pixels[0, 0, 1] = index
@@ -173,8 +227,8 @@ class DrawingParser(DataParser):
 
 
 def test_pictures_that_are_drawn_are_laid_over_white_without_a_file():
-    views = held_out_views(SimpleNamespace(dataparser=DrawingParser(), dataset_type=DrawnDataset))
-    assert len(views.files) == 2
+    views = held_out_views(SimpleNamespace(dataparser=DrawingParser(), dataset_type=DrawnDataset), GreyModel())
+    assert len(views.dataset) == 2
     truth = views.truth(1)
     assert truth.shape == (4, 6, 3)
     assert truth[2, 0].tolist() == [pytest.approx(each) for each in (1.0, 0.2, 0.0)]
