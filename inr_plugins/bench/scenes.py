@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from inr_plugins.errors import InputError
-from inr_plugins.geometry.io.clouds.read import CLOUD_SUFFIXES
-from inr_plugins.geometry.io.mesh_read import MESH_SUFFIXES
+from inr_plugins.geometry.io.surface_read import is_shape_file
 
 Parser = Literal["blender-data", "nerfstudio-data", "shape-data"]
 """A dataparser of nerfstudio, or that of this package for surfaces, which methods of shapes have built in."""
 
 _BLENDER = ("transforms_train.json", "transforms_test.json")
 _NERFSTUDIO = "transforms.json"
-_SHAPES = frozenset(MESH_SUFFIXES + CLOUD_SUFFIXES)
 _OF_IMAGES: tuple[Parser, ...] = ("blender-data", "nerfstudio-data")
 
 
@@ -96,8 +94,7 @@ def _parser(path: Path) -> Parser | None:
 
 def _shapes(path: Path) -> list[Path]:
     """The meshes and point clouds that `path` is or, as a folder, holds."""
-    files = [path] if path.is_file() else sorted(each for each in path.iterdir() if each.is_file())
-    return [file for file in files if file.suffix.lower() in _SHAPES]
+    return [file for file in ([path] if path.is_file() else sorted(path.iterdir())) if is_shape_file(file)]
 
 
 def read_scene(folder: Path) -> Scene:

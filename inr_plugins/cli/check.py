@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from inr_plugins.cli.arguments import parse
 from inr_plugins.cli.ending import run_command, start
-from inr_plugins.cli.runs import OneRun, find_config
+from inr_plugins.cli.runs import OneRun
+from inr_plugins.engine.runs.folder import find_config
 from inr_plugins.errors import InputError
 
 if TYPE_CHECKING:

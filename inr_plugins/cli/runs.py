@@ -10,8 +10,8 @@ from typing import Annotated
 import tyro
 
 from inr_plugins.cli.arguments import CommonOptions
+from inr_plugins.engine.runs.folder import find_config
 from inr_plugins.errors import InputError
-from inr_plugins.files import shown, why_unreadable
 from inr_plugins.options import told
 
 
@@ -78,20 +78,3 @@ def given_runs(runs: Sequence[Path], load_config: Path | None, *, most: int | No
     if (runs and load_config is not None) or (most is not None and not 1 <= len(given) <= most):
         raise InputError("Give one run: a run folder or its config.yml, either alone or as --load-config.")
     return given
-
-
-def find_config(path: Path) -> Path:
-    """The config.yml of a run folder.
-
-    Raises:
-        InputError: there is no such path, or no config.yml in it.
-    """
-    problem = why_unreadable(path, folders=True)
-    if problem is not None:
-        raise InputError(f"{shown(path)} {problem}; give a run folder that ns-train wrote, or its config.yml.")
-    config = path / "config.yml" if path.is_dir() else path
-    if not config.is_file():
-        raise InputError(
-            f"{path} has no config.yml; give a run folder that ns-train wrote (outputs/<name>/<method>/<time>)."
-        )
-    return config

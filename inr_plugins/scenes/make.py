@@ -19,6 +19,7 @@ from inr_plugins.geometry.frames import Similarity
 from inr_plugins.geometry.io.mesh_file import Tell
 from inr_plugins.geometry.io.mesh_io import write_mesh
 from inr_plugins.geometry.mesh import Mesh
+from inr_plugins.geometry.up_axis import Up, up_rotation
 from inr_plugins.options import COMMANDS, check_numbers, told
 from inr_plugins.scenes.folder import (
     SIDECAR,
@@ -35,7 +36,6 @@ from inr_plugins.scenes.render import Picture, SceneRenderer, View
 from inr_plugins.scenes.surface import SceneMesh, with_normals
 from inr_plugins.scenes.textures import linear_to_srgb
 
-Up = Literal["auto", "x", "y", "z", "-x", "-y", "-z"]
 Background = Literal["transparent", "white", "black"]
 Progress = Callable[[int, int], None]
 """Called with the number of views done and the number of all views."""
@@ -129,7 +129,7 @@ def make_scene(
         raise InputError(f"{source} lies in {output}, which would be replaced; give another output folder.")
     notes: list[str] = []
     mesh = with_normals(load_source(source, tell=notes.append), options.smooth_angle)
-    to_dataset = normalising(mesh, _up_rotation(options.up, source), options.object_radius)
+    to_dataset = normalising(mesh, up_rotation(options.up, source), options.object_radius)
     renderer = SceneRenderer(mesh, to_dataset=to_dataset, light=options.light, object_radius=options.object_radius)
     try:
         with replacing_folder(output, over=overwrite) as folder:
@@ -196,17 +196,6 @@ def camera_poses(options: SceneOptions) -> dict[str, Float[np.ndarray, "n 4 4"]]
         "val": spread(options.num_val, radius=radius, coverage=coverage, generator=val),
         "test": orbit(options.num_test, radius=radius, coverage=coverage),
     }
-
-
-def _up_rotation(up: Up, source: str | Path) -> Float[np.ndarray, "3 3"]:
-    """The turn (a signed permutation, determinant 1) that brings the source's up axis to +z."""
-    if up == "auto":
-        up = "y" if Path(source).suffix.lower() in (".glb", ".gltf") else "z"
-    axis = "xyz".index(up[-1])
-    rotation = np.roll(np.eye(3), axis + 1, axis=1) if axis < 2 else np.eye(3)
-    if up.startswith("-"):
-        rotation = np.diag([1.0, -1.0, -1.0]) @ rotation
-    return rotation
 
 
 def _write_scene(

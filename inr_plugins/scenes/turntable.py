@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from inr_plugins.geometry.cameras import look_at
+
 
 def focus_point(poses: Float[np.ndarray, "n 3 4"]) -> Float[np.ndarray, " 3"]:
     """The point nearest, in the least-squares sense, to the optical axes of cameras.
@@ -22,18 +24,6 @@ def focus_point(poses: Float[np.ndarray, "n 3 4"]) -> Float[np.ndarray, " 3"]:
     middle = origins.mean(0)
     offset = (across @ (origins - middle)[..., None])[..., 0].sum(0)
     return middle + np.linalg.solve(across.sum(0) + 1e-6 * len(poses) * np.eye(3), offset)
-
-
-def look_at(
-    eye: Float[np.ndarray, " 3"], target: Float[np.ndarray, " 3"], up: Float[np.ndarray, " 3"]
-) -> Float[np.ndarray, "4 4"]:
-    """Camera-to-world transform (OpenGL) of a camera at `eye` that looks at `target`."""
-    back = (eye - target) / np.linalg.norm(eye - target)
-    right = np.cross(up, back)
-    right /= np.linalg.norm(right)
-    pose = np.eye(4)
-    pose[:3, 0], pose[:3, 1], pose[:3, 2], pose[:3, 3] = right, np.cross(back, right), back, eye
-    return pose
 
 
 def turntable_path(
@@ -61,12 +51,12 @@ def turntable_path(
     # From straight above or below, the orbit would not turn around anything.
     slope = float(np.clip(np.median(offset[:, 2]) / max(distance, 1e-9), -0.8, 0.8))
     ring, rise = distance * math.sqrt(1 - slope * slope), distance * slope
-    path = []
-    for k in range(frames):
-        angle = 2 * math.pi * k / frames
-        eye = target + np.array([ring * math.cos(angle), ring * math.sin(angle), rise])
-        pose = look_at(eye, target, np.array([0.0, 0.0, 1.0]))
-        path.append({"camera_to_world": pose.ravel().tolist(), "fov": vertical_fov, "aspect": width / height})
+    angle = 2 * math.pi * np.arange(frames) / frames
+    eyes = target + np.stack([ring * np.cos(angle), ring * np.sin(angle), np.full(frames, rise)], axis=-1)
+    path = [
+        {"camera_to_world": pose.ravel().tolist(), "fov": vertical_fov, "aspect": width / height}
+        for pose in look_at(eyes, target)
+    ]
     return {
         "camera_type": "perspective",
         "render_width": width,

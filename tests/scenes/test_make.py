@@ -127,15 +127,6 @@ def test_the_same_seed_gives_the_same_files_and_another_seed_other_views(blob: P
     assert contents(tmp_path / "other")["train/r_0.png"] != contents(made)["train/r_0.png"]
 
 
-@pytest.mark.parametrize(("up", "top"), [("x", 0), ("y", 1), ("z", 2), ("-x", 0), ("-y", 1), ("-z", 2)])
-def test_up_turns_the_named_axis_to_z_without_mirroring(tmp_path: Path, up: str, top: int):
-    rotation = scene_module._up_rotation(up, "a.ply")
-    axis = np.eye(3)[top] * (-1 if up.startswith("-") else 1)
-    assert np.allclose(rotation @ axis, [0, 0, 1])
-    assert np.linalg.det(rotation) == pytest.approx(1)
-    assert np.allclose(scene_module._up_rotation("auto", "a.GLB"), scene_module._up_rotation("y", "a.ply"))
-
-
 def test_a_background_is_laid_under_the_picture(blob: Path, made: Path, tmp_path: Path):
     make_scene(blob, tmp_path / "white", options=SceneOptions(**{**vars(SMALL), "background": "white"}))
     clear = np.array(Image.open(made / "train/r_0.png")) / 255.0

@@ -2,16 +2,16 @@ import numpy as np
 import torch
 from nerfstudio.cameras.camera_paths import get_path_from_json
 
-from inr_plugins.scenes.turntable import focus_point, look_at, turntable_path
+from inr_plugins.geometry.cameras import look_at
+from inr_plugins.scenes.turntable import focus_point, turntable_path
 
 TARGET = np.array([0.3, -0.2, 0.5])
-UP = np.array([0.0, 0.0, 1.0])
 
 
 def ring(count=12, radius=2.0, height=0.7):
     angles = np.linspace(0, 2 * np.pi, count, endpoint=False)
     eyes = TARGET + np.stack([radius * np.cos(angles), radius * np.sin(angles), np.full(count, height)], -1)
-    return np.stack([look_at(eye, TARGET, UP)[:3] for eye in eyes])
+    return look_at(eyes, TARGET)[:, :3]
 
 
 def test_the_focus_of_cameras_that_look_at_a_point_is_that_point():
@@ -24,7 +24,7 @@ def test_parallel_cameras_have_a_finite_focus():
 
 
 def test_a_camera_that_looks_at_a_point_has_it_on_its_axis_and_up_above():
-    pose = look_at(np.array([2.0, 1.0, 1.0]), TARGET, UP)
+    (pose,) = look_at(np.array([[2.0, 1.0, 1.0]]), TARGET)
     seen = np.linalg.inv(pose) @ np.append(TARGET, 1.0)
     np.testing.assert_allclose(seen[:2], 0.0, atol=1e-12)
     assert seen[2] < 0
@@ -46,7 +46,7 @@ def test_nerfstudio_reads_the_path_as_one_turn_at_the_cameras_distance_and_heigh
 
 
 def test_cameras_straight_above_still_give_an_orbit():
-    poses = np.stack([look_at(np.add(TARGET, [0.01 * k, 0.02, 3.0]), TARGET, UP)[:3] for k in range(1, 4)])
+    poses = look_at(TARGET + np.array([[0.01 * k, 0.02, 3.0] for k in range(1, 4)]), TARGET)[:, :3]
     turn = turntable_path(poses, width=64, height=64, vertical_fov=40.0, frames=4)
     eyes = np.array([np.array(c["camera_to_world"]).reshape(4, 4)[:3, 3] for c in turn["camera_path"]])
     assert np.linalg.norm(eyes[0] - eyes[2]) > 1.0

@@ -26,8 +26,8 @@ from inr_plugins.data.images.lenses import DISTORTION_KEYS, LENS_KEYS, is_number
 from inr_plugins.data.images.poses import pose_problem
 from inr_plugins.data.images.splits import transforms_path
 from inr_plugins.errors import InputError
-from inr_plugins.geometry.io.clouds.read import CLOUD_SUFFIXES
 from inr_plugins.geometry.io.mesh_read import MESH_SUFFIXES
+from inr_plugins.geometry.io.surface_read import is_shape_file
 
 _ROUNDING = 1e-6  # Of the distance from the origin: positions that differ by less are one point that was rounded.
 
@@ -52,7 +52,7 @@ def check_dataset_files(config: DataParserConfig, *, split: str, read_images: bo
             f"There is no dataset at {data}: give its folder with --data, or if the data of a saved run has moved, set "
             "the environment variable INR_DATA to where it is now."
         )
-    if data.is_file() and data.suffix.lower() in (*MESH_SUFFIXES, *CLOUD_SUFFIXES):
+    if is_shape_file(data):
         is_mesh = data.suffix.lower() in MESH_SUFFIXES
         raise InputError(
             f"{data} is a {'mesh' if is_mesh else 'point cloud'} by its extension, and this method learns from images: "

@@ -21,8 +21,8 @@ from inr_plugins.geometry.io.clouds.read import Cloud
 from inr_plugins.geometry.mesh import Mesh
 from inr_plugins.geometry.repair.solid import Solid
 from inr_plugins.geometry.surface_sampler import SurfaceSampler
+from inr_plugins.geometry.up_axis import Up, up_rotation
 
-Up = Literal["auto", "x", "y", "z", "-x", "-y", "-z"]
 # The scene box is [-1, 1]^3.
 _BOX_SIDE = 2.0
 # All shapes together keep as many samples as so many of them alone.
@@ -169,15 +169,6 @@ def check_settings(settings: ShapeSettings) -> None:
     if settings.unit is not None and not (np.isfinite(settings.unit) and settings.unit > 0):
         raise InputError(f"{OPTION}unit must be a positive length, got {settings.unit}.")
     check_clouds(settings)
-
-
-def up_rotation(up: Up, path: Path) -> Float[np.ndarray, "3 3"]:
-    """The turn (a signed permutation, determinant 1) that brings a file's up axis to +z."""
-    if up == "auto":
-        up = "y" if path.suffix.lower() in (".glb", ".gltf") else "z"
-    axis = "xyz".index(up[-1])
-    rotation = np.roll(np.eye(3), axis + 1, axis=1) if axis < 2 else np.eye(3)
-    return np.diag([1.0, -1.0, -1.0]) @ rotation if up.startswith("-") else rotation
 
 
 def _read_folder(folder: Path, settings: ShapeSettings) -> tuple[list[_Read], list[str]]:

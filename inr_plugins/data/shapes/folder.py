@@ -8,10 +8,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from inr_plugins.errors import InputError
-from inr_plugins.geometry.io.clouds.read import CLOUD_SUFFIXES
-from inr_plugins.geometry.io.mesh_read import MESH_SUFFIXES
-
-_SUFFIXES = tuple(sorted({*MESH_SUFFIXES, *CLOUD_SUFFIXES}))
+from inr_plugins.geometry.io.surface_read import SHAPE_SUFFIXES, is_shape_file
 
 
 def find_shapes(folder: Path, only: str = "*") -> dict[str, Path]:
@@ -42,16 +39,16 @@ def find_shapes(folder: Path, only: str = "*") -> dict[str, Path]:
 def _shape_files(folder: Path) -> list[Path]:
     entries = _entries(folder)
     folders = [entry for entry in entries if entry.is_dir()]
-    files = [entry for entry in entries if _is_shape(entry)]
-    files = files or [entry for inner in folders for entry in _entries(inner) if _is_shape(entry)]
+    files = [entry for entry in entries if is_shape_file(entry)]
+    files = files or [entry for inner in folders for entry in _entries(inner) if is_shape_file(entry)]
     if files:
         return files
     kinds = Counter(entry.suffix.lower() or entry.name for entry in entries if entry.is_file())
     found = [f"{count} {suffix}" for suffix, count in kinds.most_common(5)]
     found += [f"{len(folders)} folders without shapes"] if folders else []
     raise InputError(
-        f"{folder} holds no mesh or point cloud ({', '.join(_SUFFIXES)}) but {', '.join(found) or 'nothing'}; give "
-        "--data a file or a folder of them."
+        f"{folder} holds no mesh or point cloud ({', '.join(SHAPE_SUFFIXES)}) but {', '.join(found) or 'nothing'}; "
+        "give --data a file or a folder of them."
     )
 
 
@@ -65,7 +62,9 @@ def passed_over(folder: Path, shapes: Iterable[Path]) -> str | None:
     looked_into = {folder, *(shape.parent for shape in shapes)}
     entries = [entry for each in sorted(looked_into) for entry in _entries(each)]
     folders = [entry.name for entry in entries if entry.is_dir() and entry not in looked_into]
-    kinds = Counter(entry.suffix.lower() or entry.name for entry in entries if entry.is_file() and not _is_shape(entry))
+    kinds = Counter(
+        entry.suffix.lower() or entry.name for entry in entries if entry.is_file() and not is_shape_file(entry)
+    )
     found = [f"{count} {'file' if count == 1 else 'files'} {kind}" for kind, count in kinds.most_common(5)]
     if folders:
         more = ", ..." if len(folders) > 3 else ""
@@ -77,10 +76,6 @@ def passed_over(folder: Path, shapes: Iterable[Path]) -> str | None:
 
 def _entries(folder: Path) -> list[Path]:
     return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-
-
-def _is_shape(path: Path) -> bool:
-    return path.is_file() and path.suffix.lower() in _SUFFIXES
 
 
 def _names(files: Sequence[Path], folder: Path) -> list[str]:

@@ -13,6 +13,26 @@ from pathlib import Path
 
 import yaml
 
+from inr_plugins.errors import InputError
+from inr_plugins.files import shown, why_unreadable
+
+
+def find_config(path: Path) -> Path:
+    """The config.yml of a run folder, or the file itself.
+
+    Raises:
+        InputError: there is no such path, or no config.yml in it.
+    """
+    problem = why_unreadable(path, folders=True)
+    if problem is not None:
+        raise InputError(f"{shown(path)} {problem}; give a run folder that ns-train wrote, or its config.yml.")
+    config = path / "config.yml" if path.is_dir() else path
+    if not config.is_file():
+        raise InputError(
+            f"{path} has no config.yml; give a run folder that ns-train wrote (outputs/<name>/<method>/<time>)."
+        )
+    return config
+
 
 def load_config_argument(arguments: Sequence[str] | None = None) -> Path | None:
     """Return the file given as --load-config in `arguments` (default: this process's), or None."""

@@ -20,6 +20,7 @@ from inr_plugins.engine.offline_lpips import without_lpips_weights
 from inr_plugins.engine.pipeline import data_path, settle_data_path
 from inr_plugins.engine.runs.checkpoints import read_newest_checkpoint
 from inr_plugins.engine.runs.config import read_run_config
+from inr_plugins.engine.runs.folder import find_config
 from inr_plugins.engine.runs.loading import check_kinds, reason_of
 from inr_plugins.engine.runs.saved_settings import compare_settings, listed, settings_of
 from inr_plugins.engine.runs.stand_in import let_val_stand_in
@@ -70,7 +71,7 @@ def load_run(
     """
     prepare_process()
     place = choose_device(device)
-    config_path = _config_file(Path(path))
+    config_path = find_config(Path(path)).resolve()
     config = read_run_config(config_path)
     run_folder = config_path.parent
     if hasattr(config, "run_dir"):
@@ -189,10 +190,3 @@ def _is_ours(config: object) -> bool:
 def _is_stock(config: TrainerConfig) -> bool:
     """Whether the model is one of nerfstudio's own, which makes torchmetrics' LPIPS when it is built."""
     return type(config.pipeline.model).__module__.split(".")[0] == "nerfstudio"
-
-
-def _config_file(path: Path) -> Path:
-    config_path = (path / "config.yml" if path.is_dir() else path).resolve()
-    if not config_path.is_file():
-        raise InputError(f"There is no run at {path}: give a run folder of ns-train, or the config.yml in it.")
-    return config_path

@@ -12,6 +12,14 @@ from inr_plugins.geometry.io.mesh_read import MESH_SUFFIXES, read_mesh
 from inr_plugins.geometry.io.read_checks import check_file
 from inr_plugins.geometry.mesh import Mesh
 
+SHAPE_SUFFIXES = tuple(sorted({*MESH_SUFFIXES, *CLOUD_SUFFIXES}))
+"""Of files that are meshes or clouds by their names; text may be anything, and is read where it is named."""
+
+
+def is_shape_file(path: Path) -> bool:
+    """Whether a file of a folder is a mesh or a cloud by its name; hidden ones are nobody's."""
+    return path.suffix.lower() in SHAPE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+
 
 def read_surface(path: Path, *, normals: bool = True, tell: Tell | None = None) -> Mesh | Cloud:
     """What a file gives of a surface: a mesh if it has faces, else its points.

@@ -146,7 +146,7 @@ def test_moved_data_says_what_to_do(moved, monkeypatch, eval_setup):
 
 def test_what_is_no_run_is_an_input_error(moved, tmp_path, monkeypatch):
     _, folder, _ = moved
-    with pytest.raises(InputError, match="There is no run"):
+    with pytest.raises(InputError, match="give a run folder that ns-train wrote"):
         load_run(tmp_path / "nothing")
     for text, message in (
         ("just text", "is not a configuration"),
