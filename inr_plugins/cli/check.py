@@ -68,7 +68,22 @@ def check(path: Path) -> Iterator[Finding]:
             yield Finding(config_path.name, "refused", f"it has its checkpoints outside of the run folder ({folder})")
             return
         yield from _notes(config, config_path, config_path.parent / folder)
+    yield _frame(config_path.parent)
     yield from _checkpoints(config_path.parent / folder)
+
+
+def _frame(run: Path) -> Finding:
+    """Whether the file is whole that tells other programs where the data is in the model's frame."""
+    from inr_plugins.engine.runs.frame_file import FRAME_FILE, frame_problem
+
+    problem = frame_problem(run / FRAME_FILE)
+    if problem is None:
+        return Finding(FRAME_FILE, "ok", "the data's frame in the model's")
+    readers = "other programs read it to place meshes and cameras, no command of nerfstudio's or of inr-plugins does"
+    if not (run / FRAME_FILE).exists():
+        return Finding(FRAME_FILE, "note", f"it is missing; {readers}")
+    anew = "going on with --load-dir and --timestamp writes it anew"
+    return Finding(FRAME_FILE, "refused", f"{problem}; {readers}: {anew}")
 
 
 def _notes(config: TrainerConfig, config_path: Path, folder: Path) -> Iterator[Finding]:

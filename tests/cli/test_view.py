@@ -107,7 +107,7 @@ def test_there_is_no_run(tmp_path, capsys):
 def test_a_sound_run(run, capsys):
     assert check.main([str(run)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[:-1]] == ["ok"] * 3
+    assert [line.split()[0] for line in lines[:-1]] == ["ok"] * 4
     assert lines[-1] == f"{run} is safe and sound to open."
 
 
@@ -150,6 +150,16 @@ def not_a_number(state) -> None:
     state["pipeline"]["_model.table"][0] = float("nan")
 
 
+def frame_with(run: Path, change) -> None:
+    file = run / "dataparser_transforms.json"
+    file.write_text(change(file.read_text()))
+
+
+def replace_by_a_pipe(run: Path) -> None:
+    (run / "dataparser_transforms.json").unlink()
+    os.mkfifo(run / "dataparser_transforms.json")
+
+
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
@@ -164,6 +174,17 @@ def not_a_number(state) -> None:
         (lambda run: checkpoint_with(run, 5, not_a_number), "step-000000005.ckpt: .*no longer numbers"),
         (lambda run: (run / "nerfstudio_models" / "notes.txt").touch(), "notes.txt: it is no checkpoint"),
         (lambda run: shutil.rmtree(run / "nerfstudio_models"), "nerfstudio_models: it holds no checkpoint"),
+        (
+            lambda run: frame_with(run, lambda text: text[: len(text) // 2]),
+            "transforms.json: it is cut short.*other programs",
+        ),
+        (lambda run: frame_with(run, lambda text: ""), "transforms.json: it is cut short or damaged"),
+        (lambda run: frame_with(run, lambda text: "[" * 100_000), "transforms.json: it is cut short or damaged"),
+        (lambda run: frame_with(run, lambda text: "{}"), 'it lacks "transform" or "scale"'),
+        (lambda run: frame_with(run, lambda text: text.replace("0.", "NaN,0.", 1)), "transforms.json: it has entries"),
+        (lambda run: frame_with(run, lambda text: text.replace('"scale": ', '"scale": -')), "has to be above 0"),
+        (lambda run: frame_with(run, lambda text: text.replace("1.0", "3.0", 1)), "is no rotation and shift"),
+        (replace_by_a_pipe, "transforms.json: it is a pipe"),
     ],
 )
 def test_what_is_wrong_with_a_run_is_named_and_nothing_is_run(spoil, sentence, run, capsys):
@@ -174,6 +195,12 @@ def test_what_is_wrong_with_a_run_is_named_and_nothing_is_run(spoil, sentence, r
     assert re.search(sentence, refused)
     assert error == f"inr-check: {run} is not safe and sound to open, for 1 of its files.\n"
     assert not (run.parent / "ran").exists()
+
+
+def test_a_frame_that_is_missing_is_a_note(run, capsys):
+    (run / "dataparser_transforms.json").unlink()
+    assert check.main([str(run)]) == 0
+    assert "note  dataparser_transforms.json: it is missing; other programs" in capsys.readouterr().out
 
 
 def test_data_that_has_moved_is_a_note(run, capsys):

@@ -248,6 +248,7 @@ def test_resuming_another_model_is_an_input_error(scene, tmp_path):
     first = train(tiny_config(scene, tmp_path, timestamp="first"))
     state = outcome(first)
     del state["optimizers"]["table"]
+    state["step"] = 8
     checkpoints.write_checkpoint(state, checkpoints.checkpoint_path(first.checkpoint_dir, 8))
     second = tiny_config(scene, tmp_path, timestamp="second", load_dir=first.checkpoint_dir)
     with pytest.raises(InputError, match=r"optimizes \['network'\]"):
