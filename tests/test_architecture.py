@@ -14,7 +14,7 @@ PACKAGE = "inr_plugins"
 # The arrows of the architecture: what each layer may import of the others.
 ARROWS = {
     "cli": {"bench", "evaluation", "meshing", "scenes", "models", "data", "fields", "geometry", "metrics", "engine"},
-    "bench": {"engine", "geometry", "metrics"},
+    "bench": {"evaluation", "engine", "geometry", "metrics"},
     "evaluation": {"meshing", "engine", "geometry", "metrics"},
     "meshing": {"fields", "geometry", "engine"},
     # Models name networks in their settings only; what they hold are fields.
