@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from inr_plugins.rendering.crop import Crop, within
 from inr_plugins.rendering.grid.contracted import SpaceContraction, march_contracted
 from inr_plugins.rendering.grid.march import OccupancyGrid, Samples, march
 from inr_plugins.rendering.packed import accumulate, packed_weights
@@ -92,6 +93,7 @@ def render_voxels(
     *,
     jitter: Float[Tensor, " r"] | None = None,
     with_normals: bool = False,
+    crop: Crop | None = None,
 ) -> Rendering:
     """Render rays against a voxel field.
 
@@ -103,10 +105,11 @@ def render_voxels(
         settings: how rays are sampled.
         jitter: offset of each ray's samples in steps, [0, 1); the middle of the step when None.
         with_normals: also composite the field's normals.
+        crop: the part of each ray that is wanted, if not all of it.
     """
     num_rays = len(origins)
     step = settings.step * grid.edge
-    samples = _march(origins, directions, field, grid, settings, jitter)
+    samples = within(_march(origins, directions, field, grid, settings, jitter), crop)
     rows, corner_weights = field.corners(samples.flat_cell, samples.fraction)
     if torch.is_grad_enabled():
         with torch.no_grad():

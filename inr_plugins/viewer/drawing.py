@@ -23,6 +23,8 @@ _LEAST_WIDTH = 128
 """Of frames while the camera moves."""
 _REFRESH_SECONDS = 1.0
 """Processor time that a refresh may take, in which case it is smaller than the sharp frame."""
+_DEAR_WIDTH = 256
+"""Of sharp frames whose rays are dear."""
 _SHOW_EVERY = 0.8
 """Seconds after which what there is of a slow frame is shown."""
 _GROWTH = 2.5
@@ -67,6 +69,8 @@ class PageRenderer(threading.Thread):
         """Snapshot, version of the view and width of the last whole frame."""
         self.is_sharp = False
         self._last: Frame | None = None
+        self._crowding = 1.0
+        """Seconds that pass while a moving frame uses one of the processor: others want it too."""
         self._version = 0
         self._moved_at = time.monotonic()
         self._is_placed = False
@@ -124,7 +128,7 @@ class PageRenderer(threading.Thread):
         if time.monotonic() - self._moved_at < _STILL_AFTER:
             return None
         if not self.is_sharp:
-            wanted = min(self._sharp_width(), round(width * _GROWTH))
+            wanted = self._sharp_width() if self.live.is_dear else min(self._sharp_width(), round(width * _GROWTH))
             return Plan("sharp", max(wanted, 1), snapshot, version)
         if drawn is snapshot:
             return None
@@ -135,15 +139,19 @@ class PageRenderer(threading.Thread):
     def _sharp_width(self) -> int:
         """Of a frame whose longer side is what the page's slider says."""
         longest, aspect = int(self.live.panel.max_res), self._aspect()
+        if self.live.is_dear:
+            longest = min(longest, _DEAR_WIDTH)
         return max(1, longest if aspect >= 1 else int(longest * aspect))
 
     def _moving_width(self, snapshot: Snapshot) -> int:
         share = self.live.budget.share("moving")
-        width = self._width_for(share / _FRAMES_A_SECOND) if self.live.cost.is_known else 0
+        width = (
+            self._width_for(share / _FRAMES_A_SECOND / self._crowding) if self.live.cost_of("moving").is_known else 0
+        )
         return min(self._sharp_width(), max(_LEAST_WIDTH, width))
 
     def _width_for(self, seconds: float) -> int:
-        rays = self.live.cost.rays_for(seconds)
+        rays = self.live.cost_of("moving").rays_for(seconds)
         return max(_LEAST_WIDTH // 2, int((rays * self._aspect()) ** 0.5))
 
     def _aspect(self) -> float:
@@ -152,12 +160,16 @@ class PageRenderer(threading.Thread):
     def _draw(self, plan: Plan) -> None:
         live = self.live
         state = live.viewer.get_camera_state(self.page.client)
-        frame = live.new_frame(plan.snapshot, self._camera(state, plan.width))
-        live.warm_up(plan.snapshot, frame)
+        camera = self._camera(state, plan.width)
+        if not live.prepare(plan.snapshot, camera):
+            return
+        frame = live.new_frame(plan.snapshot, camera, quick=plan.kind != "sharp")
         if plan.kind == "sharp" and self._last is not None and self.drawn[1] == plan.version:
             frame.lie_over(self._last)
-        shown_at, used = time.monotonic(), 0.0
-        pieces = frame.pieces(live.piece.rays)
+        started = shown_at = time.monotonic()
+        used = 0.0
+        cost, size = live.cost_of(plan.kind), live.piece_of(plan.kind)
+        pieces = frame.pieces(size.rays)
         while True:
             begin, clock = time.monotonic(), live.clock()
             with live.drawing(plan.snapshot):
@@ -166,16 +178,20 @@ class PageRenderer(threading.Thread):
                 break
             seconds = live.clock() - clock
             used += seconds
-            live.piece.note(rays, seconds)
+            size.note(rays, seconds)
             self._wait(live.budget.spend(seconds, plan.kind, took=time.monotonic() - begin), plan)
             if plan.kind == "sharp" and frame.done < len(frame) and time.monotonic() - shown_at > _SHOW_EVERY:
                 self._show(frame, plan)
                 shown_at = time.monotonic()
-        live.cost.note(len(frame), used)
+        cost.note(len(frame), used)
+        if plan.kind == "moving" and used > 0:
+            now = max(1.0, (time.monotonic() - started) / used)
+            self._crowding = min(10.0, 0.7 * self._crowding + 0.3 * now)
         self._show(frame, plan)
         self._last = frame
         self.drawn = (plan.snapshot, plan.version, plan.width)
-        self.is_sharp = self.is_sharp or plan.width >= self._sharp_width()
+        if plan.kind == "sharp" or not live.is_dear:
+            self.is_sharp = self.is_sharp or plan.width >= self._sharp_width()
         live.has_drawn(plan.snapshot)
 
     def _camera(self, state: Any, width: int) -> Cameras:

@@ -11,6 +11,8 @@ from typing import Any
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.utils.rich_utils import CONSOLE
 
+from inr_plugins.viewer.baker import Baker, Guided
+from inr_plugins.viewer.baker import quick as quick_look
 from inr_plugins.viewer.budget import Budget, Cost, PieceSize
 from inr_plugins.viewer.drawing import PageRenderer
 from inr_plugins.viewer.frames import Frame
@@ -24,7 +26,10 @@ _SOONEST, _LATEST = 0.5, 4.0
 """Seconds between snapshots while somebody looks."""
 _STATUS_EVERY = 0.5
 _SECONDS_TO_CLOSE = 2.0
-_WARM_UP_RAYS = 16
+_WARM_UP_RAYS = 4
+_TRIAL_SECONDS = 0.06
+_DEAR_RAYS, _DEAR_SECONDS = 128 * 72, 0.35
+"""A frame of so many rays that takes longer than this is too slow for a camera that moves."""
 
 
 class LiveViewer:
@@ -44,8 +49,11 @@ class LiveViewer:
         self.panel = viewer.control_panel
         self.status = Status()
         self.budget = Budget(lambda: float(self.panel.train_util) if self.is_learning else 0.0)
-        self.cost = Cost()
-        self.piece = PieceSize(self._most_rays)
+        self.is_dear = False
+        """Whether rays cost so much that moving frames are drawn from a bake."""
+        self._baker: Baker | None = None
+        # Of the model itself, and of its bake.
+        self._costs, self._pieces = (Cost(), Cost()), (PieceSize(self._most_rays), PieceSize(self._most_rays))
         self.after_step: list[Callable[[int], None]] = []
         """Called in the training thread between steps, with the last one; panels that plot put themselves here."""
         self.at_close: list[Callable[[], None]] = []
@@ -144,6 +152,12 @@ class LiveViewer:
         self._snapshot = take_snapshot(self.viewer.pipeline.model, self.status.step, share_from=share_from)
         self._refresh_seconds = time.thread_time() - begin
         self._taken_at, self._drawn_at = time.monotonic(), None
+        if self._baker is not None:
+            self._baker.wake()
+        self.wake_pages()
+
+    def wake_pages(self) -> None:
+        """Have all pages look for something to draw."""
         for page in self.pages:
             page.wake()
 
@@ -156,11 +170,11 @@ class LiveViewer:
             with lock:
                 if self._snapshot is None or self._snapshot.step != self.status.step:
                     self._take()
-        return self._snapshot
+        return self._snapshot if self._baker is None else self._baker.whole
 
     def has_drawn(self, snapshot: Snapshot) -> None:
         """A page has shown a frame of this snapshot."""
-        if snapshot is self._snapshot and self._drawn_at is None:
+        if self._drawn_at is None and snapshot in (self._snapshot, self._baker and self._baker.whole):
             self._drawn_at = time.monotonic()
 
     # -- frames, for the pages -----------------------------------------------------------------------------------------
@@ -179,22 +193,76 @@ class LiveViewer:
         """To be held while a piece is drawn: the trainer's lock where the copy shares tensors with the model."""
         return self.train_lock if snapshot.is_shared and self.is_learning else nullcontext()
 
-    def new_frame(self, snapshot: Snapshot, camera: Cameras) -> Frame:
-        """An empty frame of what is drawn, cropped as the page says."""
-        crop = self.panel.crop_obb if self.panel.crop_viewport else None
-        return Frame(snapshot.model, camera, crop=crop)
+    def cost_of(self, kind: str) -> Cost:
+        """What frames of a kind cost."""
+        return self._costs[self.is_dear and kind != "sharp"]
 
-    def warm_up(self, snapshot: Snapshot, frame: Frame) -> None:
-        """Have the model make what it makes once, such as diner's table of colours, outside of what frames cost."""
+    def piece_of(self, kind: str) -> PieceSize:
+        """How many rays of a kind of frame are drawn at once."""
+        return self._pieces[self.is_dear and kind != "sharp"]
+
+    def new_frame(self, snapshot: Snapshot, camera: Cameras, *, quick: bool) -> Frame:
+        """An empty frame of what is drawn, cropped as the page says.
+
+        Args:
+            snapshot: what is drawn.
+            camera: from where.
+            quick: whether a bake will do, where rays are dear.
+        """
+        crop = self.panel.crop_obb if self.panel.crop_viewport else None
+        baked = quick_look(snapshot)
+        model = snapshot.model if baked is None else baked if quick else Guided(snapshot.model, baked)
+        return Frame(model, camera, crop=crop)
+
+    def prepare(self, snapshot: Snapshot, camera: Cameras) -> bool:
+        """Have the model make what it makes once, such as diner's table of colours, outside of what frames cost.
+
+        At first, also find out what rays cost; where they are dear, the baker begins.
+
+        Returns:
+            Whether the snapshot can be drawn by now.
+        """
         with self._warm_lock:
-            if self._warm is snapshot:
-                return
-            clock = self.clock()
-            with self.drawing(snapshot):
-                middle = len(frame) // 2
-                frame._of(frame.rays.get_row_major_sliced_ray_bundle(middle, min(len(frame), middle + _WARM_UP_RAYS)))
+            if self._warm is snapshot or self._baker is not None:
+                return self._baker is None or quick_look(snapshot) is not None
+            frame, clock = Frame(snapshot.model, camera), self.clock()
+            self._draw_some(snapshot, frame, _WARM_UP_RAYS)
             self._warm = snapshot
             self._refresh_seconds += self.clock() - clock
+            if not self._costs[0].is_known:
+                self._learn_cost(snapshot, frame)
+                self.is_dear = self._costs[0].of(_DEAR_RAYS) > _DEAR_SECONDS
+            if not self.is_dear:
+                return True
+            self._baker = Baker(self)
+            self._baker.start()
+            return False
+
+    def _learn_cost(self, snapshot: Snapshot, frame: Frame) -> None:
+        rays = _WARM_UP_RAYS
+        while True:
+            clock = self.clock()
+            self._draw_some(snapshot, frame, rays)
+            seconds = self.clock() - clock
+            self._costs[0].note(rays, seconds)
+            if seconds > _TRIAL_SECONDS or rays >= len(frame):
+                return
+            rays = min(4 * rays, len(frame))
+
+    def _draw_some(self, snapshot: Snapshot, frame: Frame, rays: int) -> None:
+        """Draw rays in the middle of a frame, for nobody to see."""
+        first = max(0, len(frame) // 2 - rays // 2)
+        with self.drawing(snapshot):
+            frame._of(frame.rays.get_row_major_sliced_ray_bundle(first, min(len(frame), first + rays)))
+
+    def note_bake(self, seconds: float) -> None:
+        """A bake took so much processor time."""
+        self._refresh_seconds = seconds
+
+    def fail(self, error: Exception) -> None:
+        """Say in all pages what went wrong, once."""
+        for page in self.pages:
+            page._tell(error)
 
     def outputs_of(self, frame: Frame) -> dict[str, Any]:
         """What a frame shows, as nerfstudio's page wants it."""
@@ -231,7 +299,7 @@ class LiveViewer:
             return True
         if self._drawn_at is None:
             return False
-        cost = self._refresh_seconds + self.cost.of(1)
+        cost = self._refresh_seconds + min(1.0, self.cost_of("refresh").of(512 * 288))
         return since > max(_SOONEST, cost / self.budget.still_share)
 
     def _tell_status(self) -> None:
@@ -275,10 +343,14 @@ class LiveViewer:
         for page in pages:
             page.running = False
             page.wake()
+        if self._baker is not None:
+            self._baker.running = False
+            self._baker.wake()
         until = time.monotonic() + _SECONDS_TO_CLOSE
-        for page in pages:
-            if page.is_alive():
-                page.join(max(0.0, until - time.monotonic()))
+        threads: list[threading.Thread] = [*pages, *filter(None, [self._baker])]
+        for thread in threads:
+            if thread.is_alive():
+                thread.join(max(0.0, until - time.monotonic()))
         for call in self.at_close:
             call()
 

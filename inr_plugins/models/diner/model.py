@@ -32,6 +32,7 @@ from inr_plugins.models.diner.checks import check_config
 from inr_plugins.models.diner.config import DinerSettings
 from inr_plugins.networks.voxels.contraction import Contraction
 from inr_plugins.networks.voxels.sparse_lattice import SparseLattice, dilate
+from inr_plugins.rendering.crop import crop_of
 from inr_plugins.rendering.grid.march import OccupancyGrid
 from inr_plugins.rendering.voxel_render import MarchSettings, Rendering, render_voxels
 from inr_plugins.viewer.page import LivePage
@@ -234,7 +235,10 @@ class DinerModel(Model):
         origins, directions = ray_bundle.origins.reshape(-1, 3), ray_bundle.directions.reshape(-1, 3)
         jitter = torch.rand(len(origins), device=origins.device) if self.training else None
         return render_voxels(
-            origins, directions, self.field, self.grid, settings, jitter=jitter, with_normals=not self.training
+            *(origins, directions, self.field, self.grid, settings),
+            jitter=jitter,
+            with_normals=not self.training,
+            crop=crop_of(ray_bundle),
         )
 
     def get_outputs(self, ray_bundle: RayBundle | Cameras) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from inr_plugins.models.finer_nerf.checks import check_config
 from inr_plugins.models.finer_nerf.config import FinerNerfSettings
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.voxels.contraction import Contraction
+from inr_plugins.rendering.crop import Crop, crop_of, within
 from inr_plugins.rendering.front_to_back import PointRendering, StopSettings, render_front_to_back
 from inr_plugins.rendering.grid.backend import choose_grid
 from inr_plugins.rendering.grid.density import DensityGrid
@@ -170,7 +171,7 @@ class FinerNerfModel(Model):
         """Distance between samples, normalised units (contracted ones where there is a contraction)."""
         return self.finest_step * 2 ** int(self.doublings_left)
 
-    def render(self, origins: Tensor, directions: Tensor) -> PointRendering:
+    def render(self, origins: Tensor, directions: Tensor, crop: Crop | None = None) -> PointRendering:
         """What rays see; in training with jittered samples, and only of as many rays as a step may hold."""
         config = self.config
         jitter = torch.rand(len(origins), device=origins.device) if self.training else None
@@ -178,6 +179,7 @@ class FinerNerfModel(Model):
         samples = self.grid.march(
             origins, directions, step=step, near=config.near_plane, far=config.far_plane, jitter=jitter
         )
+        samples = within(samples, crop)
         if self.training:
             rays, samples = first_rays(samples, len(origins), limit=config.max_train_samples)
             origins, directions = origins[:rays], directions[:rays]
@@ -194,7 +196,7 @@ class FinerNerfModel(Model):
         if isinstance(ray_bundle, Cameras):
             raise TypeError("finer-nerf renders rays; make them from the cameras with Cameras.generate_rays")
         origins, directions = ray_bundle.origins.reshape(-1, 3), ray_bundle.directions.reshape(-1, 3)
-        seen = self.render(origins, directions)
+        seen = self.render(origins, directions, crop_of(ray_bundle))
         if self.training:
             return {"rgb": seen.rgb, "accumulation": seen.accumulation, "depth": seen.depth}
         outputs = {
