@@ -51,7 +51,7 @@ def measure(data: Path, job: Job, steps: int, options: list[str]) -> float:
     with tempfile.TemporaryDirectory() as folder:
         where = ["--output-dir", folder, "--experiment-name", "e", "--timestamp", "t", "--vis", "tensorboard"]
         train = ["ns-train", "finer-nerf", *where, "--pipeline.model.activation", job.activation]
-        train += [f"--optimizers.{job.activation}.optimizer.lr", str(job.rate)]
+        train += ["--optimizers.fields.optimizer.lr", str(job.rate)]
         train += ["--max-num-iterations", str(steps), "--machine.seed", str(job.seed)]
         run([*train, "--machine.device-type", "cpu", *options, "--data", str(data)])
         metrics = Path(folder) / "metrics.json"

@@ -6,8 +6,6 @@ of 4,096 rays are for a GPU; on a CPU give --max-num-iterations 1000 or so, and 
 
 from __future__ import annotations
 
-from typing import Any
-
 from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConfig
 from nerfstudio.plugins.types import MethodSpecification
 
@@ -16,22 +14,10 @@ from inr_plugins.engine.optimization.adam import AdamConfig
 from inr_plugins.engine.optimization.run_decay import RunDecayConfig
 from inr_plugins.engine.pipeline import InrPipelineConfig
 from inr_plugins.engine.trainer import InrTrainerConfig
-from inr_plugins.models.common.nerf_backbones import BACKBONES
 from inr_plugins.models.finer_nerf.model import FinerNerfModelConfig
 from inr_plugins.networks.activations.settings import ActivationName
 
 _STEPS = 30_000
-
-
-def _optimizers() -> dict[str, Any]:
-    """One optimizer for each activation; a run uses that of its own."""
-    return {
-        name: {
-            "optimizer": AdamConfig(lr=backbone.lr),
-            "scheduler": RunDecayConfig(),
-        }
-        for name, backbone in BACKBONES.items()
-    }
 
 
 def _method(name: str, activation: ActivationName, description: str) -> MethodSpecification:
@@ -49,7 +35,7 @@ def _method(name: str, activation: ActivationName, description: str) -> MethodSp
                 ),
                 model=FinerNerfModelConfig(activation=activation),
             ),
-            optimizers=_optimizers(),
+            optimizers={"fields": {"optimizer": AdamConfig(), "scheduler": RunDecayConfig()}},
         ),
         description=description,
     )

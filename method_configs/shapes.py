@@ -16,33 +16,11 @@ from inr_plugins.engine.optimization.adam import AdamConfig
 from inr_plugins.engine.optimization.run_decay import RunDecayConfig
 from inr_plugins.engine.pipeline import InrPipelineConfig
 from inr_plugins.engine.trainer import InrTrainerConfig
-from inr_plugins.models.shapes.backbones import BACKBONES, FINAL_LR
 from inr_plugins.models.shapes.cn_occupancy import CnOccupancyModelConfig
 from inr_plugins.models.shapes.config import ShapeSettings
 from inr_plugins.models.shapes.finer_sdf import FinerSdfModelConfig
 
 _STEPS = 2_000
-
-
-def _distance_optimizers() -> dict[str, Any]:
-    """One optimizer for each activation; a run uses that of its own. The authors have Adam with amsgrad; plain here."""
-    return {
-        name: {
-            "optimizer": AdamConfig(lr=backbone.lr, max_norm=1.0),
-            "scheduler": RunDecayConfig(final_fraction=FINAL_LR / backbone.lr),
-        }
-        for name, backbone in BACKBONES.items()
-    }
-
-
-def _occupancy_optimizers() -> dict[str, Any]:
-    """The normalization paper's image experiments have 1e-2 for normalised networks and 2e-4 for others.
-
-    A plain network of encoded positions bears 1e-2 too, and is far better for it (docs/results/shapes.md); one of
-    raw positions, as the sines are, is not known to.
-    """
-    rates = {"normalised": 1e-2, "encoded": 1e-2, "plain": 1e-3}
-    return {name: {"optimizer": AdamConfig(lr=lr), "scheduler": RunDecayConfig()} for name, lr in rates.items()}
 
 
 def _method(
@@ -70,7 +48,8 @@ finer_sdf = _method(
     "FINER++ signed distance of a mesh or cloud, sin(ω (|x| + 1) x).",
     model=FinerSdfModelConfig(),
     datamanager=ShapeDataManagerConfig(points_per_batch=10_000, near_share=0.5, far_share=0.5),
-    optimizers=_distance_optimizers(),
+    # The authors have Adam with amsgrad; plain here.
+    optimizers={"fields": {"optimizer": AdamConfig(max_norm=1.0), "scheduler": RunDecayConfig(final_fraction=None)}},
 )
 cn_occupancy = _method(
     "cn-occupancy",
@@ -84,5 +63,5 @@ cn_occupancy = _method(
         far_share=0.0,
         uniform_share=0.5,
     ),
-    optimizers=_occupancy_optimizers(),
+    optimizers={"fields": {"optimizer": AdamConfig(), "scheduler": RunDecayConfig()}},
 )

@@ -34,7 +34,7 @@ from inr_plugins.engine.host.memory import HeapWatch, tune_allocator
 from inr_plugins.engine.host.startup import await_choice, prepare_process
 from inr_plugins.engine.interrupt import Terminated, end_when_told, exit_status, on_first_signal, sigterm_as_ctrl_c
 from inr_plugins.engine.live_viewer import end_viewer, let_go
-from inr_plugins.engine.optimization.run_decay import settle_schedules
+from inr_plugins.engine.optimization.settle import HasOwnRates, settle_optimizers
 from inr_plugins.engine.pipeline import data_path
 from inr_plugins.engine.rng import separate_rng
 from inr_plugins.engine.runs import checkpoints, reservation, resume
@@ -358,9 +358,10 @@ class InrTrainer(Trainer):
         return self._start_step + self.config.max_num_iterations
 
     def setup_optimizers(self) -> Optimizers:
-        """Optimizers for the model as it is; schedules without an end of their own end with the run."""
-        schedules = settle_schedules(self.config.optimizers, self._end_step())
-        return Optimizers(schedules, self.pipeline.get_param_groups())
+        """Optimizers for the model as it is; rates that are left open are its own, and schedules end with the run."""
+        groups, model = self.pipeline.get_param_groups(), self.pipeline.model
+        own = model.own_rates() if isinstance(model, HasOwnRates) else {}
+        return Optimizers(settle_optimizers(self.config.optimizers, groups, own, last_step=self._end_step()), groups)
 
     # -- checkpoints ---------------------------------------------------------------------------------------------------
 

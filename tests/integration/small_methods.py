@@ -29,7 +29,7 @@ def small_finer_nerf(data, output):
     model.width, model.hidden_layers, model.omega = 32, 2, 10.0
     model.samples_per_diagonal, model.double_samples_at = 96, (12, 30)
     model.grid_resolution, model.grid_refresh_every, model.grid_warm_up_steps = 16, 4, 16
-    config.optimizers["finer-sine"]["optimizer"].lr = 2e-3
+    config.optimizers["fields"]["optimizer"].lr = 2e-3
     config.output_dir = output
     return config
 

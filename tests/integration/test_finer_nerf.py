@@ -11,8 +11,6 @@ from short_runs import assert_same_state, train
 from inr_plugins.cli import mesh
 from inr_plugins.engine.runs.run import load_run
 
-ACTIVATION = "finer-sine"
-
 
 @pytest.mark.parametrize("stop", [9, 18])
 def test_stopping_and_going_on_gives_the_same_bits(knot, tmp_path, stop):
@@ -22,7 +20,7 @@ def test_stopping_and_going_on_gives_the_same_bits(knot, tmp_path, stop):
     def config(name):
         each = small_finer_nerf(knot, tmp_path / name)
         # As of a run that was interrupted: the length of the whole.
-        each.optimizers[ACTIVATION]["scheduler"].max_steps = total
+        each.optimizers["fields"]["scheduler"].max_steps = total
         return each
 
     straight = train(config("straight"), total)
@@ -39,7 +37,7 @@ def run(knot, tmp_path_factory):
 
 
 def test_the_learning_rate_has_fallen_to_a_tenth_when_the_run_ends(run):
-    assert run.optimizers.optimizers[ACTIVATION].param_groups[0]["lr"] == pytest.approx(2e-4)
+    assert run.optimizers.optimizers["fields"].param_groups[0]["lr"] == pytest.approx(2e-4)
 
 
 def test_a_run_is_evaluated_on_all_test_views_and_trained_on_every_third(run):

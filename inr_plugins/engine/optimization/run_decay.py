@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from nerfstudio.engine.schedulers import Scheduler, SchedulerConfig
 from torch.optim import Optimizer
@@ -20,8 +19,8 @@ class RunDecayConfig(SchedulerConfig):
 
     _target: type = field(default_factory=lambda: RunDecay)
     """Class to instantiate."""
-    final_fraction: float = 0.1
-    """Part of the optimizer's rate that is left at the end and after."""
+    final_fraction: float | None = 0.1
+    """Part of the optimizer's rate that is left at the end and after; None: the activation's own."""
     max_steps: int | None = None
     """Step at which it is reached; None: the last of the run, so that it follows --max-num-iterations."""
 
@@ -40,18 +39,8 @@ class RunDecay(Scheduler):
     def factor(self) -> Callable[[int], float]:
         """What the rate is multiplied by at a step; InputError as `get_scheduler`."""
         final, end = self.config.final_fraction, self.config.max_steps
-        if not 0 < final <= 1:
+        if final is None or not 0 < final <= 1:
             raise InputError(f"The scheduler's final_fraction must be above 0 and at most 1, got {final}.")
         if end is None or end < 1:
             raise InputError(f"The scheduler's max_steps must be at least 1, got {end}: give a number of steps.")
         return lambda step: exponential_factor(step, begin=0, end=end, final=final)
-
-
-def settle_schedules(optimizers: Mapping[str, Mapping[str, Any]], last_step: int) -> dict[str, dict[str, Any]]:
-    """The optimizers' configurations with schedules that follow the run ending at `last_step`; all else as it is."""
-    settled = {name: dict(group) for name, group in optimizers.items()}
-    for group in settled.values():
-        schedule = group.get("scheduler")
-        if isinstance(schedule, RunDecayConfig) and schedule.max_steps is None:
-            group["scheduler"] = replace(schedule, max_steps=last_step)
-    return settled

@@ -14,13 +14,14 @@ from nerfstudio.models.base_model import Model
 from torch import Tensor
 from torch.nn import Parameter
 
+from inr_plugins.engine.optimization.settle import OwnRate
 from inr_plugins.engine.optimization.weight_average import WeightAverage, load_states_of_either_kind
 from inr_plugins.errors import InputError
 from inr_plugins.fields.protocol import CellBounds
 from inr_plugins.fields.radiance import RadianceField
 from inr_plugins.metrics.image import ImageMetrics
 from inr_plugins.models.common.backgrounds import Background, over
-from inr_plugins.models.common.nerf_backbones import network_config
+from inr_plugins.models.common.nerf_backbones import BACKBONES, network_config
 from inr_plugins.models.common.pictures import evaluation_pictures
 from inr_plugins.models.finer_nerf.checks import check_config
 from inr_plugins.models.finer_nerf.config import FinerNerfSettings
@@ -129,8 +130,12 @@ class FinerNerfModel(Model):
     # -- training ------------------------------------------------------------------------------------------------------
 
     def get_param_groups(self) -> dict[str, list[Parameter]]:
-        """One group, named after the activation: each has a learning rate of its own."""
-        return {self.config.activation: list(self.trained_field.parameters())}
+        """One group of all weights."""
+        return {"fields": list(self.trained_field.parameters())}
+
+    def own_rates(self) -> dict[str, OwnRate]:
+        """The activation's learning rate."""
+        return {"fields": OwnRate(BACKBONES[self.config.activation].lr)}
 
     def get_training_callbacks(
         self, training_callback_attributes: TrainingCallbackAttributes

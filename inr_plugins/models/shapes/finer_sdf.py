@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from torch import Tensor
-from torch.nn import Parameter
 
+from inr_plugins.engine.optimization.settle import OwnRate
 from inr_plugins.fields.shape import DistanceShape
 from inr_plugins.losses.shape import coarse_to_fine, normal_alignment
 from inr_plugins.losses.surface import eikonal
+from inr_plugins.models.shapes.backbones import BACKBONES, FINAL_LR
 from inr_plugins.models.shapes.checks import check_minima
 from inr_plugins.models.shapes.single import SingleShapeModel, SingleShapeModelConfig
 from inr_plugins.shape_points import ShapePoints
@@ -47,9 +48,10 @@ class FinerSdfModel(SingleShapeModel):
         check_minima(self.config, {"coarse_weight": 0, "eikonal_weight": 0, "normal_weight": 0})
         super().populate_modules()
 
-    def get_param_groups(self) -> dict[str, list[Parameter]]:
-        """One group, named after the activation: each has a learning rate of its own."""
-        return {self.config.activation: list(self.field.parameters())}
+    def own_rates(self) -> dict[str, OwnRate]:
+        """The activation's learning rate, which falls to that of all others."""
+        lr = BACKBONES[self.config.activation].lr
+        return {"fields": OwnRate(lr, FINAL_LR / lr)}
 
     def point_outputs(self, points: ShapePoints) -> dict[str, Tensor]:
         """`value`, and in training `gradient` (s, p, 3) if a loss wants it."""

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import Parameter
 
 from inr_plugins.errors import InputError
 from inr_plugins.fields.shape import ShapeField
@@ -62,6 +63,10 @@ class SingleShapeModel(ShapeModel):
     def values(self, points: ShapePoints) -> Float[Tensor, "shapes points"]:
         """See ShapeModel."""
         return self.field(points.points)
+
+    def get_param_groups(self) -> dict[str, list[Parameter]]:
+        """One group of all weights."""
+        return {"fields": list(self.field.parameters())}
 
     def field_of(self, shape: int) -> ShapeField:
         """The one field, whatever the number."""

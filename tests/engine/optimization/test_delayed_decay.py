@@ -5,8 +5,9 @@ import math
 import pytest
 from engine.learning_rates import rates
 
+from inr_plugins.engine.optimization.adam import AdamConfig
 from inr_plugins.engine.optimization.delayed_decay import DelayedDecayConfig
-from inr_plugins.engine.optimization.run_decay import settle_schedules
+from inr_plugins.engine.optimization.settle import settle_optimizers
 from inr_plugins.errors import InputError
 
 
@@ -18,7 +19,12 @@ def rate(step, *, steps, delay, first=5e-4, last=5e-6, part=0.01):
 
 
 def test_the_rate_is_mip_nerfs_stretched_to_the_run():
-    (group,) = settle_schedules({"fields": {"scheduler": DelayedDecayConfig()}}, 4000).values()
+    (group,) = settle_optimizers(
+        {"fields": {"optimizer": AdamConfig(lr=1e-3), "scheduler": DelayedDecayConfig()}},
+        ["fields"],
+        {},
+        last_step=4000,
+    ).values()
     found, scheduler = rates(group["scheduler"], 4010, 5e-4)
     assert found == pytest.approx([rate(step, steps=4000, delay=10) for step in range(4010)])
     assert found[0] == pytest.approx(5e-6)

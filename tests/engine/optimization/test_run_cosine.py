@@ -5,8 +5,9 @@ import math
 import pytest
 from engine.learning_rates import rates
 
+from inr_plugins.engine.optimization.adam import AdamConfig
 from inr_plugins.engine.optimization.run_cosine import RunCosineConfig
-from inr_plugins.engine.optimization.run_decay import settle_schedules
+from inr_plugins.engine.optimization.settle import settle_optimizers
 from inr_plugins.errors import InputError
 
 
@@ -19,7 +20,9 @@ def neus(step, *, warm, end, final=0.05):
 
 @pytest.mark.parametrize("end", [600, 60])
 def test_the_schedule_is_neuss_scaled_to_the_run(end):
-    schedule = settle_schedules({"fields": {"scheduler": RunCosineConfig()}}, end)["fields"]["scheduler"]
+    schedule = settle_optimizers(
+        {"fields": {"optimizer": AdamConfig(lr=1e-3), "scheduler": RunCosineConfig()}}, ["fields"], {}, last_step=end
+    )["fields"]["scheduler"]
     found, scheduler = rates(schedule, end + 5, 5e-4)
     expected = [5e-4 * neus(step, warm=end // 60, end=end) for step in range(end + 1)]
     assert found[: end + 1] == pytest.approx(expected)

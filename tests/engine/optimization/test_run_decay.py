@@ -3,11 +3,9 @@
 import pytest
 import torch
 from engine.learning_rates import rates
-from nerfstudio.engine.optimizers import AdamOptimizerConfig
 
 from inr_plugins.engine.optimization.adam import AdamConfig
-from inr_plugins.engine.optimization.run_decay import RunDecayConfig, settle_schedules
-from inr_plugins.engine.optimization.schedulers import ExponentialDecayConfig
+from inr_plugins.engine.optimization.run_decay import RunDecayConfig
 from inr_plugins.errors import InputError
 
 
@@ -19,23 +17,14 @@ def test_the_rate_falls_to_its_final_fraction_over_the_run():
     assert all(type(value) is float for value in scheduler.get_last_lr())
 
 
-def test_only_schedules_without_an_end_of_their_own_are_settled():
-    fixed, other = RunDecayConfig(max_steps=7), ExponentialDecayConfig(lr_final=1e-4)
-    wanted = {
-        "a": {"optimizer": AdamOptimizerConfig(), "scheduler": RunDecayConfig()},
-        "b": {"optimizer": AdamOptimizerConfig(), "scheduler": fixed},
-        "c": {"optimizer": AdamOptimizerConfig(), "scheduler": other},
-        "d": {"optimizer": AdamOptimizerConfig(), "scheduler": None},
-    }
-    settled = settle_schedules(wanted, 1000)
-    assert settled["a"]["scheduler"] == RunDecayConfig(max_steps=1000)
-    assert wanted["a"]["scheduler"].max_steps is None
-    assert [settled[name]["scheduler"] for name in "bcd"] == [fixed, other, None]
-
-
 @pytest.mark.parametrize(
     ("settings", "name"),
-    [({"max_steps": None}, "max_steps"), ({"max_steps": 0}, "max_steps"), ({"final_fraction": 0.0}, "final_fraction")],
+    [
+        ({"final_fraction": None}, "final_fraction"),
+        ({"max_steps": None}, "max_steps"),
+        ({"max_steps": 0}, "max_steps"),
+        ({"final_fraction": 0.0}, "final_fraction"),
+    ],
 )
 def test_a_schedule_without_an_end_or_a_rate_is_refused(settings, name):
     with pytest.raises(InputError, match=name):

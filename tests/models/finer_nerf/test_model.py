@@ -258,8 +258,8 @@ def test_every_activation_brings_its_own_set_up(activation):
     model = make(activation=activation, omega=None)
     encoded = activation in ("relu", "softplus")
     assert model.field.density_network.encoding.out_dim == (63 if encoded else 3)
-    assert set(model.get_param_groups()) == {activation}
-    assert set(model.get_param_groups()) <= set(finer_nerf.config.optimizers)
+    assert set(model.get_param_groups()) == set(finer_nerf.config.optimizers) == {"fields"}
+    assert model.own_rates()["fields"].lr == BACKBONES[activation].lr
     model.train()
     bundle, batch = ball_batch(16)
     model.get_loss_dict(model(bundle), batch)["rgb_loss"].backward()

@@ -7,6 +7,7 @@ from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.scene_box import SceneBox
 from torch.nn.functional import normalize
 
+from inr_plugins.engine.optimization.settle import settle_optimizers
 from inr_plugins.errors import InputError
 from inr_plugins.fields.protocol import OccupancyField, SDFField
 from inr_plugins.models.shapes.backbones import BACKBONES
@@ -133,28 +134,28 @@ def test_occupancy_is_compared_by_cross_entropy_off_the_surface():
 
 
 @pytest.mark.parametrize("activation", list(BACKBONES))
-def test_every_activation_has_an_optimizer_of_its_own(activation):
-    (group,) = make(activation=activation).get_param_groups()
-    optimizer = finer_sdf.config.optimizers[group]
-    lr = optimizer["optimizer"].lr
+def test_every_activation_has_a_rate_of_its_own(activation):
+    model, wanted = make(activation=activation), finer_sdf.config.optimizers
+    settled = settle_optimizers(wanted, model.get_param_groups(), model.own_rates(), last_step=100)["fields"]
+    lr = settled["optimizer"].lr
     assert lr == BACKBONES[activation].lr
-    assert lr * optimizer["scheduler"].final_fraction == pytest.approx(1e-4)
-    assert optimizer["optimizer"].max_norm == 1
+    assert lr * settled["scheduler"].final_fraction == pytest.approx(1e-4)
+    assert settled["optimizer"].max_norm == 1
 
 
 @pytest.mark.parametrize(
-    ("settings", "group", "rate"),
+    ("settings", "rate"),
     [
-        ({"normalization": "cross"}, "normalised", 1e-2),
-        ({"normalization": "batch", "activation": "sine"}, "normalised", 1e-2),
-        ({"normalization": "none"}, "encoded", 1e-2),
-        ({"normalization": "none", "activation": "sine"}, "plain", 1e-3),
+        ({"normalization": "cross"}, 1e-2),
+        ({"normalization": "batch", "activation": "sine"}, 1e-2),
+        ({"normalization": "none"}, 1e-2),
+        ({"normalization": "none", "activation": "sine"}, 1e-3),
     ],
 )
-def test_an_occupancy_has_the_learning_rate_of_its_kind(settings, group, rate):
-    model = make(CnOccupancyModelConfig, **settings)
-    assert set(model.get_param_groups()) == {group}
-    assert cn_occupancy.config.optimizers[group]["optimizer"].lr == rate
+def test_an_occupancy_has_the_learning_rate_of_its_kind(settings, rate):
+    model, wanted = make(CnOccupancyModelConfig, **settings), cn_occupancy.config.optimizers
+    settled = settle_optimizers(wanted, model.get_param_groups(), model.own_rates(), last_step=100)["fields"]
+    assert (settled["optimizer"].lr, settled["scheduler"].final_fraction) == (rate, 0.1)
 
 
 def test_presets_are_the_papers_networks():
