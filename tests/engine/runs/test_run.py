@@ -153,7 +153,7 @@ def test_what_is_no_run_is_an_input_error(moved, tmp_path, monkeypatch):
         ("a: [", "cannot be read"),
         (
             "!!python/object:inr_plugins.nowhere.Config {}",
-            r"not installed here .*inr_plugins\.nowhere.* another version",
+            r"not in this version .*inr_plugins\.nowhere.* another one, or for a method that is not installed",
         ),
     ):
         (tmp_path / "config.yml").write_text(text, encoding="utf8")
