@@ -36,4 +36,4 @@ def test_adams_moments_are_settable():
     optimizer = AdamConfig(lr=1e-3, betas=(0.8, 0.95)).setup(params=[parameter])
     assert isinstance(optimizer, torch.optim.Adam)
     assert optimizer.defaults["betas"] == (0.8, 0.95)
-    assert AdamConfig().setup(params=[parameter]).defaults["eps"] == 1e-15
+    assert AdamConfig(lr=1e-3).setup(params=[parameter]).defaults["eps"] == 1e-15
