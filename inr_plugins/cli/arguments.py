@@ -91,7 +91,7 @@ def versions() -> str:
 
 def grouped(options: type) -> Any:
     """A dataclass with the fields of `options` in nested ones, one for each group, and --version."""
-    hints, texts = typing.get_type_hints(options, include_extras=True), dict(_texts(options))
+    hints, texts = typing.get_type_hints(options, include_extras=True), dict(texts_of(options))
     specs = {each.name: _spec(each, hints[each.name], texts.get(each.name)) for each in fields(options)}
     parts = []
     for title, names in _groups(options).items():
@@ -143,7 +143,7 @@ def _flat(options: type[T], found: Any) -> T:
     return options(**values)
 
 
-def _texts(options: type) -> Iterator[tuple[str, str]]:
+def texts_of(options: type) -> Iterator[tuple[str, str]]:
     """The docstrings of a dataclass's fields, those of its bases first; each is one paragraph."""
     for kind in reversed(options.__mro__):
         if "__dataclass_fields__" not in vars(kind):
