@@ -18,17 +18,19 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from inr_plugins.leftovers import hidden_file, hidden_folder, sweep, sweep_temporary, temporary_folder
 from inr_plugins.locks import locked, take_lock
 
 __all__ = [
     "cache_folder",
+    "check_takes_files",
     "hidden_file",
     "hidden_folder",
     "locked",
     "move",
+    "nameless_file",
     "replacing",
     "replacing_all",
     "replacing_folder",
@@ -41,6 +43,7 @@ __all__ = [
     "why_unreadable",
     "write_bytes",
     "write_json",
+    "write_link",
     "write_text",
 ]
 
@@ -124,7 +127,10 @@ def _hidden(target: Path, beside: Path | None) -> Iterator[Path]:
 
 
 def move(source: Path, target: Path) -> None:
-    """Give a finished file another place, over a file that is there, also on another disk; a link is followed."""
+    """Give a finished file or folder another place, also on another disk; a link is followed.
+
+    A file takes the place of one that is there, a folder that of an empty one.
+    """
     real = Path(os.path.realpath(target))
     real.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -132,9 +138,43 @@ def move(source: Path, target: Path) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
+        if source.is_dir():
+            with replacing_folder(real, over=False) as folder:
+                shutil.copytree(source, folder, symlinks=True, dirs_exist_ok=True)
+            shutil.rmtree(source)
+            return
         with replacing(real, durable=False) as partial:
             shutil.copyfile(source, partial)
         source.unlink()
+
+
+def write_link(path: Path, target: Path) -> None:
+    """Make `path` a link to `target`, in place of the file or the link that is there: that is not followed.
+
+    Raises:
+        OSError: the folder is not writable, or a folder stands there.
+    """
+    with hidden_folder(path.parent, path.name) as folder:
+        made = folder / path.name
+        made.symlink_to(target)
+        os.replace(made, path)
+
+
+def nameless_file(folder: Path | None = None) -> IO[bytes]:
+    """A file for this process alone, open for reading and writing without a buffer; it is gone when it is closed.
+
+    Args:
+        folder: on whose disk it lies; by default the system's place for temporary files.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    return tempfile.TemporaryFile(dir=folder, buffering=0)
+
+
+def check_takes_files(folder: Path) -> None:
+    """Make a file in `folder` and let it go; OSError says why that cannot be."""
+    nameless_file(folder).close()
 
 
 def sync(path: Path) -> None:

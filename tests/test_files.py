@@ -142,6 +142,19 @@ def test_a_link_to_a_folder_on_another_disk_is_followed_and_stays(tmp_path, othe
     assert os.listdir(other_disk) == ["scene"]
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_a_folder_moves_with_its_links_also_to_another_disk(tmp_path, other_disk, elsewhere):
+    (tmp_path / "run/deep").mkdir(parents=True)
+    (tmp_path / "run/deep/a").write_text("kept")
+    (tmp_path / "run/latest").symlink_to("deep")
+    target = (other_disk if elsewhere else tmp_path) / "runs/b"
+    files.move(tmp_path / "run", target)
+    assert (target / "latest/a").read_text() == "kept"
+    assert os.readlink(target / "latest") == "deep"
+    assert not (tmp_path / "run").exists()
+    assert os.listdir(target.parent) == ["b"]
+
+
 def test_a_file_moves_to_another_disk_and_through_a_link(tmp_path, other_disk):
     (tmp_path / "link").symlink_to(other_disk)
     (tmp_path / "x").write_text("content")
@@ -245,3 +258,33 @@ def test_a_folder_takes_the_place_of_an_empty_one_only_where_it_is_not_to_replac
     with files.replacing_folder(tmp_path / "folder", over=False) as partial:
         (partial / "mine").write_text("mine")
     assert (tmp_path / "folder" / "mine").exists()
+
+
+def test_a_link_takes_the_place_of_what_is_there_and_leaves_what_that_led_to(tmp_path: Path):
+    (tmp_path / "new").write_text("new")
+    for before in ("nothing", "file", "link", "dead link"):
+        place, old = tmp_path / "bin" / before, tmp_path / f"old of {before}"
+        place.parent.mkdir(exist_ok=True)
+        old.write_text("old")
+        if before == "file":
+            place.write_text("file")
+        elif before != "nothing":
+            place.symlink_to(old if before == "link" else tmp_path / "gone")
+        files.write_link(place, tmp_path / "new")
+        assert place.is_symlink()
+        assert place.read_text() == "new"
+        assert old.read_text() == "old"
+    assert not (tmp_path / "gone").exists()
+    assert len(list((tmp_path / "bin").iterdir())) == 4
+
+
+def test_a_folder_is_asked_whether_it_takes_files_and_nothing_stays(tmp_path: Path):
+    files.check_takes_files(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(FileNotFoundError):
+        files.check_takes_files(tmp_path / "missing")
+    with files.nameless_file(tmp_path) as file:
+        file.write(b"kept")
+        assert list(tmp_path.iterdir()) == []
+        file.seek(0)
+        assert file.read() == b"kept"

@@ -14,7 +14,6 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -165,8 +164,7 @@ def _prepare(output: Path) -> None:
     try:
         for folder in (records_folder(output), output / "pictures", output / "work"):
             folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=records_folder(output)):
-            pass
+        files.check_takes_files(records_folder(output))
     except OSError as error:
         raise InputError(
             f"The benchmark cannot write to {output} ({error.strerror}): give an --output folder that you may write to."
@@ -279,10 +277,9 @@ def _tidy(job: Job, output: Path, place: Workplace, *, failed: bool, keep_runs: 
     if failed:
         logs.mkdir(parents=True)
         for name in ("stdout.txt", "stderr.txt"):
-            shutil.move(place.folder / name, logs / name)
+            files.move(place.folder / name, logs / name)
     elif keep_runs and (place.folder / "run").is_dir():
         kept = output / "runs" / job.key
         shutil.rmtree(kept, ignore_errors=True)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(place.folder / "run", kept)
+        files.move(place.folder / "run", kept)
     shutil.rmtree(place.folder, ignore_errors=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
+import secrets
 import select
 import shlex
 import sys
@@ -98,7 +99,7 @@ def keep_traceback(name: str, error: BaseException) -> str:
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     try:
         folder = cache_folder() / "errors"
-        path = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}-{os.getpid()}.txt"
+        path = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}-{secrets.token_hex(4)}.txt"
         write_text(path, f"{_circumstances()}\n{text}", durable=False)
         for old in sorted(folder.glob("*.txt"))[:-_KEPT_TRACEBACKS]:
             old.unlink(missing_ok=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from inr_plugins.errors import InputError, setting
-from inr_plugins.files import replacing
+from inr_plugins.files import nameless_file, replacing
 from inr_plugins.geometry.appearance.mesh_render import Direction, turntable_frames
 from inr_plugins.geometry.io.output_place import check_place
 from inr_plugins.geometry.levelset.lattice import Progress
@@ -84,7 +83,7 @@ def encode_mp4(frames: Iterable[UInt8[np.ndarray, "s s 3"]], path: Path, *, size
     source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{size}x{size}", "-r", f"{fps:.6f}", "-i", "-"]
     # The first bytes of the file tell players all they need, so that it can be played while it is loaded.
     target = ["-c:v", "libx264", "-crf", "18", "-pix_fmt", "yuv420p", "-movflags", "+faststart", "-f", "mp4", str(path)]
-    with tempfile.TemporaryFile() as complaints:
+    with nameless_file() as complaints:
         process = subprocess.Popen(
             [ffmpeg, "-y", "-v", "error", *source, *target],
             stdin=subprocess.PIPE,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import time
 from pathlib import Path
 from typing import IO
@@ -15,6 +14,7 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from inr_plugins.errors import InputError
+from inr_plugins.files import nameless_file
 
 # Rows looked up before it is known whether the system has the file in its memory, and what a row then takes at most.
 _TRIED, _SECONDS_IN_MEMORY = 64, 5e-5
@@ -142,7 +142,7 @@ def _file_without_name(size: int, folder: Path) -> IO[bytes]:
             raise InputError(
                 f"The images' pixels take {size / 1e9:.3g} GB, but {folder} has {free / 1e9:.3g} GB left: {_ADVICE}"
             )
-        file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
+        file = nameless_file(folder)
         try:
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, size)

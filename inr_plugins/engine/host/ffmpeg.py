@@ -12,7 +12,7 @@ import sysconfig
 from pathlib import Path
 
 from inr_plugins.errors import InputError
-from inr_plugins.files import hidden_folder
+from inr_plugins.files import write_link
 
 
 def ensure_ffmpeg(folder: Path | None = None) -> Path:
@@ -39,10 +39,8 @@ def ensure_ffmpeg(folder: Path | None = None) -> Path:
     try:
         import imageio_ffmpeg
 
-        with hidden_folder(folder, "ffmpeg") as partial:
-            (partial / "ffmpeg").symlink_to(imageio_ffmpeg.get_ffmpeg_exe())
-            # A link whose target is gone is no command but still takes the name.
-            os.replace(partial / "ffmpeg", link)
+        # A link whose target is gone is no command but still takes the name.
+        write_link(link, Path(imageio_ffmpeg.get_ffmpeg_exe()))
     except (ImportError, RuntimeError) as error:
         raise InputError("There is no ffmpeg: install it with the system's package manager.") from error
     except OSError as error:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
 from inr_plugins.errors import InputError
-from inr_plugins.files import sweep
+from inr_plugins.files import check_takes_files, sweep
 
 
 def check_place(path: Path) -> None:
@@ -35,7 +34,6 @@ def _check_place(path: Path) -> None:
         raise InputError(f"{path} could not be written, since {above} is a file; give another place.")
     sweep(above)
     try:
-        with tempfile.TemporaryFile(dir=above):
-            pass
+        check_takes_files(above)
     except OSError as error:
         raise InputError(f"{path} could not be written in {above} ({error.strerror}); give another place.") from error

@@ -16,7 +16,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from inr_plugins.files import cache_folder, hidden_folder
+from inr_plugins.files import cache_folder, hidden_folder, move
 
 _FLAGS = (
     "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fassociative-math", "-fno-signed-zeros",
@@ -75,4 +75,4 @@ def _compile(source: Path, compiler: str, library: Path) -> None:
         with_threads = subprocess.run([*command, "-fopenmp"], capture_output=True, timeout=_SECONDS)
         if with_threads.returncode:
             subprocess.run(command, capture_output=True, check=True, timeout=_SECONDS)
-        os.replace(made, library)
+        move(made, library)

@@ -28,9 +28,9 @@ def test_names_that_no_file_can_have_are_refused(tmp_path):
 
 
 def test_a_folder_that_takes_no_files_is_named_with_the_systems_reason(tmp_path, monkeypatch):
-    def refuse(*, dir):
+    def refuse(*, dir, buffering):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("inr_plugins.geometry.io.output_place.tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr("inr_plugins.files.tempfile.TemporaryFile", refuse)
     with pytest.raises(InputError, match=r"new/mesh.ply could not be written in .* \(Permission denied\)"):
         check_place(tmp_path / "new" / "mesh.ply")
