@@ -24,7 +24,7 @@ SIZE, PADDING = 2048, 4
 _WAVES = 100.0
 """Of the colours, radians per longest side: a wave takes some tens of texels."""
 _SAMPLES = 200_000
-_MOST_SECONDS = 900.0
+_MOST_SECONDS = 600.0
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from inr_plugins.geometry.mesh import Mesh
 
 NEEDS = "igl"
 OURS = "ours, distance and sign"
-# Wrong: share of the signs. Error: mean of the signed distance, in millionths of the longest side.
+# Wrong: share of the signs. Error, of clouds: mean of the signed distance, in millionths of the longest side.
 COLUMNS = [
     "shape",
     "faces or points",
@@ -203,7 +203,8 @@ def _rows(
     for way, cost in spent.items():
         found, close = values[way][: len(truth)], near[: len(truth)]
         shares = [float(((found < 0) != truth)[close == where].mean()) for where in (True, False)]
-        error: float | str = "" if "alone" in way else 1e6 * float(np.abs(found / side - distance)[close].mean())
+        judged = name.startswith("cloud") and "alone" not in way
+        error: float | str = "" if not judged else 1e6 * float(np.abs(found / side - distance)[close].mean())
         rows.append([name, size, way, setting[way].wall, *cost, len(near) / cost.wall, *shares, error])
     return rows + [[name, size, way, f"refused: {reason}"] for way, reason in refused.items()]
 
@@ -249,7 +250,7 @@ def compare_cloud(name: str, whole: Mesh, count: int, noise: float, rounds: int)
 def cases(data: Path) -> dict[str, tuple[Any, ...]]:
     """What is compared."""
     meshes = {name: (measure_mesh, name, data) for name in mesh_cases(data)}
-    clouds = [("kitten", 5_000, 0.0), ("kitten", 50_000, 0.0), ("kitten", 500_000, 0.0), ("kitten", 50_000, 0.3)]
+    clouds = [("kitten", 5_000, 0.0), ("kitten", 50_000, 0.0), ("kitten", 100_000, 0.0), ("kitten", 50_000, 0.3)]
     clouds += [(name, 50_000, 0.0) for name in ("fandisk", "fertility")]
     named = {
         f"cloud of {name}, {count} points" + (f", normals off by {noise}" if noise else ""): (name, count, noise)

@@ -2,7 +2,7 @@
 
 .venv/bin/python benchmarks/ours_or_library.py [PART ...] [--data DIR] [--rounds 5] [--folder DIR] [--again]
 
-Parts: winding mesher texture video writers; all of them if none is named. Each is a process of its own,
+Parts: winding mesher texture video writers compile waiting; all of them if none is named. Each is a process of its own,
 in which the ways take turns; medians are given. libigl is no dependency: `pip install libigl` for winding and mesher.
 What a part measured is kept as JSON in the folder, and printed from there until --again is given, so that a run that
 was interrupted goes on where it stopped.
@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from side_by_side import in_own_process
 
-PARTS = ("winding", "mesher", "texture", "video", "writers")
+PARTS = ("winding", "mesher", "texture", "video", "writers", "compile", "waiting")
 _MOST_SECONDS = 7200.0
 
 
@@ -62,7 +62,9 @@ def show(console: Console, record: dict[str, Any]) -> None:
 def main() -> None:
     """Measure what is not measured yet, and print all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=list(PARTS), help="which questions")
+    parser.add_argument(
+        "parts", nargs="*", choices=[*PARTS, []], default=list(PARTS), metavar="PART", help="which questions"
+    )
     parser.add_argument("--data", type=Path, required=True, help="folder of lego_200, meshes and faust")
     parser.add_argument("--rounds", type=int, default=5, help="measured turns of each way")
     parser.add_argument("--folder", type=Path, default=Path("ours_or_library"), help="where the figures are kept")
