@@ -93,7 +93,8 @@ def _serve(run: Run, *, host: str, port: int) -> Any:
         viewer = Viewer(
             config.viewer,
             log_filename=folder / config.viewer.relative_log_filename,
-            datapath=data.get_datapath(),
+            # Where the page writes camera paths.
+            datapath=folder,
             pipeline=run.pipeline,
             train_lock=threading.Lock(),
         )

@@ -327,6 +327,8 @@ class InrTrainer(Trainer):
             with sigterm_as_ctrl_c(), self._naming_full_disks():
                 if has_viewer and self.local_rank == 0:
                     check_viewer_address(self.config.viewer)
+                    # The page writes camera paths there; without one, into the run folder.
+                    self.config = dataclasses.replace(self.config, data=None)
                 super().setup(test_mode)
                 if comms.is_main_process():
                     self._asked_config.replace_config()

@@ -20,6 +20,7 @@ from inr_plugins.rendering.crop import crop_of
 from inr_plugins.rendering.grid.march import OccupancyGrid
 from inr_plugins.rendering.normal_shading import normal_shade
 from inr_plugins.rendering.voxel_render import MarchSettings, render_voxels
+from inr_plugins.viewer.frames import colours_behind
 
 BAKE_SECONDS = 1.0
 """Processor time of one bake."""
@@ -194,7 +195,7 @@ class Baked:
         self.scene_box, self.device = model.scene_box, model.device
         lattice = field.lattice
         self.grid = OccupancyGrid(lattice.origin, float(lattice.edge), lattice.occupied)
-        self.paper = colour_behind(model)
+        self.paper = colours_behind(model).mean(0)
 
     def forward(self, ray_bundle: RayBundle) -> dict[str, Tensor]:
         """What rays see; their nears and fars, if they have any, are heeded."""
@@ -226,18 +227,3 @@ def _ends(ray: Tensor, distance: Tensor, rays: int) -> tuple[Tensor, Tensor]:
     zeros = distance.new_zeros(rays)
     first = zeros.scatter_reduce(0, ray.long(), distance, "amin", include_self=False)
     return first, zeros.scatter_reduce(0, ray.long(), distance, "amax", include_self=False)
-
-
-def colour_behind(model: Any) -> Float[Tensor, " 3"]:
-    """What a ray that meets nothing sees: one that begins far from the scene and leaves it."""
-    box = model.scene_box.aabb.detach().float().to(model.device)
-    away = torch.nn.functional.normalize(torch.ones(1, 3, device=model.device), dim=-1)
-    origin = box.mean(0) + 10 * (box[1] - box[0]).norm() * away
-    rays = RayBundle(
-        origins=origin,
-        directions=away,
-        pixel_area=torch.full((1, 1), 1e-6, device=model.device),
-        camera_indices=torch.zeros(1, 1, dtype=torch.long, device=model.device),
-    )
-    with torch.no_grad():
-        return model.forward(ray_bundle=rays)["rgb"].reshape(3)

@@ -27,6 +27,9 @@ _DEAR_WIDTH = 256
 """Of sharp frames whose rays are dear."""
 _SHOW_EVERY = 0.8
 """Seconds after which what there is of a slow frame is shown."""
+_GIVE_UPS, _GIVE_UP_AFTER = 3, 2.5
+"""How many sharp frames a page that has just come gives up for a newer snapshot, and after how many seconds: at the
+start of a training a frame would show what has long been learnt better."""
 _GROWTH = 2.5
 """How many times wider a frame is than the one before, until it is sharp."""
 
@@ -69,6 +72,8 @@ class PageRenderer(threading.Thread):
         """Snapshot, version of the view and width of the last whole frame."""
         self.is_sharp = False
         self._last: Frame | None = None
+        self._give_ups = _GIVE_UPS
+        self._refreshes_first = False
         self._crowding = 1.0
         """Seconds that pass while a moving frame uses one of the processor: others want it too."""
         self._version = 0
@@ -127,6 +132,9 @@ class PageRenderer(threading.Thread):
             return Plan("moving", self._moving_width(snapshot), snapshot, version)
         if time.monotonic() - self._moved_at < _STILL_AFTER:
             return None
+        if self._refreshes_first and drawn is not snapshot:
+            self._refreshes_first = False
+            return Plan("refresh", min(self._sharp_width(), self._width_for(0.5 * _REFRESH_SECONDS)), snapshot, version)
         if not self.is_sharp:
             wanted = self._sharp_width() if self.live.is_dear else min(self._sharp_width(), round(width * _GROWTH))
             return Plan("sharp", max(wanted, 1), snapshot, version)
@@ -180,6 +188,9 @@ class PageRenderer(threading.Thread):
             used += seconds
             size.note(rays, seconds)
             self._wait(live.budget.spend(seconds, plan.kind, took=time.monotonic() - begin), plan)
+            if self._gives_up(plan, time.monotonic() - started):
+                self._refreshes_first = True
+                raise Moved
             if plan.kind == "sharp" and frame.done < len(frame) and time.monotonic() - shown_at > _SHOW_EVERY:
                 self._show(frame, plan)
                 shown_at = time.monotonic()
@@ -193,6 +204,13 @@ class PageRenderer(threading.Thread):
         if plan.kind == "sharp" or not live.is_dear:
             self.is_sharp = self.is_sharp or plan.width >= self._sharp_width()
         live.has_drawn(plan.snapshot)
+
+    def _gives_up(self, plan: Plan, seconds: float) -> bool:
+        is_old = seconds > _GIVE_UP_AFTER and self.live.snapshot_to_draw() is not plan.snapshot
+        if plan.kind != "sharp" or not self._give_ups or not is_old or self.live.is_dear:
+            return False
+        self._give_ups -= 1
+        return True
 
     def _camera(self, state: Any, width: int) -> Cameras:
         viewer = self.live.viewer

@@ -87,3 +87,31 @@ class Frame:
         """Distances behind everything in the scene's box."""
         box = self.model.scene_box.aabb.to(self.rays.origins)
         return (self.rays.origins - box.mean(0)).norm(dim=-1, keepdim=True) + (box[1] - box[0]).norm() / 2
+
+
+def colours_behind(model: Any) -> Float[Tensor, "2 3"]:
+    """What rays that meet nothing see: two that begin far from the scene and leave it, to different sides."""
+    box = model.scene_box.aabb.detach().float().to(model.device)
+    away = torch.tensor([[1.0, 1, 1], [-1, 1, -1]], device=model.device) / 3**0.5
+    rays = RayBundle(
+        origins=box.mean(0) + 10 * (box[1] - box[0]).norm() * away,
+        directions=away,
+        pixel_area=torch.full((2, 1), 1e-6, device=model.device),
+        camera_indices=torch.zeros(2, 1, dtype=torch.long, device=model.device),
+    )
+    with torch.no_grad():
+        return model.forward(ray_bundle=rays)["rgb"].reshape(2, 3)
+
+
+def paint_behind(outputs: dict[str, Tensor], own: Float[Tensor, "2 3"], wanted: Float[Tensor, " 3"]) -> None:
+    """Put another colour behind everything that a frame shows; nothing, where what is behind is a picture.
+
+    Args:
+        outputs: rgb and accumulation, changed in place.
+        own: what the model has there, seen to two sides.
+        wanted: the colour to be seen instead.
+    """
+    if "rgb" not in outputs or "accumulation" not in outputs or not torch.allclose(own[0], own[1], atol=1e-3):
+        return
+    wanted = wanted.to(outputs["rgb"])
+    outputs["rgb"] = (outputs["rgb"] + (wanted - own[0].to(wanted)) * (1 - outputs["accumulation"])).clamp(0, 1)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
+import torch
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.utils.rich_utils import CONSOLE
 
@@ -15,7 +16,7 @@ from inr_plugins.viewer.baker import Baker, Guided
 from inr_plugins.viewer.baker import quick as quick_look
 from inr_plugins.viewer.budget import Budget, Cost, PieceSize
 from inr_plugins.viewer.drawing import PageRenderer
-from inr_plugins.viewer.frames import Frame
+from inr_plugins.viewer.frames import Frame, colours_behind, paint_behind
 from inr_plugins.viewer.snapshot import SHARED_FROM, Snapshot, take_snapshot
 from inr_plugins.viewer.status import Status
 
@@ -266,7 +267,12 @@ class LiveViewer:
 
     def outputs_of(self, frame: Frame) -> dict[str, Any]:
         """What a frame shows, as nerfstudio's page wants it."""
-        return frame.shown(with_z=bool(self.panel.layer_depth))
+        outputs = frame.shown(with_z=bool(self.panel.layer_depth))
+        colour = self.panel.background_color
+        if self.panel.crop_viewport and colour is not None:
+            # nerfstudio would set the colour for the whole process, in which a step may be running.
+            paint_behind(outputs, colours_behind(frame.model), torch.tensor(colour) / 255)
+        return outputs
 
     def log_once(self, sentence: str, details: str) -> None:
         """Say in the terminal what went wrong in drawing, each thing once."""

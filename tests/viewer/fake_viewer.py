@@ -41,7 +41,7 @@ class Ball(nn.Module):
         origins, directions = ray_bundle.origins, ray_bundle.directions
         middle = -(origins * directions).sum(-1, keepdim=True)
         gap = self.radius**2 - (origins.square().sum(-1, keepdim=True) - middle.square())
-        hit = (gap > 0).float()
+        hit = ((gap > 0) & (middle > 0)).float()
         depth = (middle - gap.clamp(min=0).sqrt()) * hit
         rgb = self.colour * hit + (1 - hit)
         return {"rgb": rgb, "depth": depth, "accumulation": hit}

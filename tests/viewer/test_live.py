@@ -9,6 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from nerfstudio.data.scene_box import OrientedBox
+from nerfstudio.model_components import renderers
 from viewer.fake_viewer import Ball, FakePage, FakeViewer
 
 from inr_plugins.viewer.live import attach
@@ -127,6 +129,26 @@ def test_a_model_that_fails_is_told_in_the_page_and_drawn_again_when_it_does_not
     live._taken_at -= 10
     viewer.update_scene(1)
     assert page.wait(lambda page: bool(page.frames))
+
+
+def test_the_crops_colour_lies_behind_this_page_and_nowhere_else(opened):
+    """nerfstudio sets it for the whole process, where a training step reads it as its background."""
+    seen = []
+
+    class Watching(Ball):
+        def forward(self, ray_bundle):
+            seen.append(renderers.BACKGROUND_COLOR_OVERRIDE)
+            return super().forward(ray_bundle)
+
+    viewer, _, page = opened(Watching())
+    panel = viewer.control_panel
+    panel.crop_viewport, panel.background_color = True, (0, 128, 255)
+    panel.crop_obb = OrientedBox(R=torch.eye(3), T=torch.zeros(3), S=torch.full((3,), 2.0))
+    viewer.update_scene(0)
+    assert page.wait(is_sharp)
+    torch.testing.assert_close(page.frames[-1]["rgb"][0, 0], torch.tensor([0, 128, 255]) / 255)
+    torch.testing.assert_close(page.frames[-1]["rgb"][48, 48], torch.tensor([0.8, 0.2, 0.1]))
+    assert set(seen) == {None}
 
 
 def test_two_pages_come_and_go(opened):

@@ -1,0 +1,177 @@
+"""What somebody sees who opens the live viewer as training starts, and what it costs training, as one table.
+
+.venv/bin/python benchmarks/viewer.py --images DIR --mesh FILE --shapes DIR [--methods diner cn-neus finer-sdf]
+    [--first 45] [--window 20] [--executable .venv/bin/ns-train] [--json FILE]
+
+For each method one training, with a page that is no browser (tests/page_client.py: viser's websocket messages only, so
+that nothing here wants the processors). The page opens with the server and stands still for --first seconds: the first
+frame, the first sharp one (as wide as it gets: 512, or 256 of methods whose rays are dear), frames a minute from then
+on. Then windows of --window seconds: no page, page still, page moving, no page; steps are read from what ns-train
+prints. A frame is blank if all its pixels are alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from page_client import PageClient  # noqa: E402
+
+IMAGES = ("diner", "finer-nerf", "cn-mipnerf", "cn-neus")
+MESHES = ("finer-sdf", "cn-occupancy")
+METHODS = ("diner", "finer-sdf", "cn-neus", "finer-nerf", "nid-shapes")
+_MOVES_A_SECOND = 10
+
+
+class Training:
+    """A training as a process, whose page is at `port`."""
+
+    def __init__(self, method: str, options: argparse.Namespace, folder: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        data = options.images if method in IMAGES else options.mesh if method in MESHES else options.shapes
+        self.log = folder / f"{method}.log"
+        words = [str(options.executable), method, "--output-dir", str(folder), "--max-num-iterations", "1000000"]
+        words += ["--viewer.websocket-port", str(self.port), "--logging.steps-per-log", "1", "--data", str(data)]
+        words += ["blender-data"] if method in IMAGES and options.stock_parser else []
+        with self.log.open("w") as out:
+            self.process = subprocess.Popen(
+                words, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONUNBUFFERED": "1"}, cwd=folder
+            )
+
+    def wait_for_server(self) -> None:
+        """Until its page can be opened."""
+        while self.process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+        raise SystemExit(f"The training has ended:\n{self.log.read_text()[-2000:]}")
+
+    @property
+    def step(self) -> int:
+        """The last one that it has printed."""
+        found = re.findall(r"^(\d+) \(\d", self.log.read_text(errors="replace"), re.MULTILINE)
+        return int(found[-1]) if found else 0
+
+    @property
+    def cpu(self) -> float:
+        """Processor seconds so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def end(self) -> int:
+        """As Ctrl-C does; the exit status."""
+        self.process.send_signal(signal.SIGINT)
+        try:
+            return self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+
+
+def steps_a_second(training: Training, seconds: float, page: PageClient | None = None) -> float:
+    """Of a window; a page that is given moves all the time."""
+    begin, first = time.monotonic(), training.step
+    while time.monotonic() - begin < seconds:
+        if page is not None:
+            page.orbit(1.5)
+        time.sleep(1 / _MOVES_A_SECOND)
+    return (training.step - first) / (time.monotonic() - begin)
+
+
+def measure(method: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """A row of the table."""
+    training = Training(method, options, folder)
+    row: dict[str, Any] = {"method": method}
+    try:
+        training.wait_for_server()
+        with PageClient(training.port) as page:
+            page.wait(lambda: False, options.first)
+            begun, frames = page.begun, list(page.frames)
+            seen = [frame for frame in frames if frame.image.std() > 2]
+            widest = max((frame.size[0] for frame in frames), default=0)
+            row["first"] = frames[0].at - begun if frames else None
+            row["first_not_blank"] = seen[0].at - begun if seen else None
+            sharp = next((frame for frame in seen if frame.size[0] == widest and widest >= 256), None)
+            row["sharp"], row["width"] = (sharp.at - begun if sharp else None), widest
+            shown = [frame.at for frame in frames]
+            row["longest_gap"] = max(
+                (b - a for a, b in zip(shown, [*shown[1:], begun + options.first], strict=True)), default=None
+            )
+            row["a_minute"] = 60 * len(seen) / (options.first - (row["first"] or 0))
+        without = [steps_a_second(training, options.window)]
+        with PageClient(training.port) as page:
+            row["still"] = steps_a_second(training, options.window)
+            count, begin = len(page.frames), time.monotonic()
+            row["moving"] = steps_a_second(training, options.window, page)
+            moved = page.frames[count:]
+            row["fps"] = len(moved) / (time.monotonic() - begin)
+            row["moving_width"] = sorted(frame.size[0] for frame in moved)[len(moved) // 2] if moved else None
+            row["step_says"], row["step_is"] = page.step, training.step
+        without.append(steps_a_second(training, options.window))
+        row["without"] = sum(without) / 2
+        row["cpu"] = training.cpu
+    finally:
+        row["exit"] = training.end()
+    return row
+
+
+def shown(value: Any) -> str:
+    """A cell."""
+    return "-" if value is None else f"{value:.1f}" if isinstance(value, float) else str(value)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=Path)
+    parser.add_argument("--stock-parser", action="store_true", help="read the images with blender-data")
+    parser.add_argument("--mesh", type=Path)
+    parser.add_argument("--shapes", type=Path)
+    parser.add_argument("--methods", nargs="+", default=METHODS)
+    parser.add_argument("--first", type=float, default=45.0)
+    parser.add_argument("--window", type=float, default=20.0)
+    parser.add_argument("--executable", type=Path, default=Path(sys.executable).with_name("ns-train"))
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for method in options.methods:
+            rows.append(measure(method, options, Path(folder)))
+            print(json.dumps(rows[-1]), flush=True)
+    table = Table(title="The page, opened as training starts")
+    names = {
+        "method": "method", "first": "first frame, s", "first_not_blank": "not blank, s", "sharp": "sharp, s",
+        "width": "px", "longest_gap": "longest gap, s", "a_minute": "frames a minute", "fps": "fps moving",
+        "moving_width": "px moving", "without": "steps/s without", "still": "still", "moving": "moving", "exit": "exit",
+    }  # fmt: skip
+    for name in names.values():
+        table.add_column(name)
+    for row in rows:
+        table.add_row(*[shown(row.get(key)) for key in names])
+    Console(width=180).print(table)
+    if options.json is not None:
+        options.json.write_text(json.dumps(rows, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
