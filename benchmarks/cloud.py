@@ -9,7 +9,6 @@ process of its own, so that its peak is its own.
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,8 @@ from typing import Literal
 
 import numpy as np
 import tyro
+
+from inr_plugins.bench.memory import host_peak_gb
 
 Kind = Literal["ply", "unoriented", "xyz"]
 
@@ -79,25 +80,20 @@ def measure(file: Path) -> dict[str, float | list[str]]:
     from inr_plugins.data.shapes.clouds import CloudSettings, ready_cloud
     from inr_plugins.geometry.io.clouds.read import read_cloud
 
-    before, start = _peak(), time.perf_counter()
+    before, start = host_peak_gb(), time.perf_counter()
     cloud = read_cloud(file)
-    read, peak = time.perf_counter(), _peak()
+    read, peak = time.perf_counter(), host_peak_gb()
     count = len(cloud.points)
     cloud = ready_cloud(cloud, CloudSettings(), file)
     return {
         "read_s": read - start,
-        "read_bytes_a_point": (peak - before) / count,
+        "read_bytes_a_point": (peak - before) * 1e9 / count,
         "ready_s": time.perf_counter() - read,
         "processor_s": time.process_time(),
-        "ready_bytes_a_point": (_peak() - before) / count,
-        "peak_gb": _peak() / 1e9,
+        "ready_bytes_a_point": (host_peak_gb() - before) * 1e9 / count,
+        "peak_gb": host_peak_gb(),
         "notes": list(cloud.notes),
     }
-
-
-def _peak() -> int:
-    """Largest memory of this process so far, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def main(options: Options) -> None:

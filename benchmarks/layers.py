@@ -13,10 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import platform
-import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,11 +24,12 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from inr_plugins import machine
+from inr_plugins.bench.memory import host_peak_gb
 from inr_plugins.networks.activations.settings import ActivationName, ActivationSettings, make_activation
 
 NAIVE = "finer-sine, plain torch"
 NORMALIZED = {"cross": "CrossNorm", "batch": "BatchNorm", "layer": "LayerNorm"}
-BYTES_OF_MAXRSS = 1 if sys.platform == "darwin" else 1024
 
 
 class NaiveFinerSine(nn.Module):
@@ -91,9 +89,9 @@ def peak_megabytes(name: str, rows: int, width: int, threads: int) -> float:
     torch.set_num_threads(threads)
     make_layer(name, 64, width)()
     step = make_layer(name, rows, width)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = host_peak_gb()
     step()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * BYTES_OF_MAXRSS / 1e6
+    return (host_peak_gb() - before) * 1e3
 
 
 def measure_memory(rows: int, width: int, threads: int) -> dict[str, float]:
@@ -131,7 +129,7 @@ def main() -> None:
     Console().print(table)
     if options.json:
         protocol = {key: getattr(options, key) for key in ("rows", "width", "repeats", "threads")}
-        protocol |= {"torch": torch.__version__, "machine": platform.processor() or platform.machine()}
+        protocol |= {"versions": machine.versions(), "hardware": machine.hardware(device="cpu")}
         layers = {name: {"ms": times[name], "peak_mb": peaks[name]} for name in times}
         options.json.write_text(json.dumps({"protocol": protocol, "layers": layers}, indent=2) + "\n")
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import platform
 import subprocess
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -73,14 +74,24 @@ def _memory_gb() -> float | None:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that matter as far as they are installed, and of this one's code."""
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
     commit = git_commit(_FOLDER)
+    found = {"python": platform.python_version(), **installed(*_PACKAGES)}
     return {**found, **({} if commit is None else {"commit": commit}), "code": code_digest()}
+
+
+def installed(*packages: str) -> dict[str, str]:
+    """Versions of those of the packages that are installed."""
+    found = {}
+    for package in packages:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
+def version_line(*packages: str) -> str:
+    """Versions of packages, as far as they are installed, and of Python, for people to read."""
+    found = {**installed(*packages), "Python": platform.python_version()}
+    return ", ".join(f"{name} {number}" for name, number in found.items())
 
 
 def git_commit(folder: Path) -> str | None:

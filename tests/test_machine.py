@@ -7,6 +7,8 @@ import platform
 import shutil
 from pathlib import Path
 
+import numpy as np
+
 from inr_plugins import machine
 
 
@@ -18,6 +20,12 @@ def test_the_machine_is_described_as_it_is():
     assert 0 < found["memory_gb"] < 100_000
     assert machine.versions()["python"] == platform.python_version()
     assert machine.versions()["code"] == machine.code_digest()
+
+
+def test_versions_name_what_is_installed_and_nothing_else():
+    assert machine.installed("numpy", "no-such-package") == {"numpy": np.__version__}
+    line = machine.version_line("no-such-package", "numpy")
+    assert line == f"numpy {np.__version__}, Python {platform.python_version()}"
 
 
 def code(folder: Path, *, presets_inside: bool) -> str:

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import ast
 import inspect
-import platform
 import sys
 import textwrap
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, make_dataclass
 from functools import reduce
-from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
 from operator import or_
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import tyro
+
+from inr_plugins.machine import installed, version_line
 
 T = TypeVar("T")
 
@@ -80,13 +80,8 @@ def _read(kind: Any, options: list[type], prog: str, args: Sequence[str] | None,
 
 def versions() -> str:
     """The version of this package, and those of Python and of what it stands on."""
-    found = []
-    for name in ("inr-plugins", "nerfstudio", "torch"):
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            found.append(f"{name} not installed")
-    return f"{found[0]} ({', '.join([*found[1:], f'Python {platform.python_version()}'])})"
+    own = installed("inr-plugins").get("inr-plugins", "not installed")
+    return f"inr-plugins {own} ({version_line('nerfstudio', 'torch')})"
 
 
 def grouped(options: type) -> Any:

@@ -8,7 +8,6 @@ has foreseen is a sentence too; its whole traceback goes to a file that the sent
 from __future__ import annotations
 
 import os
-import platform
 import secrets
 import select
 import shlex
@@ -17,13 +16,13 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from inr_plugins.engine.host.noise import silence_dependencies
 from inr_plugins.engine.interrupt import exit_status, sigterm_as_ctrl_c
 from inr_plugins.errors import InputError, first_line, is_out_of_memory, is_out_of_room
 from inr_plugins.files import cache_folder, shown, write_text
+from inr_plugins.machine import version_line
 
 _KEPT_TRACEBACKS = 20
 _PACKAGES = ("inr-plugins", "nerfstudio", "torch", "numpy", "open3d")
@@ -111,11 +110,7 @@ def keep_traceback(name: str, error: BaseException) -> str:
 
 def _circumstances() -> str:
     """The command line and the versions, for whoever looks for the fault."""
-    versions = []
-    for package in _PACKAGES:
-        with suppress(PackageNotFoundError):
-            versions.append(f"{package} {version(package)}")
-    return f"{shlex.join(sys.argv)}\n{', '.join([*versions, f'Python {platform.python_version()}'])}\n"
+    return f"{shlex.join(sys.argv)}\n{version_line(*_PACKAGES)}\n"
 
 
 def _sentence(name: str, error: Exception, *, with_less_memory: str) -> str:
