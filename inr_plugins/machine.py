@@ -65,11 +65,17 @@ def _cpu_name() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def _memory_gb() -> float | None:
+def memory_bytes() -> int | None:
+    """Memory of the machine, None where the system does not tell."""
     try:
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return None
+
+
+def _memory_gb() -> float | None:
+    found = memory_bytes()
+    return None if found is None else round(found / 1e9, 1)
 
 
 def versions() -> dict[str, str]:

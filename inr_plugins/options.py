@@ -147,7 +147,7 @@ TRAINING = _table(
         (_PARSER, Range(3, 1000), "normal-neighbours"),
         (_PARSER, _POSITIVE, "unit"),
         (_PARSER, _IMAGE, "image-size"),
-        (_PARSER, Range(2, 10**6), "train-views val-views test-views"),
+        (_PARSER, Range(2, 10_000), "train-views val-views test-views"),
         # Networks.
         (_MODEL, _WIDTH, "width colour-width network.width expert-width trunk-width"),
         (_MODEL, _DEPTH, "hidden-layers colour-layers network.hidden-layers trunk-layers"),
@@ -169,7 +169,7 @@ TRAINING = _table(
         (_MODEL, Range(8, 65_536), "samples-per-diagonal march-samples"),
         (_MODEL, _COUNT_OR_NONE, "double-samples-at grid-warm-up-steps"),
         (_MODEL, Range(1024, _BILLION), "max-train-samples"),
-        (_MODEL, Range(2, 2048), "grid-resolution"),
+        (_MODEL, Range(2, 1024), "grid-resolution"),
         (_MODEL, _COUNT, "grid-refresh-every trace-steps"),
         (_MODEL, Range(1), "trace-slope"),
         # diner.

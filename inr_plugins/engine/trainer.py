@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import tyro
 import yaml
@@ -44,11 +44,20 @@ from inr_plugins.engine.runs.loading import load_optimizers, load_scaler, refusi
 from inr_plugins.engine.runs.reservation import FolderInUse
 from inr_plugins.engine.runs.same_data import KnownData, what_differs
 from inr_plugins.engine.runs.saved_settings import compare_settings, listed, saved_settings, settings_of
+from inr_plugins.engine.runs.sources import check_sources
 from inr_plugins.errors import InputError, is_out_of_room
 from inr_plugins.options import TRAINING, check_name, check_numbers
 
 # nerfstudio's commands import this whatever method they run.
 await_choice()
+
+
+@runtime_checkable
+class Checked(Protocol):
+    """A part of a configuration that knows which of its options cannot be used together."""
+
+    def check_options(self) -> None:
+        """Raise InputError for the first that cannot, before anything is read."""
 
 
 @dataclass
@@ -108,6 +117,10 @@ class InrTrainerConfig(TrainerConfig):
         for name in ("experiment_name", "project_name", "timestamp"):
             check_name(getattr(self, name), "--" + name.replace("_", "-"))
         self.machine.check_devices()
+        check_sources(self)
+        for part in (self.pipeline.datamanager, self.pipeline.model):
+            if isinstance(part, Checked):
+                part.check_options()
         data = data_path(self.pipeline)
         problem = None if data is None else files.why_unreadable(data, folders=True)
         # What does not exist may be elsewhere by now, which the pipeline asks for.

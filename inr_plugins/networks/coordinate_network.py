@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from inr_plugins.networks import tcnn_network
 from inr_plugins.networks.activations.settings import Activation, ActivationSettings, make_activation
 from inr_plugins.networks.encodings import Encoding, EncodingName, make_encoding
 from inr_plugins.networks.normalization.registry import (
@@ -156,6 +157,15 @@ class CoordinateNetworkConfig(ActivationSettings):
         Raises:
             ValueError: settings that cannot be used, or not by such a field.
         """
+        self.check_use(
+            in_dim, spatial_gradient=spatial_gradient, has_covariance=has_covariance, own_head=make_head is not None
+        )
+        return CoordinateNetwork(in_dim, out_dim, config=self, levels=levels, make_head=make_head)
+
+    def check_use(
+        self, in_dim: int, *, spatial_gradient: bool = False, has_covariance: bool = False, own_head: bool = False
+    ) -> None:
+        """Raise ValueError for the first setting that `build` would refuse, without building anything."""
         self.check()
         if spatial_gradient and self.detach_scale:
             raise ValueError(
@@ -171,9 +181,10 @@ class CoordinateNetworkConfig(ActivationSettings):
                 f"encoding {self.encoding!r} needs the covariance of each position, which this field does not have: "
                 "set encoding to 'positional'"
             )
-        if make_head is not None and self.implementation == "tcnn":
+        if own_head and self.implementation == "tcnn":
             raise ValueError("implementation 'tcnn' cannot have this field's own last layer: set it to 'torch'")
-        return CoordinateNetwork(in_dim, out_dim, config=self, levels=levels, make_head=make_head)
+        if self.implementation == "tcnn":
+            tcnn_network.import_tcnn()
 
 
 def _natural_std(settings: ActivationSettings, activation: Activation, fan_in: int, *, is_first: bool) -> float:

@@ -91,6 +91,10 @@ class ShapeDataManagerConfig(VanillaDataManagerConfig):
     pixel_sampler: tyro.conf.Suppress[PixelSamplerConfig] = field(default_factory=PixelSamplerConfig)
     """Not used."""
 
+    def check_options(self) -> None:
+        """Raise InputError for the first setting that cannot be used."""
+        _check_config(self)
+
 
 class ShapeDataManager(VanillaDataManager[ShapeImages]):
     """Points around shapes for training and its held-out batches, and pictures of them for everything else.

@@ -20,6 +20,7 @@ from inr_plugins.metrics.image import ImageMetrics
 from inr_plugins.models.cn_mipnerf.checks import check_config
 from inr_plugins.models.cn_mipnerf.config import CnMipNerfSettings
 from inr_plugins.models.common.backgrounds import Background, over
+from inr_plugins.models.common.feasibility import IN_TRAINING, check_room, hidden_weights, naming_options
 from inr_plugins.models.common.pictures import evaluation_pictures
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.rendering.crop import crop_of
@@ -38,6 +39,22 @@ class CnMipNerfModelConfig(CnMipNerfSettings):
 
     _target: type = field(default_factory=lambda: CnMipNerfModel)
     """Class to instantiate."""
+
+    def check_options(self) -> None:
+        """Raise InputError for the first setting that cannot be used, or is too much for this machine."""
+        check_config(self)
+        check_room(hidden_weights(self.network()), "width", "hidden_layers", copies=IN_TRAINING)
+
+    def network(self) -> CoordinateNetworkConfig:
+        """The trunk; InputError where settings cannot go together."""
+        with naming_options():
+            return CoordinateNetworkConfig(
+                activation=self.activation,
+                normalization=self.normalization,
+                width=self.width,
+                hidden_layers=self.hidden_layers,
+                initialization="glorot" if self.activation == "relu" else "own",
+            )
 
 
 class CnMipNerfModel(Model):
@@ -65,14 +82,8 @@ class CnMipNerfModel(Model):
         check_config(config)
         opaque = bool((self.kwargs.get("metadata") or {}).get("opaque", False))
         self.unbounded = opaque if config.unbounded == "auto" else config.unbounded == "yes"
+        network = config.network()
         try:
-            network = CoordinateNetworkConfig(
-                activation=config.activation,
-                normalization=config.normalization,
-                width=config.width,
-                hidden_layers=config.hidden_layers,
-                initialization="glorot" if config.activation == "relu" else "own",
-            )
             self.field = MipRadianceField(
                 self.scene_box.aabb, network=network, bounded=not self.unbounded, precision=config.precision
             )

@@ -27,11 +27,19 @@ from inr_plugins.fields.refinement import drop_rows, explicit_to_keys, fit_colou
 from inr_plugins.fields.voxel_sh import VoxelSHField
 from inr_plugins.losses.radiance import background_entropy, per_point_colour
 from inr_plugins.metrics.image import ImageMetrics
+from inr_plugins.models.common.feasibility import (
+    IN_TRAINING,
+    check_room,
+    hidden_weights,
+    naming_options,
+    surface_cells,
+)
 from inr_plugins.models.common.pictures import evaluation_pictures
 from inr_plugins.models.diner.checks import check_config
 from inr_plugins.models.diner.config import DinerSettings
 from inr_plugins.networks.voxels.contraction import Contraction
 from inr_plugins.networks.voxels.sparse_lattice import SparseLattice, dilate
+from inr_plugins.networks.voxels.spherical_harmonics import NUM_COEFFICIENTS
 from inr_plugins.rendering.crop import crop_of
 from inr_plugins.rendering.grid.march import OccupancyGrid
 from inr_plugins.rendering.voxel_render import MarchSettings, Rendering, render_voxels
@@ -47,6 +55,18 @@ class DinerModelConfig(DinerSettings):
 
     _target: type = field(default_factory=lambda: DinerModel)
     """Class to instantiate."""
+
+    def check_options(self) -> None:
+        """Raise InputError for the first setting that cannot be used, or is too much for this machine."""
+        check_config(self)
+        # Made when the coarse stages have done their work, and that takes minutes.
+        with naming_options():
+            self.network.check_use(self.key_width)
+        check_room(hidden_weights(self.network), "network.width", "network.hidden_layers", copies=IN_TRAINING)
+        coarse = (1 + 3 * NUM_COEFFICIENTS) * max(self.coarse_voxels)
+        check_room(coarse, "coarse_voxels", copies=IN_TRAINING)
+        keys = self.key_width * surface_cells(self.num_voxels)
+        check_room(keys, "num_voxels", "key_width", copies=IN_TRAINING)
 
 
 class DinerModel(Model):

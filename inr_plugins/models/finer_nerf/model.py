@@ -21,6 +21,7 @@ from inr_plugins.fields.protocol import CellBounds
 from inr_plugins.fields.radiance import RadianceField
 from inr_plugins.metrics.image import ImageMetrics
 from inr_plugins.models.common.backgrounds import Background, over
+from inr_plugins.models.common.feasibility import IN_TRAINING, check_room, hidden_weights, naming_options
 from inr_plugins.models.common.nerf_backbones import BACKBONES, network_config
 from inr_plugins.models.common.pictures import evaluation_pictures
 from inr_plugins.models.finer_nerf.checks import check_config
@@ -44,6 +45,35 @@ class FinerNerfModelConfig(FinerNerfSettings):
 
     _target: type = field(default_factory=lambda: FinerNerfModel)
     """Class to instantiate."""
+
+    def check_options(self) -> None:
+        """Raise InputError for the first setting that cannot be used, or is too much for this machine."""
+        check_config(self)
+        network = self.network()
+        with naming_options():
+            network.check_use(3, spatial_gradient=self.has_normals)
+            choose_grid(self.grid, "cuda" if torch.cuda.is_available() else "cpu")
+        check_room(2 * hidden_weights(network), "width", "hidden_layers", copies=IN_TRAINING)
+
+    @property
+    def has_normals(self) -> bool:
+        """Whether the networks' gradient with respect to the position is theirs."""
+        return not self.detach_scale and self.implementation == "torch"
+
+    def network(self) -> CoordinateNetworkConfig:
+        """Both networks; InputError where settings cannot go together."""
+        with naming_options():
+            return network_config(
+                self.activation,
+                encoding=self.encoding,
+                constants=self.constants,
+                octaves=self.octaves,
+                normalization=self.normalization,
+                width=self.width,
+                hidden_layers=self.hidden_layers,
+                detach_scale=self.detach_scale,
+                implementation=self.implementation,
+            )
 
 
 class FinerNerfModel(Model):
@@ -77,19 +107,17 @@ class FinerNerfModel(Model):
             contraction = Contraction(box) if self._is_unbounded() else None
         except ValueError as error:
             raise InputError(f"The scene box cannot be used: {error}; set the dataparser's scene scale.") from error
-        try:
+        with naming_options():
             self.trained_field = RadianceField(
                 box,
-                network=self._network_config(),
+                network=config.network(),
                 contraction=contraction,
-                spatial_gradient=self._has_normals,
+                spatial_gradient=config.has_normals,
                 precision=config.precision,
             )
             self.grid = choose_grid(config.grid, self.kwargs.get("device", "cpu"))(
                 self.trained_field.box, config.grid_resolution, contraction=contraction, skip=config.skip_empty
             )
-        except ValueError as error:
-            raise InputError(f"The model cannot be built: {error} (options --pipeline.model.*).") from error
         self.average = WeightAverage(self.trained_field, decay=config.average_decay)
         load_states_of_either_kind(self, average="average", source="trained_field")
         self.finest_step = float((self.field.box[1] - self.field.box[0]).norm()) / config.samples_per_diagonal
@@ -98,29 +126,10 @@ class FinerNerfModel(Model):
         self.image_metrics = ImageMetrics()
         self.page = LivePage()
 
-    def _network_config(self) -> CoordinateNetworkConfig:
-        config = self.config
-        return network_config(
-            config.activation,
-            encoding=config.encoding,
-            constants=config.constants,
-            octaves=config.octaves,
-            normalization=config.normalization,
-            width=config.width,
-            hidden_layers=config.hidden_layers,
-            detach_scale=config.detach_scale,
-            implementation=config.implementation,
-        )
-
     @property
     def field(self) -> RadianceField:
         """The networks that are trained; in evaluation their average."""
         return self.trained_field if self.training else self.average.of(self.trained_field)
-
-    @property
-    def _has_normals(self) -> bool:
-        """Whether the networks' gradient with respect to the position is theirs."""
-        return not self.config.detach_scale and self.config.implementation == "torch"
 
     def _is_unbounded(self) -> bool:
         if self.config.unbounded != "auto":
@@ -209,7 +218,7 @@ class FinerNerfModel(Model):
             "depth": seen.depth,
             "accumulation": seen.accumulation.clamp(0, 1),
         }
-        if self._has_normals:
+        if self.config.has_normals:
             outputs["normals"] = (self._normals(origins, directions, seen) + 1) / 2
         return {name: value.reshape(*ray_bundle.origins.shape[:-1], -1) for name, value in outputs.items()}
 

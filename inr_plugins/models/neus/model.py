@@ -23,6 +23,7 @@ from inr_plugins.fields.sphere_start import SphereStart, start_as_sphere
 from inr_plugins.fields.surface import SurfaceField
 from inr_plugins.losses.surface import eikonal, mask_entropy, masked_l1
 from inr_plugins.metrics.image import ImageMetrics
+from inr_plugins.models.common.feasibility import IN_TRAINING, check_room, hidden_weights, naming_options
 from inr_plugins.models.common.pictures import evaluation_pictures
 from inr_plugins.models.neus.checks import check_cameras, check_config, check_masks
 from inr_plugins.models.neus.config import NeusSettings
@@ -46,6 +47,15 @@ class NeusModelConfig(NeusSettings):
 
     _target: type = field(default_factory=lambda: NeusModel)
     """Class to instantiate."""
+
+    def check_options(self) -> None:
+        """Raise InputError for the first setting that cannot be used, or is too much for this machine."""
+        check_config(self)
+        with naming_options():
+            distance, colour = distance_config(self), colour_config(self)
+            distance.check_use(3, spatial_gradient=True, own_head=True)
+        check_room(hidden_weights(distance), "width", "hidden_layers", copies=IN_TRAINING)
+        check_room(hidden_weights(colour), "colour_width", "colour_layers", copies=IN_TRAINING)
 
 
 class NeusModel(Model):
@@ -71,7 +81,7 @@ class NeusModel(Model):
         box = self.scene_box.aabb.to(torch.float32)
         middle = box.mean(0)
         box = middle + (box - middle) * config.resolved_box_scale
-        try:
+        with naming_options():
             shape = distance_config(config)
             self.field = SurfaceField(
                 box,
@@ -85,8 +95,6 @@ class NeusModel(Model):
                 if config.capture == "table"
                 else None
             )
-        except ValueError as error:
-            raise InputError(f"The model cannot be built: {error} (options --pipeline.model.*).") from error
         part = 0.9 if config.capture == "room" else 0.5
         self.start = SphereStart(
             radius=part * float(self.field.extent.min() / self.field.unit),

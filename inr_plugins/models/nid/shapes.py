@@ -17,12 +17,14 @@ from inr_plugins.fields.dictionary_settings import DictionarySettings, decode, e
 from inr_plugins.fields.dictionary_shape import CodedShape, ShapeDictionary
 from inr_plugins.losses.dictionary import code_length, soft_load, squared_variation
 from inr_plugins.losses.shape import surface_and_offset_loss
+from inr_plugins.models.common.feasibility import IN_TRAINING, check_room, hidden_weights, naming_options
 from inr_plugins.models.nid.checks import check_shapes_config, say_how_learnt
 from inr_plugins.models.nid.config import NidShapesSettings
 from inr_plugins.models.nid.dictionary import LearntFrame
 from inr_plugins.models.nid.points import draw_clouds
 from inr_plugins.models.shapes.backbones import network_config
 from inr_plugins.models.shapes.base import ShapeModel
+from inr_plugins.models.shapes.checks import check_config
 from inr_plugins.networks.dictionary.gates import PointSetGate, TableGate, dense_code, top_k_code
 from inr_plugins.shape_points import ShapePoints
 
@@ -37,6 +39,28 @@ class NidShapesModelConfig(NidShapesSettings):
 
     _target: type = field(default_factory=lambda: NidShapesModel)
     """Class to instantiate."""
+
+    def check_options(self) -> None:
+        """Raise InputError for the first setting that cannot be used, or is too much for this machine."""
+        check_config(self)
+        check_shapes_config(self)
+        settings = self.dictionary()
+        check_room(hidden_weights(settings.trunk), "trunk_width", "trunk_layers", copies=IN_TRAINING)
+        bank = self.experts * self.expert_width * self.trunk_width
+        check_room(bank, "experts", "expert_width", "trunk_width", copies=IN_TRAINING)
+        check_room(self.experts * self.patches**3, "experts", "patches", copies=IN_TRAINING + 1)
+
+    def dictionary(self) -> DictionarySettings:
+        """The dictionary's sizes; InputError where settings cannot go together."""
+        with naming_options():
+            trunk = network_config(
+                self.activation,
+                encoding=self.encoding,
+                constants={"omega": self.omega},
+                width=self.trunk_width,
+                hidden_layers=self.trunk_layers,
+            )
+            return DictionarySettings(trunk, self.experts, self.expert_width, self.active, self.patches)
 
 
 class NidShapesModel(ShapeModel):
@@ -66,19 +90,8 @@ class NidShapesModel(ShapeModel):
         self.frame = LearntFrame.of(self.metadata)
         self.is_sparse = config.warmup_steps == 0
         shapes = len(self.names)
-        try:
-            trunk = network_config(
-                config.activation,
-                encoding=config.encoding,
-                constants={"omega": config.omega},
-                width=config.trunk_width,
-                hidden_layers=config.trunk_layers,
-            )
-            self.dictionary = ShapeDictionary(
-                DictionarySettings(trunk, config.experts, config.expert_width, config.active, config.patches)
-            )
-        except ValueError as error:
-            raise InputError(f"The model cannot be built: {error} (options --pipeline.model.*).") from error
+        with naming_options():
+            self.dictionary = ShapeDictionary(config.dictionary())
         patches = self.dictionary.patches
         self.gate: TableGate | PointSetGate
         if config.gate == "table":

@@ -49,6 +49,10 @@ class ShapeModelConfig(ShapeSettings):
     _target: type = field(default_factory=lambda: ShapeModel)
     """Class to instantiate."""
 
+    def check_options(self) -> None:
+        """Raise InputError for the first setting that cannot be used."""
+        check_config(self)
+
 
 class ShapeModel(Model):
     """One shape or several, each a field with a surface, that learn from points and are rendered by tracing rays.

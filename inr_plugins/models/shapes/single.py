@@ -9,12 +9,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import Parameter
 
-from inr_plugins.errors import InputError
 from inr_plugins.fields.shape import ShapeField
+from inr_plugins.models.common.feasibility import IN_TRAINING, check_room, hidden_weights, naming_options
 from inr_plugins.models.common.network_settings import BackboneSettings
 from inr_plugins.models.shapes.backbones import network_config
 from inr_plugins.models.shapes.base import ShapeModel, ShapeModelConfig
 from inr_plugins.models.shapes.checks import check_one_shape
+from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.shape_points import ShapePoints
 
 
@@ -24,6 +25,27 @@ class SingleShapeModelConfig(ShapeModelConfig, BackboneSettings):
 
     _target: type = field(default_factory=lambda: SingleShapeModel)
     """Class to instantiate."""
+
+    def check_options(self) -> None:
+        """Raise InputError for the first setting that cannot be used, or is too much for this machine."""
+        super().check_options()
+        network = self.network()
+        with naming_options():
+            network.check_use(3, spatial_gradient=True, own_head=True)
+        check_room(hidden_weights(network), "width", "hidden_layers", copies=IN_TRAINING)
+
+    def network(self) -> CoordinateNetworkConfig:
+        """The network; InputError where settings cannot go together."""
+        with naming_options():
+            return network_config(
+                self.activation,
+                encoding=self.encoding,
+                constants=self.constants,
+                octaves=self.octaves,
+                normalization=self.normalization,
+                width=self.width,
+                hidden_layers=self.hidden_layers,
+            )
 
 
 class SingleShapeModel(ShapeModel):
@@ -44,21 +66,11 @@ class SingleShapeModel(ShapeModel):
         super().populate_modules()
         config = self.config
         check_one_shape(self.names)
-        try:
-            network = network_config(
-                config.activation,
-                encoding=config.encoding,
-                constants=config.constants,
-                octaves=config.octaves,
-                normalization=config.normalization,
-                width=config.width,
-                hidden_layers=config.hidden_layers,
-            )
+        network = config.network()
+        with naming_options():
             if network.encoding == "positional" and network.octaves is None:
                 network = replace(network, octaves=self.own_octaves)
             self.field = self.field_type(self.trace_box, network=network, precision=config.precision)
-        except ValueError as error:
-            raise InputError(f"The model cannot be built: {error} (options --pipeline.model.*).") from error
 
     def values(self, points: ShapePoints) -> Float[Tensor, "shapes points"]:
         """See ShapeModel."""
