@@ -157,7 +157,7 @@ def run_demo(options: Options) -> None:
         InputError: data that is not there, a place that takes no files, or a step that failed.
     """
     check_numbers(options, COMMANDS["inr-demo"])
-    output = options.output
+    output, more = options.output, _words(options.train)
     _ffmpeg()
     check_place(output / "runs")
     output.mkdir(parents=True, exist_ok=True)
@@ -181,7 +181,7 @@ def run_demo(options: Options) -> None:
     # Learning rates fall over as many steps as there are.
     for group in ("density", "keys", "network"):
         train += [f"--optimizers.{group}.scheduler.max-steps", str(options.steps)]
-    train += shlex.split(options.train)
+    train += more
     steps.append(step("Train (open the viewer's address in a browser)", [*train, parser, "--data", str(data)]))
     config = str(run / "config.yml")
 
@@ -202,6 +202,18 @@ def run_demo(options: Options) -> None:
         print_places(run, mesh, video, metrics)
     else:
         summarise(steps, run=run, metrics=metrics, video=video, mesh=mesh)
+
+
+def _words(options: str) -> list[str]:
+    """The words of --train, before anything is made.
+
+    Raises:
+        InputError: they cannot be told apart.
+    """
+    try:
+        return shlex.split(options)
+    except ValueError as error:
+        raise InputError(f"--train {options} cannot be split into words ({error}): close its quotes.") from error
 
 
 def write_turntable(run: Path, path: Path, *, frames: int) -> None:

@@ -82,6 +82,13 @@ def check_options(options: EvalOptions) -> None:
         problem = None if file is None else why_unreadable(file)
         if file is not None and problem is not None:
             raise InputError(f"{option} {shown(file)} {problem}; give a mesh or a point cloud.")
+        if file is not None:
+            from inr_plugins.geometry.io.surface_read import check_surface_file
+
+            try:
+                check_surface_file(file)
+            except InputError as error:
+                raise InputError(f"{option}: {error.marked}") from error
 
 
 def _check_subject(options: EvalOptions) -> None:

@@ -11,6 +11,7 @@ import torch
 
 from inr_plugins.errors import InputError, setting
 from inr_plugins.fields.protocol import ColourField
+from inr_plugins.geometry.appearance.texture import check_face_count
 from inr_plugins.geometry.frames import Similarity
 from inr_plugins.geometry.levelset.isosurface import mesh_level_set
 from inr_plugins.geometry.levelset.lattice import Lattice, ScalarFunction, sample_lattice
@@ -109,6 +110,9 @@ def extract(
         mesh, options, views, floaters=surface.kind != "sdf", hollow=surface.kind == "density", bar=bar
     )
     room.check()
+    if options.texture is not None:
+        # Known only now, and still before the colours and the charts, which take longest.
+        check_face_count(mesh)
     normals = field_normals(surface, mesh.vertices, vertex_normals(mesh), device=device, chunk_points=chunk)
     mesh = replace(mesh, normals=normals)
     mesh, colours = coloured(mesh, surface, options, views, device=device, chunk_points=chunk, bar=bar)

@@ -61,10 +61,10 @@ class MeshSettings:
     the mesh. The field is asked in parts that fit; a mesh that outgrows it is refused. Not what a GPU holds."""
 
     def check(self) -> None:
-        """Refuse what makes no sense whatever the run.
+        """Refuse what makes no sense whatever the run, and a texture where nothing can make one.
 
         Raises:
-            InputError: naming the setting.
+            InputError: naming the setting, or the package that is missing.
         """
         if self.resolution is not None and self.voxel_size is not None:
             raise InputError(f"Give {setting('resolution')} or {setting('voxel_size')}, not both.")
@@ -74,3 +74,7 @@ class MeshSettings:
                 f"{setting('texture')} bakes the colour seen from straight outside, not "
                 f"{setting('colour', self.colour)}."
             )
+        if self.texture is not None:
+            from inr_plugins.geometry.appearance.texture import require_xatlas
+
+            require_xatlas()

@@ -87,3 +87,9 @@ def test_an_ffmpeg_goes_into_the_cache_where_the_environment_takes_none(tmp_path
     monkeypatch.setattr(demo, "ensure_ffmpeg", read_only)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert demo._ffmpeg() == tmp_path / "inr-plugins" / "bin" / "ffmpeg"
+
+
+def test_options_that_cannot_be_told_apart_are_refused_before_anything_is_made(tmp_path, capsys):
+    assert main(["--output", str(tmp_path / "demo"), "--train=--pipeline.model.key-width '9"]) == 1
+    assert "--train --pipeline.model.key-width '9 cannot be split into words" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -510,3 +510,14 @@ def test_the_command_itself_fails_quickly_on_a_missing_run(tmp_path):
         done.stderr == "inr-eval: nowhere does not exist; give a run folder that ns-train wrote, or its config.yml.\n"
     )
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("option", ["--mesh", "--truth"])
+def test_a_file_that_is_no_surface_by_its_name_is_refused_before_a_run_is_opened(
+    scene, run_folder, tmp_path, capsys, option
+):
+    (tmp_path / "model.fbx").write_bytes(b"Kaydara FBX Binary")
+    runs = BallRuns(scene, {"ball": BallModel()})
+    assert inr_eval(run_folder, option, tmp_path / "model.fbx", load=runs) == 1
+    assert f"inr-eval: {option}: {tmp_path / 'model.fbx'} is no mesh or point cloud" in capsys.readouterr().err
+    assert runs.loaded == []

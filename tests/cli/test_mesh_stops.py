@@ -3,6 +3,7 @@
 import functools
 import os
 import signal
+import sys
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from cli.sphere_runs import Fake, SphereDensity, inr_mesh, read
 from inr_plugins.cli.eval import extract
 from inr_plugins.cli.eval_options import EvalOptions
 from inr_plugins.errors import InputError
+from inr_plugins.geometry.appearance import texture
 from inr_plugins.geometry.io import mesh_io
+from inr_plugins.meshing import extract as extraction
 from inr_plugins.meshing import video as mesh_video
 
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
@@ -143,3 +146,20 @@ def test_inr_eval_says_whose_the_options_are_that_would_help(run_folder, tmp_pat
     run = Fake(SphereDensity, surface_level=lambda: 5000.0)(run_folder / "config.yml", device=None, data=None)
     with pytest.raises(InputError, match=r"`level`.*\(--box, --level: of inr-mesh, whose mesh .* --mesh\)"):
         extract(run, EvalOptions(resolution=16))
+
+
+def test_a_texture_without_xatlas_is_refused_before_the_run_is_opened(run_folder, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "xatlas", None)
+    fake = Fake()
+    assert inr_mesh(fake, run_folder, "--texture", 128, "--format", "glb") == 1
+    assert "pip install xatlas" in capsys.readouterr().err
+    assert fake.loaded == []
+
+
+def test_a_mesh_too_large_for_a_texture_is_refused_before_it_is_coloured(run_folder, capsys, monkeypatch):
+    monkeypatch.setattr(extraction, "check_face_count", functools.partial(texture.check_face_count, most_faces=100))
+    fake = Fake()
+    fake.field.colour = lambda x, d: pytest.fail("it was coloured")
+    assert inr_mesh(fake, run_folder, "--texture", 128, "--format", "glb", "--resolution", 24) == 1
+    assert "thin it out with --max-faces 100, or leave out the texture" in capsys.readouterr().err
+    assert [path.name for path in run_folder.iterdir()] == ["config.yml"]

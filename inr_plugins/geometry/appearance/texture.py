@@ -75,11 +75,7 @@ def bake_texture(
         raise InputError(f"The texture's size is {size}; it must lie between 64 and {LARGEST} texels.")
     if not 1 <= padding <= size // 16:
         raise InputError(f"The texture's padding is {padding}; it must lie between 1 and {size // 16} texels.")
-    if len(mesh.faces) > most_faces:
-        raise InputError(
-            f"The mesh has {len(mesh.faces)} faces, and at most {most_faces} can be textured in reasonable time; thin "
-            f"it out with {setting('max_faces', most_faces)}, or leave out the texture."
-        )
+    check_face_count(mesh, most_faces=most_faces)
     normals = vertex_normals(mesh) if mesh.normals is None else mesh.normals
     charts = _unwrap(mesh, size=size, padding=padding)
     face, weights = rasterise(charts.texels, charts.faces, width=charts.width, height=charts.height)
@@ -112,12 +108,34 @@ class _Charts:
     height: int
 
 
-def _unwrap(mesh: Mesh, *, size: int, padding: int) -> _Charts:
+def check_face_count(mesh: Mesh, *, most_faces: int = MOST_FACES) -> None:
+    """Refuse a mesh with more faces than can be textured.
+
+    Raises:
+        InputError: saying how many are.
+    """
+    if len(mesh.faces) > most_faces:
+        raise InputError(
+            f"The mesh has {len(mesh.faces)} faces, and at most {most_faces} can be textured in reasonable time; thin "
+            f"it out with {setting('max_faces', most_faces)}, or leave out the texture."
+        )
+
+
+def require_xatlas() -> Any:
+    """The module that cuts meshes into charts.
+
+    Raises:
+        InputError: it cannot be imported.
+    """
     try:
         import xatlas
     except ImportError as error:
         raise InputError(f"xatlas cannot be imported ({error}); install it with `pip install xatlas`.") from error
+    return xatlas
 
+
+def _unwrap(mesh: Mesh, *, size: int, padding: int) -> _Charts:
+    xatlas = require_xatlas()
     edges = mesh.vertices[mesh.faces] - mesh.vertices[np.roll(mesh.faces, -1, axis=1)]
     # xatlas leaves out faces with edges shorter than 1e-4 or an area below 1e-7, whatever the unit: the mean edge is 1.
     unit = max(float(np.linalg.norm(edges, axis=2).mean()), float(np.finfo(np.float32).tiny))

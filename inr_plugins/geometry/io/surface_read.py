@@ -32,8 +32,17 @@ def read_surface(path: Path, *, normals: bool = True, tell: Tell | None = None) 
     Raises:
         InputError: as `read_mesh` and `read_cloud`.
     """
-    check_file(path, MESH_SUFFIXES + CLOUD_SUFFIXES + TEXT_SUFFIXES, kind="mesh or point cloud")
+    check_surface_file(path)
     suffix = path.suffix.lower()
     if suffix in MESH_SUFFIXES and (suffix != ".ply" or has_faces(read_ply_header(path))):
         return read_mesh(path, tell=tell)
     return read_cloud(path, normals=normals)
+
+
+def check_surface_file(path: Path) -> None:
+    """Refuse what is neither a mesh nor a cloud by its name, without reading it.
+
+    Raises:
+        InputError: there is no such file, it is empty, or its extension is none of theirs.
+    """
+    check_file(path, MESH_SUFFIXES + CLOUD_SUFFIXES + TEXT_SUFFIXES, kind="mesh or point cloud")
