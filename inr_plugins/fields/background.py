@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-from typing import Any
-
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
+from inr_plugins.fields.box_field import BoxField
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.encodings import Positional
-from inr_plugins.networks.precision import Precision, autocast_of
+from inr_plugins.networks.precision import Precision
 
 _POSITION_OCTAVES = 10
 _DIRECTION_OCTAVES = 4
@@ -20,16 +18,13 @@ _COLOUR_WIDTH = 128
 """Of the layer that sees the direction, as in NeRF."""
 
 
-class BackgroundField(nn.Module):
+class BackgroundField(BoxField):
     """Density and colour outside a box, of inverted positions (NeRF++, Zhang et al. 2020, sec. 4; used by NeuS).
 
     NeRF++ gives the network the direction from the middle of a sphere and the inverse distance, (x / r, 1 / r). Here r
     is the maximum norm in half sides of the box, so that nothing is left out between a sphere and the box that the
     surface lives in: x / r is on the box's faces, and 1 / r falls from 1 there to 0 at infinity.
     """
-
-    middle: Tensor
-    extent: Tensor
 
     def __init__(
         self, box: Float[Tensor, "2 3"], *, width: int, hidden_layers: int, skips: tuple[int, ...], precision: Precision
@@ -45,10 +40,7 @@ class BackgroundField(nn.Module):
         Raises:
             ValueError: a setting out of its range.
         """
-        super().__init__()
-        self.precision: Precision = precision
-        self.register_buffer("middle", box.detach().float().mean(0))
-        self.register_buffer("extent", (box[1] - box[0]).detach().float() / 2)
+        super().__init__(box, precision=precision)
         position = CoordinateNetworkConfig(
             encoding="positional", octaves=_POSITION_OCTAVES, width=width, hidden_layers=hidden_layers, skips=skips
         )
@@ -63,14 +55,11 @@ class BackgroundField(nn.Module):
         """Density, 1 / normalised unit, and RGB in [0, 1] of points outside the box, seen along unit directions."""
         u = (x - self.middle) / self.extent
         inverse = 1 / u.abs().amax(-1, keepdim=True).clamp(min=1e-6)
-        with self._precision():
+        with self.networks_precision():
             out = self.density_network(torch.cat([u * inverse, inverse], -1))
             seen = torch.cat([out[:, 1:], self.direction_encoding(directions).to(out.dtype)], -1)
             colour = self.colour_network(seen)
-        return F.softplus(out[:, 0].float()) / self.extent.max(), torch.sigmoid(colour.float())
-
-    def _precision(self) -> AbstractContextManager[Any]:
-        return autocast_of(self.precision, self.middle.device, training=self.training)
+        return F.softplus(out[:, 0].float()) / self.unit, torch.sigmoid(colour.float())
 
 
 def composite_background(

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from inr_plugins.fields.box_field import BoxField
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.encodings import Positional
 from inr_plugins.networks.normalization.registry import frozen_statistics, use_level
-from inr_plugins.networks.precision import Precision, autocast_of
+from inr_plugins.networks.precision import Precision
 
 LEVELS = 2
 """Sampling levels: 0 is the coarse pass, 1 the fine one."""
@@ -36,7 +35,7 @@ _FIRST_FOOTPRINT = 1 / 512
 _FOOTPRINT_MOMENTUM = 0.01
 
 
-class MipRadianceField(nn.Module):
+class MipRadianceField(BoxField):
     """Density and colour of the Gaussians that sections of cones are taken for (Barron et al. 2021).
 
     As in the paper's code: a trunk over the integrated encoding of 16 octaves (2^0 to 2^15, without pi), which a skip
@@ -50,8 +49,6 @@ class MipRadianceField(nn.Module):
     Both sampling levels share all weights; each has running statistics of its own (`use_level`).
     """
 
-    middle: Tensor
-    extent: Tensor
     log_footprint: Tensor
 
     def __init__(
@@ -72,14 +69,8 @@ class MipRadianceField(nn.Module):
         Raises:
             ValueError: the box has no volume, or the network's configuration cannot be built.
         """
-        super().__init__()
+        super().__init__(box, precision=precision)
         self.bounded = bounded
-        self.precision: Precision = precision
-        box = box.detach().float()
-        if not bool(torch.isfinite(box).all()) or not bool((box[1] > box[0]).all()):
-            raise ValueError(f"the box {box.tolist()} has no volume")
-        self.register_buffer("middle", box.mean(0))
-        self.register_buffer("extent", (box[1] - box[0]) / 2)
         skips = tuple(range(5, network.hidden_layers, 4))
         trunk = replace(network, encoding="integrated", skips=skips)
         view = replace(network, encoding="identity", octaves=None, skips=(), hidden_layers=1, width=_VIEW_WIDTH)
@@ -95,14 +86,9 @@ class MipRadianceField(nn.Module):
         self.register_buffer("log_footprint", torch.tensor(math.log(footprint**2 / 12)))
 
     @property
-    def box(self) -> Float[Tensor, "2 3"]:
-        """Lowest and highest corner, normalised frame."""
-        return torch.stack([self.middle - self.extent, self.middle + self.extent])
-
-    @property
     def scale(self) -> Float[Tensor, ""]:
         """Units of the networks in one unit of the normalised frame."""
-        return _HALF_SIDE / self.extent.max()
+        return _HALF_SIDE / self.unit
 
     # -- what the renderer asks --
 
@@ -148,7 +134,7 @@ class MipRadianceField(nn.Module):
 
     def _raw(self, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
         """What the density (n,) and the colour (n, width) are made from."""
-        with self._precision():
+        with self.networks_precision():
             found = self.trunk((mean - self.middle) * self.scale, variance * self.scale.square())
         density, bottleneck = found.split([1, found.shape[1] - 1], -1)
         return density[:, 0], bottleneck
@@ -157,12 +143,9 @@ class MipRadianceField(nn.Module):
         return F.softplus(_full(raw) + _DENSITY_SHIFT) * self.scale
 
     def _shade(self, bottleneck: Tensor, encoded: Tensor) -> Tensor:
-        with self._precision():
+        with self.networks_precision():
             raw = self.view_network(torch.cat([bottleneck, encoded.to(bottleneck.dtype)], -1))
         return torch.sigmoid(_full(raw)) * (1 + 2 * _COLOUR_PADDING) - _COLOUR_PADDING
-
-    def _precision(self) -> AbstractContextManager[Any]:
-        return autocast_of(self.precision, self.middle.device, training=self.training)
 
     @torch.no_grad()
     def note_footprint(self, variance: Float[Tensor, "n 3"], weights: Float[Tensor, " n"]) -> None:
@@ -191,7 +174,7 @@ class MipRadianceField(nn.Module):
         if not self.bounded:
             return found
         # Points on the faces count, whatever their rounding.
-        inside = ((x - self.middle).abs() <= self.extent * (1 + 1e-5)).all(-1)
+        inside = self.in_box(x)
         return torch.where(inside, found, 0.0)
 
     def colour(self, x: Float[Tensor, "n 3"], d: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
+from inr_plugins.fields.box_field import BoxField
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.encodings import Identity, Positional
 from inr_plugins.networks.normalization.registry import frozen_statistics
-from inr_plugins.networks.precision import Precision, autocast_of
+from inr_plugins.networks.precision import Precision
 from inr_plugins.networks.voxels.contraction import Contraction
 
 _QUERY_CHUNK = 1 << 17
@@ -45,7 +45,7 @@ def truncated_exp(x: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     return _TruncatedExp.apply(x.float())
 
 
-class RadianceField(nn.Module):
+class RadianceField(BoxField):
     """Density and colour at any point of a box, or of all space when there is a contraction.
 
     The set-up of FINER++'s released code (Zhu et al., radiance fields): density network 3 -> width -> ... -> 1 + width,
@@ -56,9 +56,6 @@ class RadianceField(nn.Module):
     Densities count per half side of the box, as in the code, whose box is [-1, 1]: what the networks must learn does
     not depend on the units of the scene. Behind a contraction they count per unit of contracted length.
     """
-
-    middle: Tensor
-    extent: Tensor
 
     def __init__(
         self,
@@ -80,14 +77,8 @@ class RadianceField(nn.Module):
         Raises:
             ValueError: the box has no volume, or the network's configuration cannot be built.
         """
-        super().__init__()
+        super().__init__(box if contraction is None else contraction.outer_box, precision=precision)
         self.contraction = contraction
-        self.precision: Precision = precision
-        box = box.detach().float() if contraction is None else contraction.outer_box
-        if not bool(torch.isfinite(box).all()) or not bool((box[1] > box[0]).all()):
-            raise ValueError(f"the box {box.tolist()} has no volume")
-        self.register_buffer("middle", box.mean(0))
-        self.register_buffer("extent", (box[1] - box[0]) / 2)
         features = network.width
         plain = replace(network, encoding="identity", octaves=None, fourier_features=None, fourier_std=None)
         is_encoded = network.encoding != "identity"
@@ -95,22 +86,17 @@ class RadianceField(nn.Module):
         self.density_network = network.build(3, 1 + features, spatial_gradient=spatial_gradient)
         self.colour_network = plain.build(self.direction_encoding.out_dim + features, 3)
 
-    @property
-    def box(self) -> Float[Tensor, "2 3"]:
-        """Where the networks have values, in the frame that they live in (the contracted one, if there is one)."""
-        return torch.stack([self.middle - self.extent, self.middle + self.extent])
-
     # -- what the renderer asks --
 
     def density_and_features(self, x: Float[Tensor, "n 3"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n f"]]:
         """Density, 1 / unit length, and features at points of the normalised frame inside the box."""
         raw = self._raw(x)
-        return truncated_exp(raw[:, 0]) / self.extent.max(), raw[:, 1:]
+        return truncated_exp(raw[:, 0]) / self.unit, raw[:, 1:]
 
     def shade(self, features: Float[Tensor, "n f"], directions: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
         """RGB in [0, 1] of points with these features, seen along unit directions."""
         encoded = self.direction_encoding(directions).to(features.dtype)
-        with self._precision():
+        with self.networks_precision():
             return torch.sigmoid(self.colour_network(torch.cat([encoded, features], -1)).float())
 
     def _raw(self, x: Tensor) -> Tensor:
@@ -118,17 +104,14 @@ class RadianceField(nn.Module):
 
     def _raw_of_contracted(self, x: Tensor) -> Tensor:
         # By the longest side alone, so that a frequency is the same length along each axis.
-        with self._precision():
-            return self.density_network((x - self.middle) / self.extent.max())
-
-    def _precision(self) -> AbstractContextManager[Any]:
-        return autocast_of(self.precision, self.middle.device, training=self.training)
+        with self.networks_precision():
+            return self.density_network((x - self.middle) / self.unit)
 
     @torch.no_grad()
     def density_of_contracted(self, x: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
         """Density at points of the frame that the networks live in, from running statistics; for occupancy grids."""
         with frozen_statistics(self):
-            return truncated_exp(self._raw_of_contracted(x)[:, 0]) / self.extent.max()
+            return truncated_exp(self._raw_of_contracted(x)[:, 0]) / self.unit
 
     # -- at any points: the protocol of inr_plugins.fields.protocol --
 
@@ -150,7 +133,7 @@ class RadianceField(nn.Module):
         if self.contraction is not None:
             return torch.isfinite(x).all(-1)
         # Points on the faces count, whatever their rounding.
-        return ((x - self.middle).abs() <= self.extent * (1 + 1e-5)).all(-1)
+        return self.in_box(x)
 
     def normal(self, x: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
         """Unit normals towards lower density at points of the normalised frame: minus the gradient of log density."""

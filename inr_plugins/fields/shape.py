@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from inr_plugins.fields.box_field import BoxField
 from inr_plugins.fields.level_normals import level_normals
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.normalization.registry import frozen_statistics, rowwise_gradients
@@ -35,7 +36,7 @@ class ExactLinear(nn.Module):
             return F.linear(h.to(self.weight.dtype), self.weight, self.bias)
 
 
-class ShapeField(nn.Module):
+class ShapeField(BoxField):
     """A coordinate network with one output in a box, and whether a point is inside by the sign of that output.
 
     In training mode `forward` and `with_gradient` take a batch whole, whose statistics normalizations use; all other
@@ -46,8 +47,6 @@ class ShapeField(nn.Module):
     and in training alone.
     """
 
-    middle: Tensor
-    extent: Tensor
     reach: ClassVar[float]
     """What the network sees the box's longest side as: [-reach, reach]."""
     inside_below: ClassVar[bool]
@@ -65,24 +64,8 @@ class ShapeField(nn.Module):
         Raises:
             ValueError: the box has no volume, or the network's configuration cannot be built.
         """
-        super().__init__()
-        box = box.detach().float()
-        if not bool(torch.isfinite(box).all()) or not bool((box[1] > box[0]).all()):
-            raise ValueError(f"the box {box.tolist()} has no volume")
-        self.precision: Precision = precision
-        self.register_buffer("middle", box.mean(0))
-        self.register_buffer("extent", (box[1] - box[0]) / 2)
+        super().__init__(box, precision=precision)
         self.network = network.build(3, 1, spatial_gradient=True, make_head=ExactLinear)
-
-    @property
-    def box(self) -> Float[Tensor, "2 3"]:
-        """Where the field has values, normalised frame."""
-        return torch.stack([self.middle - self.extent, self.middle + self.extent])
-
-    @property
-    def unit(self) -> Float[Tensor, ""]:
-        """Half the longest side of the box, normalised units."""
-        return self.extent.max()
 
     def forward(self, x: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n"]:
         """Values at all points of a batch: of the batch's statistics in training mode, of running ones in eval."""

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from contextlib import contextmanager
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from inr_plugins.fields.box_field import BoxField
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.encodings import Positional
 from inr_plugins.networks.normalization.registry import frozen_statistics, rowwise_gradients
-from inr_plugins.networks.precision import Precision, autocast_of
+from inr_plugins.networks.precision import Precision
 
 _QUERY_CHUNK = 1 << 16
 """Points whose distance is asked for at once."""
@@ -49,7 +49,7 @@ class DistanceHead(nn.Module):
         return torch.cat([distance, F.linear(h, self.weight[1:], self.bias[1:]).to(distance.dtype)], -1)
 
 
-class SurfaceField(nn.Module):
+class SurfaceField(BoxField):
     """Signed distance and colour at any point of a box, and how sharply the distance is turned into light.
 
     NeuS (Wang et al. 2021): distance network 3 -> width -> ... -> 1 + width; colour network of position, direction (in
@@ -61,8 +61,6 @@ class SurfaceField(nn.Module):
     positive.
     """
 
-    middle: Tensor
-    extent: Tensor
     sharpness_rate: Tensor
 
     def __init__(
@@ -85,13 +83,7 @@ class SurfaceField(nn.Module):
         Raises:
             ValueError: the box has no volume, or a network's configuration cannot be built.
         """
-        super().__init__()
-        box = box.detach().float()
-        if not bool(torch.isfinite(box).all()) or not bool((box[1] > box[0]).all()):
-            raise ValueError(f"the box {box.tolist()} has no volume")
-        self.precision: Precision = precision
-        self.register_buffer("middle", box.mean(0))
-        self.register_buffer("extent", (box[1] - box[0]) / 2)
+        super().__init__(box, precision=precision)
         features = distance.width
         self.distance_network = distance.build(3, 1 + features, spatial_gradient=True, make_head=DistanceHead)
         assert isinstance(self.distance_network.head, DistanceHead)
@@ -101,16 +93,6 @@ class SurfaceField(nn.Module):
         self.initial_variance = float(initial_variance)
         self.variance = nn.Parameter(torch.tensor(self.initial_variance))
         self.register_buffer("sharpness_rate", torch.tensor(1.0))
-
-    @property
-    def box(self) -> Float[Tensor, "2 3"]:
-        """Where the field has values, normalised frame."""
-        return torch.stack([self.middle - self.extent, self.middle + self.extent])
-
-    @property
-    def unit(self) -> Float[Tensor, ""]:
-        """Half the longest side of the box, normalised units."""
-        return self.extent.max()
 
     @property
     def sharpness(self) -> Float[Tensor, ""]:
@@ -143,7 +125,7 @@ class SurfaceField(nn.Module):
     def _with_gradient(self, x: Tensor, *, create_graph: bool) -> tuple[Tensor, Tensor, Tensor]:
         with torch.enable_grad(), rowwise_gradients(self.distance_network):
             u = self.unit_positions(x.detach()).requires_grad_()
-            with self._precision():
+            with self.networks_precision():
                 out = self.distance_network(u)
             # Outside of autocast, as a backward pass should be.
             (gradient,) = torch.autograd.grad(out[:, 0].sum(), u, create_graph=create_graph)
@@ -163,22 +145,19 @@ class SurfaceField(nn.Module):
         The gradient is passed on as it is, not as a unit normal, as in NeuS's code.
         """
         parts = [self.unit_positions(x), self.direction_encoding(directions), gradient, features]
-        with self._precision():
+        with self.networks_precision():
             return torch.sigmoid(self.colour_network(torch.cat([p.to(features.dtype) for p in parts], -1)).float())
 
     @torch.no_grad()
     def rough_distance(self, x: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
         """Signed distance in normalised units from running statistics, to choose samples by; in training rounded."""
-        with frozen_statistics(self), self._distance_only(), self._precision():
+        with frozen_statistics(self), self._distance_only(), self.networks_precision():
             parts = [self.distance_network(self.unit_positions(part))[:, 0] for part in x.split(_QUERY_CHUNK)]
         return torch.cat(parts) * self.unit if parts else x.new_zeros(0)
 
     def unit_positions(self, x: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
         """Points of the normalised frame in half longest sides of the box from its middle."""
         return (x - self.middle) / self.unit
-
-    def _precision(self) -> AbstractContextManager[Any]:
-        return autocast_of(self.precision, self.middle.device, training=self.training)
 
     @contextmanager
     def _distance_only(self) -> Iterator[None]:

@@ -13,7 +13,7 @@ from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.scene_box import SceneBox
 
 from inr_plugins.errors import InputError
-from inr_plugins.fields import background, surface
+from inr_plugins.fields import box_field
 from inr_plugins.fields.protocol import ColourField, SDFField
 from inr_plugins.models.neus.model import NeusModel, NeusModelConfig
 from inr_plugins.models.neus.networks import BACKBONES
@@ -161,8 +161,7 @@ def test_rays_that_miss_the_box_cost_nothing_and_show_what_is_behind(trained):
 @pytest.mark.parametrize("capture", ["object", "table"])
 def test_a_step_under_the_trainers_own_autocast_is_sound(capture, monkeypatch):
     """As with mixed precision on CUDA: the caller's autocast is on around everything but the backward pass."""
-    for field in (surface, background):
-        monkeypatch.setattr(field, "autocast_of", lambda *_, **__: nullcontext())
+    monkeypatch.setattr(box_field, "autocast_of", lambda *_, **__: nullcontext())
     found = []
     for dtype in (torch.float32, torch.bfloat16):
         model = make(capture=capture, normalization="cross")
