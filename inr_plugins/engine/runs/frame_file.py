@@ -7,18 +7,46 @@ fly cameras through a run, do.
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
+from nerfstudio.utils import comms
 
-from inr_plugins.files import why_unreadable
+from inr_plugins.errors import InputError
+from inr_plugins.files import why_unreadable, write_json
 
 FRAME_FILE = "dataparser_transforms.json"
 
 # It is some 300 bytes; what is longer is something else.
 _MOST_BYTES = 1 << 20
 _TOLERANCE = 1e-3
+
+
+def write_frame_whole(outputs: DataparserOutputs | None) -> None:
+    """Have nerfstudio write a dataset's frame whole or not at all, and in the first process only.
+
+    Args:
+        outputs: what was read, whose method is replaced; None: of a datamanager without any.
+    """
+    if outputs is not None:
+        outputs.save_dataparser_transform = partial(_write_frame, outputs)  # type: ignore[method-assign]
+
+
+def _write_frame(outputs: DataparserOutputs, path: Path) -> None:
+    """As nerfstudio's DataparserOutputs.save_dataparser_transform: the frame of the data in that of the model.
+
+    Raises:
+        InputError: it has numbers that are not finite.
+    """
+    if comms.is_main_process():
+        frame = {"transform": outputs.dataparser_transform.tolist(), "scale": float(outputs.dataparser_scale)}
+        try:
+            write_json(path, frame, indent=4)
+        except ValueError as error:
+            raise InputError("The frame of the data has numbers that are not finite: mend the data's poses.") from error
 
 
 def frame_problem(path: Path) -> str | None:
