@@ -12,8 +12,9 @@ from jaxtyping import Bool, Float, Int
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.io.mesh_file import MeshFile, Paint, Tell
 from inr_plugins.geometry.io.mesh_read import read_mesh_file
+from inr_plugins.geometry.srgb import linear_from_srgb
 from inr_plugins.scenes.surface import Material, SceneMesh
-from inr_plugins.scenes.textures import Plain, SurfacePoints, Texture, srgb_to_linear
+from inr_plugins.scenes.textures import Plain, SurfacePoints, Texture
 
 _GREY = (0.62, 0.60, 0.57)
 
@@ -130,7 +131,7 @@ def _picture(found: MeshFile, paint: Paint, keep: Int[np.ndarray, " k"], first_f
     uv = found.uv[keep] * np.array(paint.scale, np.float32) + np.array(paint.offset, np.float32)
     if not np.isfinite(uv).all():
         return None
-    return ImageTexture(srgb_to_linear(paint.picture / np.float32(255.0)), uv, first_face)
+    return ImageTexture(linear_from_srgb(paint.picture / np.float32(255.0)), uv, first_face)
 
 
 def _own_colours(found: MeshFile, keep: Int[np.ndarray, " k"], first_face: int) -> Texture | None:
@@ -140,5 +141,7 @@ def _own_colours(found: MeshFile, keep: Int[np.ndarray, " k"], first_face: int) 
         None if found.face_colours is None else np.repeat(found.face_colours[keep][:, None], 3, axis=1),
     ):
         if colours is not None and np.isfinite(colours).any():
-            return VertexColours(srgb_to_linear(np.where(np.isfinite(colours), colours, 1.0)), first_face)
+            return VertexColours(
+                linear_from_srgb(np.where(np.isfinite(colours), colours, 1.0).astype(np.float32)), first_face
+            )
     return None

@@ -19,6 +19,7 @@ from inr_plugins.geometry.frames import Similarity
 from inr_plugins.geometry.io.mesh_file import Tell
 from inr_plugins.geometry.io.mesh_io import write_mesh
 from inr_plugins.geometry.mesh import Mesh
+from inr_plugins.geometry.srgb import srgb_from_linear
 from inr_plugins.geometry.up_axis import Up, up_rotation
 from inr_plugins.options import COMMANDS, check_numbers, told
 from inr_plugins.scenes.folder import (
@@ -34,7 +35,6 @@ from inr_plugins.scenes.load import load_mesh
 from inr_plugins.scenes.objects.catalogue import BUILTIN_OBJECTS, builtin_object
 from inr_plugins.scenes.render import Picture, SceneRenderer, View
 from inr_plugins.scenes.surface import SceneMesh, with_normals
-from inr_plugins.scenes.textures import linear_to_srgb
 
 Background = Literal["transparent", "white", "black"]
 Progress = Callable[[int, int], None]
@@ -233,7 +233,7 @@ def _write_scene(
     surface = Mesh(
         vertices=to_dataset.points(mesh.vertices),
         faces=mesh.faces,
-        colours=linear_to_srgb(mesh.vertex_colours()).astype(np.float64),
+        colours=srgb_from_linear(mesh.vertex_colours()).astype(np.float64),
     )
     write_mesh(surface, folder / "mesh.ply", sidecar={k: description[k] for k in ("frame", "units", "source")})
     write_json(folder / SIDECAR, description, durable=False)

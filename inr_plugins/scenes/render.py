@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from inr_plugins.geometry.cameras import ray_directions
 from inr_plugins.geometry.frames import Similarity
+from inr_plugins.geometry.srgb import srgb_from_linear
 from inr_plugins.geometry.triangle_scene import TriangleScene
 from inr_plugins.scenes.light import (
     Facets,
@@ -26,7 +27,7 @@ from inr_plugins.scenes.light import (
     towards_key,
 )
 from inr_plugins.scenes.surface import SceneMesh
-from inr_plugins.scenes.textures import SurfacePoints, linear_to_srgb
+from inr_plugins.scenes.textures import SurfacePoints
 
 _RAYS_AT_ONCE = 1 << 19
 _KEY_RAYS_A_PIXEL = 27
@@ -123,7 +124,7 @@ class SceneRenderer:
         pixels = corner[:, None] + _lattice(samples).astype(np.float32)
         hits = self._cast(pose, picture, pixels.reshape(-1, 2))
         pixel, sample = np.divmod(hits.ray, samples)
-        display = linear_to_srgb(tone(self._shade(hits, sample, samples)))
+        display = srgb_from_linear(tone(self._shade(hits, sample, samples)))
         count = np.bincount(pixel, minlength=len(corner))
         out = np.zeros((len(corner), 4), dtype=np.float32)
         for channel in range(3):

@@ -14,6 +14,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
+from inr_plugins.geometry.srgb import linear_from_srgb
+
 Colours = Float[np.ndarray, "n 3"]
 _NOISE_SIZE = 64
 
@@ -33,21 +35,9 @@ class SurfacePoints:
 Texture = Callable[[SurfacePoints], Colours]
 
 
-def srgb_to_linear(colour: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    """Display values in [0, 1] to linear light (IEC 61966-2-1)."""
-    colour = np.asarray(colour, dtype=np.float32)
-    return np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4).astype(np.float32)
-
-
-def linear_to_srgb(colour: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    """Linear light to display values in [0, 1] (IEC 61966-2-1); clips what lies outside."""
-    colour = np.clip(colour, 0.0, 1.0)
-    return np.where(colour <= 0.0031308, colour * 12.92, 1.055 * colour ** (1 / 2.4) - 0.055).astype(np.float32)
-
-
 def rgb(code: str) -> tuple[float, float, float]:
     """Linear RGB of a display colour written as six hexadecimal digits."""
-    r, g, b = srgb_to_linear(np.array([int(code[i : i + 2], 16) for i in (0, 2, 4)]) / 255.0)
+    r, g, b = linear_from_srgb(np.array([int(code[i : i + 2], 16) for i in (0, 2, 4)], np.float32) / np.float32(255))
     return float(r), float(g), float(b)
 
 

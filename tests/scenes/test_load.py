@@ -11,8 +11,13 @@ from mesh_file_texts import U_POINTS, U_POLYGONS, Gltf, obj_faces, obj_vertices
 from PIL import Image
 
 from inr_plugins.errors import InputError
+from inr_plugins.geometry.appearance.texture import TexturedMesh
+from inr_plugins.geometry.io.mesh_io import write_mesh
+from inr_plugins.geometry.io.mesh_read import read_mesh
+from inr_plugins.geometry.mesh import Mesh
+from inr_plugins.geometry.srgb import srgb_from_linear
 from inr_plugins.scenes.load import load_mesh
-from inr_plugins.scenes.textures import SurfacePoints, linear_to_srgb
+from inr_plugins.scenes.textures import SurfacePoints
 
 
 def colours_at(mesh, position: np.ndarray) -> np.ndarray:
@@ -21,7 +26,7 @@ def colours_at(mesh, position: np.ndarray) -> np.ndarray:
     nearest, _, face = trimesh.proximity.closest_point(plain, position)
     weights = trimesh.triangles.points_to_barycentric(plain.triangles[face], nearest)
     points = SurfacePoints(nearest.astype(np.float32), face, weights.astype(np.float32))
-    return linear_to_srgb(mesh.albedo(points))
+    return srgb_from_linear(mesh.albedo(points))
 
 
 @pytest.mark.parametrize("extension", ["ply", "obj", "stl", "off", "glb"])
@@ -46,6 +51,33 @@ def test_vertex_colours_are_read_and_interpolated(tmp_path: Path, extension: str
     assert np.allclose(colours_at(mesh, corners), colours, atol=0.02)
     # Interpolated in linear light: half red and half green is 0.5 of each, 0.735 in display values.
     assert np.allclose(colours_at(mesh, np.array([[0.5, 0, 0]])), [[0.7354, 0.7354, 0]], atol=0.01)
+
+
+@pytest.mark.parametrize(("extension", "error"), [("ply", 0.003), ("obj", 1e-5), ("glb", 1e-5)])
+def test_colours_of_a_mesh_of_ours_are_those_that_every_reader_gives(tmp_path: Path, extension: str, error: float):
+    """inr-mesh's files in inr-scene: the values at the vertices, read back by the one reader there is."""
+    ball = trimesh.creation.icosphere(subdivisions=1)
+    colours = np.random.default_rng(0).random(ball.vertices.shape)
+    written = Mesh(vertices=np.array(ball.vertices), faces=np.array(ball.faces), colours=colours)
+    path = tmp_path / f"m.{extension}"
+    write_mesh(written, path, sidecar={})
+    assert np.allclose(colours_at(load_mesh(path), written.vertices), colours, atol=error)
+    read = read_mesh(path)
+    order = trimesh.proximity.ProximityQuery(ball).vertex(read.vertices)[1]
+    assert np.allclose(read.colours, colours[order], atol=error)
+
+
+def test_a_texture_of_ours_is_that_of_the_scene(tmp_path: Path):
+    corners = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], dtype=float)
+    picture = np.zeros((64, 64, 3), dtype=np.uint8)
+    picture[:32, :32, 0] = picture[:32, 32:, 1] = picture[32:, :32, 2] = 255
+    # v of TexturedMesh runs down: the first row of the picture lies at y = 1.
+    uv = np.stack([corners[:, 0], 1 - corners[:, 1]], axis=-1)
+    mesh = Mesh(vertices=corners, faces=np.array([[0, 1, 2], [0, 2, 3]]))
+    write_mesh(TexturedMesh(mesh, uv, picture), tmp_path / "m.glb", sidecar={})
+    asked = np.array([[0.25, 0.75, 0], [0.75, 0.75, 0], [0.25, 0.25, 0], [0.75, 0.25, 0]])
+    seen = colours_at(load_mesh(tmp_path / "m.glb"), asked)
+    assert np.allclose(seen, [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]], atol=0.02)
 
 
 @pytest.mark.parametrize("extension", ["obj", "glb"])
@@ -225,7 +257,7 @@ def test_factor_picture_and_vertex_colours_of_a_glb_are_multiplied(tmp_path: Pat
     )
     gltf.write(tmp_path / "m.glb")
     linear = np.array([0.25, 0.125, 0])
-    assert np.allclose(colours_at(load_mesh(tmp_path / "m.glb"), LEFT_AND_RIGHT), linear_to_srgb(linear), atol=0.01)
+    assert np.allclose(colours_at(load_mesh(tmp_path / "m.glb"), LEFT_AND_RIGHT), srgb_from_linear(linear), atol=0.01)
 
 
 def test_a_concave_polygon_of_a_scene_leaves_its_gap_open(tmp_path: Path):

@@ -8,10 +8,11 @@ import trimesh
 
 from inr_plugins.geometry.cameras import look_at, ray_directions
 from inr_plugins.geometry.frames import Similarity
+from inr_plugins.geometry.srgb import srgb_from_linear
 from inr_plugins.scenes.light import LightOptions
 from inr_plugins.scenes.render import Picture, SceneRenderer, View
 from inr_plugins.scenes.surface import Material, SceneMesh, with_normals
-from inr_plugins.scenes.textures import Checker, Plain, linear_to_srgb
+from inr_plugins.scenes.textures import Checker, Plain
 
 RADIUS = 0.9
 CENTRE = np.array([0.15, -0.2, 0.1])
@@ -176,7 +177,7 @@ def test_plain_lambert_has_the_closed_form_value():
     light = LightOptions(gloss=0, fill=0, key=0.5, shadows=False, elevation=90.0)
     slab = renderer(scene_mesh(trimesh.creation.box((2, 2, 0.2)), Material(Plain((0.4, 0.4, 0.4)))), light)
     seen = slab.render(look_at(np.array([[0.0, 0.0, 4.0]]))[0], Picture(3, 3, 30.0, 1)).rgba[1, 1]
-    assert seen[1] == round(255 * float(linear_to_srgb(np.array(0.4 * 0.5))))
+    assert seen[1] == round(255 * float(srgb_from_linear(np.array(0.4 * 0.5))))
 
 
 def test_open_surfaces_are_drawn_from_both_sides():

@@ -19,22 +19,12 @@ from jaxtyping import Float, UInt8
 from inr_plugins.geometry.appearance.texture import TexturedMesh
 from inr_plugins.geometry.io.rounding import near_origin
 from inr_plugins.geometry.mesh import Mesh
+from inr_plugins.geometry.srgb import linear_from_srgb
 
 _FLOAT, _UINT32 = 5126, 5125
 _VERTEX_BUFFER, _INDEX_BUFFER = 34962, 34963
 # Linear magnification, mipmaps, and no wrapping from one border of the image to the other.
 _SAMPLER = {"magFilter": 9729, "minFilter": 9987, "wrapS": 33071, "wrapT": 33071}
-
-
-def linear_from_srgb(colour: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    """Linear light in [0, 1] of sRGB values in [0, 1] (IEC 61966-2-1)."""
-    return np.where(colour <= 0.04045, colour / 12.92, ((np.maximum(colour, 0.04045) + 0.055) / 1.055) ** 2.4)
-
-
-def srgb_from_linear(light: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    """sRGB values in [0, 1] of linear light in [0, 1]; the inverse of `linear_from_srgb`."""
-    light = np.maximum(light, 0.0)
-    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
 
 
 def glb_pieces(mesh: Mesh) -> list[bytes]:

@@ -13,10 +13,10 @@ from PIL import Image
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.appearance.texture import TexturedMesh
 from inr_plugins.geometry.io import mesh_io
-from inr_plugins.geometry.io.glb import linear_from_srgb, srgb_from_linear
 from inr_plugins.geometry.io.mesh_io import check_output, sidecar_path, write_mesh
 from inr_plugins.geometry.mesh import Mesh, vertex_normals
 from inr_plugins.geometry.open3d_import import import_open3d
+from inr_plugins.geometry.srgb import linear_from_srgb, srgb_from_linear
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from inr_plugins.errors import InputError
 from inr_plugins.geometry.io.formats.gltf import Document
 from inr_plugins.geometry.io.formats.gltf_paint import Paints, uv_of
 from inr_plugins.geometry.io.formats.polygons import strip_triangles
-from inr_plugins.geometry.io.glb import srgb_from_linear
 from inr_plugins.geometry.io.mesh_file import MeshFile, Tell
 from inr_plugins.geometry.io.read_checks import counted
+from inr_plugins.geometry.srgb import srgb_from_linear
 
 _POINTS_AND_LINES = range(4)
 _TRIANGLES, _STRIP, _FAN = 4, 5, 6
@@ -179,7 +179,7 @@ class _Reader:
         colours = None
         if "COLOR_0" in attributes:
             light = self.document.accessor(attributes["COLOR_0"])[:, :3].astype(np.float64)
-            colours = np.clip(srgb_from_linear(light), 0, 1)
+            colours = srgb_from_linear(light)
         self.colours.append(colours)
         self.materials.append(primitive.get("material", -1))
         uv = uv_of(self.document, primitive) if self.looks else None

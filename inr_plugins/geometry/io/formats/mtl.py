@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from inr_plugins.geometry.io.formats.pictures import beside, load_picture
-from inr_plugins.geometry.io.glb import linear_from_srgb
 from inr_plugins.geometry.io.mesh_file import Paint, Tell
+from inr_plugins.geometry.srgb import linear_from_srgb
 
 # How many words follow an option of a texture map, at least and at most.
 _OPTIONS = {

@@ -10,9 +10,9 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from inr_plugins.errors import InputError
-from inr_plugins.geometry.io.glb import linear_from_srgb
 from inr_plugins.geometry.io.mesh_read import read_mesh, read_mesh_file
 from inr_plugins.geometry.mesh import is_watertight, signed_volume, surface_area
+from inr_plugins.geometry.srgb import linear_from_srgb
 
 INDICES = FACES.astype(np.uint32).ravel()
 FLOATS = CORNERS.astype(np.float32)
