@@ -18,7 +18,8 @@ _LOSS_PER_SHARE = 0.6
 wait for each other."""
 _MOVING_SHARE = 0.8
 _PIECE_SECONDS = 0.06
-_FIRST_PIECE = 64
+_LEAST_PIECE = 256
+"""Rays. What each piece costs however few they are, such as the steps of sphere tracing, must not make them fewer."""
 
 
 def settle_thread() -> None:
@@ -86,7 +87,7 @@ class PieceSize:
             most: rays that memory is there for.
         """
         self._most = most
-        self._rays = float(_FIRST_PIECE)
+        self._rays = float(_LEAST_PIECE)
 
     def rays(self) -> int:
         """For the next piece."""
@@ -96,7 +97,8 @@ class PieceSize:
         """Take in how long a piece took; what is less than half of a whole one says nothing of larger ones."""
         if rays < self.rays() / 2 and seconds < _PIECE_SECONDS:
             return
-        self._rays = min(max(rays * min(max(_PIECE_SECONDS / max(seconds, 1e-6), 0.25), 4.0), 1.0), float(self._most()))
+        factor = min(max(_PIECE_SECONDS / max(seconds, 1e-6), 0.25), 4.0)
+        self._rays = min(max(rays * factor, float(_LEAST_PIECE)), float(self._most()))
 
 
 class Cost:

@@ -1,0 +1,51 @@
+import pytest
+
+from inr_plugins.viewer.budget import Budget, Cost, PieceSize
+
+
+def test_the_slider_sets_what_refreshes_may_have():
+    kept = [0.85]
+    budget = Budget(lambda: kept[0])
+    shares = []
+    for kept[0] in (1.0, 0.85, 0.5, 0.0):
+        shares.append(budget.share("refresh"))
+    assert shares == sorted(shares)
+    assert shares[0] < 0.05
+    assert shares[-1] == 1.0
+    assert budget.share("sharp") == 1.0
+
+
+def test_what_was_used_is_waited_for_in_proportion():
+    """A tenth of a second at a share of a quarter takes 0.4 s; that others had of it is not waited for again."""
+    budget = Budget(lambda: 0.85)
+    share = budget.share("refresh")
+    assert budget.spend(0.1, "refresh", took=0.1) == pytest.approx(0.1 / share - 0.1, abs=0.02)
+    # A second page pays for its own on top.
+    assert budget.spend(0.1, "refresh", took=0.1) > 0.1 / share
+    assert Budget(lambda: 0.85).spend(0.1, "refresh", took=5.0) == 0
+    assert Budget(lambda: 0.85).spend(0.1, "sharp", took=0.1) == 0
+
+
+def test_cost_is_learnt_from_two_sizes():
+    """A frame that costs 0.01 s and 10 microseconds a ray."""
+    cost = Cost()
+    assert not cost.is_known
+    for rays in (1000, 100_000):
+        cost.note(rays, 0.01 + 1e-5 * rays)
+    assert cost.of(50_000) == pytest.approx(0.51, rel=0.01)
+    assert cost.rays_for(0.51) == pytest.approx(50_000, rel=0.01)
+
+
+def test_pieces_take_so_long_that_a_moved_camera_does_not_wait():
+    size = PieceSize(lambda: 1 << 20)
+    for _ in range(12):
+        size.note(size.rays(), 1e-6 * size.rays())
+    assert size.rays() == pytest.approx(60_000, rel=0.01)
+
+
+def test_a_cost_of_each_piece_does_not_make_pieces_ever_smaller():
+    """Sphere tracing takes its steps for one ray as for a thousand."""
+    size = PieceSize(lambda: 8192)
+    for _ in range(12):
+        size.note(size.rays(), 0.1 + 1e-6 * size.rays())
+    assert size.rays() >= 256
