@@ -35,9 +35,10 @@ ARROWS = {
 ARROWS["method_configs"] = set(ARROWS) - {"cli"}
 
 WITHOUT_NERFSTUDIO = {"networks", "sparse_codes", "geometry", "metrics"}
-# What every layer may import: the package itself (its version), the exception for users' mistakes, the writer of
+# What every layer may import: the package itself (its version), the exception for users' mistakes, boxes, the writer of
 # files, the ranges of options, the description of the machine, progress, and how shapes are named and handed to models.
-COMMON = {"", "errors", "files", "leftovers", "locks", "machine", "options", "progress", "shape_names", "shape_points"}
+COMMON = {"", "boxes", "errors", "files", "leftovers", "locks", "machine", "options", "progress"}
+COMMON |= {"shape_names", "shape_points"}
 # The few types through which other layers use a field without knowing it.
 PROTOCOL = "inr_plugins.fields.protocol"
 USERS_OF_THE_PROTOCOL = {"metrics", "rendering", "viewer"}

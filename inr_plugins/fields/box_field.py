@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from inr_plugins.boxes import checked_box
 from inr_plugins.networks.precision import Precision, autocast_of
 
 # Points on the faces count, whatever their rounding.
@@ -38,9 +39,7 @@ class BoxField(nn.Module):
         """
         super().__init__()
         self.precision: Precision = precision
-        box = box.detach().float()
-        if not bool(torch.isfinite(box).all()) or not bool((box[1] > box[0]).all()):
-            raise ValueError(f"the box {box.tolist()} has no volume")
+        box = checked_box(box)
         self.register_buffer("middle", box.mean(0))
         self.register_buffer("extent", (box[1] - box[0]) / 2)
 

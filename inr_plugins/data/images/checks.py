@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-import torch
 from nerfstudio.data.dataparsers.base_dataparser import DataParserConfig, DataparserOutputs
 from nerfstudio.data.dataparsers.colmap_dataparser import ColmapDataParserConfig
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 from nerfstudio.utils.rich_utils import CONSOLE
 
+from inr_plugins.boxes import has_volume
 from inr_plugins.data.images.files import check_dataset_files
 from inr_plugins.data.images.frames import check_precision
 from inr_plugins.data.images.images import IMAGE_CHANNELS, check_colour_image, check_mask, read_header
@@ -100,8 +100,8 @@ def _check_cameras(outputs: DataparserOutputs, *, data: Path) -> None:
 
 
 def _check_scene_box(outputs: DataparserOutputs, *, config: DataParserConfig) -> None:
-    box = outputs.scene_box.aabb.double()
-    if bool(torch.isfinite(box).all()) and bool((box[1] > box[0]).all()):
+    box = outputs.scene_box.aabb.float()
+    if has_volume(box):
         return
     low, high = (", ".join(f"{value:g}" for value in corner) for corner in box.tolist())
     option = "the dataparser's options"

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from inr_plugins.boxes import checked_box
+
 
 class Contraction(nn.Module):
     """The scene's box stays as it is; everything outside it moves into the shell up to the box of twice the size.
@@ -28,12 +30,9 @@ class Contraction(nn.Module):
             ValueError: the box has no volume.
         """
         super().__init__()
-        if box.shape != (2, 3):
-            raise ValueError(f"a box is two corners of three numbers, got the shape {tuple(box.shape)}")
-        if not bool(torch.isfinite(box).all()) or not bool((box[1] > box[0]).all()):
-            raise ValueError(f"the box {box.tolist()} has no volume")
-        self.register_buffer("middle", box.detach().float().mean(0))
-        self.register_buffer("extent", (box[1] - box[0]).detach().float() / 2)
+        box = checked_box(box)
+        self.register_buffer("middle", box.mean(0))
+        self.register_buffer("extent", (box[1] - box[0]) / 2)
 
     @property
     def inner_box(self) -> Float[Tensor, "2 3"]:

@@ -11,6 +11,8 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from inr_plugins.boxes import checked_box
+
 CORNERS = torch.tensor([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
 """The eight corners of a unit cell, z fastest: the order of every (n, 8) array of corners here."""
 
@@ -75,10 +77,8 @@ class SparseLattice(nn.Module):
         Raises:
             ValueError: the box has no volume.
         """
-        aabb = aabb.detach().to(torch.float32)
+        aabb = checked_box(aabb)
         size = aabb[1] - aabb[0]
-        if not bool(torch.isfinite(aabb).all()) or not bool((size > 0).all()):
-            raise ValueError(f"the box {aabb.tolist()} has no volume")
         edge = float((size.double().prod() / voxels) ** (1 / 3))
         shape = [max(1, math.ceil(float(s) / edge - 1e-3)) for s in size]
         origin = (aabb[0] + aabb[1]) / 2 - edge / 2 * torch.tensor(shape, device=aabb.device)

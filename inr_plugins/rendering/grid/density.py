@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from inr_plugins.boxes import checked_box
 from inr_plugins.rendering.grid.contracted import SpaceContraction, march_contracted
 from inr_plugins.rendering.grid.march import OccupancyGrid, Samples, march
 
@@ -74,9 +75,8 @@ class DensityGrid(nn.Module):
             ValueError: an argument out of range, or a box without volume.
         """
         super().__init__()
+        box = checked_box(box)
         sides = (box[1] - box[0]).double()
-        if not bool(torch.isfinite(box).all()) or not bool((sides > 0).all()):
-            raise ValueError(f"the box {box.tolist()} has no volume")
         if not 2 <= resolution <= 1024:
             raise ValueError(f"resolution must be from 2 to 1024 cells, got {resolution}")
         if not 0 < decay < 1 or not empty_optical_depth > 0:
@@ -88,7 +88,7 @@ class DensityGrid(nn.Module):
         self.skip = skip
         self.decay = decay
         self.empty_density = empty_optical_depth / self.edge
-        self.register_buffer("origin", box[0].detach().clone().float())
+        self.register_buffer("origin", box[0].clone())
         self.register_buffer("density", torch.full((math.prod(self.shape),), UNSEEN))
         self.register_buffer("turn", torch.tensor(0))
         self._cells: tuple[Tensor, tuple[int, bool], OccupancyGrid] | None = None
