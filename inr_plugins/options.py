@@ -154,7 +154,7 @@ TRAINING = _table(
         (_MODEL, _COUNT_OR_NONE, "skips network.skips"),
         (_MODEL, Range(0, 64), "octaves network.octaves"),
         (_MODEL, _POSITIVE, "omega scale carrier beta network.omega network.scale network.carrier network.beta"),
-        (_MODEL, _NOT_NEGATIVE, "first-bias network.first-bias"),
+        (_MODEL, _POSITIVE, "first-bias network.first-bias"),
         (_MODEL, _WIDTH, "network.fourier-features"),
         (_MODEL, _POSITIVE, "network.fourier-std"),
         # Rendering.
@@ -273,6 +273,29 @@ def check_numbers(settings: Any, table: Mapping[str, Range], *, prefix: str = ""
             # Settings of a training have no other name than their option's.
             name = f"--{typed}" if table is TRAINING else setting(typed.replace("-", "_"))
             raise InputError(f"{name} must be {allowed}, got {value}: give it another number, or leave it out.")
+
+
+def model_option(name: str) -> str:
+    """A setting of a model as the option that it is."""
+    return f"--{_MODEL}{name.replace('_', '-')}"
+
+
+def check_model(config: Any) -> None:
+    """Refuse the first number in a model's settings that is outside of its range.
+
+    Raises:
+        InputError: naming the option, its range and the number.
+    """
+    check_numbers(config, TRAINING, prefix=_MODEL)
+
+
+def check_schedule(config: Any) -> None:
+    """Refuse the first number in the settings of a schedule of a learning rate that is outside of its range.
+
+    Raises:
+        InputError: naming the option, its range and the number.
+    """
+    check_numbers(config, TRAINING, prefix=_SCHEDULER)
 
 
 def check_name(name: str | None, option: str) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from inr_plugins.engine.optimization.run_decay import RunDecay, RunDecayConfig
 from inr_plugins.engine.optimization.schedulers import warmup_factor
-from inr_plugins.errors import InputError
 
 
 @dataclass
@@ -36,9 +35,5 @@ class DelayedDecay(RunDecay):
     def factor(self) -> Callable[[int], float]:
         """What the rate is multiplied by at a step; InputError if a number is out of range."""
         config, decay = self.config, super().factor()
-        if not 0 <= config.delay_share < 1:
-            raise InputError(f"The scheduler's delay_share must be at least 0 and below 1, got {config.delay_share}.")
-        if not 0 < config.delay_factor <= 1:
-            raise InputError(f"The scheduler's delay_factor must be above 0 and at most 1, got {config.delay_factor}.")
         steps = round(config.delay_share * (config.max_steps or 0))
         return lambda step: decay(step) * warmup_factor(step, warmup_steps=steps, start=config.delay_factor)

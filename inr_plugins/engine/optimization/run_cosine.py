@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from inr_plugins.engine.optimization.run_decay import RunDecay, RunDecayConfig
 from inr_plugins.engine.optimization.schedulers import cosine_factor, warmup_factor
-from inr_plugins.errors import InputError
 
 
 @dataclass
@@ -31,8 +30,6 @@ class RunCosine(RunDecay):
         """What the rate is multiplied by at a step; InputError if the end is unknown or a number is out of range."""
         super().factor()
         final, end, share = self.config.final_fraction, self.config.max_steps or 1, self.config.warmup_share
-        if not 0 <= share < 1:
-            raise InputError(f"The scheduler's warmup_share must be at least 0 and below 1, got {share}.")
         warm = round(share * end)
 
         def factor(step: int) -> float:

@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from inr_plugins.engine.optimization.schedulers import exponential_factor
 from inr_plugins.errors import InputError
+from inr_plugins.options import check_schedule
 
 
 @dataclass
@@ -39,8 +40,8 @@ class RunDecay(Scheduler):
     def factor(self) -> Callable[[int], float]:
         """What the rate is multiplied by at a step; InputError as `get_scheduler`."""
         final, end = self.config.final_fraction, self.config.max_steps
-        if final is None or not 0 < final <= 1:
-            raise InputError(f"The scheduler's final_fraction must be above 0 and at most 1, got {final}.")
-        if end is None or end < 1:
-            raise InputError(f"The scheduler's max_steps must be at least 1, got {end}: give a number of steps.")
+        check_schedule(self.config)
+        if final is None or end is None:
+            open_one = "final-fraction" if final is None else "max-steps"
+            raise InputError(f"--optimizers.*.scheduler.{open_one} must be a number: nothing settles it here.")
         return lambda step: exponential_factor(step, begin=0, end=end, final=final)

@@ -8,27 +8,21 @@ from nerfstudio.cameras.cameras import Cameras
 from torch import Tensor
 
 from inr_plugins.errors import InputError
+from inr_plugins.models.common.checks import check_planes
 from inr_plugins.models.neus.config import NeusSettings
-from inr_plugins.options import TRAINING, check_numbers
+from inr_plugins.options import check_model, model_option
 from inr_plugins.rendering.grid.march import box_interval
-
-_PREFIX = "--pipeline.model."
-
-
-def _option(name: str) -> str:
-    return _PREFIX + name.replace("_", "-")
 
 
 def check_config(config: NeusSettings) -> None:
     """Raise InputError for the first setting that cannot be used, with its name and range."""
-    check_numbers(config, TRAINING, prefix="pipeline.model.")
+    check_model(config)
     if config.finer_samples % config.sampling_rounds:
         raise InputError(
-            f"{_option('finer_samples')} must be a multiple of {_option('sampling_rounds')}, got "
+            f"{model_option('finer_samples')} must be a multiple of {model_option('sampling_rounds')}, got "
             f"{config.finer_samples} and {config.sampling_rounds}."
         )
-    if not config.far_plane > config.near_plane:
-        raise InputError(f"{_option('far_plane')} must lie beyond {_option('near_plane')}.")
+    check_planes(config.near_plane, config.far_plane)
 
 
 def check_masks(config: NeusSettings, *, opaque: bool, labelled: bool) -> None:
@@ -78,7 +72,7 @@ def check_cameras(config: NeusSettings, cameras: Cameras, box: Float[Tensor, "2 
         low, high = (", ".join(f"{value:.3g}" for value in corner) for corner in box.tolist())
         raise InputError(
             f"No camera looks at the scene box, which reaches from ({low}) to ({high}) in the normalised frame: centre "
-            f"the poses with the dataparser's options, or set {_option('box_scale')}."
+            f"the poses with the dataparser's options, or set {model_option('box_scale')}."
         )
 
 
@@ -89,8 +83,8 @@ def _check_room(config: NeusSettings, distance: Tensor, radius: float) -> None:
     needed = 1.1 * float(distance.max()) / radius * config.resolved_box_scale
     raise InputError(
         f"{outside} of {len(distance)} cameras stand outside the sphere of radius {radius:.3g} around the middle of "
-        f"the scene box that a room starts as: set {_option('box_scale')} to {needed:.2g} or more; a scene that is "
-        "seen from around it is for cn-neus-table."
+        f"the scene box that a room starts as: set {model_option('box_scale')} to {needed:.2g} or more; a scene that "
+        "is seen from around it is for cn-neus-table."
     )
 
 
@@ -102,7 +96,7 @@ def _check_orbit(config: NeusSettings, distance: Tensor, radius: float) -> None:
     raise InputError(
         f"{inside} of {len(distance)} cameras stand inside the sphere of radius {radius:.3g} around the middle of the "
         "scene box, where the object is taken to be at first: centre the poses on what is looked at (nerfstudio-data "
-        f"has --center-method focus), set {_option('box_scale')} below {needed:.2g}, or train a room, seen from "
+        f"has --center-method focus), set {model_option('box_scale')} below {needed:.2g}, or train a room, seen from "
         "inside, with cn-neus-room."
     )
 

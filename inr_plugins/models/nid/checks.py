@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 from nerfstudio.utils.rich_utils import CONSOLE
 
 from inr_plugins.errors import InputError
 from inr_plugins.models.nid.config import NidFitSettings, NidShapesSettings
 from inr_plugins.models.nid.dictionary import LearntFrame
-from inr_plugins.models.shapes.checks import check_minima, option
 from inr_plugins.models.shapes.config import ShapeSettings
+from inr_plugins.options import check_model, model_option
 
 _FEW_SHAPES = 4.0
 """Shapes for each expert below which a dictionary rather remembers its shapes than finds what they share."""
@@ -20,40 +18,30 @@ _SAME_UNIT = 1e-3
 
 def check_shapes_config(config: NidShapesSettings) -> None:
     """Raise InputError for the first setting of nid-shapes that cannot be used, with its name and range."""
-    least_one = ("active", "expert_width", "trunk_width", "trunk_layers", "patches", "gate_points")
-    least_zero = ("warmup_steps", "sparsity_weight", "balance_weight", "load_weight")
-    check_minima(config, {"experts": 2, **dict.fromkeys(least_one, 1), **dict.fromkeys(least_zero, 0)})
+    check_model(config)
     _check_precision(config)
     if config.active > config.experts:
         raise InputError(
-            f"{option('active')} must be at most {option('experts')}, got {config.active} and {config.experts}."
+            f"{model_option('active')} must be at most {model_option('experts')}, got {config.active} and "
+            f"{config.experts}."
         )
 
 
 def _check_precision(config: ShapeSettings) -> None:
     if config.precision == "bfloat16":
-        raise InputError(f"{option('precision')} of dictionaries is float32: bfloat16 is as coarse as what they learn.")
+        raise InputError(
+            f"{model_option('precision')} of dictionaries is float32: bfloat16 is as coarse as what they learn."
+        )
 
 
 def check_fit_config(config: NidFitSettings) -> None:
     """Raise InputError for the first setting of nid-fit that cannot be used, with its name and range."""
-    least_zero = ("far_points", "surface_weight", "offset_weight", "far_weight", "eikonal_weight")
-    check_minima(config, {"points": 10, **dict.fromkeys(least_zero, 0)})
+    check_model(config)
     _check_precision(config)
-    if config.active is not None and config.active < 1:
-        raise InputError(f"{option('active')} must be at least 1, got {config.active}.")
-    if not config.offsets or not all(math.isfinite(each) and 0 < each <= 0.5 for each in config.offsets):
-        raise InputError(
-            f"{option('offsets')} must be one or more lengths above 0 and at most 0.5, in the frame in which the scene "
-            f"box is [-1, 1]; got {' '.join(map(str, config.offsets)) or 'none'}."
-        )
-    for name in ("isotropic", "l1"):
-        if not 0 < getattr(config, name) <= 1:
-            raise InputError(f"{option(name)} must be above 0 and at most 1, got {getattr(config, name)}.")
-    if config.noise is not None and not (math.isfinite(config.noise) and config.noise > 0):
-        raise InputError(f"{option('noise')} must be above 0, got {config.noise}.")
+    if not config.offsets:
+        raise InputError(f"{model_option('offsets')} must be one or more lengths, got none.")
     if not config.surface_weight + config.offset_weight > 0:
-        raise InputError(f"{option('surface_weight')} and {option('offset_weight')} cannot both be 0.")
+        raise InputError(f"{model_option('surface_weight')} and {model_option('offset_weight')} cannot both be 0.")
 
 
 def say_how_learnt(config: NidShapesSettings, *, shapes: int, steps: int) -> None:
@@ -67,14 +55,14 @@ def say_how_learnt(config: NidShapesSettings, *, shapes: int, steps: int) -> Non
     if steps <= config.warmup_steps:
         CONSOLE.print(
             f"[bold yellow]The run ends after {steps} steps, within its warm-up,[/bold yellow] and codes will not be "
-            f"sparse: lower {option('warmup_steps')} or raise --max-num-iterations."
+            f"sparse: lower {model_option('warmup_steps')} or raise --max-num-iterations."
         )
     shared = shapes * config.patches**3 * config.active / config.experts
     if shapes > 1 and shared < _FEW_SHAPES:
         CONSOLE.print(
             f"[bold yellow]An expert will serve about {shared:.2g} of {shapes} shapes.[/bold yellow] A dictionary for "
-            f"shapes yet unseen should share more: lower {option('experts')} or raise {option('active')} until shapes "
-            f"x active / experts is {_FEW_SHAPES:.0f} or more."
+            f"shapes yet unseen should share more: lower {model_option('experts')} or raise {model_option('active')} "
+            f"until shapes x active / experts is {_FEW_SHAPES:.0f} or more."
         )
 
 

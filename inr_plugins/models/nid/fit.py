@@ -26,7 +26,6 @@ from inr_plugins.models.nid.dictionary import Dictionary, blank_dictionary, dict
 from inr_plugins.models.nid.points import PointSource, draw_surface
 from inr_plugins.models.nid.report import FitReport, report_fit
 from inr_plugins.models.shapes.base import ShapeModel
-from inr_plugins.models.shapes.checks import check_config
 from inr_plugins.shape_points import ShapePoints
 from inr_plugins.sparse_codes.code_equations import Equations, EquationWeights, surface_equations
 
@@ -43,7 +42,6 @@ class NidFitModelConfig(NidFitSettings):
 
     def check_options(self) -> None:
         """Raise InputError for the first setting that cannot be used."""
-        check_config(self)
         check_fit_config(self)
 
 

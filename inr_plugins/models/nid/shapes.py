@@ -24,7 +24,6 @@ from inr_plugins.models.nid.dictionary import LearntFrame
 from inr_plugins.models.nid.points import draw_clouds
 from inr_plugins.models.shapes.backbones import network_config
 from inr_plugins.models.shapes.base import ShapeModel
-from inr_plugins.models.shapes.checks import check_config
 from inr_plugins.networks.dictionary.gates import PointSetGate, TableGate, dense_code, top_k_code
 from inr_plugins.shape_points import ShapePoints
 
@@ -42,7 +41,6 @@ class NidShapesModelConfig(NidShapesSettings):
 
     def check_options(self) -> None:
         """Raise InputError for the first setting that cannot be used, or is too much for this machine."""
-        check_config(self)
         check_shapes_config(self)
         settings = self.dictionary()
         check_room(hidden_weights(settings.trunk), "trunk_width", "trunk_layers", copies=IN_TRAINING)

@@ -26,8 +26,9 @@ from inr_plugins.metrics.image import ImageMetrics
 from inr_plugins.models.common.backgrounds import over
 from inr_plugins.models.common.pictures import evaluation_pictures
 from inr_plugins.models.neus.watch import look_steps
-from inr_plugins.models.shapes.checks import check_config, sign_problem
+from inr_plugins.models.shapes.checks import sign_problem
 from inr_plugins.models.shapes.config import ShapeSettings
+from inr_plugins.options import check_model
 from inr_plugins.rendering.grid.march import box_interval
 from inr_plugins.rendering.normal_shading import normal_shade
 from inr_plugins.rendering.tracing.sphere_tracing import Hits, trace_distance, trace_level
@@ -51,7 +52,7 @@ class ShapeModelConfig(ShapeSettings):
 
     def check_options(self) -> None:
         """Raise InputError for the first setting that cannot be used."""
-        check_config(self)
+        check_model(self)
 
 
 class ShapeModel(Model):
@@ -76,7 +77,7 @@ class ShapeModel(Model):
 
     def populate_modules(self) -> None:
         super().populate_modules()
-        check_config(self.config)
+        check_model(self.config)
         self.metadata = self.kwargs.get("metadata") or {}
         self.names = tuple(str(name) for name in self.metadata.get("shapes", ("shape",)))
         self.shown_shape = first_shown_shape(self.names)

@@ -1,29 +1,10 @@
-"""What can be known to go wrong with models of shapes: settings, too many shapes, a surface that has vanished."""
+"""What can be known to go wrong with models of shapes: too many shapes, a surface that has vanished."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from inr_plugins.errors import InputError
-from inr_plugins.models.shapes.config import ShapeSettings
-
-
-def option(name: str) -> str:
-    """A field of a model's configuration as it is written on the command line."""
-    return "--pipeline.model." + name.replace("_", "-")
-
-
-def check_minima(config: Any, minima: Mapping[str, float]) -> None:
-    """Raise InputError for the first of some fields that is below its least value, or no number."""
-    for name, least in minima.items():
-        if not getattr(config, name) >= least:
-            raise InputError(f"{option(name)} must be at least {least}, got {getattr(config, name)}.")
-
-
-def check_config(config: ShapeSettings) -> None:
-    """Raise InputError for the first setting of rendering that cannot be used, with its name and range."""
-    check_minima(config, {"trace_slope": 1, "trace_steps": 1, "march_samples": 8})
 
 
 def check_one_shape(names: Sequence[str]) -> None:

@@ -11,7 +11,6 @@ from inr_plugins.fields.shape import DistanceShape
 from inr_plugins.losses.shape import coarse_to_fine, normal_alignment
 from inr_plugins.losses.surface import eikonal
 from inr_plugins.models.shapes.backbones import BACKBONES, FINAL_LR
-from inr_plugins.models.shapes.checks import check_minima
 from inr_plugins.models.shapes.single import SingleShapeModel, SingleShapeModelConfig
 from inr_plugins.shape_points import ShapePoints
 
@@ -43,10 +42,6 @@ class FinerSdfModel(SingleShapeModel):
 
     config: FinerSdfModelConfig
     field_type = DistanceShape
-
-    def populate_modules(self) -> None:
-        check_minima(self.config, {"coarse_weight": 0, "eikonal_weight": 0, "normal_weight": 0})
-        super().populate_modules()
 
     def own_rates(self) -> dict[str, OwnRate]:
         """The activation's learning rate, which falls to that of all others."""

@@ -38,10 +38,10 @@ def test_without_a_delay_the_first_step_has_the_whole_rate():
 @pytest.mark.parametrize(
     ("settings", "name"),
     [
-        ({"delay_share": 1.0}, "delay_share"),
-        ({"delay_factor": 0.0}, "delay_factor"),
-        ({"final_fraction": 2.0}, "final_fraction"),
-        ({"max_steps": None}, "max_steps"),
+        ({"delay_share": 1.0}, "delay-share"),
+        ({"delay_factor": 0.0}, "delay-factor"),
+        ({"final_fraction": 2.0}, "final-fraction"),
+        ({"max_steps": None}, "max-steps"),
     ],
 )
 def test_numbers_out_of_range_are_named(settings, name):

@@ -32,7 +32,7 @@ def test_the_schedule_is_neuss_scaled_to_the_run(end):
 
 @pytest.mark.parametrize(
     ("settings", "name"),
-    [({"max_steps": None}, "max_steps"), ({"final_fraction": 0.0}, "final"), ({"warmup_share": 1.0}, "warmup")],
+    [({"max_steps": None}, "max-steps"), ({"final_fraction": 0.0}, "final"), ({"warmup_share": 1.0}, "warmup")],
 )
 def test_numbers_out_of_range_are_refused(settings, name):
     with pytest.raises(InputError, match=name):

@@ -20,10 +20,10 @@ def test_the_rate_falls_to_its_final_fraction_over_the_run():
 @pytest.mark.parametrize(
     ("settings", "name"),
     [
-        ({"final_fraction": None}, "final_fraction"),
-        ({"max_steps": None}, "max_steps"),
-        ({"max_steps": 0}, "max_steps"),
-        ({"final_fraction": 0.0}, "final_fraction"),
+        ({"final_fraction": None}, "final-fraction"),
+        ({"max_steps": None}, "max-steps"),
+        ({"max_steps": 0}, "max-steps"),
+        ({"final_fraction": 0.0}, "final-fraction"),
     ],
 )
 def test_a_schedule_without_an_end_or_a_rate_is_refused(settings, name):
