@@ -113,7 +113,7 @@ def measure(method: str, options: argparse.Namespace, folder: Path) -> dict[str,
             row["first_not_blank"] = seen[0].at - begun if seen else None
             sharp = next((frame for frame in seen if frame.size[0] == widest and widest >= 256), None)
             row["sharp"], row["width"] = (sharp.at - begun if sharp else None), widest
-            shown = [frame.at for frame in frames]
+            shown = [begun, *(frame.at for frame in frames)]
             row["longest_gap"] = max(
                 (b - a for a, b in zip(shown, [*shown[1:], begun + options.first], strict=True)), default=None
             )

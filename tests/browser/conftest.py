@@ -1,0 +1,29 @@
+"""Real trainings under a page: minutes of them, so only in the long form of the test command, or where named."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from inr_plugins.scenes.make import SceneOptions, make_scene
+
+HERE = Path(__file__).parent
+
+
+def pytest_ignore_collect(collection_path: Path, config) -> bool | None:
+    """Leave this folder out, unless scripts/test --all runs or somebody has named it."""
+    named = any(HERE.name in Path(str(each).split("::")[0]).parts for each in config.args)
+    if os.environ.get("INR_ALL_TESTS") or named:
+        return None
+    return True if HERE in [collection_path, *collection_path.parents] else None
+
+
+@pytest.fixture(scope="session")
+def knot(tmp_path_factory) -> Path:
+    """A small made scene."""
+    folder = tmp_path_factory.mktemp("scene") / "knot"
+    options = SceneOptions(resolution=(32, 32), num_train=12, num_val=1, num_test=2, samples=1)
+    make_scene("knot", folder, options=options)
+    return folder
