@@ -49,7 +49,7 @@ def end_viewer(viewer: Any, *, seconds: float = _SECONDS_TO_END) -> None:
     renderers = list(viewer.render_statemachines.values())
     for renderer in renderers:
         renderer.running = False
-    _close(viewer.viser_server._websock_server, seconds)
+    end_server(viewer.viser_server._websock_server, seconds)
     latest = time.monotonic() + seconds
     for renderer in renderers:
         # One that has left its drawing and looks at the flag again takes it for the next.
@@ -57,7 +57,7 @@ def end_viewer(viewer: Any, *, seconds: float = _SECONDS_TO_END) -> None:
         renderer.join(max(latest - time.monotonic(), 0.0))
 
 
-def _close(server: Any, seconds: float) -> None:
+def end_server(server: Any, seconds: float) -> None:
     """Close viser's server from inside its event loop, which its own stop() reaches into from outside.
 
     That one also lets messages of open pages in when there are no threads left to take them.
@@ -68,9 +68,16 @@ def _close(server: Any, seconds: float) -> None:
 
     async def close() -> None:
         listening.close()
-        await listening.wait_closed()
+        try:
+            await asyncio.wait_for(asyncio.shield(listening.wait_closed()), seconds)
+        except asyncio.TimeoutError:
+            # Pages that do not answer, or not in time, are left as they are, and not listened to.
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=1.0)
 
     with suppress(concurrent.futures.TimeoutError):
-        asyncio.run_coroutine_threadsafe(close(), server._broadcast_buffer.event_loop).result(seconds)
+        asyncio.run_coroutine_threadsafe(close(), server._broadcast_buffer.event_loop).result(seconds + 2.0)
     # Those that are at work end by themselves.
     server._thread_executor.shutdown(wait=False, cancel_futures=True)

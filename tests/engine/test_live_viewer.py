@@ -15,10 +15,18 @@ import pytest
 import websockets
 from nerfstudio.viewer.render_state_machine import RenderStateMachine
 from tiny_method import tiny_config
+from viser.infra import Message, WebsockServer
 
-from inr_plugins.engine.live_viewer import end_viewer, let_go
+from inr_plugins.engine.live_viewer import end_server, end_viewer, let_go
 from inr_plugins.engine.rng import seed_all
 from inr_plugins.engine.runs import checkpoints
+
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+# Four bytes as a binary frame under a mask of zeros: {"type": ...} is not asked of a server that does not listen.
+SOME_FRAME = b"\x82\x84\x00\x00\x00\x00\x81\xa1a\x01"
 
 
 class Page(threading.Thread):
@@ -137,6 +145,23 @@ def test_a_page_leaves_the_model_alone_during_the_last_evaluation(scene, tmp_pat
     assert code is None
     assert taken == []
     assert_all_has_ended(trainer, page)
+
+
+def test_a_page_that_does_not_answer_is_not_waited_for(capfd):
+    heard = []
+    server = WebsockServer("127.0.0.1", free_port(), Message, verbose=False)
+    server.start()
+    server._handle_incoming_message = lambda *message: heard.append(message)
+    # A page that says that it goes on, and never that it has heard of the end.
+    with socket.create_connection(("127.0.0.1", server._port), timeout=10) as page:
+        page.sendall(UPGRADE)
+        assert b"101 Switching" in page.recv(1000)
+        end_server(server, 0.3)
+        page.sendall(SOME_FRAME)
+        time.sleep(0.2)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", server._port), timeout=10).close()
+    assert "Traceback" not in "".join(capfd.readouterr())
 
 
 def test_other_viewers_are_left_alone():
