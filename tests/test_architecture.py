@@ -29,7 +29,7 @@ ARROWS = {
     "sparse_codes": set(),
     "networks": set(),
     "geometry": set(),
-    "metrics": set(),
+    "metrics": {"geometry"},
 }
 # Presets wire everything together, and nothing imports them.
 ARROWS["method_configs"] = set(ARROWS) - {"cli"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Float
 
@@ -20,6 +22,8 @@ class SurfaceSampler:
     """
 
     def __init__(self, mesh: Mesh) -> None:
+        # In float64 whatever the mesh has: a sum over millions of areas loses the small ones in float32.
+        mesh = replace(mesh, vertices=mesh.vertices.astype(np.float64, copy=False))
         doubled = face_normals(mesh)
         area = np.linalg.norm(doubled, axis=1)
         (solid,) = np.nonzero(area > 0)

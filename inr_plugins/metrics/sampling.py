@@ -10,6 +10,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from inr_plugins.geometry.mesh import Mesh
+from inr_plugins.geometry.surface_sampler import SurfaceSampler
+
 # Whether each of the points (n, 3) lies in a solid: bools (n,).
 Inside = Callable[[np.ndarray], np.ndarray]
 
@@ -77,10 +80,8 @@ def sample_surface(
 ) -> tuple[Float[np.ndarray, "count 3"], Float[np.ndarray, "count 3"]]:
     """Independent points, uniform over the area of a mesh, and the unit normals of the faces they lie on.
 
-    A face is drawn with probability proportional to its area, then a point of it: (1 - s) a + s (1 - t) b + s t c
-    with s the square root of a uniform number and t uniform (Osada et al. 2002). No point depends on another,
-    so that the distance between two samplings of a surface has a closed form: see
-    :mod:`inr_plugins.metrics.surface`.
+    As :mod:`inr_plugins.geometry.surface_sampler` draws them. No point depends on another, so that the distance between
+    two samplings of a surface has a closed form: see :mod:`inr_plugins.metrics.surface`.
 
     Args:
         vertices: positions, in any frame and units; the points are in the same.
@@ -97,19 +98,7 @@ def sample_surface(
     check_mesh(vertices, faces, name="the mesh of vertices and faces")
     if count < 1:
         raise ValueError(f"count must be at least 1, not {count}.")
-    a, b, c = (vertices[faces[:, corner]].astype(np.float64) for corner in range(3))
-    doubled = np.cross(b - a, c - a)
-    area = np.linalg.norm(doubled, axis=1)
-    (solid,) = np.nonzero(area > 0)
-    if len(solid) == 0:
-        raise ValueError("The faces of the mesh must have some area; all of them are points or lines.")
-    upto = np.cumsum(area[solid])
-    drawn = np.searchsorted(upto, rng.random(count) * upto[-1], side="right")
-    # The product can round up to the total, which is one past the last face.
-    chosen = solid[np.minimum(drawn, len(solid) - 1)]
-    s, t = np.sqrt(rng.random((count, 1))), rng.random((count, 1))
-    points = (1 - s) * a[chosen] + s * (1 - t) * b[chosen] + s * t * c[chosen]
-    return points, doubled[chosen] / area[chosen, None]
+    return SurfaceSampler(Mesh(vertices=vertices, faces=faces)).sample(count, rng)
 
 
 def most_samples(surface: TriangleMesh | PointCloud, *, name: str) -> int:
