@@ -28,7 +28,7 @@ Groups = Mapping[str, str]
 """Titles, and the names of the fields under each, in one string; what is in none stands under "options"."""
 
 _SPELLINGS = (("colour", "color"), ("normalis", "normaliz"), ("centre", "center"), ("grey", "gray"))
-_TRUTHS = ("True", "False")
+_TRUTHS = ("True", "False", "true", "false")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +198,7 @@ def british(args: Sequence[str], options: Sequence[type]) -> list[str]:
 
 
 def _flag(name: str, value: str) -> str:
-    return name if value == "True" else f"--no-{name[2:]}"
+    return name if value.lower() == "true" else f"--no-{name[2:]}"
 
 
 def _choices(hint: Any) -> Iterator[str]:

@@ -100,7 +100,7 @@ def test_every_command_tells_its_version(command, arguments, capsys):
         ([], {"fill_cavities": None, "closed": True, "dense": False, "resolution": None}),
         # As nerfstudio's commands have it.
         (["--fill-cavities", "False", "--dense", "True"], {"fill_cavities": False, "dense": True}),
-        (["--closed=False"], {"closed": False}),
+        (["--closed=false", "--keep-largest", "true"], {"closed": False, "keep_largest": True}),
         (["--load_config", "a/config.yml"], {"load_config": Path("a/config.yml")}),
         # Names of files are nobody's spelling.
         (["--output", "color-normalized.ply"], {"output": Path("color-normalized.ply")}),
