@@ -77,6 +77,8 @@ class LiveViewer:
         viewer.live = self
         viewer.render_statemachines = _Pages(self, viewer.render_statemachines)
         viewer.update_scene = self.update_scene
+        if hasattr(viewer, "init_scene"):
+            viewer.init_scene = self._before_training(viewer.init_scene)
         viewer.update_step = self._set_step
         viewer.make_stats_markdown = self._stats
         viewer.get_model = self.get_model
@@ -86,6 +88,17 @@ class LiveViewer:
             self._follow(element)
         if not viewer.trainer:
             self._hide_training_buttons()
+
+    def _before_training(self, init_scene: Callable[..., None]) -> Callable[..., None]:
+        """nerfstudio calls it last before the first step: what the model is then is there to be seen."""
+
+        def init(*args: Any, **options: Any) -> None:
+            init_scene(*args, **options)
+            if self.pages and self.viewer.trainer is not None:
+                with self.train_lock:
+                    self._take()
+
+        return init
 
     def _follow(self, element: Any) -> None:
         """Draw what a control of the model has changed: nerfstudio runs its callback under the trainer's lock."""

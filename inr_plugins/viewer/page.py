@@ -11,10 +11,11 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from inr_plugins.viewer.live import LiveViewer, attach
 from inr_plugins.viewer.panel import Panel
 from inr_plugins.viewer.panels import general_panels
-from inr_plugins.viewer.start_view import StartView
+from inr_plugins.viewer.start_view import StartView, camera_to_start_from, view_from
 
-_FRUSTUM_SHARE = 0.05
-"""Size of a training camera in the page, as a part of its distance from the middle of them all."""
+_FRUSTUM_SHARE = 0.04
+"""Size of a training camera in the page, as a part of its distance from what it looks at; below the part of it that the
+view starts ahead of its camera, whose picture would hide all else."""
 _STOCK_FRUSTUM_SCALE = 0.1
 _SCENE_UNITS = 10.0
 """Of nerfstudio's page in a normalised unit."""
@@ -65,9 +66,10 @@ def _size_cameras(viewer: Any) -> None:
     config = viewer.config
     if dataset is None or getattr(config, "camera_frustum_scale", None) != _STOCK_FRUSTUM_SCALE:
         return
-    places = dataset.cameras.camera_to_worlds[:, :3, 3].detach().cpu().numpy()
-    if len(places):
-        distance = float(np.median(np.linalg.norm(places - places.mean(0), axis=-1)))
+    poses = dataset.cameras.camera_to_worlds.detach().cpu().double().numpy()
+    if len(poses):
+        position, target = view_from(poses[camera_to_start_from(poses)])
+        distance = float(np.linalg.norm(target - position))
         config.camera_frustum_scale = _FRUSTUM_SHARE * _SCENE_UNITS * distance or _STOCK_FRUSTUM_SCALE
 
 

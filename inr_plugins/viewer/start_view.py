@@ -11,7 +11,7 @@ from nerfstudio.viewer.viewer_elements import ViewerControl
 
 OPEN_TO_ALL = (
     "The viewer listens on all interfaces: whoever reaches this machine can use it. inr-view RUN, or "
-    "--viewer.websocket-host 127.0.0.1, keeps it to this machine."
+    "--viewer.websocket-host 127.0.0.1, keeps it to this machine, which ssh -L 7007:localhost:7007 HOST reaches."
 )
 _EVERYWHERE = ("0.0.0.0", "::", "")
 

@@ -1,0 +1,57 @@
+"""What a model's page settles before anybody looks: addresses, sizes, and who may make it public."""
+
+from types import SimpleNamespace
+
+import torch
+from viewer.fake_viewer import Ball, FakeViewer
+
+from inr_plugins.viewer.page import LivePage
+
+
+def set_up(*, port=7007, asked=7007, share=False, scale=0.1, notes=None):
+    viewer = FakeViewer(Ball())
+    viewer.config = SimpleNamespace(
+        websocket_host="127.0.0.1", websocket_port=asked, websocket_port_default=7007, make_share_url=share,
+        camera_frustum_scale=scale, num_rays_per_chunk=4096,
+    )  # fmt: skip
+    viewer.viewer_info = [f"Viewer running locally at: http://127.0.0.1:{asked or 7007}"]
+    client = SimpleNamespace(add_notification=lambda title, body, **_: notes.append(body))
+    viewer.viser_server = SimpleNamespace(
+        get_port=lambda: port, get_clients=lambda: {0: client}, on_client_connect=lambda call: None,
+        request_share_url=lambda: "https://public",
+    )  # fmt: skip
+    # A camera four units from the middle, which it looks at.
+    pose = torch.tensor([[[0.0, 0.0, 1.0, 4.0], [1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]]])
+    cameras = SimpleNamespace(camera_to_worlds=pose, fy=torch.full((1, 1), 200.0), height=torch.full((1, 1), 200.0))
+    cameras = type("Cameras", (), {**vars(cameras), "__len__": lambda self: 1})()
+    viewer.pipeline.datamanager.train_dataset = SimpleNamespace(cameras=cameras)
+    page = LivePage()
+    page._setup(viewer)
+    return viewer, page
+
+
+def test_the_address_that_is_printed_is_the_one_that_works():
+    viewer, _ = set_up(port=7009, asked=None)
+    assert viewer.viewer_info == ["Viewer running locally at: http://127.0.0.1:7009"]
+
+
+def test_training_cameras_can_be_seen_and_do_not_hide_the_first_view():
+    """The view starts a twentieth of four units, of ten scene units each, ahead of its camera; pictures hang before."""
+    viewer, _ = set_up()
+    assert 1.0 < viewer.config.camera_frustum_scale < 0.9 * 10 * 4 / 20
+    viewer, _ = set_up(scale=0.3)
+    assert viewer.config.camera_frustum_scale == 0.3
+
+
+def test_a_visitor_cannot_make_the_page_public_unless_that_was_asked_for(capsys):
+    notes = []
+    viewer, _ = set_up(notes=notes)
+    assert viewer.viser_server.request_share_url() is None
+    assert "--viewer.make-share-url" in notes[0]
+    viewer, _ = set_up(share=True)
+    assert viewer.viser_server.request_share_url() == "https://public"
+
+
+def test_the_page_is_live():
+    viewer, page = set_up()
+    assert page.live is viewer.live
