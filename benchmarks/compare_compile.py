@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import statistics
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -96,7 +97,7 @@ def training(way: str, data: str) -> list[Any]:
 
     logging.disable(logging.INFO)
     prepare_process()
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(None):
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
         use(way)
         from copy import deepcopy

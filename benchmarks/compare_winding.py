@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
-from side_by_side import in_turns, random
+from side_by_side import in_turns, random, with_peak
 
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.distance.cloud_distance import CloudDistance
@@ -26,6 +26,7 @@ COLUMNS = [
     "faces or points",
     "way",
     "set-up s",
+    "set-up MiB",
     "wall s",
     "cpu s",
     "points/s",
@@ -192,10 +193,11 @@ def _rows(
     """Each way's set-up and use, judged; `near` is of all points, `truth` and `distance` of the first of them."""
     made: dict[str, Any] = {}
     values: dict[str, np.ndarray] = {}
+    peaks: dict[str, float] = {}
     rows, refused = [], {}
     for way, (make, _) in ways.items():
         try:
-            made[way] = make()
+            made[way], _, peaks[way] = with_peak(make)
         except InputError as error:
             refused[way] = str(error)
     setting = in_turns({way: ways[way][0] for way in made}, 1)
@@ -205,7 +207,7 @@ def _rows(
         shares = [float(((found < 0) != truth)[close == where].mean()) for where in (True, False)]
         judged = name.startswith("cloud") and "alone" not in way
         error: float | str = "" if not judged else 1e6 * float(np.abs(found / side - distance)[close].mean())
-        rows.append([name, size, way, setting[way].wall, *cost, len(near) / cost.wall, *shares, error])
+        rows.append([name, size, way, setting[way].wall, peaks[way], *cost, len(near) / cost.wall, *shares, error])
     return rows + [[name, size, way, f"refused: {reason}"] for way, reason in refused.items()]
 
 
