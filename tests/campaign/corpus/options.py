@@ -8,6 +8,7 @@ import math
 import random
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from dataclasses import fields
 from functools import cache, partial
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -96,8 +97,11 @@ def _set(holder: Any, name: str, value: Any) -> None:
         holder[name] = value
         return
     old = getattr(holder, name)
-    if isinstance(old, tuple | list) and old:
+    kinds = {each.name: str(each.type) for each in fields(holder)}
+    if isinstance(old, tuple | list):
         value = type(old)([value, *old[1:]])
+    elif kinds[name].startswith("tuple[") and old is None:
+        value = (value,)
     object.__setattr__(holder, name, value)
 
 

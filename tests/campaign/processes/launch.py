@@ -252,7 +252,13 @@ def shared() -> Path:
 def alone(name: str) -> Iterator[None]:
     """What one case makes for all of them is made once: the others wait here."""
     with (shared() / f"{name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                print(".", end="", flush=True)  # The campaign watches over this process too.
+                time.sleep(0.2)
         yield
 
 
