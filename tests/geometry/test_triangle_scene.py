@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import trimesh
 
+import inr_plugins
 from inr_plugins.geometry.triangle_scene import TriangleScene
 
 BOX = trimesh.creation.box((2.0, 4.0, 6.0))
@@ -84,3 +87,9 @@ def test_vertices_that_embree_would_leave_out_are_refused(value):
 def test_faces_without_their_vertices_are_refused():
     with pytest.raises(ValueError, match="8 vertices"):
         TriangleScene(np.zeros(3)).add(BOX.vertices, BOX.faces + 1)
+
+
+def test_open3ds_scene_is_made_nowhere_else():
+    package = Path(inr_plugins.__file__).parent
+    makers = [path.name for path in package.rglob("*.py") if "RaycastingScene(" in path.read_text(encoding="utf-8")]
+    assert makers == ["triangle_scene.py"]

@@ -177,18 +177,9 @@ def load_pixels(
             mask_writer.write(int(starts[index]), mask.reshape(-1))
 
     _for_each(load, len(dataset), description=f"Loading {split} images")
-    are_labels = masks == "labels"
     inside = None if mask_writer is None else mask_writer.finish()
-    if inside is not None and int(inside.before[-1]) == 0:
-        raise InputError(
-            f"The masks of the {split} split leave no pixel to train on ({dataset.image_filenames[0]} and all others): "
-            "make them white where the image counts."
-        )
-    if are_labels and inside is None and not seen.opaque:
-        raise InputError(
-            f"The images of the {split} split are transparent everywhere ({dataset.image_filenames[0]} and all "
-            "others): give them an alpha channel that is opaque where the object is."
-        )
+    are_labels = masks == "labels"
+    _check_useful(dataset, inside, split=split, are_labels=are_labels, opaque=seen.opaque)
     device = device if folder is None else "cpu"
     if inside is not None:
         inside = Inside(_moved(inside.blocks, device), inside.before.to(device))
@@ -202,6 +193,28 @@ def load_pixels(
         background=None if are_labels or dataset.background is None else dataset.background.to(device),
         are_labels=are_labels,
     )
+
+
+def _check_useful(dataset: InrDataset, inside: Inside | None, *, split: str, are_labels: bool, opaque: bool) -> None:
+    """Refuse masks, or alpha where it is a label, that leave nothing to learn from; InputError.
+
+    Args:
+        dataset: the images, for their names.
+        inside: what their masks leave; None without masks.
+        split: for the message.
+        are_labels: whether masks or alpha say what each pixel shows.
+        opaque: whether any pixel is not transparent.
+    """
+    if inside is not None and int(inside.before[-1]) == 0:
+        raise InputError(
+            f"The masks of the {split} split leave no pixel to train on ({dataset.image_filenames[0]} and all others): "
+            "make them white where the image counts."
+        )
+    if are_labels and inside is None and not opaque:
+        raise InputError(
+            f"The images of the {split} split are transparent everywhere ({dataset.image_filenames[0]} and all "
+            "others): give them an alpha channel that is opaque where the object is."
+        )
 
 
 @dataclass
