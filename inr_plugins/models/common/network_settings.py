@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+from inr_plugins.models.common.nerf_backbones import BACKBONES, Backbone, network_config
 from inr_plugins.networks.activations.settings import ActivationName, ActivationSettings
+from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.normalization.registry import NormalizationName
 from inr_plugins.networks.precision import Precision
 
@@ -37,3 +40,27 @@ class BackboneSettings(ActivationSettings):
     """Width of the hidden layers."""
     hidden_layers: int = 3
     """Hidden layers, the first one included."""
+
+    def network_config(
+        self, backbones: Mapping[ActivationName, Backbone] = BACKBONES, **more: Any
+    ) -> CoordinateNetworkConfig:
+        """The network, in which what is left open is the activation's own.
+
+        Args:
+            backbones: the set-up of every activation.
+            more: what else of CoordinateNetworkConfig is set.
+
+        Raises:
+            ValueError: there is no such activation, or settings cannot go together; it names them.
+        """
+        return network_config(
+            self.activation,
+            encoding=self.encoding,
+            constants=self.constants,
+            backbones=backbones,
+            octaves=self.octaves,
+            normalization=self.normalization,
+            width=self.width,
+            hidden_layers=self.hidden_layers,
+            **more,
+        )

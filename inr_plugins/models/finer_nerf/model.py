@@ -22,7 +22,7 @@ from inr_plugins.fields.radiance import RadianceField
 from inr_plugins.metrics.image import ImageMetrics
 from inr_plugins.models.common.backgrounds import Background, over
 from inr_plugins.models.common.feasibility import IN_TRAINING, check_room, hidden_weights, naming_options
-from inr_plugins.models.common.nerf_backbones import BACKBONES, network_config
+from inr_plugins.models.common.nerf_backbones import BACKBONES
 from inr_plugins.models.common.pictures import evaluation_pictures
 from inr_plugins.models.finer_nerf.checks import check_config
 from inr_plugins.models.finer_nerf.config import FinerNerfSettings
@@ -63,17 +63,7 @@ class FinerNerfModelConfig(FinerNerfSettings):
     def network(self) -> CoordinateNetworkConfig:
         """Both networks; InputError where settings cannot go together."""
         with naming_options():
-            return network_config(
-                self.activation,
-                encoding=self.encoding,
-                constants=self.constants,
-                octaves=self.octaves,
-                normalization=self.normalization,
-                width=self.width,
-                hidden_layers=self.hidden_layers,
-                detach_scale=self.detach_scale,
-                implementation=self.implementation,
-            )
+            return self.network_config(detach_scale=self.detach_scale, implementation=self.implementation)
 
 
 class FinerNerfModel(Model):

@@ -12,7 +12,7 @@ from torch.nn import Parameter
 from inr_plugins.fields.shape import ShapeField
 from inr_plugins.models.common.feasibility import IN_TRAINING, check_room, hidden_weights, naming_options
 from inr_plugins.models.common.network_settings import BackboneSettings
-from inr_plugins.models.shapes.backbones import network_config
+from inr_plugins.models.shapes.backbones import BACKBONES
 from inr_plugins.models.shapes.base import ShapeModel, ShapeModelConfig
 from inr_plugins.models.shapes.checks import check_one_shape
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
@@ -37,15 +37,7 @@ class SingleShapeModelConfig(ShapeModelConfig, BackboneSettings):
     def network(self) -> CoordinateNetworkConfig:
         """The network; InputError where settings cannot go together."""
         with naming_options():
-            return network_config(
-                self.activation,
-                encoding=self.encoding,
-                constants=self.constants,
-                octaves=self.octaves,
-                normalization=self.normalization,
-                width=self.width,
-                hidden_layers=self.hidden_layers,
-            )
+            return self.network_config(BACKBONES)
 
 
 class SingleShapeModel(ShapeModel):
