@@ -153,7 +153,7 @@ class InrTrainer(CheckpointingTrainer):
                 reservation.hold(self.base_dir)
         if comms.is_main_process():
             checkpoints.clear_partial_files(self.base_dir)
-        if not sys.stdout.isatty():
+        if sys.stdout is None or not sys.stdout.isatty():
             # nerfstudio's table moves the cursor about, which makes a mess of a log file.
             config.logging.local_writer.max_log_size = 0
 

@@ -139,6 +139,12 @@ def test_stopping_early_saves_the_last_step_taken(scene, tmp_path, capsys):
     assert_same(outcome(train(rest)), outcome(whole))
 
 
+def test_a_training_without_standard_output_trains(scene, tmp_path, monkeypatch):
+    config = tiny_config(scene, tmp_path, timestamp="closed", max_num_iterations=2)
+    monkeypatch.setattr(sys, "stdout", None)
+    assert checkpoints.checkpoint_steps(train(config).checkpoint_dir) == [1]
+
+
 def test_a_second_ctrl_c_ends_at_once_with_what_was_saved_before(scene, tmp_path, capsys):
     config = tiny_config(scene, tmp_path, timestamp="twice")
     seed_all(config.machine.seed)
