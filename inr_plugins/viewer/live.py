@@ -29,7 +29,7 @@ _STATUS_EVERY = 0.5
 _SECONDS_TO_CLOSE = 2.0
 _WARM_UP_RAYS = 4
 _TRIAL_SECONDS = 0.25
-_DEAR_RAYS, _DEAR_SECONDS = 128 * 72, 0.35
+_DEAR_RAYS, _DEAR_SECONDS = 128 * 72, 0.8
 """A frame of so many rays that takes longer than this is too slow for a camera that moves."""
 
 

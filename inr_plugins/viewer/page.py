@@ -68,9 +68,13 @@ def _size_cameras(viewer: Any) -> None:
         return
     poses = dataset.cameras.camera_to_worlds.detach().cpu().double().numpy()
     if len(poses):
-        position, target = view_from(poses[camera_to_start_from(poses)])
+        chosen, cameras = camera_to_start_from(poses), dataset.cameras
+        position, target = view_from(poses[chosen])
         distance = float(np.linalg.norm(target - position))
-        config.camera_frustum_scale = _FRUSTUM_SHARE * _SCENE_UNITS * distance or _STOCK_FRUSTUM_SCALE
+        half, aspect = (float(cameras.cx[chosen] / each) for each in (cameras.fx[chosen], cameras.cy[chosen]))
+        # viser scales a pyramid of height 1 to a volume that does not depend on its angles.
+        depth = _FRUSTUM_SHARE * _SCENE_UNITS * distance
+        config.camera_frustum_scale = depth * (half**2 * aspect / 3) ** (1 / 3) or _STOCK_FRUSTUM_SCALE
 
 
 def _switch_sharing_off(server: Any) -> None:

@@ -22,7 +22,8 @@ def set_up(*, port=7007, asked=7007, share=False, scale=0.1, notes=None):
     )  # fmt: skip
     # A camera four units from the middle, which it looks at.
     pose = torch.tensor([[[0.0, 0.0, 1.0, 4.0], [1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]]])
-    cameras = SimpleNamespace(camera_to_worlds=pose, fy=torch.full((1, 1), 200.0), height=torch.full((1, 1), 200.0))
+    sizes = {"fx": 200.0, "fy": 200.0, "cx": 100.0, "cy": 100.0, "height": 200.0}
+    cameras = SimpleNamespace(camera_to_worlds=pose, **{name: torch.full((1, 1), size) for name, size in sizes.items()})
     cameras = type("Cameras", (), {**vars(cameras), "__len__": lambda self: 1})()
     viewer.pipeline.datamanager.train_dataset = SimpleNamespace(cameras=cameras)
     page = LivePage()
@@ -38,7 +39,9 @@ def test_the_address_that_is_printed_is_the_one_that_works():
 def test_training_cameras_can_be_seen_and_do_not_hide_the_first_view():
     """The view starts a twentieth of four units, of ten scene units each, ahead of its camera; pictures hang before."""
     viewer, _ = set_up()
-    assert 1.0 < viewer.config.camera_frustum_scale < 0.9 * 10 * 4 / 20
+    # viser's pyramid of height z has half sides z / 2 here, and scale = cube root of (z / 2 * z / 2 * z / 3).
+    depth = viewer.config.camera_frustum_scale * 12 ** (1 / 3)
+    assert 1.0 < depth < 0.9 * 10 * 4 / 20
     viewer, _ = set_up(scale=0.3)
     assert viewer.config.camera_frustum_scale == 0.3
 
