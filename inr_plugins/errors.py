@@ -1,4 +1,4 @@
-"""The one exception for mistakes that the user can mend, and the kinds of errors that are nobody's mistake in the code.
+"""The one exception for mistakes that the user can fix, and the kinds of errors that are nobody's mistake in the code.
 
 Every layer may import this module.
 """

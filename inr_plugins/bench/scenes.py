@@ -136,7 +136,7 @@ def _read_shapes(path: Path) -> Scene:
             digest.update(file.name.encode())
             digest.update(hashlib.sha256(file.read_bytes()).digest())
         except OSError as error:
-            raise InputError(f"{file} cannot be read ({error}): mend it, or leave the scene out.") from error
+            raise InputError(f"{file} cannot be read ({error}): fix it, or leave the scene out.") from error
     whole = path.resolve()
     return Scene(
         name=whole.stem if whole.is_file() else whole.name,
@@ -155,10 +155,10 @@ def _read_frames(path: Path) -> tuple[list[Any], bytes]:
         text = path.read_bytes()
         document = json.loads(text)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}): mend the dataset, or leave the scene out.") from error
+        raise InputError(f"{path} cannot be read ({error}): fix the dataset, or leave the scene out.") from error
     frames = document.get("frames") if isinstance(document, dict) else None
     if not isinstance(frames, list) or not frames:
-        raise InputError(f"{path} lists no frames: mend the dataset, or leave the scene out.")
+        raise InputError(f"{path} lists no frames: fix the dataset, or leave the scene out.")
     return frames, text
 
 
@@ -166,10 +166,10 @@ def _image(folder: Path, frame: Any, *, path: Path, parser: Parser) -> Path:
     """The image of a frame, which is there."""
     name = frame.get("file_path") if isinstance(frame, dict) else None
     if not isinstance(name, str):
-        raise InputError(f"{path} has a frame without file_path: mend the dataset, or leave the scene out.")
+        raise InputError(f"{path} has a frame without file_path: fix the dataset, or leave the scene out.")
     image = folder / (name + ".png" if parser == "blender-data" else name)
     if not image.is_file():
-        raise InputError(f"{path} names {name}, which is not there: mend the dataset, or leave it out.")
+        raise InputError(f"{path} names {name}, which is not there: fix the dataset, or leave it out.")
     return image
 
 
@@ -180,4 +180,4 @@ def _size(image: Path) -> tuple[int, int]:
         with Image.open(image) as opened:
             return opened.size
     except (OSError, UnidentifiedImageError) as error:
-        raise InputError(f"{image} is not an image that can be read: mend the dataset, or leave it out.") from error
+        raise InputError(f"{image} is not an image that can be read: fix the dataset, or leave it out.") from error

@@ -116,7 +116,7 @@ def _checkpoints(folder: Path) -> Iterator[Finding]:
         yield _look_into(path, step)
     for other in sorted(set(folder.iterdir()) - set(paths)):
         # nerfstudio takes every name for that of a checkpoint.
-        yield Finding(other.name, "refused", "it is no checkpoint, and ns- commands stumble over it: take it away")
+        yield Finding(other.name, "refused", "it is no checkpoint, and ns- commands fail on it: take it away")
 
 
 def _look_into(path: Path, step: int) -> Finding:

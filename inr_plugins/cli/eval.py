@@ -90,7 +90,7 @@ def evaluate(
         mesh: in place of `extract`: the mesh of an open run.
 
     Raises:
-        InputError: anything the user can mend, in one sentence, where nothing could be measured.
+        InputError: anything the user can fix, in one sentence, where nothing could be measured.
         KeyboardInterrupt: Ctrl-C or SIGTERM; its message, if it has one, says what was written.
     """
     check_options(options)
@@ -171,7 +171,7 @@ def main(
     load: Callable[..., Run] | None = None,
     mesh: Callable[[Run], ExtractedMesh] | None = None,
 ) -> int:
-    """Run the command; its exit status: 0, 1 for a mistake the user can mend, 130 for Ctrl-C, 143 for SIGTERM."""
+    """Run the command; its exit status: 0, 1 for a mistake the user can fix, 130 for Ctrl-C, 143 for SIGTERM."""
     given = arguments_of(arguments)
     options = parse(EvalOptions, prog="inr-eval", args=given)
 

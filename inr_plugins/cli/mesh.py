@@ -36,7 +36,7 @@ def export(options: MeshOptions, *, load: Callable[..., Run] | None, outputs: Ou
         outputs: told which files are to be written, once that is settled.
 
     Raises:
-        InputError: anything the user can mend, in one sentence; of several meshes, what is wrong with the command line.
+        InputError: anything the user can fix, in one sentence; of several meshes, what is wrong with the command line.
     """
     configs = options.configs()
     if not configs:
@@ -63,7 +63,7 @@ def export(options: MeshOptions, *, load: Callable[..., Run] | None, outputs: Ou
 
 
 def main(arguments: Sequence[str] | None = None, *, load: Callable[..., Run] | None = None) -> int:
-    """Run the command; its exit status: 0, 1 for a mistake the user can mend, 130 for Ctrl-C, 143 for SIGTERM."""
+    """Run the command; its exit status: 0, 1 for a mistake the user can fix, 130 for Ctrl-C, 143 for SIGTERM."""
     options, outputs = parse(MeshOptions, prog="inr-mesh", args=arguments), OutputFiles()
     return run_command(
         "inr-mesh",

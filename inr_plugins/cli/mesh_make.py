@@ -51,7 +51,7 @@ def make_mesh(
     """Extract the mesh of an open run, write it and its sidecar; returns the sidecar, and the files by what they are.
 
     Raises:
-        InputError: anything the user can mend, in one sentence.
+        InputError: anything the user can fix, in one sentence.
     """
     import torch
 

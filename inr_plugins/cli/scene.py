@@ -48,7 +48,7 @@ class Arguments(SceneOptions, CommonOptions):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; its exit status: 0, 1 for a mistake the user can mend, 130 for Ctrl-C, 143 for SIGTERM."""
+    """Run the command; its exit status: 0, 1 for a mistake the user can fix, 130 for Ctrl-C, 143 for SIGTERM."""
     given = parse(Arguments, prog="inr-scene", description=_DESCRIPTION, args=arguments)
 
     def work() -> None:

@@ -125,7 +125,7 @@ def main(arguments: Sequence[str] | None = None, *, wait: Callable[[], None] = _
     """Run the command; its exit status.
 
     Ctrl-C and SIGTERM are how it ends: 0. Before the viewer is there, they are 130 and 143. 1 for a mistake the user
-    can mend.
+    can fix.
     """
     options = parse(ViewOptions, prog="inr-view", args=arguments)
     return run_command(

@@ -121,7 +121,7 @@ class InrTrainer(CheckpointingTrainer):
     the same bits as one that was not (given the same number of threads, and a model whose state is in its state_dict).
 
     Raises (from setup and train):
-        InputError: the user can mend it: no such device, no usable checkpoint, a full disk, a loss that is not finite.
+        InputError: the user can fix it: no such device, no usable checkpoint, a full disk, a loss that is not finite.
     """
 
     config: InrTrainerConfig

@@ -27,8 +27,8 @@ SURFACE_DEFINITIONS = {
     **DEFINITIONS,
     "iou": "volume of both / volume of either, at the centres of a grid over the box of both; inside is where the "
     "winding number is above 1/2",
-    "surface": "of a mesh, turned outward part by part: faces, and pieces of faces, of one part that lie inside others "
-    "are no surface, and none of them is drawn",
+    "surface": "of a mesh, oriented outward part by part: faces, and pieces of faces, of one part that lie inside "
+    "others are no surface, and none of them is drawn",
 }
 
 # More than this between the sizes of two boxes is another unit of length, not a bad surface.
@@ -121,8 +121,8 @@ def compare_surfaces(pred: Mesh | Cloud, truth: Mesh | Cloud, settings: SurfaceS
         "thresholds_from": "given" if settings.thresholds else default,
         "iou": iou,
         "iou_missing": missing,
-        "prediction": {**describe_surface(pred), **_mended(pred_solid)},
-        "truth": {**describe_surface(truth), **_mended(truth_solid)},
+        "prediction": {**describe_surface(pred), **_repaired(pred_solid)},
+        "truth": {**describe_surface(truth), **_repaired(truth_solid)},
     }
 
 
@@ -145,7 +145,7 @@ def _measurable(surface: Solid | Cloud) -> Mesh | PointCloud:
     return surface.surface if isinstance(surface, Solid) else PointCloud(surface.points, surface.normals)
 
 
-def _mended(surface: Solid | Cloud) -> dict[str, Any]:
+def _repaired(surface: Solid | Cloud) -> dict[str, Any]:
     """What was done to a mesh of several parts before it was measured."""
     if isinstance(surface, Cloud):
         return {}

@@ -59,7 +59,7 @@ class BackgroundField(BoxField):
             out = self.density_network(torch.cat([u * inverse, inverse], -1))
             seen = torch.cat([out[:, 1:], self.direction_encoding(directions).to(out.dtype)], -1)
             colour = self.colour_network(seen)
-        return F.softplus(out[:, 0].float()) / self.unit, torch.sigmoid(colour.float())
+        return F.softplus(out[:, 0].float()) / self.network_unit, torch.sigmoid(colour.float())
 
 
 def composite_background(

@@ -49,7 +49,7 @@ class BoxField(nn.Module):
         return torch.stack([self.middle - self.extent, self.middle + self.extent])
 
     @property
-    def unit(self) -> Float[Tensor, ""]:
+    def network_unit(self) -> Float[Tensor, ""]:
         """Half the longest side of the box: the length that networks count in."""
         return self.extent.max()
 

@@ -68,7 +68,7 @@ class ShapeDictionary(nn.Module):
         return 1 if self.grid is None else self.grid.patches
 
     @property
-    def unit(self) -> float:
+    def network_unit(self) -> float:
         """What an expert's output is multiplied by: normalised units of its frame's unit."""
         return 1.0 if self.grid is None else float(_BOX[1, 0] - _BOX[0, 0]) / (self.grid.per_side - 1)
 
@@ -103,7 +103,7 @@ class ShapeDictionary(nn.Module):
             points = points.float()
             if self.grid is None:
                 return evaluate(torch.arange(len(points), device=points.device), points)
-            return self.grid.blend(points, evaluate) * self.unit
+            return self.grid.blend(points, evaluate) * self.network_unit
 
     @torch.no_grad()
     def atoms(self, places: Float[Tensor, "m 3"]) -> Float[Tensor, "m n"]:
@@ -114,7 +114,7 @@ class ShapeDictionary(nn.Module):
                 numbers are returned.
         """
         with torch.autocast(places.device.type, enabled=False):
-            return self.bank.all_outputs(self.features(places)) * self.unit
+            return self.bank.all_outputs(self.features(places)) * self.network_unit
 
 
 class CodedShape:

@@ -13,10 +13,10 @@ from torch.nn import functional as F
 from inr_plugins.fields.box_field import BoxField
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.encodings import Positional
-from inr_plugins.networks.normalization.registry import frozen_statistics, use_level
+from inr_plugins.networks.normalization.registry import frozen_statistics, use_sampling_level
 from inr_plugins.networks.precision import Precision
 
-LEVELS = 2
+SAMPLING_LEVELS = 2
 """Sampling levels: 0 is the coarse pass, 1 the fine one."""
 _FINE = 1
 
@@ -46,7 +46,7 @@ class MipRadianceField(BoxField):
     The networks' unit is such that half of the box's longest side is 1.5 - positions and covariances alike - and
     densities count in it, so that what they must learn does not depend on the units of the scene.
 
-    Both sampling levels share all weights; each has running statistics of its own (`use_level`).
+    Both sampling levels share all weights; each has running statistics of its own (`use_sampling_level`).
     """
 
     log_footprint: Tensor
@@ -75,8 +75,12 @@ class MipRadianceField(BoxField):
         trunk = replace(network, encoding="integrated", skips=skips)
         view = replace(network, encoding="identity", octaves=None, skips=(), hidden_layers=1, width=_VIEW_WIDTH)
         self.direction_encoding = Positional(3, octaves=_DIRECTION_OCTAVES)
-        self.trunk = trunk.build(3, 1 + trunk.width, spatial_gradient=True, has_covariance=True, levels=LEVELS)
-        self.view_network = view.build(self.direction_encoding.out_dim + trunk.width, 3, levels=LEVELS)
+        self.trunk = trunk.build(
+            3, 1 + trunk.width, spatial_gradient=True, has_covariance=True, sampling_levels=SAMPLING_LEVELS
+        )
+        self.view_network = view.build(
+            self.direction_encoding.out_dim + trunk.width, 3, sampling_levels=SAMPLING_LEVELS
+        )
         if trunk.initialization == "glorot":
             # The paper's code has two layers here, and the range of the start depends on the number of outputs.
             assert isinstance(self.trunk.head, nn.Linear)
@@ -88,7 +92,7 @@ class MipRadianceField(BoxField):
     @property
     def scale(self) -> Float[Tensor, ""]:
         """Units of the networks in one unit of the normalised frame."""
-        return _HALF_SIDE / self.unit
+        return _HALF_SIDE / self.network_unit
 
     # -- what the renderer asks --
 
@@ -99,7 +103,7 @@ class MipRadianceField(BoxField):
         directions: Float[Tensor, "r 3"],
         ray: Int[Tensor, " n"],
         *,
-        level: int,
+        sampling_level: int,
     ) -> tuple[Float[Tensor, " n"], Float[Tensor, "n 3"]]:
         """Density, 1 / unit length, and RGB in [0, 1] (stretched by 0.001) of Gaussians seen along unit directions.
 
@@ -108,11 +112,11 @@ class MipRadianceField(BoxField):
             variance: diagonal of their covariances, squared units of that frame.
             directions: of the rays.
             ray: ray of each Gaussian.
-            level: sampling level, whose running statistics are read or averaged into.
+            sampling_level: sampling level, whose running statistics are read or averaged into.
         """
         encoded = self.direction_encoding(directions)
         raw, colours = [], []
-        with use_level(self, level):
+        with use_sampling_level(self, sampling_level):
             for part in self._parts(mean):
                 density, bottleneck = self._raw(mean[part], variance[part])
                 raw.append(density)
@@ -120,10 +124,10 @@ class MipRadianceField(BoxField):
         return self._density(torch.cat(raw)), torch.cat(colours)
 
     def density_of_gaussians(
-        self, mean: Float[Tensor, "n 3"], variance: Float[Tensor, "n 3"], *, level: int
+        self, mean: Float[Tensor, "n 3"], variance: Float[Tensor, "n 3"], *, sampling_level: int
     ) -> Float[Tensor, " n"]:
         """Density, 1 / unit length, of Gaussians; arguments as in `density_and_colour`."""
-        with use_level(self, level):
+        with use_sampling_level(self, sampling_level):
             raw = [self._raw(mean[part], variance[part])[0] for part in self._parts(mean)]
         return self._density(torch.cat(raw))
 
@@ -169,7 +173,9 @@ class MipRadianceField(BoxField):
         let in frequencies that training damps, whose weights still are as they were drawn.
         """
         with frozen_statistics(self):
-            parts = [self.density_of_gaussians(at, self._around(at), level=_FINE) for at in x.split(_POINTS_AT_ONCE)]
+            parts = [
+                self.density_of_gaussians(at, self._around(at), sampling_level=_FINE) for at in x.split(_POINTS_AT_ONCE)
+            ]
         found = torch.cat(parts)
         if not self.bounded:
             return found
@@ -183,12 +189,12 @@ class MipRadianceField(BoxField):
         with frozen_statistics(self):
             for at, along in zip(x.split(_POINTS_AT_ONCE), d.split(_POINTS_AT_ONCE), strict=True):
                 own = torch.arange(len(at), device=x.device)
-                parts.append(self.density_and_colour(at, self._around(at), along, own, level=_FINE)[1])
+                parts.append(self.density_and_colour(at, self._around(at), along, own, sampling_level=_FINE)[1])
         return torch.cat(parts).clamp(0, 1)
 
     def normal(self, mean: Float[Tensor, "n 3"], variance: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
         """Unit normals towards lower density of the fine level: minus the gradient with respect to Gaussians' means."""
-        with torch.enable_grad(), frozen_statistics(self), use_level(self, _FINE):
+        with torch.enable_grad(), frozen_statistics(self), use_sampling_level(self, _FINE):
             mean = mean.detach().requires_grad_()
             (gradient,) = torch.autograd.grad(self._raw(mean, variance)[0].sum(), mean)
         return -F.normalize(gradient, dim=-1)

@@ -91,7 +91,7 @@ class RadianceField(BoxField):
     def density_and_features(self, x: Float[Tensor, "n 3"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n f"]]:
         """Density, 1 / unit length, and features at points of the normalised frame inside the box."""
         raw = self._raw(x)
-        return truncated_exp(raw[:, 0]) / self.unit, raw[:, 1:]
+        return truncated_exp(raw[:, 0]) / self.network_unit, raw[:, 1:]
 
     def shade(self, features: Float[Tensor, "n f"], directions: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
         """RGB in [0, 1] of points with these features, seen along unit directions."""
@@ -105,13 +105,13 @@ class RadianceField(BoxField):
     def _raw_of_contracted(self, x: Tensor) -> Tensor:
         # By the longest side alone, so that a frequency is the same length along each axis.
         with self.networks_precision():
-            return self.density_network((x - self.middle) / self.unit)
+            return self.density_network((x - self.middle) / self.network_unit)
 
     @torch.no_grad()
     def density_of_contracted(self, x: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
         """Density at points of the frame that the networks live in, from running statistics; for occupancy grids."""
         with frozen_statistics(self):
-            return truncated_exp(self._raw_of_contracted(x)[:, 0]) / self.unit
+            return truncated_exp(self._raw_of_contracted(x)[:, 0]) / self.network_unit
 
     # -- at any points: the protocol of inr_plugins.fields.protocol --
 

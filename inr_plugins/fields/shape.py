@@ -87,14 +87,14 @@ class ShapeField(BoxField):
         return level_normals(self._query, x, inside_below=self.inside_below)
 
     def _evaluate(self, x: Tensor, *, training: bool) -> Tensor:
-        u = (x - self.middle) * (self.reach / self.unit)
+        u = (x - self.middle) * (self.reach / self.network_unit)
         with autocast_of(self.precision, x.device, training=training):
             out = self.network(u)
         return out[..., 0] * self._output_scale()
 
     def _output_scale(self) -> Float[Tensor, ""]:
         """What the network's output is multiplied by."""
-        return torch.ones_like(self.unit)
+        return torch.ones_like(self.network_unit)
 
     def _query(self, x: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
         """Values from running statistics, each point for itself; differentiable."""
@@ -113,7 +113,7 @@ class DistanceShape(ShapeField):
     inside_below = True
 
     def _output_scale(self) -> Float[Tensor, ""]:
-        return self.unit / self.reach
+        return self.network_unit / self.reach
 
     def sdf(self, x: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
         """Signed distance in normalised units, negative inside, from running statistics; differentiable."""

@@ -156,7 +156,7 @@ def undo_normalizations(network: CoordinateNetwork, u: Float[Tensor, "n 3"]) -> 
 def _fit(field: SurfaceField, start: SphereStart) -> float:
     network, device = field.distance_network, field.middle.device
     generator = torch.Generator().manual_seed(_SEED)
-    half = (field.extent / field.unit).cpu()
+    half = (field.extent / field.network_unit).cpu()
 
     def draw() -> Tensor:
         return _points(start, half, generator).to(field.middle)

@@ -101,7 +101,7 @@ class SurfaceField(BoxField):
         What v has moved by counts `sharpness_rate` times: Adam's steps are of one length, whatever the gradient.
         """
         moved = self.sharpness_rate * (self.variance.float() - self.initial_variance)
-        return torch.exp(10 * (self.initial_variance + moved)).clamp(1e-6, 1e6) / self.unit
+        return torch.exp(10 * (self.initial_variance + moved)).clamp(1e-6, 1e6) / self.network_unit
 
     # -- what the renderer asks --
 
@@ -131,7 +131,7 @@ class SurfaceField(BoxField):
             (gradient,) = torch.autograd.grad(out[:, 0].sum(), u, create_graph=create_graph)
         if not create_graph:
             out = out.detach()
-        return out[:, 0] * self.unit, gradient.to(out.dtype), out[:, 1:]
+        return out[:, 0] * self.network_unit, gradient.to(out.dtype), out[:, 1:]
 
     def shade(
         self,
@@ -153,11 +153,11 @@ class SurfaceField(BoxField):
         """Signed distance in normalised units from running statistics, to choose samples by; in training rounded."""
         with frozen_statistics(self), self._distance_only(), self.networks_precision():
             parts = [self.distance_network(self.unit_positions(part))[:, 0] for part in x.split(_QUERY_CHUNK)]
-        return torch.cat(parts) * self.unit if parts else x.new_zeros(0)
+        return torch.cat(parts) * self.network_unit if parts else x.new_zeros(0)
 
     def unit_positions(self, x: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
         """Points of the normalised frame in half longest sides of the box from its middle."""
-        return (x - self.middle) / self.unit
+        return (x - self.middle) / self.network_unit
 
     @contextmanager
     def _distance_only(self) -> Iterator[None]:
@@ -173,7 +173,7 @@ class SurfaceField(BoxField):
         """Signed distance in normalised units, negative inside, from running statistics; differentiable."""
         with frozen_statistics(self), self._distance_only():
             parts = [self.distance_network(self.unit_positions(part))[:, 0] for part in x.split(_QUERY_CHUNK)]
-        return torch.cat(parts) * self.unit if parts else x.new_zeros(0)
+        return torch.cat(parts) * self.network_unit if parts else x.new_zeros(0)
 
     def normal(self, x: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
         """Unit normals, outward: towards larger distances."""

@@ -66,7 +66,7 @@ def check_mesh(vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]
     broken = int((~np.isfinite(vertices).all(axis=1)).sum())
     if broken:
         raise ValueError(
-            f"{name} has {broken} of {len(vertices)} vertices that are not finite; drop or mend them first."
+            f"{name} has {broken} of {len(vertices)} vertices that are not finite; drop or fix them first."
         )
     if faces.min() < 0 or faces.max() >= len(vertices):
         raise ValueError(

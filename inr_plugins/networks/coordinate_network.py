@@ -140,7 +140,7 @@ class CoordinateNetworkConfig(ActivationSettings):
         *,
         spatial_gradient: bool = False,
         has_covariance: bool = False,
-        levels: int = 1,
+        sampling_levels: int = 1,
         make_head: HeadMaker | None = None,
     ) -> CoordinateNetwork:
         """The network for inputs of width in_dim and outputs of width out_dim.
@@ -150,7 +150,8 @@ class CoordinateNetworkConfig(ActivationSettings):
             out_dim: width of the output.
             spatial_gradient: the field will take gradients with respect to the input.
             has_covariance: the field will pass a covariance with every position.
-            levels: sets of running statistics, for samplers whose passes see different distributions (`use_level`).
+            sampling_levels: sets of running statistics, for samplers whose passes see different distributions
+                (`use_sampling_level`).
             make_head: makes the network's last module of its last linear layer, which is started as the activation
                 wants it; None: that layer.
 
@@ -160,7 +161,7 @@ class CoordinateNetworkConfig(ActivationSettings):
         self.check_use(
             in_dim, spatial_gradient=spatial_gradient, has_covariance=has_covariance, own_head=make_head is not None
         )
-        return CoordinateNetwork(in_dim, out_dim, config=self, levels=levels, make_head=make_head)
+        return CoordinateNetwork(in_dim, out_dim, config=self, sampling_levels=sampling_levels, make_head=make_head)
 
     def check_use(
         self, in_dim: int, *, spatial_gradient: bool = False, has_covariance: bool = False, own_head: bool = False
@@ -220,7 +221,7 @@ class CoordinateNetwork(nn.Module):
         out_dim: int,
         *,
         config: CoordinateNetworkConfig,
-        levels: int = 1,
+        sampling_levels: int = 1,
         make_head: HeadMaker | None = None,
     ) -> None:
         """See `CoordinateNetworkConfig.build`, which checks its arguments."""
@@ -245,7 +246,7 @@ class CoordinateNetwork(nn.Module):
             self.activation.init_linear(layer, is_first=i == 0)
             self.layers.append(layer)
             start = _natural_std(config, self.activation, fan_in, is_first=i == 0)
-            self.norms.append(self._norm(config, width, start, levels))
+            self.norms.append(self._norm(config, width, start, sampling_levels))
         last = nn.Linear(width, out_dim, dtype=self._dtype(first=False))
         self.activation.init_last(last)
         if config.initialization == "glorot":
@@ -271,10 +272,12 @@ class CoordinateNetwork(nn.Module):
         return torch.get_default_dtype().to_complex() if complex_layer else torch.get_default_dtype()
 
     @staticmethod
-    def _norm(config: CoordinateNetworkConfig, width: int, start: float, levels: int) -> Normalization:
+    def _norm(config: CoordinateNetworkConfig, width: int, start: float, sampling_levels: int) -> Normalization:
         if config.normalization == "none":
             return NoNormalization(width)
-        norm = make_normalization(config.normalization, width, levels=levels, **config._normalization_settings())
+        norm = make_normalization(
+            config.normalization, width, sampling_levels=sampling_levels, **config._normalization_settings()
+        )
         assert norm.weight is not None
         nn.init.constant_(norm.weight, start)
         return norm

@@ -1,4 +1,4 @@
-"""Volume rendering of a field whose every sample is dear: from the front, until no light is left."""
+"""Volume rendering of a field whose samples are expensive to evaluate: from the front, until no light is left."""
 
 from __future__ import annotations
 

@@ -275,15 +275,15 @@ def test_a_run_that_cannot_be_measured_does_not_cost_the_others_theirs(scene, tm
 
     def load(path, **options):
         if path.parent.name == "broken":
-            raise InputError("the broken one is broken: mend it.")
+            raise InputError("the broken one is broken: fix it.")
         return runs(path, **options)
 
     assert inr_eval(*folders, "--truth", "none", "--views", 1, load=load) == 1
     told = capsys.readouterr()
-    assert told.err.splitlines()[-1] == "inr-eval: the broken one is broken: mend it."
+    assert told.err.splitlines()[-1] == "inr-eval: the broken one is broken: fix it."
     record = read(tmp_path / "eval.json")
     assert [entry["config"] for entry in record["runs"]] == ["runs/first/config.yml", "runs/last/config.yml"]
-    assert record["failed"] == [{"config": "runs/broken/config.yml", "reason": "the broken one is broken: mend it."}]
+    assert record["failed"] == [{"config": "runs/broken/config.yml", "reason": "the broken one is broken: fix it."}]
     (tmp_path / "eval.json").unlink()
     assert inr_eval(folders[1], folders[1], "--truth", "none", load=load) == 1
     assert not (tmp_path / "eval.json").exists()
@@ -366,7 +366,7 @@ def test_a_run_that_does_not_fit_when_it_is_opened_is_not_said_to_be_broken(scen
     assert inr_eval(run_folder, load=load) == 1
     said = capsys.readouterr().err
     assert "not enough memory" in said
-    assert "mend its data" not in said
+    assert "fix its data" not in said
 
 
 def test_a_surface_that_does_not_fit_does_not_cost_the_images(scene, run_folder):

@@ -15,7 +15,7 @@ BOX = torch.tensor([[-1.0, 0.0, 2.0], [3.0, 1.0, 4.0]])
 def test_the_box_is_what_was_given_and_its_longest_half_side_is_the_unit():
     field = BoxField(BOX)
     assert torch.equal(field.box, BOX)
-    assert float(field.unit) == 2.0
+    assert float(field.network_unit) == 2.0
     assert {"middle", "extent"} <= set(field.state_dict())
 
 

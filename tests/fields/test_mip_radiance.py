@@ -26,9 +26,11 @@ def directions(count, seed=2):
     return F.normalize(torch.randn(count, 3, generator=torch.Generator().manual_seed(seed)), dim=-1)
 
 
-def ask(field, x, variance=None, *, level=1):
+def ask(field, x, variance=None, *, sampling_level=1):
     variance = torch.full_like(x, 1e-4) if variance is None else variance
-    return field.density_and_colour(x, variance, directions(len(x)), torch.arange(len(x)), level=level)
+    return field.density_and_colour(
+        x, variance, directions(len(x)), torch.arange(len(x)), sampling_level=sampling_level
+    )
 
 
 def test_the_published_field_has_the_published_number_of_weights():
@@ -89,7 +91,7 @@ def test_large_gaussians_blur_what_lies_in_them_and_directions_change_colours_on
     wide = torch.full_like(near, 100.0)
     assert (ask(field, near, wide)[0] - ask(field, far, wide)[0]).abs().max() < 1e-3 * sharp
     own = torch.arange(50)
-    turned = field.density_and_colour(near, torch.full_like(near, 1e-4), directions(50, seed=3), own, level=1)
+    turned = field.density_and_colour(near, torch.full_like(near, 1e-4), directions(50, seed=3), own, sampling_level=1)
     assert torch.equal(turned[0], ask(field, near)[0])
     assert (turned[1] - ask(field, near)[1]).abs().max() > 1e-3
 
@@ -110,8 +112,8 @@ def test_it_answers_the_protocol_and_there_is_nothing_outside_the_box():
 @pytest.mark.parametrize("normalization", ["none", "layer", *COUPLING])
 def test_a_point_has_one_value_whatever_else_is_asked_also_in_training(normalization, monkeypatch):
     field = make(normalization=normalization).train()
-    ask(field, points(64), level=0)
-    ask(field, 0.3 * points(64), level=1)
+    ask(field, points(64), sampling_level=0)
+    ask(field, 0.3 * points(64), sampling_level=1)
     x, d = points(101), directions(101)
     before = {name: value.clone() for name, value in field.state_dict().items()}
     density, colour = field.density(x), field.colour(x, d)
@@ -125,15 +127,17 @@ def test_a_point_has_one_value_whatever_else_is_asked_also_in_training(normaliza
 @pytest.mark.parametrize("normalization", COUPLING)
 def test_each_level_has_running_statistics_of_its_own(normalization):
     field = make(normalization=normalization).train()
-    ask(field, points(64), level=0)
-    ask(field, 0.3 * points(64), level=1)
+    ask(field, points(64), sampling_level=0)
+    ask(field, 0.3 * points(64), sampling_level=1)
     field.eval()
     x = points(20)
-    coarse, fine = (ask(field, x, level=level)[0] for level in (0, 1))
+    coarse, fine = (ask(field, x, sampling_level=sampling_level)[0] for sampling_level in (0, 1))
     assert (coarse - fine).abs().max() > 1e-3
-    torch.testing.assert_close(field.density_of_gaussians(x, torch.full_like(x, 1e-4), level=0), coarse)
-    torch.testing.assert_close(field.density_of_gaussians(x, torch.full_like(x, 1e-4), level=1), fine)
-    coarse, fine = (field.density_of_gaussians(x, field._around(x), level=level) for level in (0, 1))
+    torch.testing.assert_close(field.density_of_gaussians(x, torch.full_like(x, 1e-4), sampling_level=0), coarse)
+    torch.testing.assert_close(field.density_of_gaussians(x, torch.full_like(x, 1e-4), sampling_level=1), fine)
+    coarse, fine = (
+        field.density_of_gaussians(x, field._around(x), sampling_level=sampling_level) for sampling_level in (0, 1)
+    )
     torch.testing.assert_close(field.density(x), fine)
     assert (coarse - fine).abs().max() > 1e-3
 
@@ -162,7 +166,7 @@ def test_normals_are_minus_the_gradient_of_the_density_with_the_blur_held(normal
     step, eye = 1e-6, torch.eye(3, dtype=torch.float64)
 
     def density(at):
-        return field.density_of_gaussians(at, variance, level=1)
+        return field.density_of_gaussians(at, variance, sampling_level=1)
 
     with torch.no_grad():
         gradient = torch.stack([density(x + step * axis) - density(x - step * axis) for axis in eye], -1)

@@ -13,7 +13,7 @@ from inr_plugins.networks import tcnn_network
 from inr_plugins.networks.activations.settings import ActivationName
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.encodings import EncodingName
-from inr_plugins.networks.normalization.registry import NormalizationName, use_level
+from inr_plugins.networks.normalization.registry import NormalizationName, use_sampling_level
 
 ACTIVATIONS, NORMS, ENCODINGS = get_args(ActivationName), get_args(NormalizationName), get_args(EncodingName)
 COMPLEX = ("wavelet", "finer-wavelet")
@@ -193,8 +193,8 @@ def test_glorot_starts_weights_uniform_by_both_fans_and_biases_at_zero():
 
 
 def test_levels_reach_the_normalizations():
-    network = CoordinateNetworkConfig(normalization="cross", width=4).build(3, 1, levels=2)
-    with use_level(network, 1):
+    network = CoordinateNetworkConfig(normalization="cross", width=4).build(3, 1, sampling_levels=2)
+    with use_sampling_level(network, 1):
         network(torch.randn(9, 3))
     assert network.norms[0].statistics.batches.tolist() == [0, 1]
 

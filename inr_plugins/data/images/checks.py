@@ -85,16 +85,16 @@ def _check_cameras(outputs: DataparserOutputs, *, data: Path) -> None:
     for index, filename in enumerate(outputs.image_filenames):
         problem = pose_problem(poses[index])
         if problem is not None:
-            raise InputError(f"The pose of {filename} {problem}: mend it in {data}, or take the image out.")
+            raise InputError(f"The pose of {filename} {problem}: fix it in {data}, or take the image out.")
         problem = lens_problem(outputs.cameras, index)
         if problem is not None:
-            raise InputError(f"The camera of {filename} {problem}: mend it in {data}.")
+            raise InputError(f"The camera of {filename} {problem}: fix it in {data}.")
     without_ray = share_without_ray(outputs.cameras)
     worst = int(without_ray.argmax())
     if float(without_ray[worst]) > MOST_WITHOUT_RAY:
         raise InputError(
             f"The distortion of the camera of {outputs.image_filenames[worst]} folds its image over: "
-            f"{float(without_ray[worst]):.0%} of the pixels, far from the middle, have no ray: mend it in {data}, or "
+            f"{float(without_ray[worst]):.0%} of the pixels, far from the middle, have no ray: fix it in {data}, or "
             "undistort or crop the images."
         )
 

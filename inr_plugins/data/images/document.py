@@ -79,7 +79,7 @@ def read_transforms(path: Path, *, instead: str = "") -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise InputError(
             f"{path} is not valid JSON, or was cut short (line {error.lineno}, column {error.colno}: {error.msg}): "
-            "mend or replace the file."
+            "fix or replace the file."
         ) from error
     except DoubleKeyError as error:
         raise InputError(f"{path} gives {error} in one object: take one of them out.") from error
@@ -152,14 +152,14 @@ def applied_transform(document: dict[str, Any], *, path: Path, data: Path) -> Fl
     try:
         matrix = np.array(given, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{path} has an applied_transform that is not all numbers: mend or remove it.") from error
+        raise InputError(f"{path} has an applied_transform that is not all numbers: fix or remove it.") from error
     if matrix.shape not in ((3, 4), (4, 4)) or not np.isfinite(matrix).all():
-        raise InputError(f"{path} has an applied_transform that is not 3 rows of 4 numbers: mend or remove it.")
+        raise InputError(f"{path} has an applied_transform that is not 3 rows of 4 numbers: fix or remove it.")
     if matrix.shape[0] == 4 and (matrix[3] != [0, 0, 0, 1]).any():
-        raise InputError(f"{path} has an applied_transform with a last row other than 0 0 0 1: mend or remove it.")
+        raise InputError(f"{path} has an applied_transform with a last row other than 0 0 0 1: fix or remove it.")
     stretches = np.linalg.svd(matrix[:3, :3], compute_uv=False)
     if stretches[-1] <= _SINGULAR * stretches[0]:
-        raise InputError(f"{path} has an applied_transform that cannot be undone (singular): mend or remove it.")
+        raise InputError(f"{path} has an applied_transform that cannot be undone (singular): fix or remove it.")
     return matrix[:3]
 
 

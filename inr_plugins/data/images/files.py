@@ -154,12 +154,12 @@ def _check_frames(frames: Sequence[Any], *, path: Path, rows: tuple[int, ...]) -
         try:
             pose = np.array(frame["transform_matrix"], dtype=np.float64)
         except (TypeError, ValueError) as error:
-            raise InputError(f"{name} has a transform_matrix that is not all numbers: mend the frame.") from error
+            raise InputError(f"{name} has a transform_matrix that is not all numbers: fix the frame.") from error
         if pose.ndim != 2 or pose.shape[1] != 4 or pose.shape[0] not in rows:
             raise InputError(f"{name} has a transform_matrix of shape {pose.shape}: it needs 4 rows of 4 numbers.")
         problem = pose_problem(pose)
         if problem is not None:
-            raise InputError(f"{name} has a transform_matrix that {problem}: mend the pose, or take the frame out.")
+            raise InputError(f"{name} has a transform_matrix that {problem}: fix the pose, or take the frame out.")
 
 
 def _check_instant_ngp(data: Path) -> None:

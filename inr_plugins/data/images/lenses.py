@@ -98,7 +98,7 @@ def _distortion(entries: dict[str, Any], common: list[float] | None, *, owner: s
     listed = entries.get("distortion_params")
     values = [*single.values(), *(listed if isinstance(listed, list) else [] if listed is None else [listed])]
     if not all(is_number(value) for value in values):
-        raise InputError(f"{owner} has a distortion parameter that is not a finite number: mend or remove it.")
+        raise InputError(f"{owner} has a distortion parameter that is not a finite number: fix or remove it.")
     if listed is not None:
         named = {key: float(value) for key, value in zip(DISTORTION_KEYS, listed, strict=False)}
         contrary = next((key for key in single if len(listed) != 6 or named[key] != single[key]), None)

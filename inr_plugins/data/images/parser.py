@@ -25,7 +25,7 @@ class CheckedDataParser(DataParser):
     """`parser`, with every kind of bad dataset turned into an InputError of one sentence.
 
     Intrinsics come out in float32: blender-data gives a float64 focal length, which `ns-render spiral` fails on. What
-    nerfstudio's parsers would drop or misread is mended (see `images.reading`); of a dataset that has one held-out
+    nerfstudio's parsers would drop or misread is fixed (see `images.reading`); of a dataset that has one held-out
     split only, that one is read for both, and the metadata say so under `images.splits.STANDS_IN`.
 
     Args:
@@ -80,7 +80,7 @@ class CheckedDataParser(DataParser):
             text = " ".join(str(error).split()) or "no further word"
             raise InputError(
                 f"{type(self.parser).__name__}'s dataparser cannot read the {split} split of {self.config.data} "
-                f"({type(error).__name__}: {text}): mend the data, or choose another dataparser at the end of the "
+                f"({type(error).__name__}: {text}): fix the data, or choose another dataparser at the end of the "
                 "command."
             ) from error
         if split == "train" and self.train_view_stride > 1 and 0 < len(outputs.image_filenames) == len(outputs.cameras):

@@ -1,4 +1,4 @@
-"""A split read by one of nerfstudio's parsers, given what it reads rightly and mended where it would not be."""
+"""A split read by one of nerfstudio's parsers, given what it reads rightly and fixed where it would not be."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def read_split(parser: DataParser, split: str, **options: Any) -> DataparserOutp
         options: more arguments for the parser.
 
     Raises:
-        InputError: what would be misread and cannot be mended.
+        InputError: what would be misread and cannot be fixed.
         Exception: whatever the parser raises.
     """
     if isinstance(parser, Nerfstudio):
@@ -61,7 +61,7 @@ def read_split(parser: DataParser, split: str, **options: Any) -> DataparserOutp
         document = read_transforms(path)
         if not outputs.cameras.shape:
             outputs = replace(outputs, cameras=_only_camera(outputs, document, folder=path.parent))
-        _mend_focal_length(outputs, document)
+        _fix_focal_length(outputs, document)
     else:
         outputs = parser.get_dataparser_outputs(split=split, **options)
     return with_frame(outputs, parsers_map(outputs))
@@ -156,7 +156,7 @@ def _only_camera(outputs: DataparserOutputs, document: dict[str, Any], *, folder
     )
 
 
-def _mend_focal_length(outputs: DataparserOutputs, document: dict[str, Any]) -> None:
+def _fix_focal_length(outputs: DataparserOutputs, document: dict[str, Any]) -> None:
     """Set fl_y as the file gives it: nerfstudio's instant-ngp-data takes fl_x for it."""
     height = float(outputs.cameras.height[0])
     value = None

@@ -11,7 +11,7 @@ import numpy as np
 from inr_plugins.data.shapes.sampling import OPTION, SampleSettings
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.distance.cloud_border import is_open_scan
-from inr_plugins.geometry.distance.cloud_normals import FEWEST_POINTS, oriented_normals, turned_outward
+from inr_plugins.geometry.distance.cloud_normals import FEWEST_POINTS, oriented_normals, oriented_outward
 from inr_plugins.geometry.io.clouds.columns import AmbiguousColumns
 from inr_plugins.geometry.io.clouds.read import Cloud
 from inr_plugins.geometry.io.mesh_file import Tell
@@ -97,7 +97,7 @@ def with_normals(cloud: Cloud, settings: CloudSettings) -> Cloud:
     if cloud.normals is None or settings.cloud_normals == "estimated":
         normals, notes = oriented_normals(cloud.points, settings.normal_neighbours), ("normals estimated",)
     elif settings.cloud_normals == "given":
-        normals, inward = turned_outward(cloud.points, cloud.normals)
+        normals, inward = oriented_outward(cloud.points, cloud.normals)
         notes = ("normals looked inward, turned",) if inward else ()
     else:
         settled = settled_normals(cloud.points, cloud.normals, settings.normal_neighbours)

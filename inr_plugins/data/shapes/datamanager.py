@@ -275,7 +275,7 @@ def describe_shapes(shapes: ShapeSet, *, path: Path) -> list[str]:
     told = found if len(found) <= _TOLD else [shape for shape in found if shape.notes or shape.watertight is False]
     lines += [f"  {shape.description}" for shape in told[:_TOLD]]
     if len(told) > _TOLD:
-        lines.append(f"  ... and {len(told) - _TOLD} more that are open, or were mended")
+        lines.append(f"  ... and {len(told) - _TOLD} more that are open, or were fixed")
     if shapes.passed_over is not None:
         lines.append(shapes.passed_over)
     if shapes.skipped:

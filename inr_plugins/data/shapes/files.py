@@ -43,7 +43,7 @@ class ShapeSettings(CloudSettings):
     """Longest side of the largest shape in the normalised frame, whose box has sides of 2."""
     scale: Literal["common", "each"] = "common"
     """Whether the shapes of a folder keep their relative sizes (common), or each is scaled to the full extent."""
-    unit: float | None = None
+    file_unit: float | None = None
     """Normalised length of one unit of the files, instead of a scale by the extent: for a shape that must have the size
     that others were learnt at."""
 
@@ -62,7 +62,7 @@ class Shape:
         watertight: whether the mesh is closed: no edge has more faces that run along it one way than the other; None
             for a cloud.
         faces: number of faces of the mesh, the inner ones too; 0 for a cloud.
-        notes: what was found and mended in the file, each a few words.
+        notes: what was found and fixed in the file, each a few words.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Shape:
 
     @property
     def description(self) -> str:
-        """A line for the user: size, whether it is closed, what was mended, and what tells inside from outside."""
+        """A line for the user: size, whether it is closed, what was fixed, and what tells inside from outside."""
         if isinstance(self.surface, Mesh):
             size = f"{self.faces:,} faces, {'watertight' if self.watertight else 'not watertight'}"
         else:
@@ -128,7 +128,7 @@ def read_shapes(path: Path, settings: ShapeSettings) -> ShapeSet:
     named in `skipped`.
 
     The middle of each shape's box comes to the origin. One scale for all lets the longest side of the largest be
-    `settings.extent`; or each has its own, or `settings.unit` is the scale.
+    `settings.extent`; or each has its own, or `settings.file_unit` is the scale.
 
     The surfaces stay in memory, 36 bytes a face or so. Of the points that are drawn from them all shapes together keep
     eight times `settings.pool` of each kind at most, and of search trees and the like 512 MiB, and
@@ -156,7 +156,7 @@ def read_shapes(path: Path, settings: ShapeSettings) -> ShapeSet:
     read.reverse()
     while read:
         one = read.pop()
-        scale = settings.unit or settings.extent / (one.side if settings.scale == "each" else largest)
+        scale = settings.file_unit or settings.extent / (one.side if settings.scale == "each" else largest)
         shapes.append(_normalised(one, scale, settings, recent))
     return ShapeSet(tuple(shapes), tuple(skipped), else_there)
 
@@ -166,8 +166,8 @@ def check_settings(settings: ShapeSettings) -> None:
     check_sampling(settings)
     if not 0 < settings.extent <= _BOX_SIDE:
         raise InputError(f"{OPTION}extent must be above 0 and at most {_BOX_SIDE}, got {settings.extent}.")
-    if settings.unit is not None and not (np.isfinite(settings.unit) and settings.unit > 0):
-        raise InputError(f"{OPTION}unit must be a positive length, got {settings.unit}.")
+    if settings.file_unit is not None and not (np.isfinite(settings.file_unit) and settings.file_unit > 0):
+        raise InputError(f"{OPTION}file-unit must be a positive length, got {settings.file_unit}.")
     check_clouds(settings)
 
 
@@ -204,9 +204,9 @@ def _normalised(read: _Read, scale: float, settings: ShapeSettings, recent: Rece
     """A shape as it is handed out; `recent` keeps what the shapes need to be sampled."""
     box = _positions(read.surface)
     middle = read.rotation @ ((box.min(axis=0) + box.max(axis=0)) / 2)
-    if settings.unit is not None and scale * read.side > _BOX_SIDE:
+    if settings.file_unit is not None and scale * read.side > _BOX_SIDE:
         raise InputError(
-            f"{read.path} has a longest side of {read.side:.4g}, which {OPTION}unit {scale:.4g} makes "
+            f"{read.path} has a longest side of {read.side:.4g}, which {OPTION}file-unit {scale:.4g} makes "
             f"{scale * read.side:.4g}: more than the box's {_BOX_SIDE}. Is it in the same units as the others?"
         )
     to_normalised = Similarity(read.rotation, scale, -scale * middle)

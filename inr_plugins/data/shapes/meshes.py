@@ -76,7 +76,7 @@ def thin_note(solid: Solid, to_normalised: Similarity) -> tuple[str, ...]:
 
 
 def solid_notes(solid: Solid, *, by_winding: bool) -> tuple[str, ...]:
-    """What was found in a mesh and mended, each a few words.
+    """What was found in a mesh and fixed, each a few words.
 
     Args:
         solid: of the mesh.
@@ -87,7 +87,7 @@ def solid_notes(solid: Solid, *, by_winding: bool) -> tuple[str, ...]:
         notes.append(f"{solid.turned:,} faces turned to agree with their neighbours")
     if solid.inside_out:
         which = f"{solid.inside_out:,} of {solid.parts:,} parts " if solid.parts > 1 else ""
-        notes.append(f"{which}inside out in the file, turned outward")
+        notes.append(f"{which}inside out in the file, oriented outward")
     if not by_winding:
         return tuple(notes)
     if solid.nested:

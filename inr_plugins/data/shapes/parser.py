@@ -50,7 +50,7 @@ class ShapeDataParser(DataParser):
 
     The frame is described in `shape_files.read_shapes`; `dataparser_transform` and `dataparser_scale` are those of the
     first shape. The images are names: `ShapeImages` draws them. Metadata, which the model gets: "shapes", the names;
-    "unit", the normalised length of one unit of the files, None where shapes differ in it.
+    "file_unit", the normalised length of one unit of the files, None where shapes differ in it.
 
     Raises:
         InputError: an option out of range; and with the first use of the shapes, what `read_shapes` raises.
@@ -101,7 +101,7 @@ class ShapeDataParser(DataParser):
             cameras=shape_cameras(radii, split=cast(Split, split), views=views, size=config.image_size),
             alpha_color=torch.ones(3),
             scene_box=SceneBox(aabb=torch.tensor([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]])),
-            metadata={"shapes": names, "unit": scales.pop() if len(scales) == 1 else None, "up": config.up},
+            metadata={"shapes": names, "file_unit": scales.pop() if len(scales) == 1 else None, "up": config.up},
             dataparser_transform=transform,
             dataparser_scale=scale,
             pictures=self._pictures,

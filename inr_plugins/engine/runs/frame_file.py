@@ -46,7 +46,7 @@ def _write_frame(outputs: DataparserOutputs, path: Path) -> None:
         try:
             write_json(path, frame, indent=4)
         except ValueError as error:
-            raise InputError("The frame of the data has numbers that are not finite: mend the data's poses.") from error
+            raise InputError("The frame of the data has numbers that are not finite: fix the data's poses.") from error
 
 
 def frame_problem(path: Path) -> str | None:

@@ -108,7 +108,7 @@ def naming_the_run(folder: Path, *, data: Path | None = None) -> Iterator[None]:
             raise
         whose = "its data" if data is None else f"its data, {data}"
         raise InputError(
-            f"The run {folder} cannot be opened ({type(error).__name__}: {first_line(error)}): mend {whose}, or open "
+            f"The run {folder} cannot be opened ({type(error).__name__}: {first_line(error)}): fix {whose}, or open "
             "it with the versions of nerfstudio and of its method that it was trained with."
         ) from error
 

@@ -1,4 +1,4 @@
-"""Normals of a cloud of points: estimated from its neighbourhoods, made to agree, and turned outward."""
+"""Normals of a cloud of points: estimated from its neighbourhoods, made to agree, and oriented outward."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def with_outward_signs(
     return normals * _outward(points, normals, part)[part, None]
 
 
-def turned_outward(
+def oriented_outward(
     points: Float[np.ndarray, "n 3"], normals: Float[np.ndarray, "n 3"]
 ) -> tuple[Float[np.ndarray, "n 3"], bool]:
     """The normals, all of them turned over if the outermost points' look inward, and whether they were."""

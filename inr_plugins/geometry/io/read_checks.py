@@ -99,4 +99,4 @@ def counted(count: int, one: str, many: str = "") -> str:
 def check_finite(points: np.ndarray, path: Path, *, what: str) -> None:
     broken = int((~np.isfinite(points).all(axis=1)).sum())
     if broken:
-        raise InputError(f"{path} has {broken} of {len(points)} {what} that are NaN or infinite; mend or drop them.")
+        raise InputError(f"{path} has {broken} of {len(points)} {what} that are NaN or infinite; fix or drop them.")

@@ -46,7 +46,7 @@ def rounding_tolerance(mesh: Mesh) -> float:
 def join_rounded(mesh: Mesh) -> tuple[Mesh, float]:
     """The mesh with vertices on open edges that differ by rounding alone made one, and the distance they were within.
 
-    Vertices whose edges all meet another face stay as they are: nothing is to be mended there. Triangles that lose a
+    Vertices whose edges all meet another face stay as they are: nothing is to be fixed there. Triangles that lose a
     corner so are left out. Distance 0 says that nothing was joined.
 
     Args:

@@ -1,1 +1,1 @@
-"""Mending surfaces: what is double, stray, turned over or not wanted."""
+"""Repairing surfaces: what is double, stray, turned over or not wanted."""

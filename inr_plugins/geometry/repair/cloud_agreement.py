@@ -11,7 +11,7 @@ from inr_plugins.geometry.distance.cloud_normals import (
     least_variance,
     mirror_agreement,
     neighbourhoods,
-    turned_outward,
+    oriented_outward,
     with_outward_signs,
 )
 
@@ -64,7 +64,7 @@ def settled_normals(
     if flat.mean() > _LEAST_FLAT and np.median(cosine[flat]) < _LEAST_COSINE:
         normals = with_outward_signs(points, estimated, near)
         return SettledNormals(normals, ("the file's normals do not stand across the surface, estimated instead",))
-    normals, inward = turned_outward(points, given)
+    normals, inward = oriented_outward(points, given)
     kept = SettledNormals(normals, ("normals looked inward, turned",) if inward else ())
     before = contradictions(points, normals, near)
     if before < _FEW:

@@ -80,7 +80,7 @@ class Solid:
 
 
 def solid_of(mesh: Mesh) -> Solid:
-    """The solid that a mesh bounds: its faces turned outward part by part, and the inner ones found.
+    """The solid that a mesh bounds: its faces oriented outward part by part, and the inner ones found.
 
     Where solids overlap or touch, the faces of each that lie in another are no surface: the winding number is above one
     half on both sides of them. Faces that pass into another part are cut where they do. Of faces that lie on each other

@@ -182,7 +182,7 @@ class CnMipNerfModel(Model):
 
         The Gaussian is that of the section, so that the gradient is that of what the pixel shows.
         """
-        rays, section = seen.heaviest_sections()
+        rays, section = seen.max_weight_sections()
         normals = torch.zeros_like(seen.rgb)
         normals[rays] = self.field.normal(seen.mean[section], seen.variance[section])
         return normals

@@ -97,7 +97,7 @@ class NeusModel(Model):
             )
         part = 0.9 if config.capture == "room" else 0.5
         self.start = SphereStart(
-            radius=part * float(self.field.extent.min() / self.field.unit),
+            radius=part * float(self.field.extent.min() / self.field.network_unit),
             hollow=config.capture == "room",
             steps=config.start_steps,
         )
@@ -145,7 +145,7 @@ class NeusModel(Model):
 
     def look_at(self, cameras: Cameras) -> None:
         """Check the training cameras, and keep where they stand; InputError if that cannot work."""
-        check_cameras(self.config, cameras, self.field.box, radius=self.start.radius * float(self.field.unit))
+        check_cameras(self.config, cameras, self.field.box, radius=self.start.radius * float(self.field.network_unit))
         self.camera_positions = cameras.camera_to_worlds[:, :3, 3].detach().float()
 
     def begin(self) -> None:
@@ -174,7 +174,7 @@ class NeusModel(Model):
         self.anneal.fill_(min(1.0, step / steps) if steps > 0 else 1.0)
 
     def after_step(self, step: int) -> None:
-        """Look at the surface, if it is time to after training step `step`, and warn if it has come to grief."""
+        """Look at the surface, if it is time to after training step `step`, and warn if it has collapsed."""
         if step + 1 not in look_steps(self.run_steps) or not comms.is_main_process():
             return
         at = self.camera_positions.to(self.device)
@@ -211,7 +211,7 @@ class NeusModel(Model):
     def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
         image = batch["image"].to(self.device)
         error = F.mse_loss(self._seen(outputs).detach(), self._target(image, self._mask(image, batch)))
-        sharpness = (self.field.sharpness * self.field.unit).detach()
+        sharpness = (self.field.sharpness * self.field.network_unit).detach()
         return {"psnr": -10 * torch.log10(error.clamp(min=1e-10)), "sharpness": sharpness}
 
     def narrow(self) -> None:
@@ -240,7 +240,7 @@ class NeusModel(Model):
         edges, sdf = place_edges(
             *(origins[hit], directions[hit], enter[hit], leave[hit], self.field.rough_distance),
             settings=SectionSettings(config.uniform_samples, config.finer_samples, config.sampling_rounds),
-            unit=self.field.unit,
+            network_unit=self.field.network_unit,
             jitter=torch.rand(len(hit), device=hit.device) if self.training else None,
         )
         # What is left out of a pixel adds up, in a soft surface: pictures are to be better than a training step needs.
@@ -270,7 +270,9 @@ class NeusModel(Model):
         nearest = ((self.field.middle - origins) * directions).sum(-1)
         start = torch.where(leave > enter, leave, nearest).clamp(min=self.config.near_plane)
         jitter = torch.rand(len(lit), device=origins.device) if self.training else None
-        places, lengths = distances_beyond(start, start.clamp(min=self.field.unit), self.config.outside_samples, jitter)
+        places, lengths = distances_beyond(
+            start, start.clamp(min=self.field.network_unit), self.config.outside_samples, jitter
+        )
         points = origins[:, None] + directions[:, None] * places[..., None]
         along = directions[:, None].expand_as(points)
         density, colour = self.background.density_and_colour(points.reshape(-1, 3), along.reshape(-1, 3))
@@ -297,7 +299,7 @@ class NeusModel(Model):
 
     # -- pictures ------------------------------------------------------------------------------------------------------
 
-    def _paper(self, rgb: Tensor) -> Tensor:
+    def _background_colour(self, rgb: Tensor) -> Tensor:
         """The colour behind everything, in the shape of some colours; that of a command goes before the model's own."""
         colour: Literal["black", "white"] = "black" if self.config.background_color == "black" else "white"
         return RGBRenderer.get_background_color(colour, shape=rgb.shape, device=rgb.device)
@@ -306,7 +308,7 @@ class NeusModel(Model):
         """What rays see with the colour behind everything; the background model leaves nothing open."""
         if self.background is not None:
             return outputs["rgb"]
-        return outputs["rgb"] + self._paper(outputs["rgb"]) * (1 - outputs["accumulation"])
+        return outputs["rgb"] + self._background_colour(outputs["rgb"]) * (1 - outputs["accumulation"])
 
     def _seen(self, outputs: dict[str, Any]) -> Tensor:
         """Blended colours of training's outputs, which are not, or of evaluation's, which are."""
@@ -321,7 +323,7 @@ class NeusModel(Model):
     def _target(self, image: Tensor, mask: Tensor | None) -> Tensor:
         if mask is None:
             return image
-        return image[..., :3] * mask + self._paper(image[..., :3]) * (1 - mask)
+        return image[..., :3] * mask + self._background_colour(image[..., :3]) * (1 - mask)
 
     def get_image_metrics_and_images(
         self, outputs: dict[str, Tensor], batch: dict[str, Any]

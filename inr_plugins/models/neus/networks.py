@@ -67,7 +67,7 @@ def distance_config(config: NeusSettings) -> CoordinateNetworkConfig:
         activation=config.activation,
         encoding=own.encoding if octaves else "identity",
         octaves=octaves or None,
-        normalization=_where(config, "sdf"),
+        normalization=_normalization_of(config, "sdf"),
         width=config.width,
         hidden_layers=hidden,
         skips=skips,
@@ -82,10 +82,10 @@ def colour_config(config: NeusSettings) -> CoordinateNetworkConfig:
         ValueError: settings that cannot be used together; it names them.
     """
     return CoordinateNetworkConfig(
-        normalization=_where(config, "colour"), width=config.colour_width, hidden_layers=config.colour_layers
+        normalization=_normalization_of(config, "colour"), width=config.colour_width, hidden_layers=config.colour_layers
     )
 
 
-def _where(config: NeusSettings, network: Literal["sdf", "colour"]) -> NormalizationName:
+def _normalization_of(config: NeusSettings, network: Literal["sdf", "colour"]) -> NormalizationName:
     """The normalization of a network, none where it is not wanted there."""
     return config.normalization if config.normalization_at in ("both", network) else "none"

@@ -66,21 +66,22 @@ def say_how_learnt(config: NidShapesSettings, *, shapes: int, steps: int) -> Non
         )
 
 
-def check_fit_data(learnt: LearntFrame, *, shapes: int, unit: float | None) -> None:
+def check_fit_data(learnt: LearntFrame, *, shapes: int, file_unit: float | None) -> None:
     """See that the data are one shape, of the size that the dictionary was learnt at.
 
     Args:
         learnt: of the dictionary.
         shapes: number of shapes in the data.
-        unit: normalised units in a unit of the data's file; None if unknown.
+        file_unit: normalised units in a unit of the data's file; None if unknown.
 
     Raises:
         InputError: several shapes.
     """
     if shapes != 1:
         raise InputError(f"nid-fit fits one shape, and --data holds {shapes}: give one file.")
-    if learnt.unit is not None and unit is not None and abs(unit / learnt.unit - 1) > _SAME_UNIT:
+    if learnt.file_unit is not None and file_unit is not None and abs(file_unit / learnt.file_unit - 1) > _SAME_UNIT:
         CONSOLE.print(
-            f"[bold yellow]The shape is scaled by {unit:.4g}, those of the dictionary were by {learnt.unit:.4g}:"
-            "[/bold yellow] leave --pipeline.datamanager.dataparser.unit to the dictionary unless sizes mean nothing."
+            f"[bold yellow]The shape is scaled by {file_unit:.4g}, those of the dictionary were by "
+            f"{learnt.file_unit:.4g}:[/bold yellow] leave --pipeline.datamanager.dataparser.file-unit to the "
+            "dictionary unless sizes mean nothing."
         )

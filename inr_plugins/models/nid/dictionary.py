@@ -30,24 +30,24 @@ class LearntFrame:
 
     Attributes:
         shapes: names of the shapes that it was learnt on, in the order of their codes.
-        unit: normalised units in a unit of the files; None where every shape had a scale of its own.
+        file_unit: normalised units in a unit of the files; None where every shape had a scale of its own.
         up: axis of the files that points up, as the dataparser's option; None if that is not known.
     """
 
     shapes: tuple[str, ...]
-    unit: float | None
+    file_unit: float | None
     up: str | None = None
 
     def entries(self) -> dict[str, Any]:
         """As plain entries, to be stored."""
-        return {"shapes": list(self.shapes), "unit": self.unit, "up": self.up}
+        return {"shapes": list(self.shapes), "file_unit": self.file_unit, "up": self.up}
 
     @classmethod
     def of(cls, entries: Mapping[str, Any]) -> LearntFrame:
         """From a model's metadata, or from what `entries` returned."""
-        unit, up = entries.get("unit"), entries.get("up")
+        file_unit, up = entries.get("file_unit"), entries.get("up")
         names = tuple(str(name) for name in entries.get("shapes") or ("shape",))
-        return cls(names, None if unit is None else float(unit), None if up is None else str(up))
+        return cls(names, None if file_unit is None else float(file_unit), None if up is None else str(up))
 
 
 @dataclass(frozen=True)

@@ -93,15 +93,15 @@ class NidFitModel(ShapeModel):
     def _take(self, dictionary: Dictionary) -> None:
         """Use a dictionary from now on, with a code that is still zero."""
         self.learnt_frame = dictionary.frame
-        self.dictionary = dictionary.field().to(self._where())
+        self.dictionary = dictionary.field().to(self._device())
         settings = dictionary.settings
         rows = self.dictionary.patches
         k = min(self.config.active or _MORE_ACTIVE * settings.active, settings.experts)
-        self.code = Parameter(torch.zeros(rows, k, device=self._where()))
-        self.register_buffer("index", torch.arange(k, device=self._where()).repeat(rows, 1))
-        self.register_buffer("codes", dictionary.codes.to(self._where()))
+        self.code = Parameter(torch.zeros(rows, k, device=self._device()))
+        self.register_buffer("index", torch.arange(k, device=self._device()).repeat(rows, 1))
+        self.register_buffer("codes", dictionary.codes.to(self._device()))
 
-    def _where(self) -> torch.device:
+    def _device(self) -> torch.device:
         return self.trace_box.device
 
     # -- state ---------------------------------------------------------------------------------------------------------
@@ -121,8 +121,8 @@ class NidFitModel(ShapeModel):
             self._missing = None
             self._take(held)
             _check_code(state_dict["code"], state_dict["index"], self.dictionary.patches, held.settings.experts)
-            self.code = Parameter(torch.zeros_like(state_dict["code"], device=self._where()))
-            self.register_buffer("index", torch.zeros_like(state_dict["index"], device=self._where()))
+            self.code = Parameter(torch.zeros_like(state_dict["code"], device=self._device()))
+            self.register_buffer("index", torch.zeros_like(state_dict["index"], device=self._device()))
         return super().load_state_dict(state_dict, *args, **kwargs)
 
     def get_param_groups(self) -> dict[str, list[Parameter]]:
@@ -157,8 +157,8 @@ class NidFitModel(ShapeModel):
         if self._missing is not None:
             raise self._missing
         config = self.config
-        unit = self.metadata.get("unit")
-        check_fit_data(self.learnt_frame, shapes=len(self.names), unit=unit)
+        file_unit = self.metadata.get("file_unit")
+        check_fit_data(self.learnt_frame, shapes=len(self.names), file_unit=file_unit)
         start = time.monotonic()
         drawn = draw_surface(source, points=config.points)
         try:
@@ -185,7 +185,7 @@ class NidFitModel(ShapeModel):
             errors=self._errors(believed),
             on_surface=equations.on_surface,
             left_out=int((believed.weight != equations.weight).sum()),
-            unit=unit,
+            file_unit=file_unit,
             seconds=time.monotonic() - start,
         )
         CONSOLE.print(report.text(), markup=False, highlight=False)

@@ -43,9 +43,9 @@ class NidFitTrainerConfig(InrTrainerConfig):
             raise InputError(
                 "nid-fit needs a dictionary: give --pipeline.model.dictionary the folder of a run of nid-shapes."
             )
-        if parser.unit is not None:
+        if parser.file_unit is not None:
             return
         learnt = open_dictionary(source).frame
-        parser.unit = learnt.unit
+        parser.file_unit = learnt.file_unit
         if parser.up == "auto" and learnt.up is not None:
             parser.up = learnt.up

@@ -86,7 +86,7 @@ def report_fit(
     errors: Float[Tensor, " m"],
     on_surface: int,
     left_out: int,
-    unit: float | None,
+    file_unit: float | None,
     seconds: float,
 ) -> FitReport:
     """Put together what was found.
@@ -98,7 +98,7 @@ def report_fit(
         errors: what the equations are missed by, normalised units; those on the surface first.
         on_surface: how many of them are on the surface.
         left_out: how many counted nothing, contradicted by the others.
-        unit: normalised units in a unit of the file; None if that is not known.
+        file_unit: normalised units in a unit of the file; None if that is not known.
         seconds: that it took.
     """
     missed = float(errors[:on_surface].square().mean().sqrt())
@@ -109,7 +109,7 @@ def report_fit(
         surface_residual=missed,
         left_out=left_out,
         residual=float(errors.square().mean().sqrt()),
-        surface_residual_in_file_units=None if unit is None else missed / unit,
+        surface_residual_in_file_units=None if file_unit is None else missed / file_unit,
         experts=_shares(found),
         outside=found.outside,
         noise=found.noise,

@@ -184,7 +184,7 @@ class ShapeModel(Model):
         enter, leave = self._span(ray_bundle)
         box = self.trace_box
         outputs = {
-            "rgb": self._paper(origins).clone(),
+            "rgb": self._background_colour(origins).clone(),
             "depth": (origins - box.mean(0)).norm(dim=-1, keepdim=True) + (box[1] - box[0]).norm() / 2,
             "accumulation": origins.new_zeros(len(origins), 1),
             "normals": torch.full_like(origins, 0.5),
@@ -236,7 +236,7 @@ class ShapeModel(Model):
 
     # -- pictures ------------------------------------------------------------------------------------------------------
 
-    def _paper(self, rgb: Tensor) -> Tensor:
+    def _background_colour(self, rgb: Tensor) -> Tensor:
         """White, or the colour that a command wants behind everything, in the shape of some colours."""
         return RGBRenderer.get_background_color("white", shape=rgb.shape, device=rgb.device)
 
@@ -248,7 +248,7 @@ class ShapeModel(Model):
         self, outputs: dict[str, Tensor], batch: dict[str, Any]
     ) -> tuple[dict[str, float], dict[str, Tensor]]:
         image = batch["image"].to(outputs["rgb"].device)
-        target = over(image, self._paper(image[..., :3]))
+        target = over(image, self._background_colour(image[..., :3]))
         return self.image_metrics(outputs["rgb"], target), evaluation_pictures(outputs, target)
 
     def surface_aabb(self) -> Tensor:

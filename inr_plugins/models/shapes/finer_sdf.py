@@ -57,7 +57,7 @@ class FinerSdfModel(SingleShapeModel):
 
     def point_losses(self, outputs: dict[str, Tensor], batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """See ShapeModel."""
-        config, to_authors = self.config, self.field.reach / self.field.unit
+        config, to_authors = self.config, self.field.reach / self.field.network_unit
         losses = {
             "sdf_loss": coarse_to_fine(
                 outputs["value"] * to_authors,

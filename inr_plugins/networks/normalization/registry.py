@@ -24,7 +24,11 @@ from inr_plugins.networks.normalization.row_coupled import (
     GlobalNorm,
     RowCoupledNormalization,
 )
-from inr_plugins.networks.normalization.running_statistics import frozen_statistics, rowwise_gradients, use_level
+from inr_plugins.networks.normalization.running_statistics import (
+    frozen_statistics,
+    rowwise_gradients,
+    use_sampling_level,
+)
 
 __all__ = [
     "BatchNorm",
@@ -38,7 +42,7 @@ __all__ = [
     "frozen_statistics",
     "make_normalization",
     "rowwise_gradients",
-    "use_level",
+    "use_sampling_level",
 ]
 
 NormalizationName = Literal["none", "batch", "layer", "global", "cross"]
@@ -51,10 +55,10 @@ def make_normalization(
     eps: float = EPS,
     momentum: float = MOMENTUM,
     affine: bool = True,
-    levels: int = 1,
+    sampling_levels: int = 1,
     cross_variance: bool = False,
 ) -> Normalization:
-    """The normalization of that name (`NormalizationName`); what its kind has no use for is not looked at.
+    """The normalization of that name (`NormalizationName`); arguments that its kind has no use for are ignored.
 
     Raises:
         ValueError: an unknown name, a setting out of its range, or `cross_variance` for another kind.
@@ -68,6 +72,13 @@ def make_normalization(
     if name == "layer":
         return LayerNorm(width, eps=eps, affine=affine)
     if name == "cross":
-        return CrossNorm(width, eps=eps, momentum=momentum, affine=affine, levels=levels, cross_variance=cross_variance)
+        return CrossNorm(
+            width,
+            eps=eps,
+            momentum=momentum,
+            affine=affine,
+            sampling_levels=sampling_levels,
+            cross_variance=cross_variance,
+        )
     kind = BatchNorm if name == "batch" else GlobalNorm
-    return kind(width, eps=eps, momentum=momentum, affine=affine, levels=levels)
+    return kind(width, eps=eps, momentum=momentum, affine=affine, sampling_levels=sampling_levels)

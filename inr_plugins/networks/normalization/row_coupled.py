@@ -47,7 +47,7 @@ class RowCoupledNormalization(Normalization):
     couples_rows = True
 
     def __init__(
-        self, width: int, *, eps: float = EPS, momentum: float = MOMENTUM, affine: bool = True, levels: int = 1
+        self, width: int, *, eps: float = EPS, momentum: float = MOMENTUM, affine: bool = True, sampling_levels: int = 1
     ) -> None:
         """
         Args:
@@ -55,13 +55,13 @@ class RowCoupledNormalization(Normalization):
             eps: added to variances.
             momentum: smallest weight of a batch in the running statistics, in (0, 1].
             affine: learn a factor and a summand for each channel.
-            levels: sets of running statistics, for a network that sees several kinds of batches (sampling levels).
+            sampling_levels: sets of running statistics, for a network that sees several kinds of batches.
 
         Raises:
             ValueError: a setting out of its range.
         """
         super().__init__(width, eps=eps, affine=affine)
-        self.statistics = RunningStatistics(self.statistics_width, momentum=momentum, levels=levels)
+        self.statistics = RunningStatistics(self.statistics_width, momentum=momentum, sampling_levels=sampling_levels)
 
     @property
     def statistics_width(self) -> int:
@@ -158,7 +158,7 @@ class CrossNorm(RowCoupledNormalization):
         eps: float = EPS,
         momentum: float = MOMENTUM,
         affine: bool = True,
-        levels: int = 1,
+        sampling_levels: int = 1,
         cross_variance: bool = False,
     ) -> None:
         """As for the other normalizations, and
@@ -167,7 +167,7 @@ class CrossNorm(RowCoupledNormalization):
             cross_variance: the paper's own mean and variance over the cross (`cross_scope_normalize`), in plain
                 operations and so slower, instead of the authors' code's.
         """
-        super().__init__(width, eps=eps, momentum=momentum, affine=affine, levels=levels)
+        super().__init__(width, eps=eps, momentum=momentum, affine=affine, sampling_levels=sampling_levels)
         self.cross_variance = cross_variance
 
     def activated(self, x: Float[Tensor, "*rows channels"], activation: nn.Module) -> Float[Tensor, "*rows channels"]:

@@ -34,7 +34,7 @@ class RunningStatistics(FullPrecisionBuffers):
     Attributes:
         frozen: use these averages also in training mode, and average nothing in; set by `frozen_statistics`.
         rowwise: spatial gradients take the batch's statistics for constants; set by `rowwise_gradients`.
-        level: the set that is read and averaged into; set by `use_level`.
+        sampling_level: the set that is read and averaged into; set by `use_sampling_level`.
     """
 
     mean: Tensor
@@ -42,12 +42,12 @@ class RunningStatistics(FullPrecisionBuffers):
     rows: Tensor
     batches: Tensor
 
-    def __init__(self, channels: int, *, momentum: float, levels: int = 1) -> None:
+    def __init__(self, channels: int, *, momentum: float, sampling_levels: int = 1) -> None:
         """
         Args:
             channels: number of columns.
             momentum: smallest weight of a batch, in (0, 1].
-            levels: number of sets.
+            sampling_levels: number of sets.
 
         Raises:
             ValueError: momentum or levels out of its range.
@@ -55,22 +55,24 @@ class RunningStatistics(FullPrecisionBuffers):
         super().__init__()
         if not 0 < momentum <= 1:
             raise ValueError(f"momentum of a normalization must lie in (0, 1], got {momentum}")
-        if levels < 1:
-            raise ValueError(f"levels of a normalization must be at least 1, got {levels}")
+        if sampling_levels < 1:
+            raise ValueError(f"levels of a normalization must be at least 1, got {sampling_levels}")
         self.momentum = momentum
-        self.levels = levels
+        self.sampling_levels = sampling_levels
         self.frozen = False
         self.rowwise = False
-        self.level = 0
-        self.register_buffer("mean", torch.zeros(levels, channels))
-        self.register_buffer("variance", torch.ones(levels, channels))
-        self.register_buffer("rows", torch.full((levels,), math.inf))
-        self.register_buffer("batches", torch.zeros(levels, dtype=torch.int64))
+        self.sampling_level = 0
+        self.register_buffer("mean", torch.zeros(sampling_levels, channels))
+        self.register_buffer("variance", torch.ones(sampling_levels, channels))
+        self.register_buffer("rows", torch.full((sampling_levels,), math.inf))
+        self.register_buffer("batches", torch.zeros(sampling_levels, dtype=torch.int64))
 
     def read(self, x: Tensor) -> RunningColumns:
         """The level's averages, in the type of x's statistics; copies, which a later `record` leaves alone."""
         dtype = statistics_dtype(x)
-        mean, variance, rows = (b[self.level].to(dtype, copy=True) for b in (self.mean, self.variance, self.rows))
+        mean, variance, rows = (
+            b[self.sampling_level].to(dtype, copy=True) for b in (self.mean, self.variance, self.rows)
+        )
         return RunningColumns(mean, variance, rows)
 
     @torch.no_grad()
@@ -78,15 +80,15 @@ class RunningStatistics(FullPrecisionBuffers):
         self, mean: Float[Tensor, " channels"], variance: Float[Tensor, " channels"], rows: Float[Tensor, ""]
     ) -> None:
         """Average a batch's means, unbiased variances and number of rows into the level's; no device is waited for."""
-        level = self.level
-        first = self.batches[level] == 0
+        sampling_level = self.sampling_level
+        first = self.batches[sampling_level] == 0
         good: Bool[Tensor, ""] = (rows >= 2) & mean.isfinite().all() & variance.isfinite().all()
-        weight = (1 / (self.batches[level] + 1)).clamp(min=self.momentum)
+        weight = (1 / (self.batches[sampling_level] + 1)).clamp(min=self.momentum)
         for buffer, value in ((self.mean, mean), (self.variance, variance), (self.rows, rows)):
-            old, value = buffer[level], value.to(buffer.dtype)
+            old, value = buffer[sampling_level], value.to(buffer.dtype)
             new = torch.where(first, value, old + weight * (value - old))
-            buffer[level] = torch.where(good, new, old)
-        self.batches[level] += good
+            buffer[sampling_level] = torch.where(good, new, old)
+        self.batches[sampling_level] += good
 
 
 @contextmanager
@@ -116,16 +118,18 @@ def rowwise_gradients(module: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def use_level(module: nn.Module, level: int) -> Iterator[None]:
+def use_sampling_level(module: nn.Module, sampling_level: int) -> Iterator[None]:
     """Inside it every normalization at or below `module` reads and averages into its running statistics of `level`.
 
     Raises:
         ValueError: a normalization has not so many levels.
     """
     for m in module.modules():
-        if isinstance(m, RunningStatistics) and not 0 <= level < m.levels:
-            raise ValueError(f"level must lie in [0, {m.levels}), got {level}: raise the normalization's levels")
-    with _set_below(module, "level", level):
+        if isinstance(m, RunningStatistics) and not 0 <= sampling_level < m.sampling_levels:
+            raise ValueError(
+                f"level must lie in [0, {m.sampling_levels}), got {sampling_level}: raise the normalization's levels"
+            )
+    with _set_below(module, "sampling_level", sampling_level):
         yield
 
 

@@ -31,7 +31,7 @@ class SpaceContraction(Protocol):
 
 
 @dataclass(frozen=True)
-class BentRays:
+class ContractedMarch:
     """Rays of the normalised frame as chains of straight pieces in the contracted frame.
 
     Attributes:
@@ -51,7 +51,7 @@ def bend(
     *,
     near: float,
     far: float,
-) -> BentRays:
+) -> ContractedMarch:
     """Cut rays at the inner box, where contraction leaves them straight, and into short pieces outside it.
 
     Outside, pieces are about equally long in contracted length. A ray that misses the box is cut where it passes the
@@ -84,7 +84,7 @@ def bend(
     knots = torch.cat(
         [_even(before, place(before), BEFORE)[:, :-1], inside[:, :-1], _even(behind, place(behind), BEHIND)], -1
     )
-    return BentRays(knots, place(knots))
+    return ContractedMarch(knots, place(knots))
 
 
 def _geometric(length: Float[Tensor, "r 1"], scale: Float[Tensor, "r 1"], count: int) -> Float[Tensor, "r c"]:

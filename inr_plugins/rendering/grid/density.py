@@ -189,7 +189,7 @@ class DensityGrid(nn.Module):
         far: float,
         jitter: Float[Tensor, " r"] | None = None,
     ) -> Samples:
-        """Samples at a fixed step in the occupied cells: see `ray_march.march` and `bent_rays.march_contracted`.
+        """Samples at a fixed step in the occupied cells: see `ray_march.march` and `contracted.march_contracted`.
 
         Args:
             origins: ray origins, normalised frame.

@@ -12,7 +12,7 @@ from inr_plugins.rendering.sections import Sections
 
 
 @torch.no_grad()
-def dark_from(
+def termination_distance(
     edges: Float[Tensor, "r edges"], weights: Float[Tensor, "r sections"], min_transmittance: float
 ) -> Float[Tensor, " r"]:
     """Distance from which on less light than min_transmittance is left of each ray; infinity where it never gets so.
@@ -27,7 +27,7 @@ def dark_from(
 
 
 @torch.no_grad()
-def heaviest(
+def max_weight_section(
     sections: Sections, weights: Float[Tensor, " s"], num_rays: int
 ) -> tuple[Int[Tensor, " k"], Int[Tensor, " k"]]:
     """Rays that have sections, and for each of them the index of a section with its greatest weight."""

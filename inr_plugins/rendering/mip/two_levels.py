@@ -11,7 +11,7 @@ from torch import Tensor
 
 from inr_plugins.rendering.mip.cones import Cones, section_gaussians
 from inr_plugins.rendering.mip.resampling import resampled_edges
-from inr_plugins.rendering.mip.section_rendering import dark_from, heaviest
+from inr_plugins.rendering.mip.section_rendering import max_weight_section, termination_distance
 from inr_plugins.rendering.packed import accumulate
 from inr_plugins.rendering.sections import SectionRendering, Sections, even_edges, pack_sections, weigh_sections
 
@@ -27,12 +27,12 @@ class ConeShading(Protocol):
         directions: Float[Tensor, "r 3"],
         ray: Int[Tensor, " n"],
         *,
-        level: int,
+        sampling_level: int,
     ) -> tuple[Float[Tensor, " n"], Float[Tensor, "n 3"]]:
         """Density, 1 / unit length, and RGB of Gaussians (mean, diagonal covariance) of rays with these directions."""
 
     def density_of_gaussians(
-        self, mean: Float[Tensor, "n 3"], variance: Float[Tensor, "n 3"], *, level: int
+        self, mean: Float[Tensor, "n 3"], variance: Float[Tensor, "n 3"], *, sampling_level: int
     ) -> Float[Tensor, " n"]:
         """Density, 1 / unit length, of Gaussians."""
 
@@ -74,9 +74,9 @@ class TwoLevels:
     mean: Float[Tensor, "s 3"]
     variance: Float[Tensor, "s 3"]
 
-    def heaviest_sections(self, *, least_accumulation: float = 0.5) -> tuple[Int[Tensor, " k"], Int[Tensor, " k"]]:
+    def max_weight_sections(self, *, least_accumulation: float = 0.5) -> tuple[Int[Tensor, " k"], Int[Tensor, " k"]]:
         """Rays that see something opaque enough, and for each the index of the section that it sees most of."""
-        rays, section = heaviest(self.sections, self.fine.weights, len(self.fine.accumulation))
+        rays, section = max_weight_section(self.sections, self.fine.weights, len(self.fine.accumulation))
         kept = (self.fine.accumulation[rays, 0] > least_accumulation).nonzero()[:, 0]
         return rays[kept], section[kept]
 
@@ -111,18 +111,18 @@ def render_two_levels(
     mean, variance = section_gaussians(cones, sections.ray, sections.start, sections.end)
     rgb_coarse = None
     if training:
-        density, colours = field.density_and_colour(mean, variance, cones.directions, sections.ray, level=0)
+        density, colours = field.density_and_colour(mean, variance, cones.directions, sections.ray, sampling_level=0)
         coarse = weigh_sections(sections, density * sections.length, total)
         rgb_coarse = accumulate(coarse.weights, colours, sections.ray, total)
     else:
-        density = field.density_of_gaussians(mean, variance, level=0)
+        density = field.density_of_gaussians(mean, variance, sampling_level=0)
         coarse = weigh_sections(sections, density * sections.length, total)
     weights = coarse.weights.view(len(hit), settings.coarse)
-    dark = dark_from(edges, weights, settings.min_transmittance)
+    dark = termination_distance(edges, weights, settings.min_transmittance)
     edges = resampled_edges(edges, weights, settings.fine, jitter=jitter(settings.fine))
     sections = pack_sections(edges, edges[:, :-1] < dark[:, None], rays=hit)
     mean, variance = section_gaussians(cones, sections.ray, sections.start, sections.end)
-    density, colours = field.density_and_colour(mean, variance, cones.directions, sections.ray, level=1)
+    density, colours = field.density_and_colour(mean, variance, cones.directions, sections.ray, sampling_level=1)
     fine = weigh_sections(sections, density * sections.length, total)
     rgb = accumulate(fine.weights, colours, sections.ray, total)
     return TwoLevels(rgb, rgb_coarse, fine, coarse, sections, mean, variance)

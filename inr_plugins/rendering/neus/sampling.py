@@ -45,7 +45,7 @@ def place_edges(
     distance: DistanceFunction,
     *,
     settings: SectionSettings,
-    unit: float | Float[Tensor, ""],
+    network_unit: float | Float[Tensor, ""],
     jitter: Float[Tensor, " r"] | None = None,
 ) -> tuple[Float[Tensor, "r e"], Float[Tensor, "r e"]]:
     """Ends of the sections of each ray, ascending, and the signed distance at them.
@@ -60,7 +60,7 @@ def place_edges(
         far: distance at which its last one ends.
         distance: signed distance at points, normalised units, negative inside.
         settings: how many.
-        unit: length for which NeuS's numbers are made: half the longest side of the scene box, normalised units.
+        network_unit: length for which NeuS's numbers are made: half the longest side of the scene box, normalised.
         jitter: in [0, 1) for each ray, which moves all first places but the two ends alike, by up to half of what lies
             between them; None: none are moved.
     """
@@ -72,7 +72,7 @@ def place_edges(
     edges = even_edges(near, far, settings.uniform - 1, jitter=_ends_held(jitter, settings.uniform))
     sdf = at(edges)
     for i in range(settings.rounds if settings.finer else 0):
-        sharpness = settings.base_sharpness * 2**i / unit
+        sharpness = settings.base_sharpness * 2**i / network_unit
         count = settings.finer // settings.rounds
         new, guess = finer_places(edges, sdf, count, sharpness=sharpness)
         found = guess if i == settings.rounds - 1 else at(new)

@@ -256,12 +256,17 @@ def test_a_stride_below_one_is_refused(tmp_path: Path, stride: int) -> None:
 def test_lists_of_files_in_the_metadata_are_thinned_and_nothing_else(tmp_path: Path) -> None:
     whole = manager(blender(blender_scene(tmp_path, views=4))).train_dataparser_outputs
     depths = [Path(f"{i}.npy") for i in range(4)]
-    metadata = {"depth_filenames": depths, "colour": [0.1, 0.2, 0.3, 1.0], "points": torch.zeros(4, 3), "unit": 2.0}
+    metadata = {
+        "depth_filenames": depths,
+        "colour": [0.1, 0.2, 0.3, 1.0],
+        "points": torch.zeros(4, 3),
+        "file_unit": 2.0,
+    }
     thinned = every_nth_view(replace(whole, metadata=metadata), 2).metadata
     assert thinned["depth_filenames"] == depths[::2]
     assert thinned["colour"] == [0.1, 0.2, 0.3, 1.0]
     assert len(thinned["points"]) == 4
-    assert thinned["unit"] == 2.0
+    assert thinned["file_unit"] == 2.0
 
 
 # -- masks as labels -----------------------------------------------------------------------------------------------

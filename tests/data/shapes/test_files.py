@@ -89,11 +89,11 @@ def test_a_folder_keeps_sizes_and_skips_and_names_what_is_broken(folder):
 
 def test_a_unit_gives_an_unseen_shape_the_size_of_its_category(folder):
     category = read_shapes(folder, ShapeSettings(only="large,middle"))
-    unit = category.shapes[0].to_normalised.scale
-    (unseen,) = read_shapes(folder / "small.ply", ShapeSettings(unit=unit)).shapes
+    file_unit = category.shapes[0].to_normalised.scale
+    (unseen,) = read_shapes(folder / "small.ply", ShapeSettings(file_unit=file_unit)).shapes
     assert np.ptp(unseen.surface.vertices, axis=0).max() == pytest.approx(0.45)
     with pytest.raises(InputError, match=r"large.ply has a longest side of 4, .*unit"):
-        read_shapes(folder / "large.ply", ShapeSettings(unit=1.0))
+        read_shapes(folder / "large.ply", ShapeSettings(file_unit=1.0))
 
 
 def test_patterns_choose_files_by_name(folder):
@@ -129,7 +129,7 @@ def test_many_shapes_keep_what_was_promised_and_draw_the_same(tmp_path, monkeypa
     recent = bound[0].source._recent
     assert all(shape.source._recent is recent for shape in bound)
     assert recent.size <= 4 * 500 * 320 or len(recent._kept) == 1
-    # However small the shapes are: open3d bears about 550 distances at once.
+    # However small the shapes are: open3d takes about 550 distances at once.
     assert len([key for key in free[0].source._recent._kept if key[1] == "distance"]) == 12
     monkeypatch.undo()
     monkeypatch.setattr(shape_sampling, "_MOST_DISTANCES", 5)
@@ -165,7 +165,7 @@ def test_a_folder_without_shapes_says_what_it_holds(tmp_path):
         read_shapes(tmp_path, ShapeSettings())
 
 
-def test_broken_meshes_are_mended_and_said_so(tmp_path):
+def test_broken_meshes_are_fixed_and_said_so(tmp_path):
     ball = sphere(subdivisions=3)
     open_ball = select_faces(ball, ball.vertices[ball.faces].mean(axis=1)[:, 2] < 0.9)
     (shape,) = read_shapes(write(tmp_path / "open.ply", open_ball), ShapeSettings()).shapes
@@ -185,7 +185,7 @@ def test_parts_are_judged_one_by_one_and_said_so(tmp_path):
     ball, small = sphere(subdivisions=3), sphere(0.6, subdivisions=2)
     apart = joined(ball, replace(small, vertices=small.vertices + np.array([2, 0, 0]), faces=small.faces[:, ::-1]))
     (shape,) = read_shapes(write(tmp_path / "apart.ply", apart), ShapeSettings()).shapes
-    assert "1 of 2 parts inside out in the file, turned outward" in shape.description
+    assert "1 of 2 parts inside out in the file, oriented outward" in shape.description
     middles = shape.to_normalised.points(np.array([[0.0, 0, 0], [2.0, 0, 0]]))
     assert (shape.source.distance(middles) < -0.25).all()
     nested = joined(ball, small)
@@ -296,7 +296,7 @@ def test_triangles_that_do_not_hang_together_are_refused_by_name(tmp_path):
     [
         ({"extent": 0.0}, "dataparser.extent must be above 0"),
         ({"extent": 2.5}, "at most 2.0"),
-        ({"unit": -1.0}, "dataparser.unit"),
+        ({"file_unit": -1.0}, "dataparser.file-unit"),
         ({"cloud_points": 5}, "dataparser.cloud-points must be at least 10"),
         ({"normal_neighbours": 2}, "dataparser.normal-neighbours"),
         ({"near_scale": -1.0}, "dataparser.near-scale"),

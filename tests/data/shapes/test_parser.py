@@ -62,20 +62,20 @@ def test_a_file_has_one_shape_and_views_of_it_in_every_split(tmp_path):
         assert outputs.cameras.metadata["shape"].tolist() == [[0]] * views
         assert outputs.cameras.metadata["shape"].dtype == torch.int64
         assert int(outputs.cameras.width[0]) == int(outputs.cameras.height[0]) == 24
-        assert outputs.metadata == {"shapes": ("ball",), "unit": pytest.approx(0.3, rel=1e-6), "up": "auto"}
+        assert outputs.metadata == {"shapes": ("ball",), "file_unit": pytest.approx(0.3, rel=1e-6), "up": "auto"}
         assert outputs.alpha_color.tolist() == [1, 1, 1]
 
 
 def test_a_folder_has_a_view_of_each_shape_at_least_and_one_scale_unless_told_otherwise(tmp_path):
     folder = ball_folder(tmp_path / "balls")
     outputs = parser(folder, train_views=4, test_views=2).get_dataparser_outputs("test")
-    assert outputs.metadata == {"shapes": ("a", "b", "c"), "unit": pytest.approx(0.9 / 5, rel=1e-3), "up": "auto"}
+    assert outputs.metadata == {"shapes": ("a", "b", "c"), "file_unit": pytest.approx(0.9 / 5, rel=1e-3), "up": "auto"}
     assert outputs.image_filenames == [folder / name / "test_000.png" for name in BALLS]
     assert len(parser(folder, train_views=4).get_dataparser_outputs("train").image_filenames) == 6
     # Each camera is as far in as its own ball lets it: small balls have long lenses.
     assert torch.argsort(outputs.cameras.fx[:, 0]).tolist() == [0, 2, 1]
     each = parser(folder, scale="each", test_views=2).get_dataparser_outputs("test")
-    assert each.metadata["unit"] is None
+    assert each.metadata["file_unit"] is None
     torch.testing.assert_close(each.cameras.fx[:, 0], each.cameras.fx[:1, 0].expand(3), rtol=1e-4, atol=0)
 
 

@@ -33,8 +33,8 @@ def test_input_errors_end_in_a_sentence_and_others_in_a_traceback(monkeypatch, c
     seen = []
     monkeypatch.setattr(sys, "excepthook", lambda *error: seen.append(error[0]))
     report_input_errors()
-    sys.excepthook(InputError, InputError("mend this"), None)
-    assert capsys.readouterr().err == "Error: mend this\n"
+    sys.excepthook(InputError, InputError("fix this"), None)
+    assert capsys.readouterr().err == "Error: fix this\n"
     sys.excepthook(KeyError, KeyError("a bug"), None)
     assert seen == [KeyError]
 

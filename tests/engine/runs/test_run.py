@@ -161,8 +161,11 @@ def test_what_is_no_run_is_an_input_error(moved, tmp_path, monkeypatch):
             load_run(tmp_path)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for device in ("cuda", "tpu", "meta", "cpu:x"):
-        with pytest.raises(InputError, match=f"^--device {device} is not there: leave it out, or give one of cpu\\.$"):
+        with pytest.raises(
+            InputError, match=f"^.?device='{device}'.? is not there: leave it out, or give one of cpu\\.$"
+        ) as told:
             load_run(folder, device=device)
+        assert told.value.on_command_line.startswith(f"--device {device} is not there")
     shutil.rmtree(folder / "nerfstudio_models")
     with pytest.raises(InputError, match="no checkpoint folder"):
         load_run(folder)

@@ -5,7 +5,7 @@ import pytest
 import trimesh
 
 from inr_plugins.errors import InputError
-from inr_plugins.geometry.distance.cloud_normals import oriented_normals, turned_outward
+from inr_plugins.geometry.distance.cloud_normals import oriented_normals, oriented_outward
 from inr_plugins.geometry.mesh import Mesh
 from inr_plugins.geometry.surface_sampler import SurfaceSampler
 
@@ -67,12 +67,12 @@ def test_the_same_points_give_the_same_normals():
 
 def test_normals_that_all_look_inward_are_turned():
     points, normals = bent_box(2000)
-    same, turned = turned_outward(points, normals)
+    same, turned = oriented_outward(points, normals)
     assert not turned
     assert np.array_equal(same, normals)
-    mended, turned = turned_outward(points, -normals)
+    fixed, turned = oriented_outward(points, -normals)
     assert turned
-    assert np.array_equal(mended, normals)
+    assert np.array_equal(fixed, normals)
 
 
 def test_too_few_points_are_refused():

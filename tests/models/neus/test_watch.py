@@ -1,4 +1,4 @@
-"""What is said of lattices of shapes that are right or have come to grief."""
+"""What is said of lattices of shapes that are right or have collapsed."""
 
 import pytest
 import torch

@@ -28,7 +28,7 @@ def save(model, folder):
 def learnt(tmp_path_factory):
     """A run folder of nid-shapes: experts that are random functions of some size, in which balls can be written."""
     torch.manual_seed(0)
-    metadata = {"shapes": ("small", "large"), "unit": 0.5, "up": "y"}
+    metadata = {"shapes": ("small", "large"), "file_unit": 0.5, "up": "y"}
     config = NidShapesModelConfig(**SIZES, warmup_steps=0)
     model = config.setup(scene_box=BOX, num_train_data=1, metadata=metadata, device="cpu")
     model.dictionary.bank.last_weight.data.normal_()
@@ -44,10 +44,12 @@ def learnt(tmp_path_factory):
     return folder
 
 
-def make(dictionary, *, names=("ball",), unit=0.5, **changes):
+def make(dictionary, *, names=("ball",), file_unit=0.5, **changes):
     torch.manual_seed(1)
     config = NidFitModelConfig(dictionary=dictionary, **changes)
-    return config.setup(scene_box=BOX, num_train_data=1, metadata={"shapes": names, "unit": unit}, device="cpu")
+    return config.setup(
+        scene_box=BOX, num_train_data=1, metadata={"shapes": names, "file_unit": file_unit}, device="cpu"
+    )
 
 
 def error(model, radius):
@@ -192,7 +194,7 @@ def test_a_run_that_cannot_begin_says_why(learnt, tmp_path, capsys):
     with pytest.raises(InputError, match="3 different points"):
         make(learnt).begin(BallBatches([0.6], cloud=3))
     assert "is scaled by" not in capsys.readouterr().out
-    make(learnt, unit=0.25).begin(source)
+    make(learnt, file_unit=0.25).begin(source)
     assert "is scaled by 0.25" in capsys.readouterr().out
 
 
@@ -227,7 +229,7 @@ def test_a_dictionary_of_patches_is_fitted_patch_by_patch(tmp_path):
     model.dictionary.bank.last_weight.data.normal_()
     model.codes.normal_()
     save(model, tmp_path)
-    fit = make(tmp_path, unit=None)
+    fit = make(tmp_path, file_unit=None)
     fit.begin(BallBatches([0.6], points=1000))
     assert fit.code.shape == (8, 20)
     assert error(fit, 0.6) < 0.02

@@ -17,7 +17,7 @@ def test_the_report_tells_the_residual_in_both_units_and_the_nearest_shapes(tmp_
     found = FoundCode(index, weight, outside=0.25, noise=0.01)
     errors = torch.tensor([0.3, -0.3, 0.0, 0.0])
     report = report_fit(
-        found, codes, ["one", "two", "three"], errors=errors, on_surface=2, left_out=1, unit=0.01, seconds=1.5
+        found, codes, ["one", "two", "three"], errors=errors, on_surface=2, left_out=1, file_unit=0.01, seconds=1.5
     )
     text = report.text()
     assert "4 experts from 4 equations in 1.5 s" in text

@@ -32,7 +32,7 @@ SMALL = {
 def make(shapes=4, **changes):
     torch.manual_seed(0)
     box = SceneBox(aabb=torch.tensor([[-1.0] * 3, [1.0] * 3]))
-    metadata = {"shapes": tuple(f"ball {i}" for i in range(shapes)), "unit": 0.5}
+    metadata = {"shapes": tuple(f"ball {i}" for i in range(shapes)), "file_unit": 0.5}
     config = NidShapesModelConfig(**{**SMALL, **changes})
     return config.setup(scene_box=box, num_train_data=1, metadata=metadata, device="cpu")
 

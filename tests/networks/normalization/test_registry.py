@@ -12,7 +12,7 @@ from inr_plugins.networks.normalization.registry import (
     frozen_statistics,
     make_normalization,
     rowwise_gradients,
-    use_level,
+    use_sampling_level,
 )
 
 EPS = 1e-5
@@ -330,17 +330,17 @@ def test_batches_without_a_spread_leave_the_running_statistics_alone(name, cross
 
 
 def test_levels_keep_their_own_statistics():
-    norm = make("batch", 3, levels=2)
+    norm = make("batch", 3, sampling_levels=2)
     network = torch.nn.Sequential(torch.nn.Identity(), norm)
     network(torch.randn(2000, 3))
-    with use_level(network, 1):
+    with use_sampling_level(network, 1):
         network(torch.randn(2000, 3) + 100)
         at_one = network.eval()(torch.full((1, 3), 100.0))
     assert (norm.statistics.mean[0].abs() < 0.2).all()
     assert ((norm.statistics.mean[1] - 100).abs() < 0.2).all()
     torch.testing.assert_close(at_one[0], norm.bias, rtol=0, atol=0.3)
-    assert norm.statistics.level == 0
-    with pytest.raises(ValueError, match=r"level must lie in \[0, 2\)"), use_level(network, 2):
+    assert norm.statistics.sampling_level == 0
+    with pytest.raises(ValueError, match=r"level must lie in \[0, 2\)"), use_sampling_level(network, 2):
         pass
 
 
@@ -392,7 +392,7 @@ def test_only_what_couples_rows_says_so():
         ("layer", {"eps": 0.0}, "eps .* positive"),
         ("batch", {"momentum": 0.0}, r"momentum .* \(0, 1\], got 0"),
         ("global", {"momentum": 1.5}, r"momentum .* \(0, 1\], got 1.5"),
-        ("cross", {"levels": 0}, "levels .* at least 1, got 0"),
+        ("cross", {"sampling_levels": 0}, "levels .* at least 1, got 0"),
         ("batch", {"cross_variance": True}, "cross_variance .* leave it False"),
     ],
 )

@@ -19,13 +19,13 @@ class Ball:
     def __init__(self, density=DENSITY):
         self.value, self.calls = density, []
 
-    def density_of_gaussians(self, mean, variance, *, level):
-        self.calls.append((level, len(mean), False))
+    def density_of_gaussians(self, mean, variance, *, sampling_level):
+        self.calls.append((sampling_level, len(mean), False))
         return torch.where(mean.norm(dim=-1) < RADIUS, self.value, 0.0)
 
-    def density_and_colour(self, mean, variance, directions, ray, *, level):
-        density = self.density_of_gaussians(mean, variance, level=level)
-        self.calls[-1] = (level, len(mean), True)
+    def density_and_colour(self, mean, variance, directions, ray, *, sampling_level):
+        density = self.density_of_gaussians(mean, variance, sampling_level=sampling_level)
+        self.calls[-1] = (sampling_level, len(mean), True)
         return density, COLOUR.expand(len(mean), 3)
 
 
@@ -73,7 +73,12 @@ def test_the_coarse_pass_is_asked_for_colours_in_training_only():
     field = Ball()
     render(rays(), field, training=True)
     seen = render(rays(), field)
-    assert [(level, colour) for level, _, colour in field.calls] == [(0, True), (1, True), (0, False), (1, True)]
+    assert [(sampling_level, colour) for sampling_level, _, colour in field.calls] == [
+        (0, True),
+        (1, True),
+        (0, False),
+        (1, True),
+    ]
     assert seen.rgb_coarse is None
 
 
@@ -103,7 +108,7 @@ def test_the_sections_of_the_fine_pass_are_given_with_their_gaussians():
     middle = (seen.sections.start + seen.sections.end)[:, None] / 2
     expected = cones.origins[seen.sections.ray] + cones.directions[seen.sections.ray] * middle
     torch.testing.assert_close(seen.mean, expected, atol=5e-3, rtol=0)
-    rays_hit, section = seen.heaviest_sections()
+    rays_hit, section = seen.max_weight_sections()
     assert set(rays_hit.tolist()) == set((seen.fine.accumulation[:, 0] > 0.5).nonzero()[:, 0].tolist())
     assert torch.equal(seen.sections.ray[section], rays_hit)
     outside = (seen.mean[section].norm(dim=-1) - RADIUS).abs()

@@ -33,7 +33,7 @@ def test_nothing_overflows_far_from_a_sharp_surface():
 
 
 @pytest.mark.parametrize("cosine", [-1.0, -0.3])
-def test_a_plane_has_its_heaviest_section_at_the_surface_and_the_opacity_of_its_two_ends(cosine):
+def test_a_plane_has_its_max_weight_section_at_the_surface_and_the_opacity_of_its_two_ends(cosine):
     """With a constant slope the sections' transmittances telescope: S(s f_end) / S(s f_begin) is left."""
     s, surface = torch.tensor(40.0).double(), 0.737
     edges = torch.linspace(0, 1.5, 4001).double()

@@ -29,7 +29,7 @@ def placed(offsets, **settings):
     origins, directions = rays(offsets)
     near, far = torch.full((len(offsets),), 1.0), torch.full((len(offsets),), 3.0)
     return place_edges(
-        origins, directions, near, far, ball, settings=SectionSettings(**settings), unit=1.0, jitter=None
+        origins, directions, near, far, ball, settings=SectionSettings(**settings), network_unit=1.0, jitter=None
     )
 
 
@@ -68,7 +68,7 @@ def test_distances_at_edges_are_the_shapes_and_interpolated_for_the_last_round()
     edges, sdf = place_edges(
         *(origins, directions, torch.tensor([1.0]), torch.tensor([3.0]), counted),
         settings=SectionSettings(),
-        unit=1.0,
+        network_unit=1.0,
     )
     assert asked == [64, 16, 16, 16]
     true = ball(origins[:, None] + directions[:, None] * edges[..., None])
@@ -97,11 +97,11 @@ def test_a_wall_of_any_depth_gets_the_light_that_is_left_before_it():
 def test_the_unit_of_length_only_scales_places():
     origins, directions = rays([0.0, 0.3])
     near, far = torch.full((2,), 1.0), torch.full((2,), 3.0)
-    small, _ = place_edges(origins, directions, near, far, ball, settings=SectionSettings(), unit=1.0)
+    small, _ = place_edges(origins, directions, near, far, ball, settings=SectionSettings(), network_unit=1.0)
     large, _ = place_edges(
         *(10 * origins, directions, 10 * near, 10 * far, lambda x: 10 * ball(x / 10)),
         settings=SectionSettings(),
-        unit=10.0,
+        network_unit=10.0,
     )
     torch.testing.assert_close(large, 10 * small, rtol=1e-4, atol=1e-4)
 
@@ -156,7 +156,7 @@ def test_jitter_moves_all_but_the_ends_by_at_most_half_a_spacing():
     near, far = torch.tensor([1.0, 2.0]), torch.tensor([2.0, 6.0])
     settings = SectionSettings(uniform=5, finer=0)
     plain, moved = (
-        place_edges(origins, directions, near, far, ball, settings=settings, unit=1.0, jitter=jitter)[0]
+        place_edges(origins, directions, near, far, ball, settings=settings, network_unit=1.0, jitter=jitter)[0]
         for jitter in (None, torch.tensor([0.0, 0.9]))
     )
     torch.testing.assert_close(plain[0], torch.tensor([1.0, 1.25, 1.5, 1.75, 2.0]))

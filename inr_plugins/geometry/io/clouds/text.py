@@ -92,7 +92,7 @@ def _load(path: Path, layout: _Layout) -> np.ndarray:
 def _load_slowly(path: Path, layout: _Layout) -> np.ndarray:
     """The rows where comments stand among them, or numbers written in a way of their own."""
     with path.open(encoding="utf-8-sig") as file:
-        lines = (_mended(line, layout) for _, line in _data_lines(file, skipped=layout.skipped))
+        lines = (_repaired(line, layout) for _, line in _data_lines(file, skipped=layout.skipped))
         try:
             return np.loadtxt(lines, ndmin=2, delimiter=layout.delimiter, comments=None, quotechar='"')
         except ValueError as error:
@@ -104,7 +104,7 @@ def _load_slowly(path: Path, layout: _Layout) -> np.ndarray:
             raise InputError(f"{path} cannot be read as rows of numbers ({error}).") from error
 
 
-def _mended(line: str, layout: _Layout) -> str:
+def _repaired(line: str, layout: _Layout) -> str:
     """A row with its numbers spelled as numpy reads them, and without a separator at its end."""
     return respelled(line.rstrip(layout.delimiter) if layout.delimiter else line)
 
@@ -198,7 +198,7 @@ def _complain(path: Path, layout: _Layout) -> None:
     expected = 0
     with path.open(encoding="utf-8-sig") as file:
         for number, line in _data_lines(file, skipped=layout.skipped):
-            words = [word.strip() for word in _mended(line, layout).split(layout.delimiter)]
+            words = [word.strip() for word in _repaired(line, layout).split(layout.delimiter)]
             words = [word.strip('"') for word in words]
             expected = expected or len(words)
             wrong = next((word for word in words if not is_number(word)), None)

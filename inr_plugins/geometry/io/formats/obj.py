@@ -1,6 +1,6 @@
 """Wavefront OBJ: positions, polygons, and the materials and places in a texture that go with them.
 
-Own code: trimesh resolves negative indices against the end of the file and stumbles over comments; open3d reads
+Own code: trimesh resolves negative indices against the end of the file and fails on comments; open3d reads
 float32, so that a mesh far from the origin collapses; neither says what it leaves out.
 """
 

@@ -1,6 +1,6 @@
 """OFF, the Object File Format, with the colours, normals and texture places that its letters announce.
 
-Own code: trimesh stumbles over concave polygons, and open3d over colours of faces.
+Own code: trimesh fails on concave polygons, and open3d over colours of faces.
 """
 
 from __future__ import annotations
