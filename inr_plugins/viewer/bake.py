@@ -1,4 +1,4 @@
-"""A field baked into a sparse lattice, for frames of methods whose rays are dear while a camera moves."""
+"""A field baked into a sparse lattice, for frames of methods whose rays are expensive while a camera moves."""
 
 from __future__ import annotations
 

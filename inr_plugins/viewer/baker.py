@@ -1,4 +1,4 @@
-"""The thread that bakes snapshots of methods whose rays are dear, and what sharp frames save by that."""
+"""The thread that bakes snapshots of methods whose rays are expensive, and what sharp frames save by that."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _LEAST_WIDTH = 128
 _REFRESH_SECONDS = 1.0
 """Processor time that a refresh may take, in which case it is smaller than the sharp frame."""
 _DEAR_WIDTH = 256
-"""Of sharp frames whose rays are dear."""
+"""Of sharp frames whose rays are expensive."""
 _SHOW_EVERY = 0.8
 """Seconds after which what there is of a slow frame is shown."""
 _GIVE_UPS, _GIVE_UP_AFTER = 3, 2.5

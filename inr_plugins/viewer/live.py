@@ -221,7 +221,7 @@ class LiveViewer:
         Args:
             snapshot: what is drawn.
             camera: from where.
-            quick: whether a bake will do, where rays are dear.
+            quick: whether a bake will do, where rays are expensive.
         """
         crop = self.panel.crop_obb if self.panel.crop_viewport else None
         baked = quick_look(snapshot)
@@ -231,7 +231,7 @@ class LiveViewer:
     def prepare(self, snapshot: Snapshot, camera: Cameras) -> bool:
         """Have the model make what it makes once, such as diner's table of colours, outside of what frames cost.
 
-        At first, also find out what rays cost; where they are dear, the baker begins.
+        At first, also find out what rays cost; where they are expensive, the baker begins.
 
         Returns:
             Whether the snapshot can be drawn by now.
