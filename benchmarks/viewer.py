@@ -5,8 +5,8 @@
 
 For each method one training, with a page that is no browser (tests/page_client.py: viser's websocket messages only, so
 that nothing here wants the processors). The page opens with the server and stands still for --first seconds: the first
-frame, the first sharp one (as wide as it gets: 512, or 256 of methods whose rays are expensive), frames a minute from then
-on. Then windows of --window seconds: no page, page still, page moving, no page; steps are read from what ns-train
+frame, the first sharp one (as wide as it gets: 512, or 256 of methods whose rays are expensive), frames a minute from
+then on. Then windows of --window seconds: no page, page still, page moving, no page; steps are read from what ns-train
 prints. A frame is blank if all its pixels are alike.
 """
 

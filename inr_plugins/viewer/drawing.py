@@ -23,7 +23,7 @@ _LEAST_WIDTH = 128
 """Of frames while the camera moves."""
 _REFRESH_SECONDS = 1.0
 """Processor time that a refresh may take, in which case it is smaller than the sharp frame."""
-_DEAR_WIDTH = 256
+_EXPENSIVE_WIDTH = 256
 """Of sharp frames whose rays are expensive."""
 _SHOW_EVERY = 0.8
 """Seconds after which what there is of a slow frame is shown."""
@@ -136,7 +136,7 @@ class PageRenderer(threading.Thread):
             self._refreshes_first = False
             return Plan("refresh", min(self._sharp_width(), self._width_for(0.5 * _REFRESH_SECONDS)), snapshot, version)
         if not self.is_sharp:
-            wanted = self._sharp_width() if self.live.is_dear else min(self._sharp_width(), round(width * _GROWTH))
+            wanted = self._sharp_width() if self.live.is_expensive else min(self._sharp_width(), round(width * _GROWTH))
             return Plan("sharp", max(wanted, 1), snapshot, version)
         if drawn is snapshot:
             return None
@@ -147,8 +147,8 @@ class PageRenderer(threading.Thread):
     def _sharp_width(self) -> int:
         """Of a frame whose longer side is what the page's slider says."""
         longest, aspect = int(self.live.panel.max_res), self._aspect()
-        if self.live.is_dear:
-            longest = min(longest, _DEAR_WIDTH)
+        if self.live.is_expensive:
+            longest = min(longest, _EXPENSIVE_WIDTH)
         return max(1, longest if aspect >= 1 else int(longest * aspect))
 
     def _moving_width(self, snapshot: Snapshot) -> int:
@@ -201,13 +201,13 @@ class PageRenderer(threading.Thread):
         self._show(frame, plan)
         self._last = frame
         self.drawn = (plan.snapshot, plan.version, plan.width)
-        if plan.kind == "sharp" or not live.is_dear:
+        if plan.kind == "sharp" or not live.is_expensive:
             self.is_sharp = self.is_sharp or plan.width >= self._sharp_width()
         live.has_drawn(plan.snapshot)
 
     def _gives_up(self, plan: Plan, seconds: float) -> bool:
         is_old = seconds > _GIVE_UP_AFTER and self.live.snapshot_to_draw() is not plan.snapshot
-        if plan.kind != "sharp" or not self._give_ups or not is_old or self.live.is_dear:
+        if plan.kind != "sharp" or not self._give_ups or not is_old or self.live.is_expensive:
             return False
         self._give_ups -= 1
         return True

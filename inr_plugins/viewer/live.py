@@ -29,7 +29,7 @@ _STATUS_EVERY = 0.5
 _SECONDS_TO_CLOSE = 2.0
 _WARM_UP_RAYS = 4
 _TRIAL_SECONDS = 0.25
-_DEAR_RAYS, _DEAR_SECONDS = 128 * 72, 0.8
+_EXPENSIVE_RAYS, _EXPENSIVE_SECONDS = 128 * 72, 0.8
 """A frame of so many rays that takes longer than this is too slow for a camera that moves."""
 
 
@@ -50,7 +50,7 @@ class LiveViewer:
         self.panel = viewer.control_panel
         self.status = Status()
         self.budget = Budget(lambda: float(self.panel.train_util) if self.is_learning else 0.0)
-        self.is_dear = False
+        self.is_expensive = False
         """Whether rays cost so much that moving frames are drawn from a bake."""
         self._baker: Baker | None = None
         # Of the model itself, and of its bake.
@@ -209,11 +209,11 @@ class LiveViewer:
 
     def cost_of(self, kind: str) -> Cost:
         """What frames of a kind cost."""
-        return self._costs[self.is_dear and kind != "sharp"]
+        return self._costs[self.is_expensive and kind != "sharp"]
 
     def piece_of(self, kind: str) -> PieceSize:
         """How many rays of a kind of frame are drawn at once."""
-        return self._pieces[self.is_dear and kind != "sharp"]
+        return self._pieces[self.is_expensive and kind != "sharp"]
 
     def new_frame(self, snapshot: Snapshot, camera: Cameras, *, quick: bool) -> Frame:
         """An empty frame of what is drawn, cropped as the page says.
@@ -245,8 +245,8 @@ class LiveViewer:
             self._refresh_seconds += self.clock() - clock
             if not self._costs[0].is_known:
                 self._learn_cost(snapshot, frame)
-                self.is_dear = self._costs[0].of(_DEAR_RAYS) > _DEAR_SECONDS
-            if not self.is_dear:
+                self.is_expensive = self._costs[0].of(_EXPENSIVE_RAYS) > _EXPENSIVE_SECONDS
+            if not self.is_expensive:
                 return True
             self._baker = Baker(self)
             self._baker.start()
