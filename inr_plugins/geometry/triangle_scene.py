@@ -20,11 +20,13 @@ class FirstHits(NamedTuple):
 
     `distance`: in multiples of the ray's direction, infinite where it hits nothing. `face`: number of the triangle, -1
     where nothing. `barycentric`: weights of its corners at the hit, in the order of the face; no meaning where nothing.
+    `normal`: unit normal of the triangle, outward by the order of its corners; the same.
     """
 
     distance: Float32[np.ndarray, " n"]
     face: Int[np.ndarray, " n"]
     barycentric: Float32[np.ndarray, "n 3"]
+    normal: Float32[np.ndarray, "n 3"]
 
 
 class NearestPoints(NamedTuple):
@@ -87,7 +89,7 @@ class TriangleScene:
         answer = self._scene.cast_rays(self._rays(origins, directions))
         distance, uv = answer["t_hit"].numpy(), answer["primitive_uvs"].numpy()
         face = self._numbers(answer["primitive_ids"], answer["geometry_ids"], np.isfinite(distance))
-        return FirstHits(distance, face, _barycentric(uv))
+        return FirstHits(distance, face, _barycentric(uv), answer["primitive_normals"].numpy())
 
     def crossings(
         self, origins: Float[np.ndarray, "n 3"], directions: Float[np.ndarray, "n 3"] | Float[np.ndarray, " 3"]

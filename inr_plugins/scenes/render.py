@@ -96,9 +96,6 @@ class SceneRenderer:
         self._roughness = np.array([m.roughness for m in mesh.materials], dtype=np.float32)
         self._reflectance = np.array([m.reflectance for m in mesh.materials], dtype=np.float32)
         self._metal = np.array([m.metal for m in mesh.materials], dtype=np.float32)
-        corners = vertices[mesh.faces]
-        flat = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-        self._flat_normals = flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-30)
         # The object's middle is the origin of the dataset's frame.
         self._scene = TriangleScene(np.zeros(3, dtype=np.float32)).add(vertices, mesh.faces)
 
@@ -154,7 +151,7 @@ class SceneRenderer:
         position = eye + depth[:, None] * forward
         to_eye = -forward / np.linalg.norm(forward, axis=1, keepdims=True)
 
-        flat = self._flat_normals[face]
+        flat = hits.normal[ray]
         normal = np.einsum("nk,nkd->nd", barycentric, self._corner_normals[face])
         normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
         # Open surfaces are drawn from both sides: both normals turn to the side that is seen.

@@ -33,6 +33,7 @@ def test_a_ray_hits_the_near_side_of_a_box_at_the_place_that_its_weights_say(sce
     corners = BOX.vertices[BOX.faces[hits.face[:2]]]
     place = np.einsum("nk,nkd->nd", hits.barycentric[:2], corners)
     assert place == pytest.approx(np.array([[-1.0, 0.5, 1.0], [0.3, 2.0, 0.2]]), abs=1e-5)
+    assert hits.normal[:2] == pytest.approx(np.array([[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]), abs=1e-6)
 
 
 def test_one_origin_serves_many_directions(scene, middle):

@@ -26,8 +26,10 @@ class MeshCaster:
         count = len(directions)
         distance = np.empty(count, dtype=np.float32)
         face = np.empty(count, dtype=np.int64)
-        barycentric = np.empty((count, 3), dtype=np.float32)
+        barycentric, normal = (np.empty((count, 3), dtype=np.float32) for _ in range(2))
         for start in range(0, count, _RAYS_AT_ONCE):
             part = slice(start, min(start + _RAYS_AT_ONCE, count))
-            distance[part], face[part], barycentric[part] = self._scene.first_hits(origin, directions[part])
-        return FirstHits(distance, face, barycentric)
+            distance[part], face[part], barycentric[part], normal[part] = self._scene.first_hits(
+                origin, directions[part]
+            )
+        return FirstHits(distance, face, barycentric, normal)

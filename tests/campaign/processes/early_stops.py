@@ -17,6 +17,7 @@ from campaign.processes.runs import METHODS, copy_of_run, work_folder
 from campaign.rules import untouched
 
 from inr_plugins.engine.runs.checkpoints import checkpoint_path, checkpoint_steps
+from inr_plugins.geometry.io.mesh_read import read_mesh
 
 _SIGNALS = {"kill": signal.SIGKILL, "terminate": signal.SIGTERM, "interrupt": signal.SIGINT}
 _LATEST = 10.0
@@ -65,6 +66,9 @@ def _while_importing(folder: Path, rng: random.Random, *, words: str, number: in
                 run_is_sound(path)
         elif name.endswith(".json"):
             json_is_whole(folder / name)
+        elif name.endswith(".ply"):
+            # The signal may have come when all was done; half a mesh is refused by the reader.
+            read_mesh(folder / name)
         elif ended.status != 0 and name not in ("made",):
             raise Fault("wrong", f"{name} is there of a command that was stopped: {ended.told()}")
     no_litter(folder)
