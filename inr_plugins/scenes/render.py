@@ -121,7 +121,7 @@ class SceneRenderer:
         pixels = corner[:, None] + _lattice(samples).astype(np.float32)
         hits = self._cast(pose, picture, pixels.reshape(-1, 2))
         pixel, sample = np.divmod(hits.ray, samples)
-        display = srgb_from_linear(tone(self._shade(hits, sample, samples)))
+        display = srgb_from_linear(tone(self._shade(hits, sample, samples))).astype(np.float32)
         count = np.bincount(pixel, minlength=len(corner))
         out = np.zeros((len(corner), 4), dtype=np.float32)
         for channel in range(3):
