@@ -28,3 +28,9 @@ def checked_box(box: Float[Tensor, ...]) -> Float[Tensor, "2 3"]:
     if not has_volume(rounded):
         raise ValueError(f"the box {box.tolist()} has no volume")
     return rounded
+
+
+def scaled_box(box: Float[Tensor, "2 3"], factor: float) -> Float[Tensor, "2 3"]:
+    """The box grown or shrunk around its middle: its sides are `factor` times as long."""
+    middle = box.mean(0)
+    return middle + (box - middle) * factor

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from inr_plugins.boxes import checked_box, has_volume
+from inr_plugins.boxes import checked_box, has_volume, scaled_box
 from inr_plugins.fields.box_field import BoxField
 from inr_plugins.networks.voxels.contraction import Contraction
 from inr_plugins.networks.voxels.sparse_lattice import SparseLattice
@@ -44,3 +44,8 @@ def test_a_box_is_kept_as_it_is_and_without_a_gradient():
     assert torch.equal(found, box)
     with pytest.raises(ValueError, match=r"two corners.*\(3, 2\)"):
         checked_box(box.detach().reshape(3, 2))
+
+
+def test_a_scaled_box_keeps_its_middle():
+    box = torch.tensor([[-1.0, 2.0, 0.0], [3.0, 4.0, 8.0]])
+    assert torch.equal(scaled_box(box, 0.5), torch.tensor([[0.0, 2.5, 2.0], [2.0, 3.5, 6.0]]))

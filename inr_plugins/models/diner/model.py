@@ -18,6 +18,7 @@ from nerfstudio.models.base_model import Model
 from torch import Tensor
 from torch.nn import Parameter
 
+from inr_plugins.boxes import scaled_box
 from inr_plugins.engine.host.memory import release_free_memory
 from inr_plugins.engine.optimization.optimizers import drop_param_group, rebuild_param_group
 from inr_plugins.errors import InputError
@@ -88,9 +89,7 @@ class DinerModel(Model):
         check_config(self.config)
         config = self.config
         self.register_buffer("stage", torch.tensor(0))
-        box = self.scene_box.aabb.to(torch.float32)
-        middle = box.mean(0)
-        box = middle + (box - middle) * config.box_scale
+        box = scaled_box(self.scene_box.aabb.to(torch.float32), config.box_scale)
         try:
             contraction = Contraction(box) if self._is_unbounded() else None
             lattice = SparseLattice.over_box(

@@ -14,6 +14,7 @@ from nerfstudio.models.base_model import Model
 from torch import Tensor
 from torch.nn import Parameter
 
+from inr_plugins.boxes import scaled_box
 from inr_plugins.engine.optimization.settle import OwnRate
 from inr_plugins.engine.optimization.weight_average import WeightAverage, load_states_of_either_kind
 from inr_plugins.errors import InputError
@@ -90,9 +91,7 @@ class FinerNerfModel(Model):
         config = self.config
         check_config(config)
         self.metadata = self.kwargs.get("metadata") or {}
-        box = self.scene_box.aabb.to(torch.float32)
-        middle = box.mean(0)
-        box = middle + (box - middle) * config.box_scale
+        box = scaled_box(self.scene_box.aabb.to(torch.float32), config.box_scale)
         try:
             contraction = Contraction(box) if self._is_unbounded() else None
         except ValueError as error:

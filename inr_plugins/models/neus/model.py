@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.nn import functional as F
 
+from inr_plugins.boxes import scaled_box
 from inr_plugins.errors import InputError
 from inr_plugins.fields.background import BackgroundField, composite_background
 from inr_plugins.fields.sphere_start import SphereStart, start_as_sphere
@@ -78,9 +79,7 @@ class NeusModel(Model):
         config = self.config
         check_config(config)
         self.metadata = self.kwargs.get("metadata") or {}
-        box = self.scene_box.aabb.to(torch.float32)
-        middle = box.mean(0)
-        box = middle + (box - middle) * config.resolved_box_scale
+        box = scaled_box(self.scene_box.aabb.to(torch.float32), config.resolved_box_scale)
         with naming_options():
             shape = distance_config(config)
             self.field = SurfaceField(
