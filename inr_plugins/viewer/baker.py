@@ -59,7 +59,7 @@ class Baker(threading.Thread):
                 self._failed = snapshot
                 self.live.fail(error)
                 continue
-            self.live.note_bake(time.thread_time() - begin)
+            self.live.source.overhead = time.thread_time() - begin
             if made is None:
                 # Nothing is there yet, or the field cannot be baked.
                 self._failed = snapshot

@@ -136,7 +136,11 @@ class PageRenderer(threading.Thread):
             self._refreshes_first = False
             return Plan("refresh", min(self._sharp_width(), self._width_for(0.5 * _REFRESH_SECONDS)), snapshot, version)
         if not self.is_sharp:
-            wanted = self._sharp_width() if self.live.is_expensive else min(self._sharp_width(), round(width * _GROWTH))
+            wanted = (
+                self._sharp_width()
+                if self.live.source.is_expensive
+                else min(self._sharp_width(), round(width * _GROWTH))
+            )
             return Plan("sharp", max(wanted, 1), snapshot, version)
         if drawn is snapshot:
             return None
@@ -147,19 +151,21 @@ class PageRenderer(threading.Thread):
     def _sharp_width(self) -> int:
         """Of a frame whose longer side is what the page's slider says."""
         longest, aspect = int(self.live.panel.max_res), self._aspect()
-        if self.live.is_expensive:
+        if self.live.source.is_expensive:
             longest = min(longest, _EXPENSIVE_WIDTH)
         return max(1, longest if aspect >= 1 else int(longest * aspect))
 
     def _moving_width(self, snapshot: Snapshot) -> int:
         share = self.live.budget.share("moving")
         width = (
-            self._width_for(share / _FRAMES_A_SECOND / self._crowding) if self.live.cost_of("moving").is_known else 0
+            self._width_for(share / _FRAMES_A_SECOND / self._crowding)
+            if self.live.source.cost_of("moving").is_known
+            else 0
         )
         return min(self._sharp_width(), max(_LEAST_WIDTH, width))
 
     def _width_for(self, seconds: float) -> int:
-        rays = self.live.cost_of("moving").rays_for(seconds)
+        rays = self.live.source.cost_of("moving").rays_for(seconds)
         return max(_LEAST_WIDTH // 2, int((rays * self._aspect()) ** 0.5))
 
     def _aspect(self) -> float:
@@ -169,22 +175,22 @@ class PageRenderer(threading.Thread):
         live = self.live
         state = live.viewer.get_camera_state(self.page.client)
         camera = self._camera(state, plan.width)
-        if not live.prepare(plan.snapshot, camera):
+        if not live.source.prepare(plan.snapshot, camera):
             return
-        frame = live.new_frame(plan.snapshot, camera, quick=plan.kind != "sharp")
+        frame = live.source.new_frame(plan.snapshot, camera, quick=plan.kind != "sharp")
         if plan.kind == "sharp" and self._last is not None and self.drawn[1] == plan.version:
             frame.lie_over(self._last)
         started = shown_at = time.monotonic()
         used = 0.0
-        cost, size = live.cost_of(plan.kind), live.piece_of(plan.kind)
+        cost, size = live.source.cost_of(plan.kind), live.source.piece_of(plan.kind)
         pieces = frame.pieces(size.rays)
         while True:
-            begin, clock = time.monotonic(), live.clock()
-            with live.drawing(plan.snapshot):
+            begin, clock = time.monotonic(), live.source.clock()
+            with live.source.drawing(plan.snapshot):
                 rays = next(pieces, None)
             if rays is None:
                 break
-            seconds = live.clock() - clock
+            seconds = live.source.clock() - clock
             used += seconds
             size.note(rays, seconds)
             self._wait(live.budget.spend(seconds, plan.kind, took=time.monotonic() - begin), plan)
@@ -201,13 +207,13 @@ class PageRenderer(threading.Thread):
         self._show(frame, plan)
         self._last = frame
         self.drawn = (plan.snapshot, plan.version, plan.width)
-        if plan.kind == "sharp" or not live.is_expensive:
+        if plan.kind == "sharp" or not live.source.is_expensive:
             self.is_sharp = self.is_sharp or plan.width >= self._sharp_width()
         live.has_drawn(plan.snapshot)
 
     def _gives_up(self, plan: Plan, seconds: float) -> bool:
         is_old = seconds > _GIVE_UP_AFTER and self.live.snapshot_to_draw() is not plan.snapshot
-        if plan.kind != "sharp" or not self._give_ups or not is_old or self.live.is_expensive:
+        if plan.kind != "sharp" or not self._give_ups or not is_old or self.live.source.is_expensive:
             return False
         self._give_ups -= 1
         return True

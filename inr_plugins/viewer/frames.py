@@ -52,13 +52,14 @@ class Frame:
         """Draw, and yield the rays of each piece that has been added to `outputs`; asks how many to take each time."""
         while self.done < len(self):
             end = min(len(self), self.done + max(1, rays_at_once()))
-            self._take(self.done, end, self._of(self.rays.get_row_major_sliced_ray_bundle(self.done, end)))
+            self._take(self.done, end, self.draw(self.done, end))
             taken, self.done = end - self.done, end
             yield taken
 
     @torch.no_grad()
-    def _of(self, rays: RayBundle) -> dict[str, Tensor]:
-        outputs = self.model.forward(ray_bundle=rays)
+    def draw(self, start: int, end: int) -> dict[str, Tensor]:
+        """What the model answers to rays [start, end), counted along rows; kept nowhere."""
+        outputs = self.model.forward(ray_bundle=self.rays.get_row_major_sliced_ray_bundle(start, end))
         return {name: value for name, value in outputs.items() if isinstance(value, Tensor)}
 
     def _take(self, start: int, end: int, outputs: dict[str, Tensor]) -> None:

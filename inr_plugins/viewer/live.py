@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
 import torch
-from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.utils.rich_utils import CONSOLE
 
-from inr_plugins.viewer.baker import Baker, Guided
-from inr_plugins.viewer.baker import quick as quick_look
-from inr_plugins.viewer.budget import Budget, Cost, PieceSize
+from inr_plugins.viewer.budget import Budget
 from inr_plugins.viewer.drawing import PageRenderer
 from inr_plugins.viewer.frames import Frame, colours_behind, paint_behind
+from inr_plugins.viewer.pages import Pages
 from inr_plugins.viewer.snapshot import SHARED_FROM, Snapshot, take_snapshot
+from inr_plugins.viewer.source import FrameSource
 from inr_plugins.viewer.status import Status
 
 NEEDED = ("viser_server", "render_statemachines", "control_panel", "pipeline", "update_scene", "get_camera_state")
@@ -27,10 +25,6 @@ _SOONEST, _LATEST = 0.5, 4.0
 """Seconds between snapshots while somebody looks."""
 _STATUS_EVERY = 0.5
 _SECONDS_TO_CLOSE = 2.0
-_WARM_UP_RAYS = 4
-_TRIAL_SECONDS = 0.25
-_EXPENSIVE_RAYS, _EXPENSIVE_SECONDS = 128 * 72, 0.8
-"""A frame of so many rays that takes longer than this is too slow for a camera that moves."""
 
 
 class LiveViewer:
@@ -50,11 +44,7 @@ class LiveViewer:
         self.panel = viewer.control_panel
         self.status = Status()
         self.budget = Budget(lambda: float(self.panel.train_util) if self.is_learning else 0.0)
-        self.is_expensive = False
-        """Whether rays cost so much that moving frames are drawn from a bake."""
-        self._baker: Baker | None = None
-        # Of the model itself, and of its bake.
-        self._costs, self._pieces = (Cost(), Cost()), (PieceSize(self._most_rays), PieceSize(self._most_rays))
+        self.source = FrameSource(self)
         self.after_step: list[Callable[[int], None]] = []
         """Called in the training thread between steps, with the last one; panels that plot put themselves here."""
         self.at_close: list[Callable[[], None]] = []
@@ -62,11 +52,9 @@ class LiveViewer:
         self._snapshot: Snapshot | None = None
         self._taken_at = float("-inf")
         self._drawn_at: float | None = None
-        self._refresh_seconds = 0.0
+        self._copy_seconds = 0.0
         self._told_at = float("-inf")
         self._logged: set[str] = set()
-        self._warm: Snapshot | None = None
-        self._warm_lock = threading.Lock()
         self._is_closed = False
         self._attach()
 
@@ -75,7 +63,7 @@ class LiveViewer:
     def _attach(self) -> None:
         viewer = self.viewer
         viewer.live = self
-        viewer.render_statemachines = _Pages(self, viewer.render_statemachines)
+        viewer.render_statemachines = Pages(self, viewer.render_statemachines)
         viewer.update_scene = self.update_scene
         if hasattr(viewer, "init_scene"):
             viewer.init_scene = self._before_training(viewer.init_scene)
@@ -164,10 +152,9 @@ class LiveViewer:
         # Where nothing is trained there is nothing to be kept apart from.
         share_from = 0 if self.viewer.trainer is None else SHARED_FROM
         self._snapshot = take_snapshot(self.viewer.pipeline.model, self.status.step, share_from=share_from)
-        self._refresh_seconds = time.thread_time() - begin
+        self._copy_seconds = time.thread_time() - begin
         self._taken_at, self._drawn_at = time.monotonic(), None
-        if self._baker is not None:
-            self._baker.wake()
+        self.source.wake()
         self.wake_pages()
 
     def wake_pages(self) -> None:
@@ -184,94 +171,14 @@ class LiveViewer:
             with lock:
                 if self._snapshot is None or self._snapshot.step != self.status.step:
                     self._take()
-        return self._snapshot if self._baker is None else self._baker.whole
+        return self.source.drawable(self._snapshot)
 
     def has_drawn(self, snapshot: Snapshot) -> None:
         """A page has shown a frame of this snapshot."""
-        if self._drawn_at is None and snapshot in (self._snapshot, self._baker and self._baker.whole):
+        if self._drawn_at is None and snapshot in (self._snapshot, self.source.drawable(self._snapshot)):
             self._drawn_at = time.monotonic()
 
-    # -- frames, for the pages -----------------------------------------------------------------------------------------
-
-    def _most_rays(self) -> int:
-        """Rays that are drawn at once, at the most."""
-        most = int(self.viewer.config.num_rays_per_chunk)
-        return most if most > 0 else 1 << 15
-
-    def clock(self) -> float:
-        """Seconds of processor that the calling thread has used, of the time that has passed on another device."""
-        model = self.viewer.pipeline.model
-        return time.thread_time() if str(model.device) == "cpu" else time.monotonic()
-
-    def drawing(self, snapshot: Snapshot) -> Any:
-        """To be held while a piece is drawn: the trainer's lock where the copy shares tensors with the model."""
-        return self.train_lock if snapshot.is_shared and self.is_learning else nullcontext()
-
-    def cost_of(self, kind: str) -> Cost:
-        """What frames of a kind cost."""
-        return self._costs[self.is_expensive and kind != "sharp"]
-
-    def piece_of(self, kind: str) -> PieceSize:
-        """How many rays of a kind of frame are drawn at once."""
-        return self._pieces[self.is_expensive and kind != "sharp"]
-
-    def new_frame(self, snapshot: Snapshot, camera: Cameras, *, quick: bool) -> Frame:
-        """An empty frame of what is drawn, cropped as the page says.
-
-        Args:
-            snapshot: what is drawn.
-            camera: from where.
-            quick: whether a bake will do, where rays are expensive.
-        """
-        crop = self.panel.crop_obb if self.panel.crop_viewport else None
-        baked = quick_look(snapshot)
-        model = snapshot.model if baked is None else baked if quick else Guided(snapshot.model, baked)
-        return Frame(model, camera, crop=crop)
-
-    def prepare(self, snapshot: Snapshot, camera: Cameras) -> bool:
-        """Have the model make what it makes once, such as diner's table of colours, outside of what frames cost.
-
-        At first, also find out what rays cost; where they are expensive, the baker begins.
-
-        Returns:
-            Whether the snapshot can be drawn by now.
-        """
-        with self._warm_lock:
-            if self._warm is snapshot or self._baker is not None:
-                return self._baker is None or quick_look(snapshot) is not None
-            frame, clock = Frame(snapshot.model, camera), self.clock()
-            self._draw_some(snapshot, frame, _WARM_UP_RAYS)
-            self._warm = snapshot
-            self._refresh_seconds += self.clock() - clock
-            if not self._costs[0].is_known:
-                self._learn_cost(snapshot, frame)
-                self.is_expensive = self._costs[0].of(_EXPENSIVE_RAYS) > _EXPENSIVE_SECONDS
-            if not self.is_expensive:
-                return True
-            self._baker = Baker(self)
-            self._baker.start()
-            return False
-
-    def _learn_cost(self, snapshot: Snapshot, frame: Frame) -> None:
-        rays = _WARM_UP_RAYS
-        while True:
-            clock = self.clock()
-            self._draw_some(snapshot, frame, rays)
-            seconds = self.clock() - clock
-            self._costs[0].note(rays, seconds)
-            if seconds > _TRIAL_SECONDS or rays >= len(frame):
-                return
-            rays = min(4 * rays, len(frame))
-
-    def _draw_some(self, snapshot: Snapshot, frame: Frame, rays: int) -> None:
-        """Draw rays in the middle of a frame, for nobody to see."""
-        first = max(0, len(frame) // 2 - rays // 2)
-        with self.drawing(snapshot):
-            frame._of(frame.rays.get_row_major_sliced_ray_bundle(first, min(len(frame), first + rays)))
-
-    def note_bake(self, seconds: float) -> None:
-        """A bake took so much processor time."""
-        self._refresh_seconds = seconds
+    # -- what pages say ------------------------------------------------------------------------------------------------
 
     def fail(self, error: Exception) -> None:
         """Say in all pages what went wrong, once."""
@@ -318,7 +225,8 @@ class LiveViewer:
             return True
         if self._drawn_at is None:
             return False
-        cost = self._refresh_seconds + min(1.0, self.cost_of("refresh").of(512 * 288))
+        drawing = min(1.0, self.source.cost_of("refresh").of(512 * 288))
+        cost = self._copy_seconds + self.source.overhead + drawing
         return since > max(_SOONEST, cost / self.budget.still_share)
 
     def _tell_status(self) -> None:
@@ -362,49 +270,13 @@ class LiveViewer:
         for page in pages:
             page.running = False
             page.wake()
-        if self._baker is not None:
-            self._baker.running = False
-            self._baker.wake()
+        background = self.source.close()
         until = time.monotonic() + _SECONDS_TO_CLOSE
-        threads: list[threading.Thread] = [*pages, *filter(None, [self._baker])]
-        for thread in threads:
+        for thread in [*pages, *background]:
             if thread.is_alive():
                 thread.join(max(0.0, until - time.monotonic()))
         for call in self.at_close:
             call()
-
-
-class _Nobody:
-    running = False
-
-    def action(self, action: Any) -> None:
-        """Nothing: there is no page to draw for."""
-
-
-class _Pages(dict[int, Any]):
-    """nerfstudio's table of a viewer's pages: each RenderStateMachine that it enters becomes a PageRenderer of ours."""
-
-    def __init__(self, live: LiveViewer, pages: dict[int, Any]) -> None:
-        super().__init__()
-        self._live = live
-        for number, page in pages.items():
-            # Came while the viewer was being built, and waits for that.
-            page.running = False
-            self[number] = page
-            self[number].start()
-
-    def __missing__(self, number: int) -> Any:
-        # A page that is connecting, or has just gone, which nerfstudio takes for one that is there.
-        return _Nobody()
-
-    def pop(self, number: int, *default: Any) -> Any:
-        """The page, which has gone."""
-        return super().pop(number, *(default or (None,)))
-
-    def __setitem__(self, number: int, page: Any) -> None:
-        for other in self.values():
-            page.output_keys = other.page.output_keys
-        super().__setitem__(number, PageRenderer(self._live, page))
 
 
 def attach(viewer: Any) -> LiveViewer | None:
