@@ -1,4 +1,4 @@
-"""Real trainings under a page: minutes of them, so only in the long form of the test command, or where named."""
+"""Real trainings under a page, some in a real browser: only in scripts/test --all, or where named."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from browser.chromium import HOW_TO_GET_IT, chromium, find_chromium
 
 from inr_plugins.scenes.make import SceneOptions, make_scene
 
@@ -27,3 +28,14 @@ def knot(tmp_path_factory) -> Path:
     options = SceneOptions(resolution=(32, 32), num_train=12, num_val=1, num_test=2, samples=1)
     make_scene("knot", folder, options=options)
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, for one file: while it is there, this thread can run no other loop of events."""
+    pytest.importorskip("playwright", reason="there is no Playwright: install inr-plugins[browser]")
+    executable = find_chromium()
+    if executable is None:
+        pytest.skip(f"There is no Chromium: {HOW_TO_GET_IT}.")
+    with chromium(executable) as started:
+        yield started

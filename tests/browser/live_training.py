@@ -1,0 +1,125 @@
+"""A training in this process, in a thread of its own, whose page is open to a browser and whose model to the test."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+from browser.chromium import OpenPage, Shown
+
+from inr_plugins.engine.rng import seed_all
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class LiveTraining:
+    """Trains until it is told to end, or for so many steps."""
+
+    def __init__(self, config: Any, *, steps: int = 100_000) -> None:
+        config.max_num_iterations, config.final_eval_images, config.machine.device_type = steps, 0, "cpu"
+        config.viewer.websocket_port, config.viewer.quit_on_train_completion = free_port(), True
+        self.config, self.port = config, config.viewer.websocket_port
+        self.trainer: Any = None
+        self.trouble = ""
+        self._is_set_up = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self) -> None:
+        try:
+            self.config.set_timestamp()
+            self.config.save_config()
+            seed_all(0)
+            self.trainer = self.config.setup(local_rank=0, world_size=1)
+            self.trainer.setup()
+            self._is_set_up.set()
+            self.trainer.train()
+        except BaseException:
+            self.trouble = traceback.format_exc()
+            raise
+        finally:
+            self._is_set_up.set()
+
+    def __enter__(self) -> LiveTraining:
+        self._thread.start()
+        assert self._is_set_up.wait(60)
+        assert not self.trouble, self.trouble
+        assert self.live is not None
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Stop after the step at hand."""
+        self.trainer.training_state = "training"
+        self.trainer.stop_training = True
+        self._thread.join(60)
+        assert not self._thread.is_alive()
+        assert not self.trouble, self.trouble
+
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    @property
+    def live(self) -> Any:
+        """The LiveViewer."""
+        return self.trainer.viewer_state.live
+
+    @property
+    def model(self) -> Any:
+        return self.trainer.pipeline.model
+
+    @property
+    def step(self) -> int:
+        return self.trainer.step
+
+    def wait(self, condition: Callable[[], Any], seconds: float = 20.0) -> bool:
+        """Whether a condition comes true, where no page is to be kept going meanwhile."""
+        until = time.monotonic() + seconds
+        while not condition() and time.monotonic() < until:
+            time.sleep(0.02)
+        return bool(condition())
+
+    def sharp_frame(self, page: OpenPage, seconds: float = 20.0) -> Shown:
+        """What a page shows once training stands still and all that is to be seen of it has been drawn."""
+
+        def is_drawn() -> bool:
+            newest = self.live.snapshot
+            is_last = newest is not None and newest.step == self.live.status.step
+            return is_last and all(each.is_sharp and each.drawn[0] is newest for each in self.live.pages)
+
+        assert self.trainer.training_state != "training"
+        page.raw.wait_for_timeout(200)  # for what was done to the page to be heard of
+        assert page.wait(is_drawn, seconds), f"no sharp frame within {seconds} s"
+        return page.still_frame(quiet=0.3)
+
+    def picture(self, shown: Shown, output: str = "rgb") -> np.ndarray:
+        """What the trained model itself renders from where a picture was taken, (height, width, channels), float."""
+        with self.trainer.train_lock, torch.random.fork_rng(devices=[]):
+            was_training = self.model.training
+            self.model.eval()
+            try:
+                with torch.no_grad():
+                    outputs = self.model.get_outputs_for_camera(shown.rays_from.to(self.model.device))
+            finally:
+                self.model.train(was_training)
+        return outputs[output].cpu().numpy()
+
+
+def psnr(shown: np.ndarray, picture: np.ndarray) -> float:
+    """Of a picture of 8 bits, in dB, against one in [0, 1]."""
+    difference = shown.astype(float) / 255 - np.clip(picture, 0, 1)
+    return float(-10 * np.log10(np.square(difference).mean() + 1e-12))

@@ -1,0 +1,112 @@
+"""A diner training with its page open in Chromium: what comes, whose picture it is, and pages that come and go."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from browser.live_training import LiveTraining, psnr
+from integration.small_methods import small_diner
+
+NOT_THE_MODEL = 25.0
+"""dB that a picture of anything else would hardly have."""
+JPEG = 30.0
+
+
+@pytest.fixture(scope="module")
+def training(knot, tmp_path_factory):
+    with LiveTraining(small_diner(knot, tmp_path_factory.mktemp("runs"))) as training:
+        yield training
+
+
+@pytest.fixture(scope="module")
+def page(browser, training):
+    return browser.open(training.port)
+
+
+@contextmanager
+def paused(page):
+    """Training stands still, by the page's own button."""
+    page.click("Pause Training")
+    try:
+        yield
+    finally:
+        page.click("Resume Training")
+
+
+def test_the_page_loads_and_a_shape_comes_up(page):
+    assert page.wait(lambda: page.is_connected, 20)
+    assert page.wait(lambda: page.frames and page.frames[-1].image.std() > 10, 20)
+    assert page.complaints == []
+    assert page.notes == []
+
+
+def test_the_picture_and_the_step_go_on_while_it_trains(page, training):
+    step, frame = page.step, page.next_frame()
+    assert page.wait(lambda: page.step > step + 5 and not np.array_equal(page.frames[-1].image, frame.image))
+    assert training.step >= page.step
+
+
+def test_the_picture_is_the_models_own(page, training):
+    assert page.wait(lambda: page.step > 100, 30)  # all stages of diner's lattice
+    with paused(page):
+        shown, step = training.sharp_frame(page), training.step
+        picture = training.picture(shown)
+        assert max(shown.image.shape) == 512
+        assert psnr(shown.image, picture) > JPEG
+        assert psnr(shown.image, picture[:, ::-1]) < NOT_THE_MODEL
+        assert psnr(shown.image, picture[::-1]) < NOT_THE_MODEL
+        page.drag(120)
+        turned = training.sharp_frame(page)
+        assert psnr(turned.image, training.picture(turned)) > JPEG
+        assert psnr(turned.image, picture) < NOT_THE_MODEL
+        assert training.step == step
+    assert page.wait(lambda: training.step > step)
+
+
+def test_another_output_is_shown_when_it_is_chosen(page, training):
+    options = page.folder("Render Options")
+    with paused(page):
+        options.choose("Output type", "normals")
+        shown = training.sharp_frame(page)
+        options.choose("Output type", "rgb")
+    assert psnr(shown.image, training.picture(shown, "normals")) > JPEG
+
+
+def test_a_page_that_is_loaded_again_goes_on(page, training):
+    page.raw.reload()
+    frames, step = len(page.frames), training.step
+    assert page.wait(lambda: page.is_connected and len(page.frames) > frames, 20)
+    assert page.wait(lambda: page.step > step)
+    assert page.wait(lambda: len(training.live.pages) == 1)
+
+
+def test_two_people_each_see_from_where_they_stand(browser, page, training):
+    other = browser.open(training.port, size=(700, 700))
+    assert other.wait(lambda: other.frames, 20)
+    other.drag(150)
+    with paused(page):
+        seen = training.sharp_frame(page), training.sharp_frame(other)
+        assert seen[0].camera["position"] != seen[1].camera["position"]
+        for shown in seen:
+            assert psnr(shown.image, training.picture(shown)) > JPEG
+    other.raw.context.close()
+    assert page.wait(lambda: len(training.live.pages) == 1)
+    page.next_frame()
+
+
+def test_an_error_in_the_model_is_a_sentence_in_the_page_and_the_page_goes_on(page, training, monkeypatch):
+    sentence, step = "The lattice has no cells left.", training.step
+    with monkeypatch.context() as patch:
+        patch.setattr(training.live, "new_frame", complain(sentence))
+        assert page.wait(lambda: sentence in page.text, 15)
+    page.next_frame()
+    assert training.step > step
+
+
+def complain(sentence):
+    def fail(*_, **__):
+        raise ValueError(sentence)
+
+    return fail
