@@ -1,0 +1,72 @@
+"""Panels on a real viser server: folders, controls, clicks, and errors as sentences."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+import viser
+from page_client import PageClient
+from viewer.fake_viewer import Ball, FakeViewer
+
+from inr_plugins.viewer.live import LiveViewer
+from inr_plugins.viewer.panel import Panel
+
+
+class Doubler(Panel):
+    """Doubles numbers, and does not know those above ten."""
+
+    title = "Doubling"
+
+    def build(self) -> None:
+        self.number = self.gui.add_slider("Number", min=0, max=20, step=1, initial_value=3, hint="What is doubled.")
+        self.result = self.gui.add_markdown("")
+        self.button = self.gui.add_button("Double")
+        self.button.on_click(self.safely(self._double))
+
+    def _double(self, _) -> None:
+        if self.number.value > 10:
+            raise ValueError("Numbers go to ten.")
+        self.result.content = f"Result: {2 * self.number.value}"
+
+
+@pytest.fixture
+def served():
+    """A fake viewer with a real server, and its panel."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    viewer = FakeViewer(Ball())
+    viewer.viser_server = viser.ViserServer(host="127.0.0.1", port=port, verbose=False)
+    viewer.viser_server.gui.add_button("nerfstudio's own")
+    live, panel = LiveViewer(viewer), Doubler()
+    panel.install(live, order=-1.0)
+    with PageClient(port) as page:
+        yield panel, page
+    live.close()
+    viewer.viser_server.stop()
+
+
+def control(page: PageClient, label: str) -> dict:
+    """The message that made a control or a folder."""
+    assert page.wait(lambda: any(each.get("label") == label for each in page.others), 5), label
+    return next(each for each in page.others if each.get("label") == label)
+
+
+def test_a_panel_stands_above_nerfstudios_controls_and_its_callbacks_run(served):
+    _, page = served
+    folder, own = control(page, "Doubling"), control(page, "nerfstudio's own")
+    assert folder["order"] < own["order"]
+    assert not folder["expand_by_default"]
+    assert control(page, "Double")["container_id"] == control(page, "Number")["container_id"] == folder["id"]
+    page.send(type="GuiUpdateMessage", id=control(page, "Number")["id"], updates={"value": 7})
+    page.send(type="GuiUpdateMessage", id=control(page, "Double")["id"], updates={"value": True})
+    assert page.wait(lambda: any("Result: 14" in str(each) for each in page.others), 5)
+
+
+def test_an_error_is_a_sentence_in_the_page_that_asked(served):
+    _, page = served
+    page.send(type="GuiUpdateMessage", id=control(page, "Number")["id"], updates={"value": 11})
+    page.send(type="GuiUpdateMessage", id=control(page, "Double")["id"], updates={"value": True})
+    assert page.wait(lambda: bool(page.notes), 5)
+    assert (page.notes[0]["title"], page.notes[0]["body"]) == ("Doubling", "Numbers go to ten.")
