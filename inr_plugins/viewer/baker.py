@@ -1,4 +1,4 @@
-"""The thread that bakes snapshots of methods whose rays are expensive, and what sharp frames save by that."""
+"""The thread that makes snapshots ready to be drawn, by a bake where rays are expensive, and what a bake saves."""
 
 from __future__ import annotations
 
@@ -16,25 +16,32 @@ from inr_plugins.viewer.budget import settle_thread
 from inr_plugins.viewer.snapshot import Snapshot
 
 _QUICK = "quick"
+_LATEST = 4.5
+"""Seconds after which a snapshot is prepared, whatever is owed to training."""
 _MARGIN = 3.0
 """Cells of the baked lattice by which a sharp frame looks before and behind what the bake saw."""
-_VISIBLE = 0.01
 
 
-class Baker(threading.Thread):
-    """Bakes the newest snapshot, then the next: pages draw the last one that is whole meanwhile."""
+class Preparer(threading.Thread):
+    """Makes the newest snapshot ready to be drawn, then the next: pages draw the last one that is whole meanwhile.
+
+    Has the model make what it makes once, such as diner's table of colours; finds out what rays cost; and bakes where
+    they are expensive.
+    """
 
     def __init__(self, live: Any) -> None:
         """
         Args:
-            live: the LiveViewer (inr_plugins.viewer.live) whose snapshots are baked.
+            live: the LiveViewer (inr_plugins.viewer.live) whose snapshots are prepared.
         """
-        super().__init__(name="viewer bake", daemon=True)
+        super().__init__(name="viewer snapshots", daemon=True)
         self.live = live
         self.running = True
         self.whole: Snapshot | None = None
-        """The newest snapshot that has a bake."""
+        """The newest snapshot that can be drawn."""
         self._failed: Snapshot | None = None
+        self._begun_at = float("-inf")
+        self._count = 0
         self._wake = threading.Event()
 
     def wake(self) -> None:
@@ -42,38 +49,58 @@ class Baker(threading.Thread):
         self._wake.set()
 
     def run(self) -> None:
-        """Bake until the viewer ends."""
+        """Prepare until the viewer ends."""
         settle_thread()
         while self.running:
             self._wake.clear()
             snapshot = self.live.snapshot
-            if snapshot is None or snapshot in (self.whole, self._failed):
-                self._wake.wait(0.1)
+            if snapshot is None or snapshot in (self.whole, self._failed) or not self._may_begin():
+                self._wake.wait(0.05)
                 continue
-            begin = time.thread_time()
+            self._begun_at, begin = time.monotonic(), self.live.source.clock()
             try:
-                made = bake(snapshot.model, seconds=BAKE_SECONDS, pause=self._pause)
+                made = self._prepare(snapshot)
             except _Ended:
                 return
             except Exception as error:
                 self._failed = snapshot
                 self.live.fail(error)
                 continue
-            self.live.source.overhead = time.thread_time() - begin
-            if made is None:
+            self.live.source.overhead = self.live.source.clock() - begin
+            if not made:
                 # Nothing is there yet, or the field cannot be baked.
                 self._failed = snapshot
                 continue
-            snapshot.baked[_QUICK] = made
             self.whole = snapshot
             self.live.wake_pages()
 
-    def _pause(self, seconds: float) -> None:
+    def _may_begin(self) -> bool:
+        if not self.live.is_ready or not self.live.pages:
+            return False
         # The first one is waited for.
-        kind = "sharp" if self.whole is None else "refresh"
-        until = time.monotonic() + self.live.budget.spend(seconds, kind, took=seconds)
-        while self.running and time.monotonic() < until:
-            time.sleep(min(0.05, max(0.0, until - time.monotonic())))
+        is_late = time.monotonic() - self._begun_at > _LATEST
+        return self.whole is None or is_late or self.live.budget.owed <= 0
+
+    def _prepare(self, snapshot: Snapshot) -> bool:
+        """Whether it can be drawn by now."""
+        source, clock = self.live.source, self.live.source.clock()
+        source.warm(snapshot)
+        # What rays cost changes while a model learns; less and less often.
+        if self._count & (self._count - 1) == 0:
+            source.judge(snapshot)
+        self._count += 1
+        self._pause(source.clock() - clock)
+        if not source.is_expensive:
+            return True
+        seconds = BAKE_SECONDS if self.whole is None else min(BAKE_SECONDS, self.live.refresh_seconds)
+        made = bake(snapshot.model, seconds=seconds, pause=self._pause)
+        if made is None:
+            return False
+        snapshot.baked[_QUICK] = made
+        return True
+
+    def _pause(self, seconds: float) -> None:
+        self.live.budget.spend(seconds, "sharp" if self.whole is None else "refresh", took=seconds)
         if not self.running:
             raise _Ended
 

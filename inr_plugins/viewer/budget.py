@@ -6,16 +6,21 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
+import numpy as np
 import torch
 
 _NICENESS = 3
 """Of threads that draw: where they and training want the same processor, training has about two thirds."""
 _LEAST_SHARE = 0.02
-_LOSS_PER_SHARE = 0.6
-"""Part of its speed that training loses, at the most, where one processor is drawn on all the time: its own threads
-wait for each other."""
+_LEAST_TOLL, _TOLL_OF_ONE = 0.2, 2.5
+"""Limits of what is believed of a toll; that of one processor, half of it on two."""
+_WINDOWS, _SHORTEST_WINDOW, _LONGEST_WINDOW = 40, 1.0, 20.0
+"""Windows of steps that count, and seconds of one: longer ones hold an evaluation or a pause."""
+_TRUST = 0.3
+"""What the guess of a toll weighs: as much as some ten windows, half of which were drawn in for a third."""
 _MOVING_SHARE = 0.8
 _PIECE_SECONDS = 0.06
 _LEAST_PIECE = 256
@@ -43,27 +48,41 @@ class Budget:
     """The processor time of all pages together.
 
     While training goes on, what is drawn without being waited for (refreshes) may cost training the part of its speed
-    that the slider "Train Util" leaves: 0.85, where it stands at first, leaves 15 %. A moving camera has most of one
-    processor, and the first sharp frame after it has stopped all of one.
+    that the slider "Train Util" leaves: 0.85, where it stands at first, leaves 15 %. What a second of drawing costs is
+    learnt from training's own speed (`Toll`). A moving camera has most of one processor, and the first sharp frame
+    after it has stopped all of one.
     """
 
-    def __init__(self, train_util: Callable[[], float]) -> None:
+    def __init__(self, train_util: Callable[[], float], *, toll: Toll | None = None) -> None:
         """
         Args:
             train_util: the part of its speed that training is to keep, in [0, 1].
+            toll: what drawing costs training; a new one by default.
         """
         self._train_util = train_util
+        self.toll = Toll() if toll is None else toll
         self._lock = threading.Lock()
-        self._free_at = 0.0
+        self._free_at: dict[str, float] = {}
 
     @property
     def still_share(self) -> float:
         """The share of one processor for refreshes."""
-        return max(_LEAST_SHARE, min(1.0, (1.0 - self._train_util()) / _LOSS_PER_SHARE))
+        allowed = 1.0 - self._train_util()
+        return 1.0 if allowed >= 1 else max(_LEAST_SHARE, min(1.0, allowed / self.toll.estimate))
 
     def share(self, kind: str) -> float:
         """The share of one processor for frames that are "moving", "sharp" or "refresh"."""
         return {"moving": max(self.still_share, _MOVING_SHARE), "sharp": 1.0}.get(kind, self.still_share)
+
+    @property
+    def owed(self) -> float:
+        """Seconds to wait before a refresh may begin."""
+        return max(0.0, self._free_at.get("refresh", 0.0) - time.monotonic())
+
+    def forgive(self) -> None:
+        """Let the next refresh begin at once: somebody waits for it."""
+        with self._lock:
+            self._free_at.clear()
 
     def spend(self, seconds: float, kind: str, *, took: float) -> float:
         """Take note of processor time that was used within the last `took` seconds, and say for how long to wait now.
@@ -71,11 +90,68 @@ class Budget:
         What others have used of that time, because they wanted the same processor, has been waited for already.
         """
         now = time.monotonic()
+        self.toll.note_drawing(seconds)
         with self._lock:
-            self._free_at = max(self._free_at, now - took) + seconds / self.share(kind)
+            free_at = max(self._free_at.get(kind, 0.0), now - took) + seconds / self.share(kind)
             if self.share(kind) >= 1:
-                self._free_at = min(self._free_at, now)
-            return max(0.0, self._free_at - now)
+                free_at = min(free_at, now)
+            self._free_at[kind] = free_at
+            return max(0.0, free_at - now)
+
+
+class Toll:
+    """What drawing costs training: the part of its speed that is lost while one processor is drawn on all the time.
+
+    Above 1 where training's threads wait for each other, far below where there are many processors. The slope of steps
+    a second over the share that is drawn, in windows of a second, by least squares, mixed with a guess.
+    """
+
+    def __init__(self, guess: float | None = None) -> None:
+        """
+        Args:
+            guess: before anything has been seen, and to be mixed with that; by default that of so many processors.
+        """
+        self._guess = min(max(_TOLL_OF_ONE / (os.cpu_count() or 1), _LEAST_TOLL), 0.5 * _TOLL_OF_ONE)
+        self._guess = self._guess if guess is None else guess
+        self._lock = threading.Lock()
+        self._windows: deque[tuple[float, float]] = deque(maxlen=_WINDOWS)
+        self._begun: float | None = None
+        self._steps, self._drawn = 0, 0.0
+        self.estimate = self._guess
+        """The newest."""
+
+    def note_drawing(self, seconds: float) -> None:
+        """So much processor time has been drawn for."""
+        with self._lock:
+            self._drawn += seconds
+
+    def note_step(self, *, at: float | None = None) -> None:
+        """Training has done a step, at a time in seconds; now by default."""
+        now = time.monotonic() if at is None else at
+        with self._lock:
+            if self._begun is None or now - self._begun > _LONGEST_WINDOW:
+                # Evaluations and pauses are no steps.
+                self._begun, self._steps, self._drawn = now, 0, 0.0
+                return
+            self._steps += 1
+            seconds = now - self._begun
+            if seconds < _SHORTEST_WINDOW:
+                return
+            self._windows.append((self._drawn / seconds, self._steps / seconds))
+            self._begun, self._steps, self._drawn = now, 0, 0.0
+            self.estimate = self._estimate()
+
+    def _estimate(self) -> float:
+        share, speed = np.array(self._windows).T
+        apart = share - share.mean()
+        told = float((apart**2).sum())
+        if told <= 0:
+            return self._guess
+        slope = float((apart * speed).sum()) / told
+        alone = float(speed.mean()) - slope * float(share.mean())
+        seen = -slope / alone if alone > 0 else self._guess
+        seen = min(max(seen, _LEAST_TOLL), _TOLL_OF_ONE)
+        return (told * seen + _TRUST * self._guess) / (told + _TRUST)
 
 
 class PieceSize:

@@ -21,8 +21,6 @@ _STILL_AFTER = 0.25
 _FRAMES_A_SECOND = 6.0
 _LEAST_WIDTH = 128
 """Of frames while the camera moves."""
-_REFRESH_SECONDS = 1.0
-"""Processor time that a refresh may take, in which case it is smaller than the sharp frame."""
 _EXPENSIVE_WIDTH = 256
 """Of sharp frames whose rays are expensive."""
 _SHOW_EVERY = 0.8
@@ -134,7 +132,7 @@ class PageRenderer(threading.Thread):
             return None
         if self._refreshes_first and drawn is not snapshot:
             self._refreshes_first = False
-            return Plan("refresh", min(self._sharp_width(), self._width_for(0.5 * _REFRESH_SECONDS)), snapshot, version)
+            return Plan("refresh", self._refresh_width(), snapshot, version)
         if not self.is_sharp:
             wanted = (
                 self._sharp_width()
@@ -146,7 +144,10 @@ class PageRenderer(threading.Thread):
             return None
         if not self.live.is_learning:
             return Plan("sharp", self._sharp_width(), snapshot, version)
-        return Plan("refresh", min(self._sharp_width(), self._width_for(_REFRESH_SECONDS)), snapshot, version)
+        return Plan("refresh", self._refresh_width(), snapshot, version)
+
+    def _refresh_width(self) -> int:
+        return min(self._sharp_width(), self._width_for(self.live.refresh_seconds))
 
     def _sharp_width(self) -> int:
         """Of a frame whose longer side is what the page's slider says."""
@@ -173,10 +174,7 @@ class PageRenderer(threading.Thread):
 
     def _draw(self, plan: Plan) -> None:
         live = self.live
-        state = live.viewer.get_camera_state(self.page.client)
-        camera = self._camera(state, plan.width)
-        if not live.source.prepare(plan.snapshot, camera):
-            return
+        camera = self.camera(plan.width)
         frame = live.source.new_frame(plan.snapshot, camera, quick=plan.kind != "sharp")
         if plan.kind == "sharp" and self._last is not None and self.drawn[1] == plan.version:
             frame.lie_over(self._last)
@@ -193,7 +191,9 @@ class PageRenderer(threading.Thread):
             seconds = live.source.clock() - clock
             used += seconds
             size.note(rays, seconds)
-            self._wait(live.budget.spend(seconds, plan.kind, took=time.monotonic() - begin), plan)
+            owed = live.budget.spend(seconds, plan.kind, took=time.monotonic() - begin)
+            # A refresh is drawn at once; the next snapshot waits for what this one has used.
+            self._wait(owed if plan.kind == "moving" else 0.0, plan)
             if self._gives_up(plan, time.monotonic() - started):
                 self._refreshes_first = True
                 raise Moved
@@ -218,8 +218,10 @@ class PageRenderer(threading.Thread):
         self._give_ups -= 1
         return True
 
-    def _camera(self, state: Any, width: int) -> Cameras:
+    def camera(self, width: int) -> Cameras:
+        """That of the page, at this moment, with so many columns."""
         viewer = self.live.viewer
+        state = viewer.get_camera_state(self.page.client)
         if not viewer.render_tab_state.preview_render and viewer.include_time:
             state.time = viewer.control_panel.time
         height = max(1, round(width / (float(state.aspect) or 1.0)))

@@ -23,6 +23,8 @@ NEEDED = ("viser_server", "render_statemachines", "control_panel", "pipeline", "
 
 _SOONEST, _LATEST = 0.5, 4.0
 """Seconds between snapshots while somebody looks."""
+_LEAST_REFRESH, _MOST_REFRESH = 0.1, 1.0
+"""Processor seconds for a refresh: it may be smaller than the sharp frame."""
 _STATUS_EVERY = 0.5
 _SECONDS_TO_CLOSE = 2.0
 
@@ -137,6 +139,7 @@ class LiveViewer:
 
     def retake(self) -> None:
         """Take a new snapshot now, once the step that is running has ended, and draw it."""
+        self.budget.forgive()
         with self.train_lock:
             self._take()
         self.redraw()
@@ -171,11 +174,11 @@ class LiveViewer:
             with lock:
                 if self._snapshot is None or self._snapshot.step != self.status.step:
                     self._take()
-        return self.source.drawable(self._snapshot)
+        return self.source.drawable
 
     def has_drawn(self, snapshot: Snapshot) -> None:
         """A page has shown a frame of this snapshot."""
-        if self._drawn_at is None and snapshot in (self._snapshot, self.source.drawable(self._snapshot)):
+        if self._drawn_at is None and snapshot in (self._snapshot, self.source.drawable):
             self._drawn_at = time.monotonic()
 
     # -- what pages say ------------------------------------------------------------------------------------------------
@@ -207,6 +210,7 @@ class LiveViewer:
         """Between two steps: copy the model if it is time to. Does not wait for anything."""
         self.viewer.step = step
         self.status.note_step(step)
+        self.budget.toll.note_step()
         self.status.is_training = self.is_learning
         for call in self.after_step:
             call(step)
@@ -225,9 +229,18 @@ class LiveViewer:
             return True
         if self._drawn_at is None:
             return False
-        drawing = min(1.0, self.source.cost_of("refresh").of(512 * 288))
-        cost = self._copy_seconds + self.source.overhead + drawing
-        return since > max(_SOONEST, cost / self.budget.still_share)
+        return since > max(_SOONEST, (self._fixed_seconds + self.refresh_seconds) / self.budget.still_share)
+
+    @property
+    def _fixed_seconds(self) -> float:
+        """Processor time of a snapshot, before anything is drawn of it."""
+        return self._copy_seconds + self.source.overhead
+
+    @property
+    def refresh_seconds(self) -> float:
+        """Processor time for a refresh, such that there is one every few seconds within the budget."""
+        affordable = self.budget.still_share * _LATEST - self._fixed_seconds
+        return min(max(affordable, _LEAST_REFRESH), _MOST_REFRESH)
 
     def _tell_status(self) -> None:
         self._told_at = time.monotonic()
@@ -255,6 +268,7 @@ class LiveViewer:
         self.viewer.training_state = "completed"
         self.status.is_training = False
         self._hide_training_buttons()
+        self.budget.forgive()
         with self.train_lock:
             self._take()
         self._tell_status()

@@ -9,14 +9,14 @@ from typing import Any
 
 from nerfstudio.cameras.cameras import Cameras
 
-from inr_plugins.viewer.baker import Baker, Guided
+from inr_plugins.viewer.baker import Guided, Preparer
 from inr_plugins.viewer.baker import quick as quick_look
 from inr_plugins.viewer.budget import Cost, PieceSize
 from inr_plugins.viewer.frames import Frame
 from inr_plugins.viewer.snapshot import Snapshot
 
 _WARM_UP_RAYS = 4
-_TRIAL_SECONDS = 0.25
+_TRIAL_SECONDS, _TRIAL_WIDTH = 0.25, 256
 _EXPENSIVE_RAYS, _EXPENSIVE_SECONDS = 128 * 72, 0.8
 """A frame of so many rays that takes longer than this is too slow for a camera that moves."""
 
@@ -33,12 +33,10 @@ class FrameSource:
         self.is_expensive = False
         """Whether rays cost so much that moving frames are drawn from a bake."""
         self.overhead = 0.0
-        """Processor seconds that a snapshot takes before it can be drawn: tables that a model makes, or the bake."""
-        self._baker: Baker | None = None
+        """Processor seconds that the last snapshot took before it could be drawn."""
+        self._preparer, self._starting = Preparer(live), threading.Lock()
         # Of the model itself, and of its bake.
         self._costs, self._pieces = (Cost(), Cost()), (PieceSize(self._most_rays), PieceSize(self._most_rays))
-        self._warm: Snapshot | None = None
-        self._warm_lock = threading.Lock()
 
     def _most_rays(self) -> int:
         """Rays that are drawn at once, at the most."""
@@ -62,9 +60,10 @@ class FrameSource:
         """How many rays of a kind of frame are drawn at once."""
         return self._pieces[self.is_expensive and kind != "sharp"]
 
-    def drawable(self, newest: Snapshot | None) -> Snapshot | None:
-        """The snapshot to draw, of which `newest` is the last: that of the last whole bake, where there are bakes."""
-        return newest if self._baker is None else self._baker.whole
+    @property
+    def drawable(self) -> Snapshot | None:
+        """The newest snapshot that is ready; None before the first."""
+        return self._preparer.whole
 
     def new_frame(self, snapshot: Snapshot, camera: Cameras, *, quick: bool) -> Frame:
         """An empty frame of what is drawn, cropped as the page says.
@@ -80,37 +79,32 @@ class FrameSource:
         model = snapshot.model if baked is None else baked if quick else Guided(snapshot.model, baked)
         return Frame(model, camera, crop=crop)
 
-    def prepare(self, snapshot: Snapshot, camera: Cameras) -> bool:
-        """Have the model make what it makes once, such as diner's table of colours, outside of what frames cost.
+    def warm(self, snapshot: Snapshot) -> None:
+        """Have the model make what it makes once, such as diner's table of colours, outside of what frames cost."""
+        self._draw_some(snapshot, self._trial_frame(snapshot), _WARM_UP_RAYS)
 
-        At first, also find out what rays cost; where they are expensive, the baker begins.
+    def judge(self, snapshot: Snapshot) -> None:
+        """Find out what rays cost, and from that whether bakes have to stand in for them."""
+        frame, cost = self._trial_frame(snapshot), Cost()
+        self._learn_cost(snapshot, frame, cost)
+        seconds = cost.of(_EXPENSIVE_RAYS)
+        # Not to and fro: a bake is given up only where it is not needed by far.
+        was_expensive = self.is_expensive
+        self.is_expensive = seconds > (0.5 if was_expensive else 1.0) * _EXPENSIVE_SECONDS
+        if was_expensive or not self._costs[0].is_known:
+            # Else what frames have taken is known better.
+            self._costs = (cost, self._costs[1])
 
-        Returns:
-            Whether the snapshot can be drawn by now.
-        """
-        with self._warm_lock:
-            if self._warm is snapshot or self._baker is not None:
-                return self._baker is None or quick_look(snapshot) is not None
-            frame, clock = Frame(snapshot.model, camera), self.clock()
-            self._draw_some(snapshot, frame, _WARM_UP_RAYS)
-            self._warm = snapshot
-            self.overhead = self.clock() - clock
-            if not self._costs[0].is_known:
-                self._learn_cost(snapshot, frame)
-                self.is_expensive = self._costs[0].of(_EXPENSIVE_RAYS) > _EXPENSIVE_SECONDS
-            if not self.is_expensive:
-                return True
-            self._baker = Baker(self._live)
-            self._baker.start()
-            return False
+    def _trial_frame(self, snapshot: Snapshot) -> Frame:
+        return Frame(snapshot.model, self._live.pages[0].camera(_TRIAL_WIDTH))
 
-    def _learn_cost(self, snapshot: Snapshot, frame: Frame) -> None:
+    def _learn_cost(self, snapshot: Snapshot, frame: Frame, cost: Cost) -> None:
         rays = _WARM_UP_RAYS
         while True:
             clock = self.clock()
             self._draw_some(snapshot, frame, rays)
             seconds = self.clock() - clock
-            self._costs[0].note(rays, seconds)
+            cost.note(rays, seconds)
             if seconds > _TRIAL_SECONDS or rays >= len(frame):
                 return
             rays = min(4 * rays, len(frame))
@@ -123,13 +117,14 @@ class FrameSource:
 
     def wake(self) -> None:
         """There is a new snapshot."""
-        if self._baker is not None:
-            self._baker.wake()
+        with self._starting:
+            if self._preparer.ident is None and self._preparer.running:
+                self._preparer.start()
+        self._preparer.wake()
 
     def close(self) -> list[threading.Thread]:
         """End what works in the background; the threads to wait for."""
-        if self._baker is None:
-            return []
-        self._baker.running = False
-        self._baker.wake()
-        return [self._baker]
+        with self._starting:
+            self._preparer.running = False
+        self._preparer.wake()
+        return [self._preparer]

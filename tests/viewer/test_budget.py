@@ -1,6 +1,6 @@
 import pytest
 
-from inr_plugins.viewer.budget import Budget, Cost, PieceSize
+from inr_plugins.viewer.budget import Budget, Cost, PieceSize, Toll
 
 
 def test_the_slider_sets_what_refreshes_may_have():
@@ -49,3 +49,43 @@ def test_a_cost_of_each_piece_does_not_make_pieces_ever_smaller():
     for _ in range(12):
         size.note(size.rays(), 0.1 + 1e-6 * size.rays())
     assert size.rays() >= 256
+
+
+@pytest.mark.parametrize("lost", [0.3, 1.6])
+def test_the_toll_is_learnt_from_trainings_own_speed(lost):
+    """Ten steps a second alone; drawing on one processor all the time would lose the part `lost` of them."""
+    toll = Toll(guess=0.9)
+    at = 0.0
+    for window in range(40):
+        share = 0.5 * (window % 3) / 2
+        speed = 10 * (1 - lost * share)
+        toll.note_drawing(share * 1.0)
+        end = at + 1.0
+        while at < end:
+            at += 1 / speed
+            toll.note_step(at=at)
+    assert toll.estimate == pytest.approx(lost, rel=0.15)
+    # A pause of training says nothing.
+    toll.note_step(at=at + 1000)
+    assert toll.estimate == pytest.approx(lost, rel=0.15)
+
+
+def test_who_draws_nothing_learns_nothing():
+    toll = Toll(guess=0.9)
+    for step in range(100):
+        toll.note_step(at=0.3 * step)
+    assert toll.estimate == 0.9
+
+
+def test_a_dearer_toll_leaves_less():
+    """Of 15 % of its speed, at a loss of 1.5 a processor, a tenth of one."""
+    assert Budget(lambda: 0.85, toll=Toll(guess=1.5)).share("refresh") == pytest.approx(0.1)
+
+
+def test_a_moving_camera_does_not_wait_for_what_refreshes_owe():
+    budget = Budget(lambda: 0.85)
+    budget.spend(5.0, "refresh", took=0.1)
+    assert budget.owed > 5
+    assert budget.spend(0.01, "moving", took=0.05) == 0
+    budget.forgive()
+    assert budget.owed == 0

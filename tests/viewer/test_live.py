@@ -75,7 +75,7 @@ def test_training_waits_for_no_frame(opened):
     viewer, live, page = opened(Ball())
     viewer.pipeline.model.slowness = 0.2
     viewer.update_scene(0)
-    assert page.wait(lambda page: live.source._warm is not None)
+    assert page.wait(lambda page: live.source._preparer._count > 0)
     live._taken_at -= 10
     begin = time.monotonic()
     with viewer.train_lock:
