@@ -16,6 +16,7 @@ from inr_plugins.viewer.budget import settle_thread
 from inr_plugins.viewer.snapshot import Snapshot
 
 _QUICK = "quick"
+_JUDGED_OFTEN = 12
 _LATEST = 4.5
 """Seconds after which a snapshot is prepared, whatever is owed to training."""
 _MARGIN = 3.0
@@ -85,8 +86,8 @@ class Preparer(threading.Thread):
         """Whether it can be drawn by now."""
         source, clock = self.live.source, self.live.source.clock()
         source.warm(snapshot)
-        # What rays cost changes while a model learns; less and less often.
-        if self._count & (self._count - 1) == 0:
+        # What rays cost changes while a model learns, less and less often: spheres of a young one are traced for long.
+        if self._count & (self._count - 1) == 0 or (source.is_expensive and self._count < _JUDGED_OFTEN):
             source.judge(snapshot)
         self._count += 1
         self._pause(source.clock() - clock)

@@ -28,6 +28,7 @@ _SHOW_EVERY = 0.8
 _GIVE_UPS, _GIVE_UP_AFTER = 3, 2.5
 """How many sharp frames a page that has just come gives up for a newer snapshot, and after how many seconds: at the
 start of a training a frame would show what has long been learnt better."""
+_NO_LIMIT = 1 << 20
 _GROWTH = 2.5
 """How many times wider a frame is than the one before, until it is sharp."""
 
@@ -68,7 +69,8 @@ class PageRenderer(threading.Thread):
         self.running = True
         self.drawn: tuple[Snapshot | None, int, int] = (None, -1, 0)
         """Snapshot, version of the view and width of the last whole frame."""
-        self.is_sharp = False
+        self._sharpest = 0
+        """Width up to which this view has been drawn as sharply as it gets."""
         self._last: Frame | None = None
         self._give_ups = _GIVE_UPS
         self._refreshes_first = False
@@ -115,7 +117,7 @@ class PageRenderer(threading.Thread):
                 continue
             except Exception as error:
                 # Not to be tried again before something is different.
-                self.drawn, self.is_sharp = (plan.snapshot, plan.version, 1 << 20), True
+                self.drawn, self._sharpest = (plan.snapshot, plan.version, _NO_LIMIT), _NO_LIMIT
                 self._tell(error)
 
     def _next(self) -> Plan | None:
@@ -126,7 +128,7 @@ class PageRenderer(threading.Thread):
         version = self._version
         drawn, drawn_version, width = self.drawn
         if version != drawn_version:
-            self.is_sharp = False
+            self._sharpest = 0
             return Plan("moving", self._moving_width(snapshot), snapshot, version)
         if time.monotonic() - self._moved_at < _STILL_AFTER:
             return None
@@ -148,6 +150,11 @@ class PageRenderer(threading.Thread):
 
     def _refresh_width(self) -> int:
         return min(self._sharp_width(), self._width_for(self.live.refresh_seconds))
+
+    @property
+    def is_sharp(self) -> bool:
+        """Whether this view has been drawn as sharply as the page asks for."""
+        return self._sharpest >= self._sharp_width()
 
     def _sharp_width(self) -> int:
         """Of a frame whose longer side is what the page's slider says."""
@@ -208,7 +215,7 @@ class PageRenderer(threading.Thread):
         self._last = frame
         self.drawn = (plan.snapshot, plan.version, plan.width)
         if plan.kind == "sharp" or not live.source.is_expensive:
-            self.is_sharp = self.is_sharp or plan.width >= self._sharp_width()
+            self._sharpest = max(self._sharpest, plan.width)
         live.has_drawn(plan.snapshot)
 
     def _gives_up(self, plan: Plan, seconds: float) -> bool:

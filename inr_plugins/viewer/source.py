@@ -15,8 +15,8 @@ from inr_plugins.viewer.budget import Cost, PieceSize
 from inr_plugins.viewer.frames import Frame
 from inr_plugins.viewer.snapshot import Snapshot
 
-_WARM_UP_RAYS = 4
-_TRIAL_SECONDS, _TRIAL_WIDTH = 0.25, 256
+_WARM_UP_WIDTH = 2
+_TRIAL_SECONDS, _TRIAL_WIDTHS = 0.15, (16, 128)
 _EXPENSIVE_RAYS, _EXPENSIVE_SECONDS = 128 * 72, 0.8
 """A frame of so many rays that takes longer than this is too slow for a camera that moves."""
 
@@ -81,12 +81,19 @@ class FrameSource:
 
     def warm(self, snapshot: Snapshot) -> None:
         """Have the model make what it makes once, such as diner's table of colours, outside of what frames cost."""
-        self._draw_some(snapshot, self._trial_frame(snapshot), _WARM_UP_RAYS)
+        self._draw(snapshot, self._small_frame(snapshot, _WARM_UP_WIDTH))
 
     def judge(self, snapshot: Snapshot) -> None:
         """Find out what rays cost, and from that whether bakes have to stand in for them."""
-        frame, cost = self._trial_frame(snapshot), Cost()
-        self._learn_cost(snapshot, frame, cost)
+        cost, width = Cost(), _TRIAL_WIDTHS[0]
+        while True:
+            frame, clock = self._small_frame(snapshot, width), self.clock()
+            self._draw(snapshot, frame)
+            seconds = self.clock() - clock
+            cost.note(len(frame), seconds)
+            if seconds > _TRIAL_SECONDS or width >= _TRIAL_WIDTHS[1]:
+                break
+            width *= 2
         seconds = cost.of(_EXPENSIVE_RAYS)
         # Not to and fro: a bake is given up only where it is not needed by far.
         was_expensive = self.is_expensive
@@ -95,25 +102,14 @@ class FrameSource:
             # Else what frames have taken is known better.
             self._costs = (cost, self._costs[1])
 
-    def _trial_frame(self, snapshot: Snapshot) -> Frame:
-        return Frame(snapshot.model, self._live.pages[0].camera(_TRIAL_WIDTH))
+    def _small_frame(self, snapshot: Snapshot, width: int) -> Frame:
+        """Of what a page sees: rays that meet something cost more than others, and it has both."""
+        return Frame(snapshot.model, self._live.pages[0].camera(width))
 
-    def _learn_cost(self, snapshot: Snapshot, frame: Frame, cost: Cost) -> None:
-        rays = _WARM_UP_RAYS
-        while True:
-            clock = self.clock()
-            self._draw_some(snapshot, frame, rays)
-            seconds = self.clock() - clock
-            cost.note(rays, seconds)
-            if seconds > _TRIAL_SECONDS or rays >= len(frame):
-                return
-            rays = min(4 * rays, len(frame))
-
-    def _draw_some(self, snapshot: Snapshot, frame: Frame, rays: int) -> None:
-        """Draw rays in the middle of a frame, for nobody to see."""
-        first = max(0, len(frame) // 2 - rays // 2)
+    def _draw(self, snapshot: Snapshot, frame: Frame) -> None:
+        """For nobody to see."""
         with self.drawing(snapshot):
-            frame.draw(first, min(len(frame), first + rays))
+            frame.draw(0, len(frame))
 
     def wake(self) -> None:
         """There is a new snapshot."""
