@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,6 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-HOW_TO_GET_IT = "apt-get install chromium, on Debian; with snap or from google.com, elsewhere"
 # In a container there is no sandbox, and nowhere is there a graphics card to count on.
 SETTINGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-dev-shm-usage"]
 SCENE_UNITS = 10.0
@@ -28,8 +28,11 @@ SCENE_UNITS = 10.0
 
 
 def find_chromium() -> str | None:
-    """The system's own browser."""
-    return next(filter(None, map(shutil.which, NAMES)), None)
+    """The system's own browser; what only says that there is none is not taken for one."""
+    for found in filter(None, map(shutil.which, NAMES)):
+        if subprocess.run([found, "--version"], capture_output=True).returncode == 0:
+            return found
+    return None
 
 
 @dataclass

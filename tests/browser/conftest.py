@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from browser.chromium import HOW_TO_GET_IT, chromium, find_chromium
+from browser.chromium import chromium, find_chromium
 
 from inr_plugins.scenes.make import SceneOptions, make_scene
 
@@ -36,6 +36,6 @@ def browser():
     pytest.importorskip("playwright", reason="there is no Playwright: install inr-plugins[browser]")
     executable = find_chromium()
     if executable is None:
-        pytest.skip(f"There is no Chromium: {HOW_TO_GET_IT}.")
+        pytest.skip("There is no Chromium: scripts/get_chromium brings Debian's, for root.")
     with chromium(executable) as started:
         yield started
