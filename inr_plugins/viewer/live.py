@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -14,7 +16,7 @@ from inr_plugins.viewer.budget import Budget
 from inr_plugins.viewer.drawing import PageRenderer
 from inr_plugins.viewer.frames import Frame, colours_behind, paint_behind
 from inr_plugins.viewer.pages import Pages
-from inr_plugins.viewer.snapshot import SHARED_FROM, Snapshot, take_snapshot
+from inr_plugins.viewer.snapshot import SHARED_FROM, Snapshot, edited, take_snapshot
 from inr_plugins.viewer.source import FrameSource
 from inr_plugins.viewer.status import Status
 
@@ -51,7 +53,10 @@ class LiveViewer:
         """Called in the training thread between steps, with the last one; panels that plot put themselves here."""
         self.at_close: list[Callable[[], None]] = []
         """Called when the viewer ends."""
+        self.edits: list[Callable[[Any], None]] = []
+        """What panels change of every snapshot (see `edited`); may run in the training thread, so it takes no time."""
         self._snapshot: Snapshot | None = None
+        self._snapshot_lock = threading.Lock()
         self._taken_at = float("-inf")
         self._drawn_at: float | None = None
         self._copy_seconds = 0.0
@@ -144,6 +149,23 @@ class LiveViewer:
             self._take()
         self.redraw()
 
+    def edit(self) -> None:
+        """Draw the last snapshot anew with what `edits` make of it now; waits for no step."""
+        with self._snapshot_lock:
+            if self._snapshot is None:
+                return
+            self._snapshot = self._edited(self._snapshot)
+        self.source.wake()
+        self.redraw()
+
+    def _edited(self, snapshot: Snapshot) -> Snapshot:
+        try:
+            return edited(snapshot, self.edits)
+        except Exception as error:
+            # Training is not to end by what a panel cannot do.
+            self.log_once(f"{type(error).__name__}: {error}", traceback.format_exc())
+            return snapshot.source or snapshot
+
     def redraw(self) -> None:
         """Draw all pages anew, from the smallest frame on."""
         for page in self.pages:
@@ -154,7 +176,9 @@ class LiveViewer:
         begin = time.thread_time()
         # Where nothing is trained there is nothing to be kept apart from.
         share_from = 0 if self.viewer.trainer is None else SHARED_FROM
-        self._snapshot = take_snapshot(self.viewer.pipeline.model, self.status.step, share_from=share_from)
+        taken = take_snapshot(self.viewer.pipeline.model, self.status.step, share_from=share_from)
+        with self._snapshot_lock:
+            self._snapshot = self._edited(taken)
         self._copy_seconds = time.thread_time() - begin
         self._taken_at, self._drawn_at = time.monotonic(), None
         self.source.wake()

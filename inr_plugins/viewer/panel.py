@@ -19,6 +19,8 @@ class Panel(ABC):
     - read what is drawn from `self.live.snapshot`, whose model nothing changes (None before a page is open);
     - change or save what is trained under `with self.live.train_lock:` (held while a step runs: seconds, perhaps),
       then call `self.live.retake()`, after the lock has been given back, to see it;
+    - change what is drawn and not what is trained by `self.live.edits.append(change)`: `change(model)` sets attributes
+      of each copy before it is drawn; `self.live.edit()` then has the last one changed and drawn at once;
     - call `self.live.redraw()` when only the picture is to change;
     - follow training by `self.live.after_step.append(call)`: `call(step)` runs in the training thread, so it takes
       microseconds, and leaves work to a thread of its own;

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -35,12 +36,14 @@ class Snapshot:
         is_shared: whether some of its tensors are those of the model that is trained, so that frames are to be drawn
             under the trainer's lock.
         baked: what has been made of this copy for quick frames, by whoever made it.
+        source: the snapshot that this one is, but for what panels have changed; None of one that they have not.
     """
 
     model: Any
     step: int
     is_shared: bool
     baked: dict[str, Any] = field(default_factory=dict)
+    source: Snapshot | None = None
 
 
 def take_snapshot(model: Any, step: int, *, share_from: int = SHARED_FROM) -> Snapshot:
@@ -55,6 +58,22 @@ def take_snapshot(model: Any, step: int, *, share_from: int = SHARED_FROM) -> Sn
     own = {id(each) for each in (*model.parameters(), *model.buffers())}
     shared = any(id(each) in own and each.numel() > 0 for each in (*made.parameters(), *made.buffers()))
     return Snapshot(made, step, shared)
+
+
+def edited(snapshot: Snapshot, edits: Sequence[Callable[[Any], None]]) -> Snapshot:
+    """A snapshot as panels want it drawn: that of a shallow copy of its model, of which they have set attributes.
+
+    Args:
+        snapshot: as it was taken, or edited before, which then does not count.
+        edits: each is given the copy, whose modules and tensors are those of the snapshot and stay as they are.
+    """
+    source = snapshot.source or snapshot
+    if not edits:
+        return source
+    model = copy.copy(source.model)
+    for edit in edits:
+        edit(model)
+    return replace(source, model=model, baked={}, source=source)
 
 
 def generic_copy(model: nn.Module, *, share_from: int = SHARED_FROM) -> Any:

@@ -45,8 +45,7 @@ def test_a_frame_is_the_picture_of_the_model(opened):
     assert page.wait(is_sharp)
     outputs = page.frames[-1]
     seen = outputs["accumulation"][..., 0] > 0.5
-    radius = np.tan(np.arcsin(0.5 / 3)) / np.tan(np.radians(30)) * 48
-    assert float(seen.sum()) == pytest.approx(np.pi * radius**2, rel=0.03)
+    assert float(seen.sum()) == pytest.approx(disc(0.5), rel=0.03)
     torch.testing.assert_close(outputs["rgb"][48, 48], torch.tensor([0.8, 0.2, 0.1]))
     torch.testing.assert_close(outputs["rgb"][0, 0], torch.ones(3))
     # Along the axis the ball is 2.5 away; what is not hit lies behind the box, where nothing of the page is hidden.
@@ -114,6 +113,44 @@ def test_what_a_control_changes_is_drawn(opened):
         assert page.wait(lambda page: is_sharp(page) and float(page.frames[-1]["accumulation"].sum()) < 0.3 * before)
     finally:
         live.close()
+
+
+def test_what_a_panel_edits_is_drawn_at_once_and_in_snapshots_to_come_and_not_trained(opened):
+    viewer, live, page = opened()
+    wanted = {}
+    live.edits.append(lambda model: vars(model).update(wanted))
+    viewer.update_scene(0)
+    assert page.wait(is_sharp)
+    with viewer.train_lock:
+        # A step is running.
+        wanted["radius"] = 0.8
+        live.edit()
+        assert page.wait(lambda page: is_sharp(page) and covered(page) == pytest.approx(disc(0.8), rel=0.03))
+    viewer.update_scene(1)
+    live.retake()
+    assert live.snapshot.step == 1
+    assert live.snapshot.model.radius == 0.8
+    assert viewer.pipeline.model.radius == 0.5
+    wanted.update(radius=0.5)
+    live.edit()
+    assert page.wait(lambda page: is_sharp(page) and covered(page) == pytest.approx(disc(0.5), rel=0.03))
+
+
+def test_an_edit_that_fails_is_left_out_and_named(opened, capsys):
+    viewer, live, page = opened()
+    live.edits.append(lambda model: model.nothing)
+    viewer.update_scene(0)
+    assert page.wait(is_sharp)
+    assert "nothing" in capsys.readouterr().out
+
+
+def covered(page: FakePage) -> float:
+    return float((page.frames[-1]["accumulation"] > 0.5).float().sum())
+
+
+def disc(radius: float) -> float:
+    """Pixels of 96 x 96 that a ball covers at distance 3, seen at 60 degrees."""
+    return float(np.pi * (np.tan(np.arcsin(radius / 3)) / np.tan(np.radians(30)) * 48) ** 2)
 
 
 def test_a_model_that_fails_is_told_in_the_page_and_drawn_again_when_it_does_not(opened, capsys):
