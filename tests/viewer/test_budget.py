@@ -65,8 +65,10 @@ def test_the_toll_is_learnt_from_trainings_own_speed(lost):
             at += 1 / speed
             toll.note_step(at=at)
     assert toll.estimate == pytest.approx(lost, rel=0.15)
-    # A pause of training says nothing.
-    toll.note_step(at=at + 1000)
+    # Pauses of training, such as evaluations, say nothing.
+    for pause in range(1, 20):
+        toll.note_drawing(100 * (pause % 2))
+        toll.note_step(at=at + 100 * pause)
     assert toll.estimate == pytest.approx(lost, rel=0.15)
 
 

@@ -157,8 +157,15 @@ def test_a_model_that_fails_is_told_in_the_page_and_drawn_again_when_it_does_not
     model = Ball()
     model.fails = "The table has no rows."
     viewer, live, page = opened(model)
+    other = FakePage(1)
+    viewer.open(other)
     viewer.update_scene(0)
     assert page.wait(lambda page: bool(page.notes))
+    assert other.wait(lambda page: bool(page.notes))
+    asked = len(model.modes)
+    live._taken_at -= 10
+    viewer.update_scene(1)
+    assert page.wait(lambda _: len(viewer.pipeline.model.modes) >= asked)
     time.sleep(0.3)
     assert page.notes == ["The table has no rows."]
     assert capsys.readouterr().out.count("The page: The table has no rows.") == 1

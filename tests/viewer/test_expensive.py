@@ -1,0 +1,72 @@
+"""Methods whose rays are expensive: a bake stands in, tells of itself, and is given up once rays have become cheap."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import torch
+from viewer.fake_viewer import Ball, FakePage, FakeViewer
+
+from inr_plugins.viewer.baker import quick
+from inr_plugins.viewer.live import attach
+
+
+class BallDistance:
+    def sdf(self, x):
+        return x.norm(dim=-1) - 0.5
+
+
+class SlowBall(Ball):
+    """Each ray takes its time; few rays none, so that asking for the colour behind everything is no trial."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.field = BallDistance()
+        self.seconds_a_ray = 0.0
+
+    def forward(self, ray_bundle):
+        rays = ray_bundle.origins[..., 0].numel()
+        time.sleep(self.seconds_a_ray * rays if rays > 8 else 0)
+        return super().forward(ray_bundle)
+
+
+@pytest.fixture
+def opened():
+    """Viewer, its live part and a page, of a ball whose rays take 0.2 ms."""
+    model = SlowBall()
+    model.seconds_a_ray = 2e-4
+    viewer = FakeViewer(model, max_res=400)
+    live = attach(viewer)
+    # Sleep is no processor time.
+    live.source.clock = time.monotonic
+    page = FakePage()
+    viewer.open(page)
+    viewer.update_scene(0)
+    yield viewer, live, page
+    live.close()
+
+
+def test_where_rays_are_expensive_the_first_picture_is_the_bakes(opened):
+    _, live, page = opened
+    assert page.wait(lambda page: bool(page.frames), 8)
+    assert live.source.is_expensive
+    assert quick(live.source.drawable) is not None
+    # Which has normals; the ball itself knows only its colour.
+    first = page.frames[0]
+    middle = (first["rgb"].shape[0] // 2, first["rgb"].shape[1] // 2)
+    torch.testing.assert_close(first["normals"][middle], torch.tensor([0.5, 0.5, 1.0]), atol=0.03, rtol=0)
+    assert not torch.allclose(first["rgb"][middle], torch.tensor([0.8, 0.2, 0.1]), atol=0.05)
+
+
+def test_rays_that_have_become_cheap_are_drawn_themselves_as_wide_as_the_page_asks_for(opened):
+    viewer, live, page = opened
+    assert page.wait(lambda page: bool(page.frames), 8)
+    viewer.pipeline.model.seconds_a_ray = 0.0
+    # Nobody has moved: the next snapshot alone is the reason.
+    live._taken_at -= 10
+    live.budget.forgive()
+    viewer.update_scene(1)
+    assert page.wait(lambda page: page.frames[-1]["rgb"].shape[1] == 400, 8)
+    assert not live.source.is_expensive
+    assert float(page.frames[-1]["rgb"][200, 200, 0]) == pytest.approx(0.8)
