@@ -86,8 +86,8 @@ class Preparer(threading.Thread):
         """Whether it can be drawn by now."""
         source, clock = self.live.source, self.live.source.clock()
         source.warm(snapshot)
-        # What rays cost changes while a model learns, less and less often: spheres of a young one are traced for long.
-        if self._count & (self._count - 1) == 0 or (source.is_expensive and self._count < _JUDGED_OFTEN):
+        # What rays cost changes while a model learns, less and less often: a young distance is traced for long.
+        if self._count & (self._count - 1) == 0 or (source.may_become_cheap and self._count < _JUDGED_OFTEN):
             source.judge(snapshot)
         self._count += 1
         self._pause(source.clock() - clock)

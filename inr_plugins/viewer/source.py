@@ -19,6 +19,7 @@ _WARM_UP_WIDTH = 2
 _TRIAL_SECONDS, _TRIAL_WIDTHS = 0.15, (16, 128)
 _EXPENSIVE_RAYS, _EXPENSIVE_SECONDS = 128 * 72, 0.8
 """A frame of so many rays that takes longer than this is too slow for a camera that moves."""
+_HOPEFUL = 4.0
 
 
 class FrameSource:
@@ -32,6 +33,8 @@ class FrameSource:
         self._live = live
         self.is_expensive = False
         """Whether rays cost so much that moving frames are drawn from a bake."""
+        self.may_become_cheap = False
+        """Whether they cost so little more that it is worth looking again soon."""
         self.overhead = 0.0
         """Processor seconds that the last snapshot took before it could be drawn."""
         self._preparer, self._starting = Preparer(live), threading.Lock()
@@ -96,7 +99,7 @@ class FrameSource:
             width *= 2
         seconds = cost.of(_EXPENSIVE_RAYS)
         # Not to and fro: a bake is given up only where it is not needed by far.
-        was_expensive = self.is_expensive
+        was_expensive, self.may_become_cheap = self.is_expensive, seconds < _HOPEFUL * _EXPENSIVE_SECONDS
         self.is_expensive = seconds > (0.5 if was_expensive else 1.0) * _EXPENSIVE_SECONDS
         if was_expensive or not self._costs[0].is_known:
             # Else what frames have taken is known better.
