@@ -19,7 +19,7 @@ ARROWS = {
     "meshing": {"fields", "geometry", "engine"},
     # Models name networks in their settings only; what they hold are fields.
     "models": {"fields", "networks", "sparse_codes", "rendering", "losses", "metrics", "viewer", "engine"},
-    "viewer": {"geometry", "fields", "rendering", "networks"},
+    "viewer": {"meshing", "geometry", "fields", "rendering", "networks"},
     "fields": {"networks", "sparse_codes"},
     "rendering": set(),
     "losses": set(),

@@ -29,7 +29,7 @@ from inr_plugins.meshing.field import (
     numpy_function,
 )
 from inr_plugins.meshing.memory import Room
-from inr_plugins.meshing.region import Region
+from inr_plugins.meshing.region import Region, TurnedBox
 from inr_plugins.meshing.search import find_region
 from inr_plugins.meshing.settings import DEFAULT_RESOLUTION
 from inr_plugins.meshing.shapes import RunShape
@@ -83,7 +83,14 @@ class Extracted:
 
 
 def extract(
-    run: Run, options: MeshSettings, *, to_normalised: Similarity, shape: RunShape | None = None, bar: Bar
+    run: Run,
+    options: MeshSettings,
+    *,
+    to_normalised: Similarity,
+    shape: RunShape | None = None,
+    turned: TurnedBox | None = None,
+    at_once: int | None = None,
+    bar: Bar,
 ) -> Extracted:
     """The cleaned and coloured mesh of the run's field, in the normalised frame.
 
@@ -92,17 +99,23 @@ def extract(
         options: what to extract.
         to_normalised: map from the dataset's frame to the normalised one.
         shape: which shape of a run of shapes it is; None: a run of images.
+        turned: look only into this, whatever the options' box and crop say.
+        at_once: most points to ask the field at once; None: as many as memory is there for.
         bar: told how far it is.
 
     Raises:
         InputError: the field has no surface at the level, is not finite, or the options ask for the impossible.
     """
     room = Room.of(options)
+    if at_once is not None:
+        room = replace(room, most_points=at_once)
     device, chunk, bar = torch.device(run.pipeline.device), room.chunk_points, room.watching(bar)
     surface, views = find_surface(run.pipeline.model), training_views(run, shape)
     _check_wishes(surface, views, options)
     reach = find_reach(run, options, shape, to_normalised)
-    region, level, source = find_region(run, surface, views, options, to_normalised=to_normalised, chunk_points=chunk)
+    region, level, source = find_region(
+        run, surface, views, options, to_normalised=to_normalised, chunk_points=chunk, turned=turned, bar=bar
+    )
     found = _isosurface(surface, region, options, to_normalised, level, source, device=device, room=room, bar=bar)
     mesh, trimmed = trim(found.mesh, reach, options)
     room.check()
@@ -113,7 +126,8 @@ def extract(
     if options.texture is not None:
         # Known only now, and still before the colours and the charts, which take longest.
         check_face_count(mesh)
-    normals = field_normals(surface, mesh.vertices, vertex_normals(mesh), device=device, chunk_points=chunk)
+    fallback = vertex_normals(mesh)
+    normals = field_normals(surface, mesh.vertices, fallback, device=device, chunk_points=chunk, bar=bar)
     mesh = replace(mesh, normals=normals)
     mesh, colours = coloured(mesh, surface, options, views, device=device, chunk_points=chunk, bar=bar)
     return replace(found, mesh=mesh, cleaned=cleaned, views=views, colours=colours, trimmed=trimmed)
@@ -215,8 +229,8 @@ def choose_lattice(region: Region, options: MeshSettings, to_normalised: Similar
         name = setting("resolution")
         lattice = Lattice.for_box(region.box, resolution=options.resolution or DEFAULT_RESOLUTION)
     else:
-        # Region boxes of the normalised frame have normalised lengths.
-        name, scale = setting("voxel_size"), to_normalised.scale if region.frame == "normalised" else 1.0
+        # Length in the region's own frame of a unit of the dataset's.
+        name, scale = setting("voxel_size"), to_normalised.scale / region.to_normalised.scale
         lattice = Lattice.for_spacing(region.box, spacing=options.voxel_size * scale)
         if max(lattice.shape) < 3:
             side = float(np.ptp(region.box, axis=0).max()) / scale

@@ -11,6 +11,7 @@ import numpy as np
 from inr_plugins.geometry.frames import Similarity
 from inr_plugins.geometry.mesh import Mesh, transform_mesh
 from inr_plugins.meshing.extract import Extracted, extract
+from inr_plugins.meshing.region import TurnedBox
 from inr_plugins.meshing.report import describe
 from inr_plugins.meshing.settings import MeshSettings
 from inr_plugins.meshing.shapes import RunShape, find_shape, frame_of, show_shape
@@ -76,7 +77,13 @@ def find_place(run: Run, settings: MeshSettings) -> Place:
 
 
 def extract_mesh(
-    run: Run, settings: MeshSettings | None = None, *, place: Place | None = None, bar: Bar | None = None
+    run: Run,
+    settings: MeshSettings | None = None,
+    *,
+    place: Place | None = None,
+    turned: TurnedBox | None = None,
+    at_once: int | None = None,
+    bar: Bar | None = None,
 ) -> ExtractedMesh:
     """The surface of a run's field, cleaned and coloured, in the dataset's frame and units.
 
@@ -84,6 +91,8 @@ def extract_mesh(
         run: an open run (`engine.runs.run.load_run`).
         settings: what is wanted; None: the defaults.
         place: from `find_place`, where that was asked already.
+        turned: look only into this, whatever the settings' box and crop say.
+        at_once: most points to ask the field at once; None: as many as memory is there for.
         bar: told (what is being done, how much is done, how much there is).
 
     Raises:
@@ -95,7 +104,15 @@ def extract_mesh(
     place = place or find_place(run, settings)
     start = time.perf_counter()
     show_shape(run, place.shape)
-    found = extract(run, settings, to_normalised=place.to_normalised, shape=place.shape, bar=bar or silent)
+    found = extract(
+        run,
+        settings,
+        to_normalised=place.to_normalised,
+        shape=place.shape,
+        turned=turned,
+        at_once=at_once,
+        bar=bar or silent,
+    )
     mesh = transform_mesh(found.mesh, place.to_output)
     seconds = {"extract": time.perf_counter() - start}
     description = describe(

@@ -23,6 +23,7 @@ from inr_plugins.geometry.levelset.lattice import ScalarFunction
 from inr_plugins.geometry.levelset.level import density_level
 from inr_plugins.meshing.cells import Crossings, is_held
 from inr_plugins.meshing.region import Region, torch_box
+from inr_plugins.progress import Bar, silent
 
 # Most points whose gradient is taken at once: 400 MB of a network of 8 x 256.
 _GRADIENT_CHUNK = 1 << 14
@@ -163,6 +164,7 @@ def field_normals(
     *,
     device: torch.device | str,
     chunk_points: int,
+    bar: Bar = silent,
 ) -> Float[np.ndarray, "v 3"]:
     """Outward unit normals of the level set: the scalar's normalised gradient, by automatic differentiation.
 
@@ -175,6 +177,7 @@ def field_normals(
         fallback: outward unit normals of the faces around each vertex.
         device: where the field is.
         chunk_points: most points at once.
+        bar: told how far it is.
     """
     # A wide network keeps some 25 kB of each point for its gradient.
     chunk_points = min(chunk_points, _GRADIENT_CHUNK)
@@ -193,4 +196,5 @@ def field_normals(
         found = sign * torch.nn.functional.normalize(gradient.double(), dim=-1).cpu().numpy()
         agrees = np.einsum("ij,ij->i", found, fallback[part]) > 0.5
         normals[part] = np.where(agrees[:, None], found, fallback[part])
+        bar("Finding the normals", min(part.stop, len(vertices)), len(vertices))
     return normals

@@ -39,10 +39,12 @@ class Room:
     Attributes:
         total: bytes that the process may hold; None: no bound was given.
         held: bytes that it held with the run loaded.
+        most_points: that the field may be asked at once, whatever the memory.
     """
 
     total: int | None
     held: int
+    most_points: int = _MOST_POINTS
 
     @classmethod
     def of(cls, settings: MeshSettings) -> Room:
@@ -77,7 +79,7 @@ class Room:
     @property
     def chunk_points(self) -> int:
         """Points that the field may be asked at once."""
-        return min(_MOST_POINTS, max(_LEAST_POINTS, int(self.free * _SHARE / _BYTES_PER_POINT)))
+        return min(self.most_points, max(_LEAST_POINTS, int(self.free * _SHARE / _BYTES_PER_POINT)))
 
     def too_little(self, sampling: int, shape: tuple[int, ...]) -> InputError:
         """The sentence for a lattice whose samples need `sampling` bytes."""

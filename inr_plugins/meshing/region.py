@@ -27,7 +27,7 @@ class Region:
     Attributes:
         box: lowest and highest corner, in the frame of the lattice.
         to_normalised: map from that frame to the normalised one.
-        frame: "normalised" or "dataset".
+        frame: "normalised", "dataset", or "turned" for that of a `TurnedBox`.
         limit: box of the normalised frame outside which the field counts as empty; None where it may be asked anywhere.
         source: where the box comes from, in words.
     """
@@ -42,7 +42,35 @@ class Region:
         """The box in the dataset's frame and units, or the box around it where the frames are turned."""
         if self.frame == "dataset":
             return self.box
-        return dataset_to_normalised.inverse().bounding_box(self.box)
+        return dataset_to_normalised.inverse().after(self.to_normalised).bounding_box(self.box)
+
+
+@dataclass(frozen=True)
+class TurnedBox:
+    """A box to look into whose sides need not lie along the axes of either frame.
+
+    Attributes:
+        box: lowest and highest corner in the box's own frame, in which it lies straight.
+        to_normalised: map from that frame to the normalised one.
+    """
+
+    box: Float[np.ndarray, "2 3"]
+    to_normalised: Similarity
+
+    def region(self, limit: Float[np.ndarray, "2 3"]) -> Region:
+        """What of the box a model's box can reach.
+
+        Args:
+            limit: the model's box, normalised frame.
+
+        Raises:
+            InputError: the box has no volume, or nothing of it lies in the model's.
+        """
+        wish, reach = check_box(self.box, name="crop box"), self.to_normalised.inverse().bounding_box(limit)
+        low, high = np.maximum(reach[0], wish[0]), np.minimum(reach[1], wish[1])
+        if (low >= high).any():
+            raise InputError("The crop box lies outside the scene; move it, or do without it.")
+        return Region(np.stack([low, high]), self.to_normalised, "turned", limit, "crop")
 
 
 def model_box(model: Any) -> Float[np.ndarray, "2 3"]:

@@ -16,8 +16,9 @@ from inr_plugins.geometry.frames import Similarity
 from inr_plugins.geometry.levelset.lattice import Lattice, sample_lattice
 from inr_plugins.geometry.pinhole import PinholeViews
 from inr_plugins.meshing.field import FieldSurface, cells_within, numpy_function, surface_level
-from inr_plugins.meshing.region import COARSE, Region, lattice_points, model_box, plan_region, tight_box
+from inr_plugins.meshing.region import COARSE, Region, TurnedBox, lattice_points, model_box, plan_region, tight_box
 from inr_plugins.meshing.views import seen_by_several
+from inr_plugins.progress import Bar, silent
 
 if TYPE_CHECKING:
     from inr_plugins.engine.runs.run import Run
@@ -32,6 +33,8 @@ def find_region(
     *,
     to_normalised: Similarity,
     chunk_points: int,
+    turned: TurnedBox | None = None,
+    bar: Bar = silent,
 ) -> tuple[Region, float, str]:
     """The box to look into, the level, and where the level comes from in words.
 
@@ -45,6 +48,8 @@ def find_region(
         options: the box, crop and level that the user gave.
         to_normalised: map from the dataset's frame to the normalised one.
         chunk_points: most points to ask the field at once.
+        turned: look only into this, whatever box and crop say.
+        bar: told how far it is.
 
     Raises:
         InputError: a box or crop without volume or outside the scene, or a field that is not finite.
@@ -52,7 +57,10 @@ def find_region(
     model = run.pipeline.model
     box, crop = (None if given is None else np.array(given).reshape(2, 3) for given in (options.box, options.crop))
     limit = model_box(model)
-    region = plan_region(limit, to_normalised, source="the model's", box=box, crop=crop)
+    if turned is None:
+        region = plan_region(limit, to_normalised, source="the model's", box=box, crop=crop)
+    else:
+        region = turned.region(limit)
     knows_box = hasattr(model, "surface_aabb") or box is not None
     knows_level = options.level is not None or surface.convention is not None or hasattr(model, "surface_level")
     lattice, values, seen = Lattice.for_box(limit, resolution=COARSE), np.zeros(0, np.float32), np.zeros(0, bool)
@@ -60,7 +68,12 @@ def find_region(
         whole = _whole_scene(limit, to_normalised, box)
         lattice = Lattice.for_box(whole.box, resolution=COARSE)
         function = numpy_function(surface, whole, cells_within(surface.cells, whole), device=run.pipeline.device)
-        values = sample_lattice(function, lattice, chunk_points=chunk_points).reshape(-1)
+        values = sample_lattice(
+            function,
+            lattice,
+            chunk_points=chunk_points,
+            progress=lambda done, total: bar("Looking at the whole scene", done, total),
+        ).reshape(-1)
         seen = np.ones(values.shape, bool) if views is None else seen_by_several(views, lattice_points(lattice))
     if options.level is not None:
         level, source = options.level, "given"
@@ -72,7 +85,7 @@ def find_region(
     inside = (values > level if surface.inside == "above" else values < level) & seen
     tight = tight_box(inside.reshape(lattice.shape), lattice)
     where = f"around what a coarse pass found{'' if views is None else ' and several training views see'}"
-    return _within(region, tight, to_normalised, where), level, source
+    return _within(region, tight, where), level, source
 
 
 def _whole_scene(limit: Float[np.ndarray, "2 3"], to_normalised: Similarity, box: np.ndarray | None) -> Region:
@@ -84,11 +97,11 @@ def _whole_scene(limit: Float[np.ndarray, "2 3"], to_normalised: Similarity, box
     return Region(both, Similarity.identity(), "normalised", None, "")
 
 
-def _within(region: Region, tight: Float[np.ndarray, "2 3"], to_normalised: Similarity, where: str) -> Region:
+def _within(region: Region, tight: Float[np.ndarray, "2 3"], where: str) -> Region:
     """The region where it meets the tight box of the normalised frame; as it is where nothing was found in it."""
     if region.frame == "normalised":
         return replace(region, box=tight, source=where)
-    reach = to_normalised.inverse().bounding_box(tight)
+    reach = region.to_normalised.inverse().bounding_box(tight)
     low, high = np.maximum(region.box[0], reach[0]), np.minimum(region.box[1], reach[1])
     if (low >= high).any():
         return region

@@ -55,6 +55,8 @@ class LiveViewer:
         """Called when the viewer ends."""
         self.edits: list[Callable[[Any], None]] = []
         """What panels change of every snapshot (see `edited`); may run in the training thread, so it takes no time."""
+        self.stand_back = 0.0
+        """Normalised length by which pictures lie behind where they are, so that a mesh of the same surface is seen."""
         self._snapshot: Snapshot | None = None
         self._snapshot_lock = threading.Lock()
         self._taken_at = float("-inf")
@@ -215,6 +217,8 @@ class LiveViewer:
     def outputs_of(self, frame: Frame) -> dict[str, Any]:
         """What a frame shows, as nerfstudio's page wants it."""
         outputs = frame.shown(with_z=bool(self.panel.layer_depth))
+        if "gl_z_buf_depth" in outputs:
+            outputs["gl_z_buf_depth"] = outputs["gl_z_buf_depth"] + self.stand_back
         colour = self.panel.background_color
         if self.panel.crop_viewport and colour is not None:
             # nerfstudio would set the colour for the whole process, in which a step may be running.

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from inr_plugins.errors import InputError, setting
-from inr_plugins.geometry.mesh import Mesh, from_open3d, select_faces, to_open3d
+from inr_plugins.geometry.mesh import Mesh, from_open3d, select_faces, surface_area, to_open3d
 
 
 def face_components(mesh: Mesh) -> Int[np.ndarray, " f"]:
@@ -154,4 +154,28 @@ def decimate(mesh: Mesh, *, max_faces: int) -> Mesh:
     simplified.remove_degenerate_triangles()
     simplified.remove_unreferenced_vertices()
     result = from_open3d(simplified)
+    return Mesh(vertices=result.vertices, faces=result.faces, colours=result.colours)
+
+
+def thin_out_quickly(mesh: Mesh, *, max_faces: int) -> Mesh:
+    """At most `max_faces` faces by clustering vertices in cells (Lindstrom 2000, open3d's), for pictures.
+
+    In a tenth of the time of `decimate`, throughout which open3d lets no other thread of Python run. The result is near
+    the surface but may be folded in places, and no longer closed; normals are dropped.
+    """
+    import open3d as o3d
+
+    if len(mesh.faces) <= max_faces:
+        return mesh
+    # A square of the cells' side has about two faces.
+    side, full = math.sqrt(2.3 * surface_area(mesh) / max_faces), to_open3d(mesh)
+    while True:
+        thinned = full.simplify_vertex_clustering(side, o3d.geometry.SimplificationContraction.Quadric)
+        thinned.remove_degenerate_triangles()
+        thinned.remove_duplicated_triangles()
+        if len(thinned.triangles) <= max_faces:
+            break
+        side *= 1.2
+    thinned.remove_unreferenced_vertices()
+    result = from_open3d(thinned)
     return Mesh(vertices=result.vertices, faces=result.faces, colours=result.colours)

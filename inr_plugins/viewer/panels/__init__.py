@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from inr_plugins.viewer.panel import Panel
+from inr_plugins.viewer.panels.mesh import MeshPanel
 
 
 def general_panels() -> list[Panel]:
     """New panels for one page, from the top down."""
-    return []
+    return [MeshPanel()]
