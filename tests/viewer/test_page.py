@@ -1,6 +1,7 @@
 """What a model's page settles before anybody looks: addresses, sizes, and who may make it public."""
 
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import torch
 from viewer.fake_viewer import Ball, FakeViewer
@@ -18,7 +19,7 @@ def set_up(*, port=7007, asked=7007, share=False, scale=0.1, notes=None):
     client = SimpleNamespace(add_notification=lambda title, body, **_: notes.append(body))
     viewer.viser_server = SimpleNamespace(
         get_port=lambda: port, get_clients=lambda: {0: client}, on_client_connect=lambda call: None,
-        request_share_url=lambda: "https://public",
+        request_share_url=lambda: "https://public", gui=MagicMock(),
     )  # fmt: skip
     # A camera four units from the middle, which it looks at.
     pose = torch.tensor([[[0.0, 0.0, 1.0, 4.0], [1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]]])

@@ -54,19 +54,21 @@ def control(page: PageClient, label: str) -> dict:
 
 
 def test_a_panel_stands_above_nerfstudios_controls_and_its_callbacks_run(served):
-    _, page = served
+    panel, page = served
     folder, own = control(page, "Doubling"), control(page, "nerfstudio's own")
     assert folder["order"] < own["order"]
     assert not folder["expand_by_default"]
     assert control(page, "Double")["container_id"] == control(page, "Number")["container_id"] == folder["id"]
     page.send(type="GuiUpdateMessage", id=control(page, "Number")["id"], updates={"value": 7})
+    assert page.wait(lambda: panel.number.value == 7, 5)
     page.send(type="GuiUpdateMessage", id=control(page, "Double")["id"], updates={"value": True})
     assert page.wait(lambda: any("Result: 14" in str(each) for each in page.others), 5)
 
 
 def test_an_error_is_a_sentence_in_the_page_that_asked(served):
-    _, page = served
+    panel, page = served
     page.send(type="GuiUpdateMessage", id=control(page, "Number")["id"], updates={"value": 11})
+    assert page.wait(lambda: panel.number.value == 11, 5)
     page.send(type="GuiUpdateMessage", id=control(page, "Double")["id"], updates={"value": True})
     assert page.wait(lambda: bool(page.notes), 5)
     assert (page.notes[0]["title"], page.notes[0]["body"]) == ("Doubling", "Numbers go to ten.")

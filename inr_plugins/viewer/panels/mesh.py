@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from functools import partial
 from typing import Any
+
+import numpy as np
 
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.io.mesh_io import WRITERS
@@ -53,14 +56,15 @@ class MeshPanel(Panel):
             "Show mesh", initial_value=True, visible=False, hint="Over the picture; off hides it."
         )
         self._wires = gui.add_checkbox("Wireframe", initial_value=False, visible=False, hint="Only the edges of faces.")
-        self._formats = gui.add_button_group(
-            "Download", _FORMATS, visible=False, hint="All faces, in the dataset's frame and units, as inr-mesh writes."
-        )
+        # viser's group of buttons hears no second click on one of them.
+        hint = "All faces, in the dataset's frame and units, as inr-mesh writes them."
+        self._downloads = [gui.add_button(f"Download {kind}", visible=False, hint=hint) for kind in _FORMATS]
         self._extract.on_click(self.safely(self._start))
         self._cancel.on_click(self.safely(self._stop))
         self._shows.on_update(self.safely(lambda _: self._show()))
         self._wires.on_update(self.safely(lambda _: self._show()))
-        self._formats.on_click(self.safely(self._send))
+        for kind, button in zip(_FORMATS, self._downloads, strict=True):
+            button.on_click(self.safely(partial(self._send, kind)))
 
     def close(self) -> None:
         """End the work, if there is any."""
@@ -109,7 +113,7 @@ class MeshPanel(Panel):
             if isinstance(result, MadeMesh):
                 self._made = result
                 self._text.content = described(result)
-                for each in (self._shows, self._wires, self._formats):
+                for each in (self._shows, self._wires, *self._downloads):
                     each.visible = True
                 self._show()
             elif isinstance(result, Cancelled):
@@ -132,8 +136,7 @@ class MeshPanel(Panel):
             mesh = self._made.shown if self._made is not None and self._shows.value else None
             if mesh is not None:
                 self._node = self._add(mesh)
-            low, high = (0.0, 0.0) if mesh is None else mesh.bounds
-            self.live.stand_back = _BEHIND * float(((high - low) ** 2).sum() ** 0.5) if mesh is not None else 0.0
+            self.live.stand_back = 0.0 if mesh is None else _BEHIND * float(np.linalg.norm(np.ptp(mesh.bounds, axis=0)))
         self.live.redraw()
 
     def _add(self, mesh: Mesh) -> Any:
@@ -145,9 +148,9 @@ class MeshPanel(Panel):
         vertices = (_SCENE_UNITS * mesh.vertices).astype("float32")
         return scene.add_mesh_simple(_NODE, vertices, mesh.faces.astype("uint32"), side="double", **options)
 
-    def _send(self, event: Any) -> None:
+    def _send(self, kind: str, event: Any) -> None:
         with self._lock:
-            made, kind = self._made, str(event.target.value)
+            made = self._made
         if made is None:
             raise InputError("There is no mesh yet: press Extract.")
         client = event.client

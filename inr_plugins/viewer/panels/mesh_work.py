@@ -23,7 +23,7 @@ from inr_plugins.meshing.settings import MeshSettings
 from inr_plugins.progress import Bar
 from inr_plugins.viewer.budget import settle_thread
 from inr_plugins.viewer.live import LiveViewer
-from inr_plugins.viewer.snapshot import Snapshot, take_snapshot
+from inr_plugins.viewer.snapshot import Snapshot, edited, take_snapshot
 
 MOST_FACES_SHOWN = 100_000
 """More make a page slow, and the messages that bring them long."""
@@ -79,6 +79,7 @@ def make_mesh(
     if snapshot.is_shared and live.is_learning:
         with live.train_lock:
             snapshot = take_snapshot(live.viewer.pipeline.model, live.status.step, share_from=_SHARE_NOTHING)
+        snapshot = edited(snapshot, live.edits)
     # inr-mesh asks an open run for no more than this.
     pipeline = live.viewer.pipeline
     manager = pipeline.datamanager
