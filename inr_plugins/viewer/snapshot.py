@@ -71,6 +71,10 @@ def edited(snapshot: Snapshot, edits: Sequence[Callable[[Any], None]]) -> Snapsh
     if not edits:
         return source
     model = copy.copy(source.model)
+    if isinstance(model, nn.Module):
+        # copy.copy has the copy's tables be those of the original, in which setting a module would change both.
+        for name in ("_modules", "_parameters", "_buffers"):
+            vars(model)[name] = {**vars(model)[name]}
     for edit in edits:
         edit(model)
     return replace(source, model=model, baked={}, source=source)

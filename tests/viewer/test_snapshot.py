@@ -2,7 +2,7 @@ import torch
 from nerfstudio.viewer.viewer_elements import ViewerControl
 from torch import nn
 
-from inr_plugins.viewer.snapshot import generic_copy, take_snapshot
+from inr_plugins.viewer.snapshot import edited, generic_copy, take_snapshot
 
 
 class Growing(nn.Module):
@@ -70,3 +70,14 @@ def test_a_model_may_make_its_own_copy():
     model = Growing()
     model.viewer_copy = lambda: nn.Identity()
     assert isinstance(take_snapshot(model, 0).model, nn.Identity)
+
+
+def test_a_module_that_is_set_in_what_is_drawn_leaves_the_snapshot_as_it_is():
+    snapshot = take_snapshot(Growing(), 3)
+    norm = snapshot.model.norm
+
+    def change(model):
+        model.norm = nn.BatchNorm1d(5)
+
+    assert edited(snapshot, [change]).model.norm.num_features == 5
+    assert snapshot.model.norm is norm

@@ -38,6 +38,7 @@ from inr_plugins.models.common.feasibility import (
 from inr_plugins.models.common.pictures import evaluation_pictures
 from inr_plugins.models.diner.checks import check_config
 from inr_plugins.models.diner.config import DinerSettings
+from inr_plugins.models.diner.panels import LatticePanel
 from inr_plugins.networks.voxels.contraction import Contraction
 from inr_plugins.networks.voxels.sparse_lattice import SparseLattice, dilate
 from inr_plugins.networks.voxels.spherical_harmonics import NUM_COEFFICIENTS
@@ -100,7 +101,7 @@ class DinerModel(Model):
         self._take_field(ExplicitVoxelField(lattice, _UNSEEN_RAW, contraction=contraction))
         self.renderer_rgb = RGBRenderer(background_color=config.background_color)
         self.image_metrics = ImageMetrics()
-        self.page = LivePage()
+        self.page = LivePage(panels=lambda: [LatticePanel()])
 
     def _is_unbounded(self) -> bool:
         if self.config.unbounded != "auto":

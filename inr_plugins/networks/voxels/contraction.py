@@ -49,3 +49,12 @@ class Contraction(nn.Module):
         u = (x - self.middle) / self.extent
         m = u.abs().amax(-1, keepdim=True).clamp(min=1.0)
         return self.middle + self.extent * u * (2 - 1 / m) / m
+
+    def inverse(self, x: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
+        """Points of the normalised frame whose contracted positions are x, which lie within the outer box.
+
+        With m' = max |u'_i| of the contracted ones, m' = 2 - 1/m gives m = 1 / (2 - m').
+        """
+        u = (x - self.middle) / self.extent
+        m = u.abs().amax(-1, keepdim=True).clamp(min=1.0)
+        return self.middle + self.extent * u / (m * (2 - m).clamp(min=1e-3))

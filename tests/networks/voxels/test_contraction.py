@@ -50,3 +50,8 @@ def test_a_box_without_volume_is_refused(bad):
 def test_a_box_of_another_shape_is_refused():
     with pytest.raises(ValueError, match=r"two corners of three numbers, got the shape \(2, 1, 3\)"):
         Contraction.__init__.__wrapped__(Contraction.__new__(Contraction), UNIT[:, None])
+
+
+def test_the_inverse_leads_back():
+    x, contraction = points(spread=5.0), Contraction(BOX)
+    torch.testing.assert_close(contraction.inverse(contraction(x)), x, rtol=1e-3, atol=1e-4)
