@@ -30,7 +30,10 @@ class Served:
 
         def add_point_cloud(name: str, points: Any, colors: Any, **options: Any) -> Any:
             self.points[name] = (points, colors)
-            return add(name, points, colors, **options)
+            handle = add(name, points, colors, **options)
+            remove = handle.remove
+            handle.remove = lambda: (self.points.pop(name), remove())
+            return handle
 
         scene.add_point_cloud = add_point_cloud
         panel.install(self.live, order=-1.0)

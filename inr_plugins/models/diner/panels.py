@@ -19,6 +19,8 @@ AS_LEARNT, DEGREE_0, KEYS = "As learnt", "Harmonics of degree 0", "Keys"
 HIDDEN, KEPT, PRUNED = "Hidden", "Kept", "Pruned"
 NOW = "Now"
 _MOST_POINTS = 40_000
+_POINT = 0.18
+"""Size of a point in cells: what is behind shows between points."""
 _NO_POINTS = np.zeros((0, 3))
 _SCENE_UNITS = 10.0
 """Of nerfstudio's page in a normalised unit."""
@@ -57,6 +59,7 @@ class LatticePanel(Panel):
         self._note = gui.add_markdown("", visible=False)
         self._follower = Follower(self.live, self._draw_cells, fail=self._tell, name=self.title, seconds=2.0)
         self._sent: tuple[Any, ...] = (_NO_POINTS, _NO_POINTS, 0.1)
+        self._node: Any = None
         self._putting = threading.Lock()
         self._history.begin(self.model, self.live.status.step)
         self.live.after_step.append(self._after_step)
@@ -143,7 +146,7 @@ class LatticePanel(Panel):
         self._tell(f"{whole:,} cells {'pruned' if kind == PRUNED else 'kept'} in stage {self._name(now)}{shown}.")
         with self._putting:
             if self._cells.value != HIDDEN:
-                self._put(points.numpy() * _SCENE_UNITS, colours, now.edge * _SCENE_UNITS * 0.5)
+                self._put(points.numpy() * _SCENE_UNITS, colours, now.edge * _SCENE_UNITS * _POINT)
 
     def _name(self, cells: Cells) -> str:
         return str(cells.stage + 1) if cells.stage < self._num_coarse else "keys"
@@ -165,10 +168,10 @@ class LatticePanel(Panel):
         if all(np.array_equal(a, b) for a, b in zip(self._sent, new, strict=True)):
             return
         self._sent = new
-        self.live.viewer.viser_server.scene.add_point_cloud(
-            NODE,
-            points.astype(np.float32),
-            colours.astype(np.uint8),
-            point_size=float(size),
-            visible=len(points) > 0,
-        )
+        if len(points):
+            self._node = self.live.viewer.viser_server.scene.add_point_cloud(
+                NODE, points.astype(np.float32), colours.astype(np.uint8), point_size=float(size)
+            )
+        elif self._node is not None:
+            self._node.remove()
+            self._node = None
