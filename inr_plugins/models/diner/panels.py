@@ -58,7 +58,7 @@ class LatticePanel(Panel):
         self._text = gui.add_markdown("")
         self._note = gui.add_markdown("", visible=False)
         self._follower = Follower(self.live, self._draw_cells, fail=self._tell, name=self.title, seconds=2.0)
-        self._sent: tuple[Any, ...] = (_NO_POINTS, _NO_POINTS, 0.1)
+        self._sent = (_NO_POINTS, _NO_POINTS)
         self._node: Any = None
         self._putting = threading.Lock()
         self._history.begin(self.model, self.live.status.step)
@@ -164,10 +164,9 @@ class LatticePanel(Panel):
         return colours
 
     def _put(self, points: np.ndarray, colours: np.ndarray, size: float) -> None:
-        new = (points, colours, size)
-        if all(np.array_equal(a, b) for a, b in zip(self._sent, new, strict=True)):
+        if np.array_equal(points, self._sent[0]) and np.array_equal(colours, self._sent[1]):
             return
-        self._sent = new
+        self._sent = (points, colours)
         if len(points):
             self._node = self.live.viewer.viser_server.scene.add_point_cloud(
                 NODE, points.astype(np.float32), colours.astype(np.uint8), point_size=float(size)
