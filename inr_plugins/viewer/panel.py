@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from inr_plugins.errors import InputError
 from inr_plugins.viewer.live import LiveViewer
 
 
@@ -56,13 +57,18 @@ class Panel(ABC):
         return None
 
     def safely(self, callback: Callable[[Any], Any]) -> Callable[[Any], None]:
-        """A callback for viser whose errors are a sentence in the page that asked, and in the terminal once."""
+        """A callback for viser whose errors are a sentence in the page that asked.
+
+        What is no InputError is in the terminal too, once.
+        """
 
         def call(event: Any) -> None:
             try:
                 callback(event)
             except Exception as error:
-                self.live.log_once(f"{self.title}: {error}", traceback.format_exc())
+                if not isinstance(error, InputError):
+                    # One says what to do, and that is all.
+                    self.live.log_once(f"{self.title}: {error}", traceback.format_exc())
                 client = getattr(event, "client", None)
                 if client is not None and hasattr(client, "add_notification"):
                     client.add_notification(self.title, str(error), auto_close=10_000, color="red")

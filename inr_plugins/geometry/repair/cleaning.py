@@ -158,24 +158,22 @@ def decimate(mesh: Mesh, *, max_faces: int) -> Mesh:
 
 
 def thin_out_quickly(mesh: Mesh, *, max_faces: int) -> Mesh:
-    """At most `max_faces` faces by clustering vertices in cells (Lindstrom 2000, open3d's), for pictures.
+    """At most `max_faces` faces by clustering vertices in cells (Rossignac and Borrel 1993, open3d's), for pictures.
 
-    In a tenth of the time of `decimate`, throughout which open3d lets no other thread of Python run. The result is near
+    Takes a twentieth of the time of `decimate`; open3d lets no other thread of Python run meanwhile. The result is near
     the surface but may be folded in places, and no longer closed; normals are dropped.
     """
-    import open3d as o3d
-
     if len(mesh.faces) <= max_faces:
         return mesh
-    # A square of the cells' side has about two faces.
-    side, full = math.sqrt(2.3 * surface_area(mesh) / max_faces), to_open3d(mesh)
+    # A smooth surface has 2.15 faces in a square of the cells' side, one with folds more.
+    side, full = math.sqrt(2.5 * surface_area(mesh) / max_faces), to_open3d(mesh)
     while True:
-        thinned = full.simplify_vertex_clustering(side, o3d.geometry.SimplificationContraction.Quadric)
+        thinned = full.simplify_vertex_clustering(side)
         thinned.remove_degenerate_triangles()
         thinned.remove_duplicated_triangles()
         if len(thinned.triangles) <= max_faces:
             break
-        side *= 1.2
+        side *= 1.02 * math.sqrt(len(thinned.triangles) / max_faces)
     thinned.remove_unreferenced_vertices()
     result = from_open3d(thinned)
     return Mesh(vertices=result.vertices, faces=result.faces, colours=result.colours)

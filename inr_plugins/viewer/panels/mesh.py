@@ -14,7 +14,7 @@ from inr_plugins.geometry.io.mesh_io import WRITERS
 from inr_plugins.geometry.mesh import Mesh
 from inr_plugins.meshing.settings import DEFAULT_RESOLUTION, MeshSettings
 from inr_plugins.viewer.panel import Panel
-from inr_plugins.viewer.panels.mesh_work import Cancelled, MadeMesh, Worker, crop_of, make_mesh
+from inr_plugins.viewer.panels.mesh_work import MOST_FACES_OF_WIRE, Cancelled, MadeMesh, Worker, crop_of, make_mesh
 
 _NODE = "/inr_mesh"
 _SCENE_UNITS = 10.0
@@ -24,6 +24,7 @@ _GREY, _LINES = (200, 200, 205), (90, 200, 255)
 _BEHIND = 0.02
 """Part of the mesh's size by which pictures stand back while it is shown."""
 _FORMATS = ("PLY", "GLB", "OBJ")
+_WIRE_HINT = f"Edges of the mesh thinned out to {MOST_FACES_OF_WIRE:,} faces, so that they can be told apart."
 _NOTE = 6_000
 """Milliseconds that a notification stays."""
 _NOTHING_DRAWN = "There is no picture yet: extract when the page shows the model."
@@ -55,7 +56,7 @@ class MeshPanel(Panel):
         self._shows = gui.add_checkbox(
             "Show mesh", initial_value=True, visible=False, hint="Over the picture; off hides it."
         )
-        self._wires = gui.add_checkbox("Wireframe", initial_value=False, visible=False, hint="Only the edges of faces.")
+        self._wires = gui.add_checkbox("Wireframe", initial_value=False, visible=False, hint=_WIRE_HINT)
         # viser's group of buttons hears no second click on one of them.
         hint = "All faces, in the dataset's frame and units, as inr-mesh writes them."
         self._downloads = [gui.add_button(f"Download {kind}", visible=False, hint=hint) for kind in _FORMATS]
@@ -133,7 +134,9 @@ class MeshPanel(Panel):
             if self._node is not None:
                 self._node.remove()
                 self._node = None
-            mesh = self._made.shown if self._made is not None and self._shows.value else None
+            mesh = None
+            if self._made is not None and self._shows.value:
+                mesh = self._made.wires if self._wires.value else self._made.shown
             if mesh is not None:
                 self._node = self._add(mesh)
             self.live.stand_back = 0.0 if mesh is None else _BEHIND * float(np.linalg.norm(np.ptp(mesh.bounds, axis=0)))

@@ -27,6 +27,7 @@ from inr_plugins.viewer.snapshot import Snapshot, edited, take_snapshot
 
 MOST_FACES_SHOWN = 100_000
 """More make a page slow, and the messages that bring them long."""
+MOST_FACES_OF_WIRE = 6_000
 _POINTS_AT_ONCE = 1 << 14
 """Of the field: a fraction of a second even of large networks, after which training has its turn."""
 _TELL_EVERY = 0.2
@@ -41,6 +42,7 @@ class MadeMesh:
     Attributes:
         mesh: all of it, in the dataset's frame and units, as inr-mesh writes it.
         shown: the same in the normalised frame, with few enough faces for a page.
+        wires: the same again, with so few that their edges can be told apart.
         step: of the snapshot.
         name: of files, without an extension.
         units: of `mesh`, in words.
@@ -49,6 +51,7 @@ class MadeMesh:
 
     mesh: Mesh
     shown: Mesh
+    wires: Mesh
     step: int
     name: str
     units: str
@@ -93,9 +96,10 @@ def make_mesh(
     made = extract_mesh(cast(Any, run), settings, turned=crop, at_once=_POINTS_AT_ONCE, bar=bar)
     bar("Thinning out for the page", 0, 1)
     shown = thin_out_quickly(replace(made.found.mesh, normals=None), max_faces=MOST_FACES_SHOWN)
+    wires = thin_out_quickly(shown, max_faces=MOST_FACES_OF_WIRE)
     what = "mesh" if made.shape is None else Path(made.shape.name).name
     name = f"{what}_step_{snapshot.step}"
-    return MadeMesh(made.mesh, shown, snapshot.step, name, made.description["units"], time.monotonic() - begin)
+    return MadeMesh(made.mesh, shown, wires, snapshot.step, name, made.description["units"], time.monotonic() - begin)
 
 
 def crop_of(panel: Any) -> TurnedBox | None:

@@ -1,14 +1,16 @@
 """Pieces of a mesh, faces without area or twice there, and fewer faces."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import trimesh
+from mesh_shapes import sphere
 
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.levelset.isosurface import extract_isosurface
-from inr_plugins.geometry.mesh import Mesh, is_watertight, signed_volume
+from inr_plugins.geometry.mesh import Mesh, is_watertight, signed_volume, surface_area
 from inr_plugins.geometry.repair.cleaning import (
     decimate,
     drop_degenerate_faces,
@@ -17,6 +19,7 @@ from inr_plugins.geometry.repair.cleaning import (
     face_components,
     floater_size,
     keep_largest_component,
+    thin_out_quickly,
 )
 
 
@@ -203,3 +206,16 @@ def test_the_same_open_triangle_twice_keeps_one():
 def test_nothing_but_pairs_back_to_back_is_refused():
     with pytest.raises(InputError, match="back to back"):
         drop_duplicate_faces(Mesh(vertices=np.eye(3), faces=np.array([[0, 1, 2], [2, 1, 0]])))
+
+
+@pytest.mark.parametrize("most", [500, 4000])
+def test_thinning_out_for_pictures_stays_near_the_ball_and_keeps_its_colours(most):
+    ball = sphere(2.0, subdivisions=5)
+    ball = replace(ball, colours=0.5 + 0.25 * ball.vertices)
+    thin = thin_out_quickly(ball, max_faces=most)
+    assert 0.6 * most < len(thin.faces) <= most
+    edge = np.sqrt(4 * np.pi * 4 / (most / 2))
+    assert np.abs(np.linalg.norm(thin.vertices, axis=1) - 2).max() < edge**2 / 8
+    assert surface_area(thin) == pytest.approx(16 * np.pi, rel=0.1)
+    assert np.abs(thin.colours - (0.5 + 0.25 * thin.vertices)).max() < 0.02
+    assert thin_out_quickly(thin, max_faces=most) is thin
