@@ -12,6 +12,8 @@ from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.scene_box import OrientedBox
 from torch import Tensor
 
+_FARTHEST = 1e3
+"""Depth of what nothing is seen in, for what else the page shows; normalised units, more than it can be sent."""
 _SEEN = 0.5
 """Opacity from which on a pixel has a depth."""
 
@@ -81,7 +83,11 @@ class Frame:
         if with_z and "depth" in outputs:
             axis = -self.camera.camera_to_worlds[0, :3, 2]
             along = (self.rays.directions * axis).sum(-1, keepdim=True)
-            outputs["gl_z_buf_depth"] = along * outputs["depth"]
+            z = along * outputs["depth"]
+            if "accumulation" in outputs:
+                # Not the end of the box: what stands beside the scene is to be seen from all sides.
+                z = torch.where(outputs["accumulation"] < _SEEN, _FARTHEST, z)
+            outputs["gl_z_buf_depth"] = z
         return outputs
 
     def _beyond(self) -> Float[Tensor, "height width 1"]:

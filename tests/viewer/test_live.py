@@ -48,8 +48,9 @@ def test_a_frame_is_the_picture_of_the_model(opened):
     assert float(seen.sum()) == pytest.approx(disc(0.5), rel=0.03)
     torch.testing.assert_close(outputs["rgb"][48, 48], torch.tensor([0.8, 0.2, 0.1]))
     torch.testing.assert_close(outputs["rgb"][0, 0], torch.ones(3))
-    # Along the axis the ball is 2.5 away; what is not hit lies behind the box, where nothing of the page is hidden.
+    # Along the axis the ball is 2.5 away; what is not hit lies behind the box, and hides nothing else that is shown.
     assert float(outputs["gl_z_buf_depth"][48, 48]) == pytest.approx(2.5, abs=0.01)
+    assert float(outputs["gl_z_buf_depth"][0, 0]) > 100
     assert float(outputs["depth"][0, 0]) > 3 + 1
 
 
