@@ -29,6 +29,7 @@ from inr_plugins.data.shapes.stream import SampleStream
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.frames import Similarity
 from inr_plugins.geometry.io.clouds.read import Cloud
+from inr_plugins.geometry.mesh import Mesh
 from inr_plugins.shape_points import ShapePoints
 
 OPTION = "--pipeline.datamanager."
@@ -143,9 +144,13 @@ class ShapeDataManager(VanillaDataManager[ShapeImages]):
         """The file that a shape was read from."""
         return self.dataparser.shapes.shapes[number].path
 
+    def shape_surface(self, number: int) -> Mesh | Cloud:
+        """What a shape is learnt from, in the normalised frame: outward faces, or points with outward normals."""
+        return self.dataparser.shapes.shapes[number].surface
+
     def shape_points(self, number: int) -> Float[np.ndarray, "n 3"] | None:
         """The points of a shape that is a cloud, in the normalised frame; None of a mesh."""
-        surface = self.dataparser.shapes.shapes[number].surface
+        surface = self.shape_surface(number)
         return surface.points if isinstance(surface, Cloud) else None
 
     def data_fingerprint(self) -> Fingerprint:

@@ -23,8 +23,10 @@ from inr_plugins.losses.surface import eikonal
 from inr_plugins.models.nid.checks import check_fit_config, check_fit_data
 from inr_plugins.models.nid.config import NidFitSettings
 from inr_plugins.models.nid.dictionary import Dictionary, blank_dictionary, dictionary_of, open_dictionary
+from inr_plugins.models.nid.panels import CodePanel
 from inr_plugins.models.nid.points import PointSource, draw_surface
 from inr_plugins.models.nid.report import FitReport, report_fit
+from inr_plugins.models.nid.shown_code import dense_rows
 from inr_plugins.models.shapes.base import ShapeModel
 from inr_plugins.shape_points import ShapePoints
 from inr_plugins.sparse_codes.code_equations import Equations, EquationWeights, surface_equations
@@ -68,6 +70,9 @@ class NidFitModel(ShapeModel):
     """
 
     config: NidFitModelConfig
+    panel_types = (*ShapeModel.panel_types, CodePanel)
+    drawn_code: tuple[Tensor, Tensor] | None = None
+    """Experts and weights that the viewer's copies draw, where those are not the fit's own."""
     index: Tensor
     codes: Tensor
 
@@ -204,7 +209,20 @@ class NidFitModel(ShapeModel):
 
     def field_of(self, shape: int) -> CodedShape:
         """See ShapeModel; there is one shape."""
-        return CodedShape(self.dictionary, self.index, self.code)
+        return CodedShape(self.dictionary, *(self.drawn_code or (self.index, self.code)))
+
+    @property
+    def code_names(self) -> tuple[str, ...]:
+        """The fit, and the shapes that the dictionary was learnt on."""
+        return ("the fit", *self.learnt_frame.shapes)
+
+    @torch.no_grad()
+    def code_of(self, number: int) -> Float[Tensor, "p n"]:
+        """The code of the fit (0) or of one of the dictionary's shapes, zero for experts that it does not use."""
+        rows, experts = len(self.index), self.codes.shape[1]
+        if number == 0:
+            return dense_rows(self.index, self.code, experts)
+        return self.codes[(number - 1) * rows : number * rows].clone()
 
     def values(self, points: ShapePoints) -> Float[Tensor, "shapes points"]:
         """See ShapeModel."""

@@ -21,7 +21,9 @@ from inr_plugins.models.common.feasibility import IN_TRAINING, check_room, hidde
 from inr_plugins.models.nid.checks import check_shapes_config, say_how_learnt
 from inr_plugins.models.nid.config import NidShapesSettings
 from inr_plugins.models.nid.dictionary import LearntFrame
+from inr_plugins.models.nid.panels import CodePanel
 from inr_plugins.models.nid.points import draw_clouds
+from inr_plugins.models.nid.shown_code import dense_rows
 from inr_plugins.models.shapes.backbones import network_config
 from inr_plugins.models.shapes.base import ShapeModel
 from inr_plugins.networks.dictionary.gates import PointSetGate, TableGate, dense_code, top_k_code
@@ -77,6 +79,9 @@ class NidShapesModel(ShapeModel):
     """
 
     config: NidShapesModelConfig
+    panel_types = (*ShapeModel.panel_types, CodePanel)
+    drawn_code: tuple[Tensor, Tensor] | None = None
+    """Experts and weights that the viewer's copies draw the shown shape with, where those are not its own."""
     codes: Tensor
     clouds: Tensor
     patch_numbers: Tensor
@@ -239,11 +244,26 @@ class NidShapesModel(ShapeModel):
     @torch.no_grad()
     def field_of(self, shape: int) -> CodedShape:
         """The distance of one of the shapes."""
+        if self.drawn_code is not None and shape == self.shown_shape:
+            return CodedShape(self.dictionary, *self.drawn_code)
+        return CodedShape(self.dictionary, *self._own_code(shape))
+
+    def _own_code(self, shape: int) -> tuple[Int[Tensor, "p k"], Float[Tensor, "p k"]]:
         raw = self.raw_codes(torch.tensor([shape], device=self.device))
         if self.is_sparse:
-            return CodedShape(self.dictionary, *top_k_code(raw, self.config.active))
+            return top_k_code(raw, self.config.active)
         everyone = torch.arange(raw.shape[1], device=raw.device).expand_as(raw)
-        return CodedShape(self.dictionary, everyone, dense_code(raw))
+        return everyone, dense_code(raw)
+
+    @property
+    def code_names(self) -> tuple[str, ...]:
+        """Names of the shapes."""
+        return self.names
+
+    @torch.no_grad()
+    def code_of(self, number: int) -> Float[Tensor, "p n"]:
+        """The code that one of the shapes has now, zero for experts that it does not use."""
+        return dense_rows(*self._own_code(number), self.config.experts)
 
 
 def _evaluated(outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from inr_plugins.models.common.pictures import evaluation_pictures
 from inr_plugins.models.neus.watch import look_steps
 from inr_plugins.models.shapes.checks import sign_problem
 from inr_plugins.models.shapes.config import ShapeSettings
+from inr_plugins.models.shapes.panels import TargetPanel
 from inr_plugins.options import check_model
 from inr_plugins.rendering.grid.march import box_interval
 from inr_plugins.rendering.normal_shading import normal_shade
@@ -35,6 +36,7 @@ from inr_plugins.rendering.tracing.sphere_tracing import Hits, trace_distance, t
 from inr_plugins.shape_names import first_shown_shape
 from inr_plugins.shape_points import ShapePoints
 from inr_plugins.viewer.page import LivePage
+from inr_plugins.viewer.panel import Panel
 from inr_plugins.viewer.shape_choice import ShapeChoice
 
 _LONGEST_STEP = 1 / 16
@@ -73,6 +75,8 @@ class ShapeModel(Model):
     config: ShapeSettings
     value_kind: ClassVar[Literal["distance", "logits"]] = "distance"
     """Whether values are negative inside (signed distances) or positive (logarithm of the odds of being inside)."""
+    panel_types: ClassVar[tuple[type[Panel], ...]] = (TargetPanel,)
+    """What stands in the viewer's page beside that of all methods."""
     trace_box: Tensor
 
     def populate_modules(self) -> None:
@@ -85,7 +89,7 @@ class ShapeModel(Model):
         self._inside_parts: Tensor | None = None
         self.register_buffer("trace_box", self.scene_box.aabb.detach().float().clone(), persistent=False)
         self.image_metrics = ImageMetrics()
-        self.page = LivePage()
+        self.page = LivePage(panels=lambda: [make() for make in self.panel_types])
         if len(self.names) > 1:
             self.shape_choice = ShapeChoice(self.names, self.show, first=self.shown_shape)
 
