@@ -21,6 +21,7 @@ from inr_plugins.models.cn_mipnerf.checks import check_config
 from inr_plugins.models.cn_mipnerf.config import CnMipNerfSettings
 from inr_plugins.models.common.backgrounds import Background, over
 from inr_plugins.models.common.feasibility import IN_TRAINING, check_room, hidden_weights, naming_options
+from inr_plugins.models.common.panels import network_panels
 from inr_plugins.models.common.pictures import evaluation_pictures
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.rendering.crop import crop_of
@@ -94,7 +95,7 @@ class CnMipNerfModel(Model):
         self.levels = LevelSettings(config.num_coarse_samples, config.num_fine_samples, config.min_transmittance)
         self.background = Background(config.background_color, opaque=opaque)
         self.image_metrics = ImageMetrics()
-        self.page = LivePage()
+        self.page = LivePage(panels=lambda: network_panels(self))
 
     # -- training ------------------------------------------------------------------------------------------------------
 

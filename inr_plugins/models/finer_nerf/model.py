@@ -24,6 +24,7 @@ from inr_plugins.metrics.image import ImageMetrics
 from inr_plugins.models.common.backgrounds import Background, over
 from inr_plugins.models.common.feasibility import IN_TRAINING, check_room, hidden_weights, naming_options
 from inr_plugins.models.common.nerf_backbones import BACKBONES
+from inr_plugins.models.common.panels import network_panels
 from inr_plugins.models.common.pictures import evaluation_pictures
 from inr_plugins.models.finer_nerf.checks import check_config
 from inr_plugins.models.finer_nerf.config import FinerNerfSettings
@@ -113,7 +114,7 @@ class FinerNerfModel(Model):
         self.register_buffer("doublings_left", torch.tensor(len(config.double_samples_at)))
         self.background = Background(config.background_color, opaque=bool(self.metadata.get("opaque", False)))
         self.image_metrics = ImageMetrics()
-        self.page = LivePage()
+        self.page = LivePage(panels=lambda: network_panels(self))
 
     @property
     def field(self) -> RadianceField:

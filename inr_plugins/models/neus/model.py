@@ -25,6 +25,7 @@ from inr_plugins.fields.surface import SurfaceField
 from inr_plugins.losses.surface import eikonal, mask_entropy, masked_l1
 from inr_plugins.metrics.image import ImageMetrics
 from inr_plugins.models.common.feasibility import IN_TRAINING, check_room, hidden_weights, naming_options
+from inr_plugins.models.common.panels import network_panels
 from inr_plugins.models.common.pictures import evaluation_pictures
 from inr_plugins.models.neus.checks import check_cameras, check_config, check_masks
 from inr_plugins.models.neus.config import NeusSettings
@@ -105,7 +106,7 @@ class NeusModel(Model):
         self.register_buffer("anneal", torch.tensor(1.0))
         self.register_buffer("is_started", torch.tensor(False))
         self.image_metrics = ImageMetrics()
-        self.page = LivePage()
+        self.page = LivePage(panels=lambda: network_panels(self))
 
     @property
     def learns_masked_object(self) -> bool:

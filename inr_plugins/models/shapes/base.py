@@ -24,6 +24,7 @@ from inr_plugins.fields.protocol import SDFField
 from inr_plugins.losses.shape import masked_mean
 from inr_plugins.metrics.image import ImageMetrics
 from inr_plugins.models.common.backgrounds import over
+from inr_plugins.models.common.panels import network_panels
 from inr_plugins.models.common.pictures import evaluation_pictures
 from inr_plugins.models.neus.watch import look_steps
 from inr_plugins.models.shapes.checks import sign_problem
@@ -89,7 +90,7 @@ class ShapeModel(Model):
         self._inside_parts: Tensor | None = None
         self.register_buffer("trace_box", self.scene_box.aabb.detach().float().clone(), persistent=False)
         self.image_metrics = ImageMetrics()
-        self.page = LivePage(panels=lambda: [make() for make in self.panel_types])
+        self.page = LivePage(panels=lambda: [*(make() for make in self.panel_types), *network_panels(self)])
         if len(self.names) > 1:
             self.shape_choice = ShapeChoice(self.names, self.show, first=self.shown_shape)
 

@@ -35,6 +35,7 @@ class RunningStatistics(FullPrecisionBuffers):
         frozen: use these averages also in training mode, and average nothing in; set by `frozen_statistics`.
         rowwise: spatial gradients take the batch's statistics for constants; set by `rowwise_gradients`.
         sampling_level: the set that is read and averaged into; set by `use_sampling_level`.
+        last: what each level was given last, while `keep_last` asks for it.
     """
 
     mean: Tensor
@@ -62,6 +63,8 @@ class RunningStatistics(FullPrecisionBuffers):
         self.frozen = False
         self.rowwise = False
         self.sampling_level = 0
+        self.last: dict[int, RunningColumns] = {}
+        self._keeps_last = False
         self.register_buffer("mean", torch.zeros(sampling_levels, channels))
         self.register_buffer("variance", torch.ones(sampling_levels, channels))
         self.register_buffer("rows", torch.full((sampling_levels,), math.inf))
@@ -75,12 +78,22 @@ class RunningStatistics(FullPrecisionBuffers):
         )
         return RunningColumns(mean, variance, rows)
 
+    def keep_last(self, keep: bool) -> None:
+        """Have `last` hold what `record` is given, or be empty; nothing is computed for it."""
+        self._keeps_last, self.last = keep, {}
+
+    def running(self, sampling_level: int) -> RunningColumns:
+        """The averages of a level, as they are held."""
+        return RunningColumns(*(each[sampling_level] for each in (self.mean, self.variance, self.rows)))
+
     @torch.no_grad()
     def record(
         self, mean: Float[Tensor, " channels"], variance: Float[Tensor, " channels"], rows: Float[Tensor, ""]
     ) -> None:
         """Average a batch's means, unbiased variances and number of rows into the level's; no device is waited for."""
         sampling_level = self.sampling_level
+        if self._keeps_last:
+            self.last[sampling_level] = RunningColumns(mean.detach(), variance.detach(), rows.detach())
         first = self.batches[sampling_level] == 0
         good: Bool[Tensor, ""] = (rows >= 2) & mean.isfinite().all() & variance.isfinite().all()
         weight = (1 / (self.batches[sampling_level] + 1)).clamp(min=self.momentum)
