@@ -97,7 +97,8 @@ class FrequencyPanel(_Shown):
         if network is None or sine is None:
             return "The network has no first layer of this kind."
         points, layer = points_of_cube(_SPATIAL), network.layers[0]
-        weight, bias = (each.detach().float().cpu() for each in (layer.weight, layer.bias))
+        parameters: tuple[torch.Tensor, torch.Tensor] = (layer.weight, layer.bias)
+        weight, bias = (each.detach().float().cpu() for each in parameters)
         now = local_frequencies(weight, bias, sine, points).reshape(-1).numpy()
         start = local_frequencies(*fresh_layer(network.activation, _SPATIAL), sine, points).reshape(-1).numpy()
         return frequency_chart(now, start, snapshot.step)
