@@ -96,9 +96,8 @@ class FrequencyPanel(_Shown):
         sine = None if network is None else sine_of(network.activation)
         if network is None or sine is None:
             return "The network has no first layer of this kind."
-        points, layer = points_of_cube(_SPATIAL), network.layers[0]
-        parameters: tuple[torch.Tensor, torch.Tensor] = (layer.weight, layer.bias)
-        weight, bias = (each.detach().float().cpu() for each in parameters)
+        points, layer = points_of_cube(_SPATIAL), cast(nn.Linear, network.layers[0])
+        weight, bias = (each.detach().float().cpu() for each in (layer.weight, layer.bias))
         now = local_frequencies(weight, bias, sine, points).reshape(-1).numpy()
         start = local_frequencies(*fresh_layer(network.activation, _SPATIAL), sine, points).reshape(-1).numpy()
         return frequency_chart(now, start, snapshot.step)
