@@ -27,7 +27,7 @@ def as_markdown(svg: str, says: str) -> str:
 def svg(parts: Sequence[str], height: int) -> str:
     """A chart of `WIDTH` pixels and so many high, made of elements."""
     head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}"'
-    return f'{head} font-family="sans-serif" font-size="10">{"".join(parts)}</svg>'
+    return f'{head} font-family="sans-serif" font-size="12">{"".join(parts)}</svg>'
 
 
 def text(x: float, y: float, words: str, *, anchor: str = "middle", colour: str = INK) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import torch
 from torch import nn
@@ -117,7 +119,7 @@ def frequency_chart(now: np.ndarray, start: np.ndarray, step: int) -> str:
         f"| {name} | {np.median(each):.3g} | {np.quantile(each, 0.95):.3g} |"
         for name, each in ((f"Step {step:,}", now), ("Start", start))
     ]
-    table = "\n".join(["| Cycles per unit | half below | 95 % below |", "|:-|-:|-:|", *rows])
+    table = "\n".join(["| Cycles per unit | Median | 95 % below |", "|:-|-:|-:|", *rows])
     return f"{charts.as_markdown(chart, 'First-layer frequencies, now and at the start')}\n\n{table}"
 
 
