@@ -73,6 +73,15 @@ def memory_bytes() -> int | None:
         return None
 
 
+def resident_bytes() -> int:
+    """Memory that this process holds, in bytes; 0 where the system does not say (it is not Linux)."""
+    try:
+        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    except OSError:
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
 def _memory_gb() -> float | None:
     found = memory_bytes()
     return None if found is None else round(found / 1e9, 1)

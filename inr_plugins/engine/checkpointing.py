@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ class CheckpointingTrainer(Trainer):
         self._resume: dict[str, Any] | None = None
         self._saved_step: int | None = None
         self._own_steps: set[int] = set()
+        self._saving = threading.Lock()
 
     def _end_step(self) -> int:
         """The step that training ends before: --max-num-iterations counts from where the run began or goes on."""
@@ -102,8 +104,12 @@ class CheckpointingTrainer(Trainer):
         Raises:
             InputError: the disk is full or not writable, or a weight is NaN; earlier checkpoints are left as they were.
         """
-        if not comms.is_main_process() or step == self._saved_step:
-            return
+        with self._saving:
+            # A page may ask for one while the training thread is at its own.
+            if comms.is_main_process() and step != self._saved_step:
+                self._save(step)
+
+    def _save(self, step: int) -> None:
         path = checkpoints.checkpoint_path(self.checkpoint_dir, step)
         state = self._checkpoint_state(step)
         require_finite(state["pipeline"])

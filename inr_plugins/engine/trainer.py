@@ -226,6 +226,21 @@ class InrTrainer(CheckpointingTrainer):
         if stopped.number is not None and (self._interrupted or stopped.is_sigterm):
             raise SystemExit(128 + stopped.number)
 
+    def save_now(self) -> Path:
+        """Write a checkpoint of the last step, from any thread, as soon as the step at hand has ended.
+
+        Returns:
+            The checkpoint, whole.
+
+        Raises:
+            InputError: no step has been done yet, or the checkpoint cannot be written.
+        """
+        with self.train_lock:
+            if self._trained_step is None:
+                raise InputError("No step has been done yet: there is nothing to save.")
+            self.save_checkpoint(self._trained_step)
+            return checkpoints.checkpoint_path(self.checkpoint_dir, self._trained_step)
+
     def _stop_after_step(self, number: signal.Signals) -> None:
         is_sigterm = number == signal.SIGTERM
         if self.training_state == "completed":

@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from inr_plugins.engine.host.memory import resident_bytes
 from inr_plugins.errors import InputError, setting
+from inr_plugins.machine import resident_bytes
 from inr_plugins.meshing.settings import MeshSettings
 from inr_plugins.progress import Bar
 

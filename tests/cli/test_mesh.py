@@ -24,7 +24,7 @@ from cli.sphere_runs import (
     read,
 )
 
-from inr_plugins.engine.host.memory import resident_bytes
+from inr_plugins.machine import resident_bytes
 
 
 @pytest.mark.parametrize("mirror", [False, True])

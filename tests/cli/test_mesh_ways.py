@@ -27,8 +27,8 @@ from nerfstudio.field_components.field_heads import FieldHeadNames
 from nerfstudio.fields import sdf_field
 from nerfstudio.fields.base_field import Field
 
-from inr_plugins.engine.host.memory import resident_bytes
 from inr_plugins.fields.protocol import CellBounds
+from inr_plugins.machine import resident_bytes
 from inr_plugins.meshing import memory
 from inr_plugins.meshing import video as mesh_video
 

@@ -7,7 +7,8 @@ import os
 import sys
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+
+from inr_plugins.machine import resident_bytes
 
 ALLOCATOR_VARIABLE = "INR_ALLOCATOR"
 """Environment variable; the value "system" leaves the allocator alone."""
@@ -75,12 +76,3 @@ class HeapWatch:
         release_free_memory()
         self._base = None
         return True
-
-
-def resident_bytes() -> int:
-    """Memory that this process holds, in bytes; 0 where the system does not say (it is not Linux)."""
-    try:
-        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
-    except OSError:
-        return 0
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from inr_plugins.viewer.panel import Panel
 from inr_plugins.viewer.panels.mesh import MeshPanel
+from inr_plugins.viewer.panels.training import TrainingPanel
 
 
 def general_panels() -> list[Panel]:
     """New panels for one page, from the top down."""
-    return [MeshPanel()]
+    return [TrainingPanel(), MeshPanel()]

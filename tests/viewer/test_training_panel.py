@@ -1,0 +1,190 @@
+"""The panel "Training": what it draws is what was, a checkpoint is written once at a time, and it says where."""
+
+from __future__ import annotations
+
+import base64
+import re
+import socket
+import threading
+import time
+from types import SimpleNamespace
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import torch
+import viser
+from page_client import PageClient
+from viewer.fake_viewer import Ball, FakePage, FakeViewer
+
+from inr_plugins.errors import InputError
+from inr_plugins.viewer.live import LiveViewer
+from inr_plugins.viewer.panels import general_panels
+from inr_plugins.viewer.panels import training as module
+from inr_plugins.viewer.panels.history import History, averaged, curves, drawn, speed
+from inr_plugins.viewer.panels.training import TrainingPanel
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def test_history_keeps_few_moments_spread_over_all_of_the_time():
+    history = History(most=100, soonest=0.1)
+    for step in range(5000):
+        history.note(step, {"loss": torch.tensor(float(step), requires_grad=True) * 2}, at=50 + 0.02 * step)
+    moments = history.moments()
+    times = np.array([each.at for each in moments])
+    assert 50 <= len(moments) <= 100
+    assert times[0] == 0
+    assert times[-1] > 95
+    assert np.diff(times).max() < 2.1 * np.diff(times).min() + 0.03
+    assert [each.values["loss"] for each in moments] == [2.0 * each.step for each in moments]
+    assert all(steps == pytest.approx(50) for _, steps in speed(moments))
+
+
+def test_a_note_holds_no_graph_and_what_is_no_number_is_left_out():
+    history = History(soonest=0)
+    loss = (torch.ones(3, requires_grad=True) * 2).sum()
+    history.note(
+        0, {"loss": loss, "word": "flat", "picture": torch.zeros(2, 2), "nan": torch.tensor(float("nan"))}, at=0
+    )
+    assert history._moments[0].values["loss"].grad_fn is None
+    assert history.moments()[0].values == {"loss": 6.0}
+    assert dict(curves(history.moments())) == {"loss": [(0.0, 6.0)]}
+
+
+def test_a_note_takes_microseconds():
+    history = History(soonest=0)
+    values = {name: torch.tensor(1.0, requires_grad=True) * 2 for name in "abcde"}
+    begin = time.thread_time()
+    for step in range(1000):
+        history.note(step, values, at=float(step))
+    assert time.thread_time() - begin < 0.2
+
+
+def polylines(svg: str) -> list[np.ndarray]:
+    return [
+        np.array([pair.split(",") for pair in line.get("points").split()], dtype=float)
+        for line in ElementTree.fromstring(svg).iter(f"{SVG}polyline")
+    ]
+
+
+def test_a_logarithmic_drawing_makes_a_line_of_an_exponential():
+    line = [(float(x), 10.0 ** (-x / 10)) for x in range(40)]
+    (points,) = polylines(drawn("Losses", {"rgb": line}, log=True))
+    x, y = points.T
+    assert np.allclose(y, np.interp(x, x[[0, -1]], y[[0, -1]]), atol=0.11)
+    assert y[0] < y[-1]  # downwards, as y counts in pictures
+    assert x[-1] == 236
+
+
+def test_names_are_escaped_and_nothing_is_drawn_of_nothing():
+    texts = "".join(ElementTree.fromstring(drawn("a < b", {"<x>": [(0, 1)], "&": [(0, 2)]})).itertext())
+    assert "a < b" in texts
+    assert "<x>" in texts
+    assert drawn("Losses", {"zero": [(0.0, 0.0)]}, log=True) == ""
+
+
+def test_many_points_are_averaged_over_equal_spans():
+    line = [(x / 100, float(x % 2)) for x in range(1000)]
+    means = averaged(line, 10)
+    assert len(means) == 10
+    assert np.allclose([y for _, y in means], 0.5, atol=0.02)
+
+
+def fake_trainer(save=None, state="training"):
+    group = SimpleNamespace(param_groups=[{"lr": 0.0125}])
+    return SimpleNamespace(
+        training_state=state, _start_step=0, config=SimpleNamespace(max_num_iterations=100),
+        last_metrics={"psnr": torch.tensor(21.25)}, last_losses={"rgb_loss": torch.tensor(0.5)},
+        optimizers=SimpleNamespace(optimizers={"fields": group, "cores": group}), save_now=save,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def serve(monkeypatch):
+    """Make a panel on a real server, by the trainer of a fake viewer."""
+    monkeypatch.setattr(module, "_EVERY", 0.05)
+    ends = []
+
+    def make(trainer):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        viewer = FakeViewer(Ball(), trainer=trainer)
+        viewer.viser_server = viser.ViserServer(host="127.0.0.1", port=port, verbose=False)
+        live, panel = LiveViewer(viewer), TrainingPanel()
+        panel.install(live, order=-1.0)
+        ends.extend([live.close, viewer.viser_server.stop])
+        return viewer, panel, port
+
+    yield make
+    for end in ends:
+        end()
+
+
+def test_the_page_is_sent_drawings_rates_and_memory_only_while_it_is_open(serve):
+    viewer, panel, port = serve(fake_trainer())
+    panel.history._soonest = 0.0
+    for step in range(5):
+        viewer.live.update_scene(step)
+        time.sleep(0.02)
+    time.sleep(0.2)
+    assert "svg" not in panel._plots.content
+    viewer.open(FakePage())
+    with PageClient(port) as page:
+        assert page.wait(lambda: any("svg+xml" in str(each) for each in page.others), 5)
+    texts = [base64.b64decode(code).decode() for code in re.findall(r"base64,([^)]*)\)", panel._plots.content)]
+    assert ["PSNR" in texts[0], "Losses" in texts[1], "Steps" in texts[2]] == [True] * 3
+    assert "21.2" in texts[0]
+    assert "Learning rate of fields, cores: 0.0125" in panel._numbers.content
+    assert re.search(r"Memory: 0\.\d+ GB|Memory: \d+\.\d+ GB", panel._numbers.content)
+
+
+def test_saving_is_refused_while_a_checkpoint_is_written_and_says_where_it_lies(serve, tmp_path):
+    may_go_on, calls = threading.Event(), []
+
+    def save():
+        calls.append(1)
+        assert may_go_on.wait(5)
+        return tmp_path / "step-000000007.ckpt"
+
+    _, panel, _ = serve(fake_trainer(save))
+    client = FakePage().client
+    panel._start_saving(SimpleNamespace(client=client))
+    with pytest.raises(InputError, match="being saved already"):
+        panel._start_saving(SimpleNamespace(client=client))
+    may_go_on.set()
+    panel._saver.join(5)
+    assert len(calls) == 1
+    assert str(tmp_path / "step-000000007.ckpt") in panel._saved.content
+    panel._start_saving(SimpleNamespace(client=client))
+    panel._saver.join(5)
+    assert len(calls) == 2
+
+
+def test_what_cannot_be_saved_is_a_sentence_and_can_be_tried_again(serve):
+    def save():
+        raise InputError("Cannot save the checkpoint of step 7: make room.")
+
+    _, panel, _ = serve(fake_trainer(save))
+    for _ in range(2):
+        panel._start_saving(SimpleNamespace(client=None))
+        panel._saver.join(5)
+        assert panel._saved.content == "Not saved: Cannot save the checkpoint of step 7: make room."
+
+
+def test_a_finished_training_has_no_button_and_a_run_that_is_looked_at_no_panel(serve):
+    trainer = fake_trainer(lambda: None)
+    viewer, panel, _ = serve(trainer)
+    viewer.open(FakePage())
+    trainer.training_state = "completed"
+    until = time.monotonic() + 5
+    while panel._save.visible and time.monotonic() < until:
+        time.sleep(0.02)
+    assert not panel._save.visible
+    _, panel, _ = serve(None)
+    assert not hasattr(panel, "history")
+
+
+def test_training_stands_first():
+    assert isinstance(general_panels()[0], TrainingPanel)
