@@ -76,6 +76,9 @@ class CodePanel(Panel):
             "Back to the learnt code", hint="Forgets the blend, and what the sliders have changed."
         )
         self._folder = self.gui.add_folder("Largest entries")
+        with self._folder:
+            # A folder that was empty once stays shut in viser's page.
+            self.gui.add_markdown("They change what is drawn, not what is trained.", order=-1.0)
         with self.gui.add_folder("Experts"):
             self.words = self.gui.add_markdown("", image_root=Path())
         self._when_clicked(self.start, self._choose)
@@ -194,7 +197,8 @@ def _range(code: Tensor) -> tuple[float, float]:
 
 
 def _rounded(value: float, most: float, step: float) -> float:
-    return round(min(max(value, -most), most) / step) * step
+    # Twice: the page shows all digits.
+    return round(round(min(max(value, -most), most) / step) * step, 9)
 
 
 def describe(code: Float[Tensor, "p n"], codes: Float[Tensor, "r n"]) -> str:
