@@ -131,3 +131,47 @@ def against(pairs: Sequence[tuple[str, np.ndarray, np.ndarray]], *, columns: int
             dots(left + 3 + (x - low) * scale, top + side - 3 - (y - low) * scale, ONE),
         ]
     return svg(parts, int(rows * (side + head + gap)))
+
+
+def along(
+    series: Sequence[tuple[str, np.ndarray, np.ndarray, np.ndarray, str]],
+    within: tuple[float, float],
+    *,
+    unit: str,
+    height: int = 130,
+) -> str:
+    """Densities over sections of a line, each series to its own height, and below it the sections' edges as ticks.
+
+    Args:
+        series: of each its name, where its sections begin, where they end, their density, and its colour.
+        within: what part of the line is drawn.
+        unit: of the axis.
+        height: in pixels.
+    """
+    top, base, left, right = 18.0, height - 42.0, 6.0, WIDTH - 6.0
+    low, high = within
+
+    def across(values: Any) -> Any:
+        return left + (np.clip(values, low, high) - low) / max(high - low, 1e-12) * (right - left)
+
+    parts = []
+    for number, (name, start, end, density, colour) in enumerate(series):
+        seen = (end > low) & (start < high)
+        a, b, tall = across(start[seen]), across(end[seen]), density[seen]
+        up = base - tall / max(float(tall.max(initial=0)), 1e-12) * (base - top)
+        x = np.stack([a, a, b, b], 1).reshape(-1)
+        y = np.stack([np.full_like(up, base), up, up, np.full_like(up, base)], 1).reshape(-1)
+        row = base + 3 + 7 * number
+        ticks = "".join(f"M{place:.1f} {row:.1f}v5" for place in np.unique(np.concatenate([a, b]).round(1)))
+        parts += [
+            line(x, y, colour, width=1.2),
+            f'<path d="{ticks}" stroke="{colour}" stroke-width="0.8"/>',
+            text((left, right)[number % 2], 12, name, anchor=("start", "end")[number % 2], colour=colour),
+        ]
+    parts += [
+        line([left, right], [base, base], INK, width=1),
+        text(left, height - 8, f"{low:.3g}", anchor="start"),
+        text((left + right) / 2, height - 8, unit),
+        text(right, height - 8, f"{high:.3g}", anchor="end"),
+    ]
+    return svg(parts, height)

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from inr_plugins.viewer.charts import WIDTH, against, as_markdown, histograms
+from inr_plugins.viewer.charts import WIDTH, against, along, as_markdown, histograms
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -53,3 +53,18 @@ def test_equal_numbers_lie_on_the_diagonal_and_larger_ones_above():
             assert (dots[:, 1] < height - 1).all()
         else:
             np.testing.assert_allclose(dots[:, 1], height, atol=0.2)
+
+
+def test_densities_along_a_line_are_drawn_over_their_sections_and_cut_off_outside():
+    start, end = np.array([0.0, 1.0, 3.0]), np.array([1.0, 3.0, 4.0])
+    density = np.array([1.0, 4.0, 2.0])
+    root = ElementTree.fromstring(along([("one", start, end, density, "#123456")], (0.0, 2.0), unit="m"))
+    curve = points_of(root.find(f"{SVG}polyline"))
+    # The second section goes on beyond what is drawn, the third lies there.
+    assert len(curve) == 8
+    width = curve[-1, 0] - curve[0, 0]
+    assert curve[2, 0] - curve[0, 0] == pytest.approx(width / 2, abs=0.1)
+    base = curve[0, 1]
+    assert (base - curve[5, 1]) / (base - curve[1, 1]) == pytest.approx(4, rel=0.02)
+    ticks = root.find(f"{SVG}path").get("d")
+    assert ticks.count("M") == 3

@@ -19,6 +19,7 @@ from inr_plugins.fields.mip_radiance import MipRadianceField
 from inr_plugins.metrics.image import ImageMetrics
 from inr_plugins.models.cn_mipnerf.checks import check_config
 from inr_plugins.models.cn_mipnerf.config import CnMipNerfSettings
+from inr_plugins.models.cn_mipnerf.panels import RayPanel
 from inr_plugins.models.common.backgrounds import Background, over
 from inr_plugins.models.common.feasibility import IN_TRAINING, check_room, hidden_weights, naming_options
 from inr_plugins.models.common.panels import network_panels
@@ -95,7 +96,7 @@ class CnMipNerfModel(Model):
         self.levels = LevelSettings(config.num_coarse_samples, config.num_fine_samples, config.min_transmittance)
         self.background = Background(config.background_color, opaque=opaque)
         self.image_metrics = ImageMetrics()
-        self.page = LivePage(panels=lambda: network_panels(self))
+        self.page = LivePage(panels=lambda: [RayPanel(), *network_panels(self)])
 
     # -- training ------------------------------------------------------------------------------------------------------
 

@@ -61,6 +61,7 @@ class TwoLevels:
         rgb_coarse: that of the coarse pass; None in evaluation, where nobody asks for it.
         fine: how opaque and how far it is, by the fine pass.
         coarse: the same by the coarse pass.
+        coarse_sections: of the coarse pass.
         sections: of the fine pass.
         mean: of their Gaussians, normalised frame.
         variance: diagonal of their covariances, that frame's unit squared.
@@ -70,6 +71,7 @@ class TwoLevels:
     rgb_coarse: Float[Tensor, "r 3"] | None
     fine: SectionRendering
     coarse: SectionRendering
+    coarse_sections: Sections
     sections: Sections
     mean: Float[Tensor, "s 3"]
     variance: Float[Tensor, "s 3"]
@@ -107,7 +109,7 @@ def render_two_levels(
         return torch.rand(len(hit), sections + 1, dtype=near.dtype, device=near.device) if training else None
 
     edges = even_edges(near, far, settings.coarse, jitter=jitter(settings.coarse))
-    sections = pack_sections(edges, rays=hit)
+    sections = coarse_sections = pack_sections(edges, rays=hit)
     mean, variance = section_gaussians(cones, sections.ray, sections.start, sections.end)
     rgb_coarse = None
     if training:
@@ -125,4 +127,4 @@ def render_two_levels(
     density, colours = field.density_and_colour(mean, variance, cones.directions, sections.ray, sampling_level=1)
     fine = weigh_sections(sections, density * sections.length, total)
     rgb = accumulate(fine.weights, colours, sections.ray, total)
-    return TwoLevels(rgb, rgb_coarse, fine, coarse, sections, mean, variance)
+    return TwoLevels(rgb, rgb_coarse, fine, coarse, coarse_sections, sections, mean, variance)
