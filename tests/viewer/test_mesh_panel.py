@@ -108,6 +108,9 @@ def test_a_crop_that_is_turned_cuts_the_ball_in_half():
     ahead = (run.to_normalised.points(made.mesh.vertices) - middle) @ turn[:, 0]
     assert -1e-6 < ahead.min() < 1e-6
     assert ahead.max() == pytest.approx(SCALE * RADIUS, rel=0.03)
+    # What nerfstudio says lies in the box, with the slack of its float32.
+    inside = OrientedBox(torch.tensor(turn), torch.tensor(place), torch.tensor(sides + 1e-5))
+    assert inside.within(torch.from_numpy(run.to_normalised.points(made.mesh.vertices))).all()
     # Cut off flat, and closed.
     assert trimesh.Trimesh(made.mesh.vertices, made.mesh.faces, process=False).is_watertight
 
@@ -208,6 +211,13 @@ def test_the_page_shows_hides_and_downloads_the_mesh(opened):
         assert np.abs(np.linalg.norm(at - CENTRE, axis=1) / RADIUS - 1).max() < 0.04, kind
     page.press("Wireframe")
     assert page.sent("MeshMessage")["wireframe"]
+    # Whoever comes later sees what the others see.
+    with PageClient(page.client.port) as late:
+        assert late.wait(lambda: any(each["type"] == "MeshMessage" for each in late.others), 5)
+        of_the_mesh = [each["type"] for each in late.others if each.get("name") == "/inr_mesh"]
+        assert of_the_mesh.index("MeshMessage") > max(
+            (at for at, kind in enumerate(of_the_mesh) if kind in ("RemoveSceneNodeMessage", "GlbMessage")), default=-1
+        )
     page.press("Show mesh", False)
     page.sent("RemoveSceneNodeMessage")
     assert page.client.wait(lambda: page.live.stand_back == 0, 5)
