@@ -135,3 +135,5 @@ def test_the_page_shows_batch_against_running_for_each_layer():
         assert "400 rows" in panel._text.content
         panel._show.value = False
         assert eventually(lambda: all(each.last == {} for each in statistics_of(model).values()))
+        network(torch.randn(400, 3))
+        assert all(each.last == {} for each in statistics_of(model).values())
