@@ -87,7 +87,8 @@ class Preparer(threading.Thread):
         source, clock = self.live.source, self.live.source.clock()
         source.warm(snapshot)
         # What rays cost changes while a model learns, less and less often: a young distance is traced for long.
-        if self._count & (self._count - 1) == 0 or (source.may_become_cheap and self._count < _JUDGED_OFTEN):
+        is_due = self._count & (self._count - 1) == 0 or (source.may_become_cheap and self._count < _JUDGED_OFTEN)
+        if is_due or source.became_expensive:
             source.judge(snapshot)
         self._count += 1
         self._pause(source.clock() - clock)

@@ -184,7 +184,8 @@ class PieceSize:
         """Take in how long a piece took; what is less than half of a whole one says nothing of larger ones."""
         if rays < self.rays() / 2 and seconds < _PIECE_SECONDS:
             return
-        factor = min(max(_PIECE_SECONDS / max(seconds, 1e-6), 0.25), 4.0)
+        # Down at once: rays of a model that has begun to show something may take a hundred times as long.
+        factor = min(_PIECE_SECONDS / max(seconds, 1e-6), 4.0)
         self._rays = min(max(rays * factor, float(_LEAST_PIECE)), float(self._most()))
 
 

@@ -17,6 +17,7 @@ from inr_plugins.viewer.snapshot import Snapshot
 
 _WARM_UP_WIDTH = 2
 _TRIAL_SECONDS, _TRIAL_WIDTHS = 0.15, (16, 128)
+_SURELY = 1.5
 _EXPENSIVE_RAYS, _EXPENSIVE_SECONDS = 128 * 72, 0.8
 """A frame of so many rays that takes longer than this is too slow for a camera that moves."""
 _HOPEFUL = 4.0
@@ -104,6 +105,11 @@ class FrameSource:
         if was_expensive or not self._costs[0].is_known:
             # Else what frames have taken is known better.
             self._costs = (cost, self._costs[1])
+
+    @property
+    def became_expensive(self) -> bool:
+        """Whether frames have come to take far too long for rays that were judged cheap."""
+        return not self.is_expensive and self._costs[0].of(_EXPENSIVE_RAYS) > _SURELY * _EXPENSIVE_SECONDS
 
     def _small_frame(self, snapshot: Snapshot, width: int) -> Frame:
         """Of what a page sees: rays that meet something cost more than others, and it has both."""

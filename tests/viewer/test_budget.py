@@ -43,6 +43,14 @@ def test_pieces_take_so_long_that_a_moved_camera_does_not_wait():
     assert size.rays() == pytest.approx(60_000, rel=0.01)
 
 
+def test_rays_that_have_become_a_hundred_times_slower_are_waited_for_once():
+    size = PieceSize(lambda: 1 << 15)
+    for _ in range(12):
+        size.note(size.rays(), 1e-6 * size.rays())
+    size.note(size.rays(), 1e-4 * size.rays())
+    assert size.rays() <= 600
+
+
 def test_a_cost_of_each_piece_does_not_make_pieces_ever_smaller():
     """Sphere tracing takes its steps for one ray as for a thousand."""
     size = PieceSize(lambda: 8192)

@@ -70,3 +70,21 @@ def test_rays_that_have_become_cheap_are_drawn_themselves_as_wide_as_the_page_as
     assert page.wait(lambda page: page.frames[-1]["rgb"].shape[1] == 400, 8)
     assert not live.source.is_expensive
     assert float(page.frames[-1]["rgb"][200, 200, 0]) == pytest.approx(0.8)
+
+
+def test_rays_that_have_become_expensive_are_noticed_by_what_frames_take(opened):
+    """An occupancy that has no surface yet is cheap to march through."""
+    viewer, live, page = opened
+    viewer.pipeline.model.seconds_a_ray = 0.0
+    # Past where every other snapshot is judged anyhow.
+    live.source._preparer._count = 100
+    live.source.is_expensive = False
+    live.retake()
+    assert page.wait(lambda page: bool(page.frames) and page.frames[-1]["rgb"].shape[1] == 400, 8)
+    viewer.pipeline.model.seconds_a_ray = 2e-4
+    for _ in range(2):
+        count = len(page.frames)
+        live.retake()
+        assert page.wait(lambda page, count=count: len(page.frames) > count, 8)
+    live.retake()
+    assert page.wait(lambda _: live.source.is_expensive, 8)
