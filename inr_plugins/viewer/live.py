@@ -57,6 +57,8 @@ class LiveViewer:
         """What panels change of every snapshot (see `edited`); may run in the training thread, so it takes no time."""
         self.stand_back = 0.0
         """Normalised length by which pictures lie behind where they are, so that a mesh of the same surface is seen."""
+        self.shades: list[Callable[[Frame, dict[str, torch.Tensor]], None]] = []
+        """What panels change of every frame's outputs on their way to a page; runs in the pages' threads."""
         self._snapshot: Snapshot | None = None
         self._snapshot_lock = threading.Lock()
         self._taken_at = float("-inf")
@@ -219,6 +221,8 @@ class LiveViewer:
         outputs = frame.shown(with_z=bool(self.panel.layer_depth))
         if "gl_z_buf_depth" in outputs:
             outputs["gl_z_buf_depth"] = outputs["gl_z_buf_depth"] + self.stand_back
+        for shade in self.shades:
+            shade(frame, outputs)
         colour = self.panel.background_color
         if self.panel.crop_viewport and colour is not None:
             # nerfstudio would set the colour for the whole process, in which a step may be running.
