@@ -78,14 +78,22 @@ class Chromium:
     launched: Any
     pages: list[OpenPage] = field(default_factory=list)
 
-    def open(self, port: int, *, size: tuple[int, int] = (1000, 600)) -> OpenPage:
-        """A page of a viewer, in a context of its own, as another person's would be."""
+    def open(self, port: int, *, size: tuple[int, int] = (1000, 600), is_sharp: bool = False) -> OpenPage:
+        """A page of a viewer, in a context of its own, as another person's would be.
+
+        Args:
+            port: of the viewer.
+            size: of the window, in pixels.
+            is_sharp: whether the page is made to think that it is fast: a slow one blurs what it shows.
+        """
         context = self.launched.new_context(
             viewport={"width": size[0], "height": size[1]},
             accept_downloads=True,
             permissions=["clipboard-read", "clipboard-write"],
         )
         context.set_default_timeout(10_000)
+        if is_sharp:
+            context.add_init_script("const now = performance.now.bind(performance); performance.now = () => now() / 10")
         # The titlebar's logo is elsewhere.
         context.route(lambda url: "127.0.0.1" not in url and "localhost" not in url, lambda route: route.abort())
         page = OpenPage(context.new_page())
@@ -188,6 +196,18 @@ class OpenPage:
         found = re.search(r"Step: ([\d,]+)", self.text)
         return int(found.group(1).replace(",", "")) if found else -1
 
+    def look(self) -> np.ndarray:
+        """The scene as it stands on the screen, (height, width, 3), uint8: with meshes, without controls."""
+        png = self.raw.locator("canvas[data-engine]").screenshot()
+        return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+    def sent(self, name: str, what: str) -> np.ndarray:
+        """(n, 3) of what was last sent for a node of the scene, such as the points of a cloud."""
+        found = [each.get("props", each) for each in self.others if each.get("name") == name]
+        whole = [each[what] for each in found if what in each]
+        assert whole, f"no {what} of {name} were sent"
+        return np.frombuffer(whole[-1], np.float32).reshape(-1, 3)
+
     # -- what is done --------------------------------------------------------------------------------------------------
 
     def click(self, button: str, *, within: Any = None) -> None:
@@ -233,7 +253,13 @@ class Folder:
         return inner
 
     @property
+    def exists(self) -> bool:
+        """Whether the page has it."""
+        return self.root.count() > 0
+
+    @property
     def is_open(self) -> bool:
+        """Whether it is unfolded."""
         return self.root.locator("> div[aria-hidden]").first.get_attribute("aria-hidden") == "false"
 
     def open(self) -> None:

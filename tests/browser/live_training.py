@@ -16,6 +16,9 @@ from browser.chromium import OpenPage, Shown
 
 from inr_plugins.engine.rng import seed_all
 
+JPEG, NOT_THE_MODEL = 30.0, 25.0
+"""dB: a page's compression leaves more than the first of the model's own picture; no other picture comes so near."""
+
 
 def free_port() -> int:
     """A port that nobody listens on."""
@@ -93,7 +96,7 @@ class LiveTraining:
             time.sleep(0.02)
         return bool(condition())
 
-    def sharp_frame(self, page: OpenPage, seconds: float = 20.0) -> Shown:
+    def sharp_frame(self, page: OpenPage, seconds: float = 60.0) -> Shown:
         """What a page shows once training stands still and all that is to be seen of it has been drawn."""
 
         def is_drawn() -> bool:
@@ -101,7 +104,7 @@ class LiveTraining:
             is_last = newest is not None and newest.step == self.live.status.step
             return is_last and all(each.is_sharp and each.drawn[0] is newest for each in self.live.pages)
 
-        assert self.trainer.training_state != "training"
+        assert page.wait(lambda: self.trainer.training_state != "training")
         page.raw.wait_for_timeout(200)  # for what was done to the page to be heard of
         assert page.wait(is_drawn, seconds), f"no sharp frame within {seconds} s"
         return page.still_frame(quiet=0.3)

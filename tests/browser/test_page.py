@@ -6,12 +6,8 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from browser.live_training import LiveTraining, psnr
+from browser.live_training import JPEG, NOT_THE_MODEL, LiveTraining, psnr
 from integration.small_methods import small_diner
-
-NOT_THE_MODEL = 25.0
-"""dB that a picture of anything else would hardly have."""
-JPEG = 30.0
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,159 @@
+"""The panels of all methods, in Chromium on a diner training: what their controls do to the picture and to files."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import open3d as o3d
+import pytest
+import torch
+import trimesh
+from browser.chromium import SCENE_UNITS
+from browser.live_training import JPEG, NOT_THE_MODEL, LiveTraining, psnr
+from integration.small_methods import small_diner
+
+from inr_plugins.engine.runs import checkpoints
+
+
+@pytest.fixture(scope="module")
+def training(knot, tmp_path_factory):
+    with LiveTraining(small_diner(knot, tmp_path_factory.mktemp("runs"))) as training:
+        yield training
+
+
+@pytest.fixture(scope="module")
+def page(browser, training):
+    """A trained model's, which stands still."""
+    page = browser.open(training.port, is_sharp=True)
+    assert page.wait(lambda: page.step > 150, 60)
+    page.click("Pause Training")
+    training.sharp_frame(page)
+    return page
+
+
+# -- Training ----------------------------------------------------------------------------------------------------------
+
+
+def test_curves_and_learning_rates_are_shown(page, training):
+    panel = page.folder("Training")
+    assert page.wait(lambda: panel.root.locator("img").count() >= 3)
+    assert all(panel.root.locator("img").evaluate_all("all => all.map(each => each.complete && each.naturalWidth > 0)"))
+    rate = training.trainer.optimizers.optimizers["network"].param_groups[0]["lr"]
+    assert page.wait(lambda: re.search(rf"Learning rate of [^:]*network[^:]*: {rate:.3g}", panel.text))
+
+
+def test_a_checkpoint_is_saved_at_once(page, training):
+    panel = page.folder("Training")
+    panel.click("Save now")
+    assert page.wait(lambda: "Saved " in panel.text, 20)
+    saved, _ = checkpoints.read_newest_checkpoint(training.trainer.checkpoint_dir)
+    assert saved["step"] == training.live.status.step
+    state = training.trainer.pipeline.state_dict()
+    assert saved["pipeline"].keys() == state.keys()
+    for name, value in state.items():
+        assert torch.equal(value.cpu(), saved["pipeline"][name]), name
+
+
+# -- Mesh --------------------------------------------------------------------------------------------------------------
+
+
+def silhouette(mesh: trimesh.Trimesh, training, shown, every: int = 8) -> np.ndarray:
+    """Where rays of a picture, one in so many across and down, meet a mesh of the dataset's frame."""
+    outputs = training.trainer.pipeline.datamanager.train_dataset._dataparser_outputs
+    transform = np.eye(4)
+    transform[:3] = outputs.dataparser_transform.numpy()
+    mesh = mesh.copy().apply_transform(transform).apply_scale(outputs.dataparser_scale)
+    rays = shown.rays_from.generate_rays(camera_indices=0, keep_shape=True)
+    origins, directions = (each[::every, ::every].numpy() for each in (rays.origins, rays.directions))
+    scene = o3d.t.geometry.RaycastingScene()
+    scene.add_triangles(mesh.vertices.astype(np.float32), mesh.faces.astype(np.uint32))
+    hits = scene.cast_rays(np.concatenate([origins, directions], axis=-1).astype(np.float32))["t_hit"].numpy()
+    return np.isfinite(hits)
+
+
+@pytest.fixture(scope="module")
+def mesh_panel(page):
+    """After an extraction."""
+    panel = page.folder("Mesh")
+    panel.set("Resolution", 64)
+    panel.click("Extract")
+    panel.button("Download PLY").wait_for(timeout=30_000)
+    return panel
+
+
+def test_the_mesh_that_is_downloaded_is_what_is_seen(page, training, mesh_panel):
+    shown = training.sharp_frame(page)
+    # The surface of so young a field lies where its fog begins.
+    seen = training.picture(shown, "accumulation")[::8, ::8, 0] > 0.2
+    volumes = []
+    for kind in ("PLY", "GLB", "OBJ"):
+        mesh_panel.click(f"Download {kind}")
+        name, path = page.downloaded()
+        assert name.endswith(kind.lower())
+        mesh = trimesh.load(path, file_type=kind.lower(), force="mesh")
+        hits = silhouette(mesh, training, shown)
+        assert (hits & seen).sum() / (hits | seen).sum() > 0.85, kind
+        volumes.append(mesh.volume)
+    assert volumes == pytest.approx([volumes[0]] * 3, rel=1e-4)
+
+
+def test_the_mesh_lies_over_the_picture_until_it_is_hidden(page, training, mesh_panel):
+    def blue() -> int:
+        """Pixels of about the colour of wires, of which the scene has some too."""
+        picture = page.look().astype(int)
+        return int((picture[..., 2] - picture[..., 0] > 60).sum())
+
+    mesh_panel.check("Show mesh", False)
+    page.still_frame()
+    usual = blue()
+    mesh_panel.check("Wireframe")
+    mesh_panel.check("Show mesh")
+    assert page.wait(lambda: blue() > usual + 1500)
+    mesh_panel.check("Show mesh", False)
+    assert page.wait(lambda: blue() < usual + 300)
+    assert training.live.stand_back == 0
+    mesh_panel.check("Wireframe", False)
+
+
+def test_a_second_extraction_is_refused_and_the_first_can_be_cancelled(page, mesh_panel):
+    before = mesh_panel.text
+    mesh_panel.set("Resolution", 768)
+    mesh_panel.click("Extract")
+    mesh_panel.click("Extract")
+    assert page.wait(lambda: "already" in page.text, 10)
+    mesh_panel.click("Cancel")
+    assert page.wait(lambda: "Cancelled" in mesh_panel.text, 20)
+    assert before.split("Show mesh")[0].split("\n")[-2] in mesh_panel.text
+
+
+# -- diner: Lattice and keys -------------------------------------------------------------------------------------------
+
+
+def test_keys_are_seen_as_colours_and_the_learnt_ones_come_back(page, training):
+    panel = page.folder("Lattice and keys")
+    learnt = training.picture(training.sharp_frame(page))
+    for colours, nearest in (("Keys", NOT_THE_MODEL), ("Harmonics of degree 0", 40)):
+        panel.choose("Colour", colours)
+        page.next_frame()
+        shown = training.sharp_frame(page)
+        assert psnr(shown.image, learnt) < nearest, colours
+        # The same shape: what is white stays so.
+        nothing = training.picture(shown, "accumulation")[..., 0] < 0.002
+        assert psnr(shown.image[nothing], learnt[nothing]) > JPEG, colours
+    panel.choose("Colour", "As learnt")
+    page.next_frame()
+    assert psnr(training.sharp_frame(page).image, learnt) > JPEG
+
+
+def test_cells_are_points_where_the_lattice_has_cells(page, training):
+    panel = page.folder("Lattice and keys")
+    panel.choose("Cells", "Kept")
+    kept = int(training.model.field.lattice.occupied.sum())
+    assert page.wait(lambda: f"{kept:,} cells kept" in panel.text, 20)
+    points = page.sent("/diner/cells", "points") / SCENE_UNITS
+    grid = training.model.field.lattice
+    cells = np.floor((points - grid.origin.numpy()) / float(grid.edge)).astype(int)
+    assert grid.occupied.numpy()[tuple(cells.T)].all()
+    assert len(np.unique(cells, axis=0)) == len(points) > 50
+    panel.choose("Cells", "Hidden")
