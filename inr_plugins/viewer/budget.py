@@ -22,8 +22,9 @@ _WINDOWS, _SHORTEST_WINDOW, _LONGEST_WINDOW = 40, 1.0, 20.0
 _TRUST = 0.3
 """What the guess of a toll weighs: as much as some ten windows, half of which were drawn in for a third."""
 _MOVING_SHARE = 0.8
-_ERRAND_LOSS, _LEAST_ERRAND_LOSS = 0.6, 0.15
-"""Part of its speed that training loses to an errand and to refreshes together, and to the errand alone."""
+_ERRAND_LOSS, _LEAST_ERRAND_LOSS = 0.5, 0.15
+"""Part of its speed that training loses to an errand and to refreshes together, and to the errand alone; 0.6 with what
+is not counted, such as waiting for Python's lock."""
 _PIECE_SECONDS = 0.06
 _LEAST_PIECE = 256
 """Rays. What each piece costs however few they are, such as the steps of sphere tracing, must not make them fewer."""
@@ -80,7 +81,7 @@ class Budget:
 
     @property
     def _errand_share(self) -> float:
-        """For what somebody waits for that takes long, such as a mesh: what refreshes leave of 60 % of training."""
+        """For what somebody waits for that takes long, such as a mesh: what refreshes leave of half of training."""
         refreshes = 1.0 - self._train_util()
         loss = max(_ERRAND_LOSS - refreshes, _LEAST_ERRAND_LOSS)
         return 1.0 if refreshes >= 1 else max(_LEAST_SHARE, min(1.0, loss / self.toll.estimate))

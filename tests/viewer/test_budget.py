@@ -101,12 +101,12 @@ def test_a_moving_camera_does_not_wait_for_what_refreshes_owe():
     assert budget.owed == 0
 
 
-def test_an_errand_and_refreshes_together_cost_training_60_percent():
+def test_an_errand_and_refreshes_together_cost_training_half():
     kept = [0.85]
     # One processor drawn on costs all of training's speed.
     budget = Budget(lambda: kept[0], toll=Toll(guess=1.0))
-    assert budget.share("errand") + budget.share("refresh") == pytest.approx(0.6)
+    assert budget.share("errand") + budget.share("refresh") == pytest.approx(0.5)
     kept[0] = 1.0
-    assert budget.share("errand") == pytest.approx(0.6)
+    assert budget.share("errand") == pytest.approx(0.5)
     kept[0] = 0.0
     assert budget.share("errand") == 1.0
