@@ -181,6 +181,10 @@ class PieceSize:
         """For the next piece."""
         return max(1, min(self._most(), round(self._rays)))
 
+    def doubt(self) -> None:
+        """Begin with a small one: what is drawn next may be of rays that take much longer than those so far."""
+        self._rays = min(self._rays, 2.0 * _LEAST_PIECE)
+
     def note(self, rays: int, seconds: float) -> None:
         """Take in how long a piece took; what is less than half of a whole one says nothing of larger ones."""
         if rays < self.rays() / 2 and seconds < _PIECE_SECONDS:

@@ -188,6 +188,8 @@ class PageRenderer(threading.Thread):
         started = shown_at = time.monotonic()
         used = 0.0
         cost, size = live.source.cost_of(plan.kind), live.source.piece_of(plan.kind)
+        if plan.snapshot is not self.drawn[0]:
+            size.doubt()
         pieces = frame.pieces(size.rays)
         while True:
             begin, clock = time.monotonic(), live.source.clock()

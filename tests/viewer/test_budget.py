@@ -49,6 +49,14 @@ def test_rays_that_have_become_a_hundred_times_slower_are_waited_for_once():
         size.note(size.rays(), 1e-6 * size.rays())
     size.note(size.rays(), 1e-4 * size.rays())
     assert size.rays() <= 600
+    # Not even once, where something new is to be drawn.
+    for _ in range(12):
+        size.note(size.rays(), 1e-6 * size.rays())
+    assert size.rays() > 20_000
+    size.doubt()
+    assert size.rays() <= 600
+    size.note(size.rays(), 1e-6 * size.rays())
+    assert size.rays() > 2000
 
 
 def test_a_cost_of_each_piece_does_not_make_pieces_ever_smaller():
