@@ -65,9 +65,10 @@ class LatticeHistory:
     def note(self, model: Any, step: int) -> bool:
         """Note a model's lattice after a step; whether it is a new one. Takes microseconds where it is not."""
         lattice = model.field.lattice
-        if lattice is self._last and self._is_watched:
+        if lattice is self._last:
+            self._is_watched = True
             return False
-        if not self._is_watched and lattice is not self._last:
+        if not self._is_watched:
             # A checkpoint has been read since: what there was before was not trained.
             self.stages.clear()
         self._is_watched = True

@@ -48,6 +48,14 @@ def test_a_checkpoint_that_is_read_is_not_a_stage_before():
     assert list(history.stages) == [1]
 
 
+def test_a_lattice_of_which_nothing_was_dropped_says_so():
+    history, model = LatticeHistory(), make()
+    history.begin(model, 7)
+    # As ns-viewer does once, without a training.
+    assert not history.note(model, 7)
+    assert history.table(2).splitlines()[2] == "| 1 | 10 x 10 x 10 | 100.0% | - |"
+
+
 @pytest.fixture(scope="module")
 def watched():
     """A model that has been trained through its stages, and the history that a panel has of them."""
