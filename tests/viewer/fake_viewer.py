@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -101,6 +102,7 @@ class FakeViewer:
         self.stats_markdown = SimpleNamespace(content="")
         self.viewer_elements: list[Any] = []
         self.pause_train, self.resume_train = SimpleNamespace(visible=True), SimpleNamespace(visible=False)
+        self.log_filename = Path("run", "viewer_log_filename.txt")
         self.distance = 3.0
         self.step = 0
 

@@ -149,14 +149,16 @@ def test_saving_is_refused_while_a_checkpoint_is_written_and_says_where_it_lies(
         return tmp_path / "step-000000007.ckpt"
 
     _, panel, _ = serve(fake_trainer(save))
-    client = FakePage().client
+    page = FakePage()
+    client = page.client
     panel._start_saving(SimpleNamespace(client=client))
     with pytest.raises(InputError, match="being saved already"):
         panel._start_saving(SimpleNamespace(client=client))
     may_go_on.set()
     panel._saver.join(5)
     assert len(calls) == 1
-    assert str(tmp_path / "step-000000007.ckpt") in panel._saved.content
+    assert "step-000000007.ckpt" in panel._saved.content
+    assert page.notes == [f"Saved: {tmp_path / 'step-000000007.ckpt'}"]
     panel._start_saving(SimpleNamespace(client=client))
     panel._saver.join(5)
     assert len(calls) == 2

@@ -5,9 +5,11 @@ from __future__ import annotations
 from inr_plugins.viewer.panel import Panel
 from inr_plugins.viewer.panels.look import LookPanel
 from inr_plugins.viewer.panels.mesh import MeshPanel
+from inr_plugins.viewer.panels.take_away import TakeAwayPanel
 from inr_plugins.viewer.panels.training import TrainingPanel
 
 
 def general_panels() -> list[Panel]:
     """New panels for one page, from the top down."""
-    return [TrainingPanel(), MeshPanel(), LookPanel()]
+    mesh = MeshPanel()
+    return [TrainingPanel(), mesh, LookPanel(), TakeAwayPanel(lambda: mesh.resolution)]

@@ -67,6 +67,11 @@ class MeshPanel(Panel):
         for kind, button in zip(_FORMATS, self._downloads, strict=True):
             button.on_click(self.safely(partial(self._send, kind)))
 
+    @property
+    def resolution(self) -> int:
+        """Samples along the longest side of the box, as the slider says."""
+        return int(self._resolution.value)
+
     def close(self) -> None:
         """End the work, if there is any."""
         with self._lock:

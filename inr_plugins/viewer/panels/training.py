@@ -106,7 +106,8 @@ class TrainingPanel(Panel):
             sentence, options = f"Saved: {path}", {}
         finally:
             self._saving.release()
-        self._saved.content = sentence if options else f"Saved `{path}`"
+        # A whole path is one word, which would make the column as wide.
+        self._saved.content = sentence if options else f"Saved {path.name} in {path.parent.name} of the run folder."
         if client is not None and hasattr(client, "add_notification"):
             client.add_notification(self.title, sentence, auto_close=_NOTE, **options)
 

@@ -1,0 +1,201 @@
+"""The panel "Take away": turns in closed form, as nerfstudio reads them, commands that shells and programs take."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import socket
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import viser
+import viser.transforms as vtf
+from nerfstudio.cameras.camera_paths import get_path_from_json
+from nerfstudio.data.scene_box import OrientedBox
+from nerfstudio.scripts.render import get_crop_from_json
+from nerfstudio.viewer.render_panel import populate_render_tab
+from nerfstudio.viewer.viewer import Viewer
+from page_client import PageClient
+from scipy.spatial.transform import Rotation
+from viewer.fake_viewer import Ball, FakeViewer
+
+from inr_plugins.errors import InputError
+from inr_plugins.geometry.frames import Similarity
+from inr_plugins.meshing.region import TurnedBox
+from inr_plugins.viewer.live import LiveViewer
+from inr_plugins.viewer.panels.camera_paths import camera_of, camera_path, crop_entry, safe_name, turn, write_path
+from inr_plugins.viewer.panels.commands import command, eval_command, mesh_command, render_command, straight_box
+from inr_plugins.viewer.panels.render_name import keep_in_run_folder
+from inr_plugins.viewer.panels.take_away import TakeAwayPanel
+
+CENTRE, EYE = np.array([0.1, -0.2, 0.3]), np.array([1.5, -0.9, 1.1])
+
+
+def page_camera():
+    """viser's camera at EYE, which looks at CENTRE, z up; by viser's own mathematics of rotations."""
+    ahead = (CENTRE - EYE) / np.linalg.norm(CENTRE - EYE)
+    right = np.cross(ahead, [0, 0, 1.0])
+    right /= np.linalg.norm(right)
+    rotation = vtf.SO3.from_matrix(np.stack([right, np.cross(ahead, right), ahead], axis=1))
+    return SimpleNamespace(
+        wxyz=rotation.wxyz, position=10 * EYE, look_at=10 * CENTRE, up_direction=np.array([0, 0, 2.0]), fov=0.9,
+        aspect=1.5,
+    )  # fmt: skip
+
+
+def test_the_camera_is_the_one_that_nerfstudio_draws_from():
+    camera = page_camera()
+    drawn = Viewer.get_camera_state(
+        SimpleNamespace(ready=False, current_camera_idx=0), SimpleNamespace(camera=camera)
+    ).c2w.numpy()
+    pose, centre, axis = camera_of(camera)
+    assert np.allclose(pose[:3], drawn, atol=1e-6)
+    assert np.allclose(centre, CENTRE)
+    assert np.allclose(axis, [0, 0, 1])
+
+
+def test_a_turntable_keeps_distance_height_and_what_is_in_the_middle():
+    pose, centre, axis = camera_of(page_camera())
+    cameras = get_path_from_json(
+        camera_path(turn(pose, centre, axis, 12), fov=50.0, size=(96, 64), seconds=2.0, crop=None)
+    )
+    poses = cameras.camera_to_worlds.double().numpy()
+    assert poses.shape == (12, 3, 4)
+    assert np.allclose(poses[0], pose[:3], atol=1e-6)
+    offsets = poses[:, :, 3] - CENTRE
+    assert np.allclose(np.linalg.norm(offsets, axis=1), np.linalg.norm(EYE - CENTRE), atol=1e-6)
+    assert np.allclose(offsets[:, 2], EYE[2] - CENTRE[2], atol=1e-6)
+    assert np.allclose(-poses[:, :, 2], -offsets / np.linalg.norm(offsets, axis=1, keepdims=True), atol=1e-6)
+    assert np.allclose(poses[:, 2, 0], 0, atol=1e-6)  # level
+    angles = np.unwrap(np.arctan2(offsets[:, 1], offsets[:, 0]))
+    assert np.allclose(np.diff(angles), 2 * np.pi / 12, atol=1e-5)
+    assert float(cameras.fy[0]) == pytest.approx(32 / np.tan(np.radians(25)), rel=1e-5)
+
+
+def boxed_panel(rpy=(0.1, -0.4, 0.7)):
+    rotation = torch.tensor(vtf.SO3.from_rpy_radians(*rpy).as_matrix())
+    box = OrientedBox(rotation, torch.tensor([0.1, 0.2, 0.3]), torch.tensor([1.0, 2.0, 0.5]))
+    return SimpleNamespace(crop_viewport=True, crop_obb=box, background_color=(10, 20, 30))
+
+
+def test_the_crop_is_the_box_that_ns_render_reads():
+    panel = boxed_panel()
+    read = get_crop_from_json({"crop": crop_entry(panel)})
+    assert torch.allclose(read.obb.R.double(), panel.crop_obb.R.double(), atol=1e-6)
+    assert torch.allclose(read.obb.T.float(), panel.crop_obb.T)
+    assert torch.allclose(read.obb.S.float(), panel.crop_obb.S)
+    panel.crop_viewport = False
+    assert crop_entry(panel) is None
+
+
+def test_commands_are_whole_for_a_shell_whatever_folders_are_called():
+    config, path = Path("/runs/it's here/a $HOME/config.yml"), Path("/runs/x y/turntable.json")
+    words = shlex.split(render_command(config, path, is_still=False).replace("\\\n", ""))
+    assert words[:2] == ["ns-render", "camera-path"]
+    assert dict(zip(words[2::2], words[3::2], strict=True)) == {
+        "--load-config": str(config), "--camera-path-filename": str(path), "--output-format": "video",
+        "--output-path": "renders/turntable.mp4",
+    }  # fmt: skip
+    box = np.array([[-0.5, -1, -2], [0.25, 1, 2]])
+    words = shlex.split(mesh_command(config, resolution=96, crop=box, shape=2).replace("\\\n", ""))
+    assert words == [
+        "inr-mesh",
+        str(config),
+        *["--resolution", "96", "--shape", "2", "--crop", "-0.5", "-1", "-2", "0.25", "1", "2"],
+    ]
+    assert shlex.split(eval_command(config).replace("\\\n", "")) == ["inr-eval", str(config)]
+    assert max(map(len, command("x", ("--a", "b"), ("--c", "d")).splitlines())) < 12
+
+
+def test_a_crop_is_taken_to_the_datasets_frame():
+    to_normalised = Similarity(Rotation.from_euler("z", 90, degrees=True).as_matrix(), 0.5, np.array([1.0, 0, 0]))
+    turned = TurnedBox(np.array([[-1.0, -2, -3], [1, 2, 3]]), Similarity.identity())
+    box, is_larger = straight_box(turned, to_normalised)
+    # x_data = R^T (x - offset) / 0.5, by hand.
+    assert np.allclose(box, [[-4, 0, -6], [4, 4, 6]])
+    assert not is_larger
+    askew = TurnedBox(turned.box, Similarity(Rotation.from_euler("z", 30, degrees=True).as_matrix(), 1.0, np.zeros(3)))
+    assert straight_box(askew, to_normalised)[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("../../etc/x", "etc-x"), ("/root/a", "root-a"), ("..", "camera_path"), ("", "camera_path"), ("a b$c", "a-b-c"),
+        ("2026-11-27-19-00-00", "2026-11-27-19-00-00"), (".hidden", "hidden"), ("a\\..\\b\0", "a-..-b"),
+    ],
+)  # fmt: skip
+def test_names_stay_in_their_folder(name, safe):
+    assert safe_name(name) == safe
+
+
+def test_a_folder_that_takes_no_files_is_a_sentence(tmp_path):
+    (tmp_path / "camera_paths").write_text("a file")
+    with pytest.raises(InputError, match="Cannot write"):
+        write_path(tmp_path, "a", {})
+
+
+@pytest.fixture
+def server():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    served = viser.ViserServer(host="127.0.0.1", port=port, verbose=False)
+    yield served, port
+    served.stop()
+
+
+def label_id(page, label):
+    assert page.wait(lambda: any(each.get("label") == label for each in page.others), 5), label
+    return next(each["id"] for each in page.others if each.get("label") == label)
+
+
+def press(page, label):
+    page.send(type="GuiUpdateMessage", id=label_id(page, label), updates={"value": True})
+
+
+def test_nerfstudios_render_tab_writes_into_the_run_folder_only(server, tmp_path):
+    served, port = server
+    data, run = tmp_path / "data", tmp_path / "run"
+    for folder in (data, run):
+        folder.mkdir()
+    populate_render_tab(served, run / "config.yml", data, None)
+    assert keep_in_run_folder(served, run)
+    with PageClient(port) as page:
+        name = label_id(page, "Render name")
+        page.send(type="GuiUpdateMessage", id=name, updates={"value": "../../../escaped"})
+        page.wait(lambda: False, 0.3)
+        # Two keyframes make a path.
+        for _ in range(2):
+            press(page, "Add Keyframe")
+            page.wait(lambda: False, 0.2)
+        press(page, "Generate Command")
+        assert page.wait(lambda: any(run.rglob("*.json")), 5)
+    assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*.json")] == [Path("run/camera_paths/escaped.json")]
+
+
+def test_one_click_writes_a_turntable_and_says_how_to_render_it(server, tmp_path):
+    served, port = server
+    viewer = FakeViewer(Ball())
+    viewer.viser_server, viewer.log_filename = served, tmp_path / "viewer_log_filename.txt"
+    panel = TakeAwayPanel(lambda: 96)
+    live = LiveViewer(viewer)
+    panel.install(live, order=-1.0)
+    with PageClient(port) as page:
+        page.wait(lambda: bool(served.get_clients()), 5)
+        press(page, "Turntable")
+        assert page.wait(lambda: "ns-render" in panel._text.content, 5)
+        press(page, "Download commands")
+        assert page.wait(lambda: any("take_away.sh" in str(each) for each in page.others), 5)
+    (file,) = (tmp_path / "camera_paths").glob("turntable_*.json")
+    poses = get_path_from_json(json.loads(file.read_text())).camera_to_worlds.numpy()
+    assert len(poses) == 96
+    distance = np.linalg.norm(page.position) / 10
+    assert np.allclose(np.linalg.norm(poses[:, :, 3], axis=1), distance, rtol=1e-4)
+    assert str(file) in panel._script
+    assert "--resolution 96" in panel._text.content
+    assert "no checkpoint yet" in panel._text.content
+    live.close()
