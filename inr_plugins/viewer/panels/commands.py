@@ -12,11 +12,25 @@ from jaxtyping import Float
 
 from inr_plugins.meshing.region import TurnedBox
 
+_COLUMNS = 34
+"""Of the page's narrow column, which a longer line would widen for all panels."""
+
 
 def command(program: str, *options: Sequence[str | float | Path]) -> str:
-    """A command over several lines, one option on each, quoted for a shell."""
-    lines = [" ".join(shlex.quote(_text(part)) for part in option) for option in options]
-    return " \\\n  ".join([program, *lines])
+    """A command in short lines, quoted for a shell, which joins them; a long word goes on without an indent."""
+    return " \\\n  ".join([program, *map(_option, options)])
+
+
+def _option(parts: Sequence[str | float | Path]) -> str:
+    line = " ".join(shlex.quote(_text(part)) for part in parts)
+    if len(line) + 4 <= _COLUMNS:
+        return line
+    return " \\\n  ".join(_folded(_text(part)) for part in parts)
+
+
+def _folded(word: str) -> str:
+    size = _COLUMNS - 6
+    return "\\\n".join(shlex.quote(word[first : first + size]) for first in range(0, len(word), size))
 
 
 def _text(part: str | float | Path) -> str:

@@ -73,7 +73,7 @@ class TakeAwayPanel(Panel):
             seconds=seconds, crop=crop_entry(self.live.panel),
         )  # fmt: skip
         with self._lock:
-            name = f"{'view' if is_still else 'turntable'}_{time.strftime('%Y-%m-%d_%H-%M-%S')}"
+            name = f"{'view' if is_still else 'turntable'}_{time.strftime('%m%d-%H%M%S')}"
             file = write_path(self._folder, name, path)
             self._show(file, is_still=is_still)
         if hasattr(event.client, "add_notification"):
@@ -98,7 +98,7 @@ class TakeAwayPanel(Panel):
         self._script = "\n\n".join(["#!/bin/sh", *(f"# {title}\n{each}" for title, each in commands.items())]) + "\n"
         blocks = [f"**{title}**\n\n```\n{each}\n```" for title, each in commands.items()]
         load = "Load Path in the Render tab shows it." if not is_still else ""
-        self._text.content = "\n\n".join([f"Camera path `{path.name}` is in the run folder. {load}", *notes, *blocks])
+        self._text.content = "\n\n".join([f"Camera path {path.name} is in the run folder. {load}", *notes, *blocks])
         self._download.visible = True
 
     def _crop_and_shape(self) -> tuple[Any, int | None, list[str]]:
