@@ -76,7 +76,9 @@ class LookPanel(Panel):
         else:
             limits = {"min": 0.01, "max": 0.99, "step": 0.01}
             hint = "Draw the surface where the probability of being inside is this. Not trained."
-        self._slider = self.gui.add_slider("Level", initial_value=self._level, hint=hint, **limits)
+        # viser would write whole numbers at the ends.
+        marks = tuple((limits[end], f"{limits[end]:.3g}") for end in ("min", "max"))
+        self._slider = self.gui.add_slider("Level", initial_value=self._level, marks=marks, hint=hint, **limits)
         self._shows = self.gui.add_checkbox(
             "Slice", initial_value=False, hint="A plane through the field, to drag by its handles: blue is inside."
         )
