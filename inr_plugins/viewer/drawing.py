@@ -13,6 +13,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from nerfstudio.viewer.utils import get_camera
 
 from inr_plugins.viewer.budget import settle_thread
+from inr_plugins.viewer.comparison import Comparison
 from inr_plugins.viewer.frames import Frame
 from inr_plugins.viewer.snapshot import Snapshot
 
@@ -72,6 +73,7 @@ class PageRenderer(threading.Thread):
         self._sharpest = 0
         """Width up to which this view has been drawn as sharply as it gets."""
         self._last: Frame | None = None
+        self._last_plan: Plan | None = None
         self._give_ups = _GIVE_UPS
         self._refreshes_first = False
         self._crowding = 1.0
@@ -81,13 +83,19 @@ class PageRenderer(threading.Thread):
         self._is_placed = False
         self._wake = threading.Event()
         self._shown_error = ""
+        self.view: Comparison | None = None
+        """What the page sees instead of what its own camera does, until that moves."""
 
     # -- what nerfstudio's viewer calls --------------------------------------------------------------------------------
 
     def action(self, action: Any) -> None:
         """Take in that the camera has moved, or that what is shown is to be drawn anew."""
-        if action.action in ("move", "rerender"):
-            self.redraw()
+        if action.action not in ("move", "rerender"):
+            return
+        if self.view is not None and self.view.has_left(action.camera_state.c2w[:3, 3].cpu().numpy()):
+            self.view.told("The camera has been moved: nothing is compared.")
+            self.view = None
+        self.redraw()
 
     def redraw(self) -> None:
         """Draw the view anew, from the smallest frame on."""
@@ -95,6 +103,12 @@ class PageRenderer(threading.Thread):
         self._moved_at = time.monotonic()
         self._is_placed = True
         self._wake.set()
+
+    def show_again(self) -> None:
+        """Show the last frame, laid out otherwise."""
+        frame, plan = self._last, self._last_plan
+        if frame is not None and plan is not None and plan.version == self._version:
+            self._show(frame, plan)
 
     def wake(self) -> None:
         """Look again whether there is something to draw."""
@@ -214,7 +228,7 @@ class PageRenderer(threading.Thread):
             now = max(1.0, (time.monotonic() - started) / used)
             self._crowding = min(10.0, 0.7 * self._crowding + 0.3 * now)
         self._show(frame, plan)
-        self._last = frame
+        self._last, self._last_plan = frame, plan
         self.drawn = (plan.snapshot, plan.version, plan.width)
         if plan.kind == "sharp" or not live.source.is_expensive:
             self._sharpest = max(self._sharpest, plan.width)
@@ -229,6 +243,8 @@ class PageRenderer(threading.Thread):
 
     def camera(self, width: int) -> Cameras:
         """That of the page, at this moment, with so many columns."""
+        if self.view is not None:
+            return self.view.camera(width)
         viewer = self.live.viewer
         state = viewer.get_camera_state(self.page.client)
         if not viewer.render_tab_state.preview_render and viewer.include_time:
@@ -254,7 +270,10 @@ class PageRenderer(threading.Thread):
     def _show(self, frame: Frame, plan: Plan) -> None:
         if not self.running:
             raise Moved
-        self.page._send_output_to_viewer(self.live.outputs_of(frame), static_render=plan.kind != "moving")
+        outputs, view = self.live.outputs_of(frame), self.view
+        if view is not None:
+            view.lay_over(outputs, frame, self._aspect())
+        self.page._send_output_to_viewer(outputs, static_render=plan.kind != "moving")
 
     def _tell(self, error: Exception) -> None:
         sentence = f"{type(error).__name__}: {error}" if not str(error).endswith(".") else str(error)

@@ -18,11 +18,13 @@ from inr_plugins.viewer.panel import Panel
 class Served:
     """The panel, what is around it, and what the server has been told to show."""
 
-    def __init__(self, model: Any, panel: Panel, *, trainer: Any = "training") -> None:
+    def __init__(self, model: Any, panel: Panel, *, trainer: Any = "training", datamanager: Any = None) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.viewer = FakeViewer(model, trainer=trainer)
+        if datamanager is not None:
+            self.viewer.pipeline.datamanager = datamanager
         self.viewer.viser_server = viser.ViserServer(host="127.0.0.1", port=self.port, verbose=False)
         self.live, self.panel, self.points = LiveViewer(self.viewer), panel, {}
         scene = self.viewer.viser_server.scene
@@ -46,9 +48,9 @@ class Served:
 
 
 @contextmanager
-def served(model: Any, panel: Panel, *, trainer: Any = "training") -> Iterator[Served]:
+def served(model: Any, panel: Panel, *, trainer: Any = "training", datamanager: Any = None) -> Iterator[Served]:
     """A panel while its server runs."""
-    made = Served(model, panel, trainer=trainer)
+    made = Served(model, panel, trainer=trainer, datamanager=datamanager)
     try:
         yield made
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from inr_plugins.viewer.panel import Panel
+from inr_plugins.viewer.panels.cameras import CamerasPanel
 from inr_plugins.viewer.panels.look import LookPanel
 from inr_plugins.viewer.panels.mesh import MeshPanel
 from inr_plugins.viewer.panels.take_away import TakeAwayPanel
@@ -12,4 +13,4 @@ from inr_plugins.viewer.panels.training import TrainingPanel
 def general_panels() -> list[Panel]:
     """New panels for one page, from the top down."""
     mesh = MeshPanel()
-    return [TrainingPanel(), mesh, LookPanel(), TakeAwayPanel(lambda: mesh.resolution)]
+    return [TrainingPanel(), mesh, LookPanel(), CamerasPanel(), TakeAwayPanel(lambda: mesh.resolution)]

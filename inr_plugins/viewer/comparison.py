@@ -1,0 +1,138 @@
+"""One page sees a camera of the dataset exactly, the photograph beside what is drawn."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from nerfstudio.cameras.cameras import Cameras
+from torch import Tensor
+
+from inr_plugins.viewer.frames import Frame, colours_behind
+
+SHOWN = ("split", "error", "truth")
+_LINE = torch.tensor([0.133, 0.157, 0.192])
+_SETTLING = 1.0
+"""Seconds after a page has been sent to a camera in which it may still say where it was."""
+_LEFT = 1e-3
+"""Normalised distance from which on a page has left."""
+_BRIGHTER = 4.0
+"""By how much errors are multiplied to be seen."""
+
+
+@dataclass
+class Comparison:
+    """What takes the place of a page's own camera, until it moves.
+
+    Attributes:
+        name: of the camera, to be read.
+        whole: the dataset's camera, of shape (1,), in its full size.
+        truth: its photograph (height, width, 3), or 4 channels with straight alpha, in [0, 1].
+        mask: of that size; where it is false nothing is compared.
+        position: where the page's own camera is put, normalised frame: ahead of the dataset's and of its picture.
+        told: called with a sentence for each whole frame.
+        shown: one of SHOWN.
+        split: left of this part of the width is truth.
+    """
+
+    name: str
+    whole: Cameras
+    truth: Float[Tensor, "height width channels"]
+    mask: Bool[Tensor, "height width"] | None
+    position: Float[np.ndarray, " 3"]
+    told: Callable[[str], None]
+    shown: str = "split"
+    split: float = 0.5
+    begun: float = field(default_factory=time.monotonic)
+
+    def camera(self, width: int) -> Cameras:
+        """The dataset's camera with so many columns, and no more than it has."""
+        made = copy.deepcopy(self.whole)
+        full = int(made.width[0])
+        if width < full:
+            made.rescale_output_resolution(width / full, scale_rounding_mode="round")
+        return made
+
+    def has_left(self, position: Float[np.ndarray, " 3"]) -> bool:
+        """Whether a page whose camera is there has moved away by itself."""
+        is_settled = time.monotonic() - self.begun > _SETTLING
+        return is_settled and float(np.linalg.norm(position - self.position)) > _LEFT
+
+    def lay_over(self, outputs: dict[str, Tensor], frame: Frame, aspect: float) -> None:
+        """Put truth or error where they are to be seen, and borders around, so that nothing is stretched.
+
+        Args:
+            outputs: pictures (height, width, channels), changed in place.
+            frame: which shows them.
+            aspect: width over height of the page.
+        """
+        height, width = frame.height, frame.width
+        rgb = outputs["rgb"]
+        truth = _sized(self.truth, height, width).to(rgb)
+        if truth.shape[-1] == 4:
+            behind = colours_behind(frame.model).mean(0)
+            truth = truth[..., :3] * truth[..., 3:] + behind * (1 - truth[..., 3:])
+        kept = torch.ones(height, width, dtype=torch.bool, device=rgb.device)
+        if self.mask is not None:
+            kept = _sized(self.mask[..., None].float(), height, width)[..., 0].to(rgb.device) > 0.5
+        if frame.done == len(frame) and bool(kept.any()):
+            # Not what a panel has shaded or put behind it.
+            drawn = frame.outputs["rgb"].view(height, width, 3)
+            error = float((drawn - truth)[kept].square().mean())
+            self.told(self._sentence(error, width, height))
+        outputs["rgb"] = self._seen(rgb, truth)
+        for name, picture in outputs.items():
+            outputs[name] = _bordered(picture, aspect, beyond=name in ("depth", "gl_z_buf_depth"))
+
+    def _sentence(self, error: float, width: int, height: int) -> str:
+        psnr = f"{-10 * np.log10(error):.2f} dB" if error > 0 else "no error"
+        full = (width, height) == (int(self.whole.width[0]), int(self.whole.height[0]))
+        size = f"{width} x {height}" + ("" if full else ", reduced")
+        return f"**{self.name}**: PSNR {psnr} ({size}{', inside its mask' if self.mask is not None else ''})"
+
+    def _seen(self, rgb: Tensor, truth: Tensor) -> Tensor:
+        if self.shown == "truth":
+            return truth
+        if self.shown == "error":
+            return (_BRIGHTER * (rgb - truth).abs()).clamp(0, 1)
+        column = min(round(self.split * rgb.shape[1]), rgb.shape[1])
+        seen = torch.cat([truth[:, :column], rgb[:, column:]], dim=1)
+        if 0 < column < rgb.shape[1]:
+            seen[:, column] = _LINE.to(seen)
+        return seen
+
+
+def _sized(picture: Float[Tensor, "h w c"], height: int, width: int) -> Float[Tensor, "height width c"]:
+    """Averages over what each pixel covers."""
+    if picture.shape[:2] == (height, width):
+        return picture
+    return torch.nn.functional.interpolate(picture.permute(2, 0, 1)[None], (height, width), mode="area")[0].permute(
+        1, 2, 0
+    )
+
+
+def _bordered(picture: Tensor, aspect: float, *, beyond: bool) -> Tensor:
+    """With borders left and right, or above and below; of depths, as far as anything is."""
+    height, width = picture.shape[:2]
+    across, down = max(0, round(aspect * height) - width), max(0, round(width / aspect) - height)
+    sides = (0, 0, across // 2, across - across // 2, down // 2, down - down // 2)
+    return torch.nn.functional.pad(picture, sides, value=float(picture.max()) if beyond else 0.0)
+
+
+def photograph(dataset: Any, index: int) -> tuple[Float[Tensor, "h w c"], Bool[Tensor, "h w"] | None]:
+    """A dataset's picture in [0, 1], 3 or 4 channels, and its mask if it has one.
+
+    Args:
+        dataset: nerfstudio's InputDataset.
+        index: of the camera.
+    """
+    item = dataset.get_data(index, image_type="float32")
+    image = item["image"].float()
+    mask = item.get("mask")
+    return image, None if mask is None else mask.reshape(mask.shape[:2]).bool()
