@@ -86,7 +86,7 @@ class LiveViewer:
         for _, element in getattr(viewer, "viewer_elements", ()):
             self._follow(element)
         if not viewer.trainer:
-            self._hide_training_buttons()
+            self._hide_training_controls()
 
     def _before_training(self, init_scene: Callable[..., None]) -> Callable[..., None]:
         """nerfstudio calls it last before the first step: what the model is then is there to be seen."""
@@ -108,6 +108,14 @@ class LiveViewer:
             self.retake()
 
         element.cb_hook = changed
+
+    def _hide_training_controls(self) -> None:
+        """What says how training and drawing share the processors, where nothing is trained."""
+        self._hide_training_buttons()
+        for name in ("_train_speed", "_train_util"):
+            element = getattr(self.panel, name, None)
+            if element is not None and getattr(element, "gui_handle", None) is not None:
+                element.set_hidden(True)
 
     def _hide_training_buttons(self) -> None:
         for name in ("pause_train", "resume_train"):

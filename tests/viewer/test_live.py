@@ -255,3 +255,13 @@ def test_a_viewer_of_another_kind_is_left_alone():
     other = SimpleNamespace(viser_server=None)
     assert attach(other) is None
     assert not hasattr(other, "live")
+
+
+@pytest.mark.parametrize("is_trained", [True, False])
+def test_how_fast_to_train_is_asked_only_where_something_is_trained(is_trained):
+    viewer = FakeViewer(Ball(), trainer="training" if is_trained else None)
+    hidden = []
+    viewer.control_panel._train_util = SimpleNamespace(gui_handle=object(), set_hidden=hidden.append)
+    live = attach(viewer)
+    live.close()
+    assert hidden == ([] if is_trained else [True])
