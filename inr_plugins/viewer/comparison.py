@@ -6,7 +6,7 @@ import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from inr_plugins.viewer.frames import Frame, colours_behind
 
+DrawnBy = Literal["model", "guided", "bake"]
 SHOWN = ("split", "error", "truth")
 _LINE = torch.tensor([0.133, 0.157, 0.192])
 _SETTLING = 1.0
@@ -64,13 +65,14 @@ class Comparison:
         is_settled = time.monotonic() - self.begun > _SETTLING
         return is_settled and float(np.linalg.norm(position - self.position)) > _LEFT
 
-    def lay_over(self, outputs: dict[str, Tensor], frame: Frame, aspect: float) -> None:
+    def lay_over(self, outputs: dict[str, Tensor], frame: Frame, aspect: float, *, drawn_by: DrawnBy) -> None:
         """Put truth or error where they are to be seen, and borders around, so that nothing is stretched.
 
         Args:
             outputs: pictures (height, width, channels), changed in place.
             frame: which shows them.
             aspect: width over height of the page.
+            drawn_by: what the frame is of; a bake is not scored, and what it guides is said to be.
         """
         height, width = frame.height, frame.width
         rgb = outputs["rgb"]
@@ -81,20 +83,26 @@ class Comparison:
         kept = torch.ones(height, width, dtype=torch.bool, device=rgb.device)
         if self.mask is not None:
             kept = _sized(self.mask[..., None].float(), height, width)[..., 0].to(rgb.device) > 0.5
-        if frame.done == len(frame) and bool(kept.any()):
+        if frame.done == len(frame) and bool(kept.any()) and drawn_by != "bake":
             # Not what a panel has shaded or put behind it.
             drawn = frame.outputs["rgb"].view(height, width, 3)
             error = float((drawn - truth)[kept].square().mean())
-            self.told(self._sentence(error, width, height))
+            self.told(self._sentence(error, frame, is_guided=drawn_by == "guided"))
         outputs["rgb"] = self._seen(rgb, truth)
         for name, picture in outputs.items():
             outputs[name] = _bordered(picture, aspect, beyond=name in ("depth", "gl_z_buf_depth"))
 
-    def _sentence(self, error: float, width: int, height: int) -> str:
+    def _sentence(self, error: float, frame: Frame, *, is_guided: bool) -> str:
+        full = (frame.width, frame.height) == (int(self.whole.width[0]), int(self.whole.height[0]))
+        told = [f"{frame.width} x {frame.height}"]
+        told += [words for words, holds in (
+            ("reduced", not full),
+            ("inside its mask", self.mask is not None),
+            ("of what the crop leaves", frame.is_cropped),
+            ("a quick look: rays guided by a bake", is_guided),
+        ) if holds]  # fmt: skip
         psnr = f"{-10 * np.log10(error):.2f} dB" if error > 0 else "no error"
-        full = (width, height) == (int(self.whole.width[0]), int(self.whole.height[0]))
-        size = f"{width} x {height}" + ("" if full else ", reduced")
-        return f"**{self.name}**: PSNR {psnr} ({size}{', inside its mask' if self.mask is not None else ''})"
+        return f"**{self.name}**: PSNR {psnr} ({', '.join(told)})"
 
     def _seen(self, rgb: Tensor, truth: Tensor) -> Tensor:
         if self.shown == "truth":

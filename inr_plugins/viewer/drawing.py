@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from nerfstudio.viewer.utils import get_camera
 
 from inr_plugins.viewer.budget import settle_thread
-from inr_plugins.viewer.comparison import Comparison
+from inr_plugins.viewer.comparison import Comparison, DrawnBy
 from inr_plugins.viewer.frames import Frame
 from inr_plugins.viewer.snapshot import Snapshot
 
@@ -48,6 +49,8 @@ class Plan:
     width: int
     snapshot: Snapshot
     version: int
+    view: Comparison | None = None
+    """What is seen instead of what the page's own camera sees."""
 
 
 class PageRenderer(threading.Thread):
@@ -108,7 +111,8 @@ class PageRenderer(threading.Thread):
         """Show the last frame, laid out otherwise."""
         frame, plan = self._last, self._last_plan
         if frame is not None and plan is not None and plan.version == self._version:
-            self._show(frame, plan)
+            with suppress(Moved):
+                self._show(frame, plan)
 
     def wake(self) -> None:
         """Look again whether there is something to draw."""
@@ -143,24 +147,24 @@ class PageRenderer(threading.Thread):
         drawn, drawn_version, width = self.drawn
         if version != drawn_version:
             self._sharpest = 0
-            return Plan("moving", self._moving_width(snapshot), snapshot, version)
+            return Plan("moving", self._moving_width(snapshot), snapshot, version, self.view)
         if time.monotonic() - self._moved_at < _STILL_AFTER:
             return None
         if self._refreshes_first and drawn is not snapshot:
             self._refreshes_first = False
-            return Plan("refresh", self._refresh_width(), snapshot, version)
+            return Plan("refresh", self._refresh_width(), snapshot, version, self.view)
         if not self.is_sharp:
             wanted = (
                 self._sharp_width()
                 if self.live.source.is_expensive
                 else min(self._sharp_width(), round(width * _GROWTH))
             )
-            return Plan("sharp", max(wanted, 1), snapshot, version)
+            return Plan("sharp", max(wanted, 1), snapshot, version, self.view)
         if drawn is snapshot:
             return None
         if not self.live.is_learning:
-            return Plan("sharp", self._sharp_width(), snapshot, version)
-        return Plan("refresh", self._refresh_width(), snapshot, version)
+            return Plan("sharp", self._sharp_width(), snapshot, version, self.view)
+        return Plan("refresh", self._refresh_width(), snapshot, version, self.view)
 
     def _refresh_width(self) -> int:
         return min(self._sharp_width(), self._width_for(self.live.refresh_seconds))
@@ -195,7 +199,7 @@ class PageRenderer(threading.Thread):
 
     def _draw(self, plan: Plan) -> None:
         live = self.live
-        camera = self.camera(plan.width)
+        camera = self.camera(plan.width) if plan.view is None else plan.view.camera(plan.width)
         frame = live.source.new_frame(plan.snapshot, camera, quick=plan.kind != "sharp")
         if plan.kind == "sharp" and self._last is not None and self.drawn[1] == plan.version:
             frame.lie_over(self._last)
@@ -243,8 +247,6 @@ class PageRenderer(threading.Thread):
 
     def camera(self, width: int) -> Cameras:
         """That of the page, at this moment, with so many columns."""
-        if self.view is not None:
-            return self.view.camera(width)
         viewer = self.live.viewer
         state = viewer.get_camera_state(self.page.client)
         if not viewer.render_tab_state.preview_render and viewer.include_time:
@@ -268,12 +270,18 @@ class PageRenderer(threading.Thread):
             self._wake.clear()
 
     def _show(self, frame: Frame, plan: Plan) -> None:
-        if not self.running:
+        if not self.running or plan.view is not self.view:
             raise Moved
-        outputs, view = self.live.outputs_of(frame), self.view
-        if view is not None:
-            view.lay_over(outputs, frame, self._aspect())
+        outputs = self.live.outputs_of(frame)
+        if plan.view is not None:
+            plan.view.lay_over(outputs, frame, self._aspect(), drawn_by=self._drawn_by(frame, plan))
         self.page._send_output_to_viewer(outputs, static_render=plan.kind != "moving")
+
+    @staticmethod
+    def _drawn_by(frame: Frame, plan: Plan) -> DrawnBy:
+        if frame.model is plan.snapshot.model:
+            return "model"
+        return "guided" if plan.kind == "sharp" else "bake"
 
     def _tell(self, error: Exception) -> None:
         sentence = f"{type(error).__name__}: {error}" if not str(error).endswith(".") else str(error)

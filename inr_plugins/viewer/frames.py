@@ -33,6 +33,7 @@ class Frame:
             crop: what lies outside of it is not drawn.
         """
         self.model = model
+        self.is_cropped = crop is not None
         self.camera = camera.to(model.device)
         # As the viewer of nerfstudio does: the crop's ends go to the model with each ray.
         self.rays = self.camera.generate_rays(camera_indices=0, keep_shape=True, obb_box=crop)

@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 import torch
 from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.data.scene_box import OrientedBox
 from viewer.fake_viewer import Ball, FakePage
 from viewer.served import eventually, served
 
+from inr_plugins.viewer.drawing import Moved
+from inr_plugins.viewer.frames import Frame
 from inr_plugins.viewer.panels.cameras import CamerasPanel
 
 SIZE = (48, 36)
@@ -111,3 +114,44 @@ def test_without_photographs_there_is_no_panel():
     panel = CamerasPanel()
     with served(Ball(), panel, trainer=None):
         assert not hasattr(panel, "gui")
+
+
+def frame_of(page, *, crop=None):
+    frame = Frame(page.live.get_model(), page.live.pages[0].view.camera(48), crop=crop)
+    for _ in frame.pieces(lambda: 4096):
+        pass
+    return frame
+
+
+def test_a_bake_is_not_scored_and_what_it_guides_is_said_to_be(page):
+    compared(page)
+    view, told = page.live.pages[0].view, []
+    view.told = told.append
+    frame = frame_of(page)
+    view.lay_over(frame.shown(with_z=False), frame, 2.0, drawn_by="bake")
+    assert told == []
+    view.lay_over(frame.shown(with_z=False), frame, 2.0, drawn_by="guided")
+    assert "guided by a bake" in told[0]
+
+
+def test_a_cropped_picture_says_so(page):
+    compared(page)
+    view, told = page.live.pages[0].view, []
+    view.told = told.append
+    crop = OrientedBox(R=torch.eye(3), T=torch.zeros(3), S=torch.full((3,), 2.0))
+    frame = frame_of(page, crop=crop)
+    view.lay_over(frame.shown(with_z=False), frame, 2.0, drawn_by="model")
+    assert "of what the crop leaves" in told[0]
+
+
+def test_a_frame_of_the_view_before_is_not_shown_as_of_this_one(page):
+    """It would have this photograph beside another camera's picture."""
+    compared(page)
+    renderer = page.live.pages[0]
+    before = renderer._last, renderer._last_plan
+    assert page.page.wait(lambda _: renderer.is_sharp)
+    renderer.view = page.panel._comparison(1, np.zeros(3))
+    count = len(page.page.frames)
+    with pytest.raises(Moved):
+        renderer._show(*before)
+    assert len(page.page.frames) == count
