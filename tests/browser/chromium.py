@@ -91,7 +91,7 @@ class Chromium:
             accept_downloads=True,
             permissions=["clipboard-read", "clipboard-write"],
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)
         if is_sharp:
             context.add_init_script("const now = performance.now.bind(performance); performance.now = () => now() / 10")
         # The titlebar's logo is elsewhere.
@@ -264,7 +264,7 @@ class Folder:
 
     def open(self) -> None:
         """Unfold it, if it is not."""
-        self.root.wait_for(timeout=10_000)
+        self.root.wait_for()
         if not self.is_open:
             self.fold()
             assert self.page.wait(lambda: self.is_open, 3)
