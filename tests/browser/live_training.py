@@ -106,8 +106,15 @@ class LiveTraining:
 
         assert page.wait(lambda: self.trainer.training_state != "training")
         page.raw.wait_for_timeout(200)  # for what was done to the page to be heard of
-        assert page.wait(is_drawn, seconds), f"no sharp frame within {seconds} s"
+        assert page.wait(is_drawn, seconds), f"no sharp frame within {seconds} s; {page.notes}; {self._state()}"
         return page.still_frame(quiet=0.3)
+
+    def _state(self) -> str:
+        newest, pages = self.live.snapshot, self.live.pages
+        drawn = [(each.is_sharp, each.drawn[0] and each.drawn[0].step, *each.drawn[1:]) for each in pages]
+        return (
+            f"step {self.live.status.step}, snapshot {newest and newest.step}, pages (sharp, step, view, width) {drawn}"
+        )
 
     def picture(self, shown: Shown, output: str = "rgb") -> np.ndarray:
         """What the trained model itself renders from where a picture was taken, (height, width, channels), float."""

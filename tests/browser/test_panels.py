@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import numpy as np
@@ -125,6 +126,76 @@ def test_a_second_extraction_is_refused_and_the_first_can_be_cancelled(page, mes
     mesh_panel.click("Cancel")
     assert page.wait(lambda: "Cancelled" in mesh_panel.text, 20)
     assert before.split("Show mesh")[0].split("\n")[-2] in mesh_panel.text
+
+
+# -- Look --------------------------------------------------------------------------------------------------------------
+
+
+def test_shading_by_normals_shows_the_models_normals(page, training):
+    panel = page.folder("Look")
+    panel.choose("Shading", "normals")
+    page.next_frame()
+    shown = training.sharp_frame(page)
+    solid = training.picture(shown, "accumulation")[..., 0] > 0.98
+    assert solid.sum() > 1000
+    assert psnr(shown.image[solid], training.picture(shown, "normals")[solid]) > NOT_THE_MODEL
+    panel.choose("Shading", "grey")
+    page.next_frame()
+    assert np.ptp(training.sharp_frame(page).image[solid].astype(int), axis=-1).mean() < 6
+    panel.choose("Shading", "colours")
+    page.next_frame()
+
+
+def test_points_are_shown_where_it_is_dense(page, training):
+    panel = page.folder("Look")
+    threshold = 0.5
+    panel.set("Threshold", threshold)
+    panel.check("Dense points")
+    assert page.wait(lambda: re.search(r" [1-9][\d,]* points shown", panel.text), 30)
+    page.raw.wait_for_timeout(300)
+    points = torch.from_numpy(page.sent("/inr_cloud", "points") / SCENE_UNITS)
+    with training.trainer.train_lock, torch.no_grad():
+        density = training.model.eval().field.density(points)
+    assert len(points) > 100
+    assert (density > 0.99 * 10**threshold).all()
+    panel.check("Dense points", False)
+
+
+# -- Cameras -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_camera_is_compared_with_its_photograph(page, training):
+    panel = page.folder("Cameras")
+    panel.set("Number", 3)
+    panel.click("Compare")
+    dataset = training.trainer.pipeline.datamanager.train_dataset
+    truth = dataset[3]["image"].float().numpy()
+    truth = truth[..., :3] * truth[..., 3:] + 1 - truth[..., 3:] if truth.shape[-1] == 4 else truth
+    with training.trainer.train_lock, torch.no_grad():
+        training.model.eval()
+        drawn = training.model.get_outputs_for_camera(dataset.cameras[3:4])["rgb"].numpy()
+    expected = psnr(drawn * 255, truth)
+    assert page.wait(lambda: re.search(r"[\d.]+ dB", panel.text), 20)
+    assert float(re.search(r"([\d.]+) dB", panel.text)[1]) == pytest.approx(expected, abs=0.3)
+    page.drag(60)
+
+
+# -- Take away ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_view_is_written_as_a_camera_path_with_the_command_to_render_it(page, training):
+    panel = page.folder("Take away")
+    panel.click("This view")
+    assert page.wait(lambda: "ns-render camera-path" in panel.text, 10)
+    (path,) = training.trainer.base_dir.rglob("view_*.json")
+    assert str(path) in panel.text or path.name in panel.text
+    written = np.reshape(json.loads(path.read_text())["camera_path"][0]["camera_to_world"], (4, 4))
+    seen = training.sharp_frame(page).rays_from.camera_to_worlds[0].numpy()
+    np.testing.assert_allclose(written[:3], seen, atol=1e-4)
+    panel.click("Download commands")
+    name, script = page.downloaded()
+    assert name == "take_away.sh"
+    assert str(path) in script.read_text().replace("\\\n", "")
 
 
 # -- diner: Lattice and keys -------------------------------------------------------------------------------------------
