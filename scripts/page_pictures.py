@@ -300,9 +300,9 @@ def take(stage: Stage, names: set[str], browser: Chromium, place: Path) -> None:
         if training.trainer.training_state == "training":
             page.click("Pause Training")
         for name, prepare in wanted.items():
-            training.sharp_frame(page, 120)
+            training.sharp_frame(page, 900)
             prepare(page)
-            training.sharp_frame(page, 120)
+            training.sharp_frame(page, 900)
             page.raw.wait_for_timeout(1500)
             save(photograph(page), FOLDER / f"{name}.png")
         page.raw.context.close()
