@@ -86,7 +86,12 @@ def test_each_distribution_that_is_imported_is_declared() -> None:
 
 
 def test_what_tests_and_scripts_import_is_declared_for_development() -> None:
-    assert undeclared(foreign_imports("tests", "scripts", "benchmarks"), declared("dev") | declared("docs")) == []
+    assert (
+        undeclared(
+            foreign_imports("tests", "scripts", "benchmarks"), declared("dev") | declared("docs") | declared("browser")
+        )
+        == []
+    )
 
 
 def test_what_is_declared_is_imported_or_only_held_back() -> None:
