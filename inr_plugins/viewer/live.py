@@ -93,6 +93,8 @@ class LiveViewer:
 
         def init(*args: Any, **options: Any) -> None:
             init_scene(*args, **options)
+            # A run that is gone on from has been trained, though no step has come by.
+            self.status.step = max(self.status.step, getattr(self.viewer.trainer, "_start_step", 0) - 1)
             if self.pages and self.viewer.trainer is not None:
                 with self.train_lock:
                     self._take()

@@ -265,3 +265,18 @@ def test_how_fast_to_train_is_asked_only_where_something_is_trained(is_trained):
     live = attach(viewer)
     live.close()
     assert hidden == ([] if is_trained else [True])
+
+
+def test_a_run_that_is_gone_on_from_says_its_step_before_the_first():
+    viewer = FakeViewer(Ball(), trainer="paused")
+    viewer.trainer._start_step = 50
+    viewer.init_scene = lambda: None
+    live = attach(viewer)
+    page = FakePage()
+    try:
+        viewer.open(page)
+        viewer.init_scene()
+        assert live.snapshot.step == 49
+        assert live.status.text().startswith("Step: 49")
+    finally:
+        live.close()
