@@ -11,7 +11,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from inr_plugins.viewer.live import LiveViewer, attach
 from inr_plugins.viewer.panel import Panel
 from inr_plugins.viewer.panels import general_panels
-from inr_plugins.viewer.start_view import StartView, camera_to_start_from, view_from
+from inr_plugins.viewer.start_view import StartView, camera_to_start_from, stand_before, view_from
 
 _FRUSTUM_SHARE = 0.04
 """Size of a training camera in the page, as a part of its distance from what it looks at; below the part of it that the
@@ -46,6 +46,7 @@ class LivePage(StartView):
             panels = [*general_panels(), *self._panels()]
             for number, panel in enumerate(panels):
                 panel.install(self.live, order=float(number - len(panels)))
+        _answer_clicks(viewer)
         if not getattr(viewer.config, "make_share_url", False):
             _switch_sharing_off(viewer.viser_server)
 
@@ -75,6 +76,27 @@ def _size_cameras(viewer: Any) -> None:
         # viser scales a pyramid of height 1 to a volume that does not depend on its angles.
         depth = _FRUSTUM_SHARE * _SCENE_UNITS * distance
         config.camera_frustum_scale = depth * (half**2 * aspect / 3) ** (1 / 3) or _STOCK_FRUSTUM_SCALE
+
+
+def _answer_clicks(viewer: Any) -> None:
+    """Have a click on a training camera lead before its picture: nerfstudio's leads behind it, which then hides all."""
+    if not hasattr(viewer, "init_scene"):
+        return
+    init_scene = viewer.init_scene
+
+    def init(*args: Any, **options: Any) -> None:
+        init_scene(*args, **options)
+        dataset = getattr(viewer.pipeline.datamanager, "train_dataset", None)
+        for number, handle in getattr(viewer, "camera_handles", {}).items():
+            if dataset is not None and hasattr(handle, "on_click"):
+                # Called after nerfstudio's own.
+                handle.on_click(_leading_to(dataset.cameras[number : number + 1]))
+
+    viewer.init_scene = init
+
+
+def _leading_to(camera: Any) -> Callable[[Any], None]:
+    return lambda event: stand_before(event.client, camera)
 
 
 def _switch_sharing_off(server: Any) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.utils.rich_utils import CONSOLE
 from nerfstudio.viewer.viewer_elements import ViewerControl
 
@@ -49,6 +50,21 @@ def camera_to_start_from(poses: Float[np.ndarray, "n 3 4"]) -> int:
     """
     away = np.abs(np.arcsin(np.clip(poses[:, 2, 2] / np.linalg.norm(poses[:, :, 2], axis=-1), -1, 1)) - _PITCH)
     return int(np.argmax(away <= away.min() + 1e-6))
+
+
+def stand_before(client: Any, camera: Cameras) -> None:
+    """Put a browser's view just before a camera, ahead of its picture, with all that it saw in the page.
+
+    Args:
+        client: of viser's.
+        camera: of shape (1,), normalised frame.
+    """
+    position, target = view_from(camera.camera_to_worlds[0].detach().cpu().double().numpy())
+    width, height, fy = (float(each[0]) for each in (camera.width, camera.height, camera.fy))
+    tangent = height / 2 / fy * max(1.0, width / height / (float(client.camera.aspect) or 1.0))
+    client.camera.position = tuple(_VIEWER_SCALE * position)
+    client.camera.look_at = tuple(_VIEWER_SCALE * target)
+    client.camera.fov = float(2 * np.arctan(tangent))
 
 
 class StartView(ViewerControl):

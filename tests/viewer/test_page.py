@@ -3,7 +3,9 @@
 from types import SimpleNamespace
 from unittest.mock import MagicMock
 
+import pytest
 import torch
+from nerfstudio.cameras.cameras import Cameras
 from viewer.fake_viewer import Ball, FakeViewer
 
 from inr_plugins.viewer.page import LivePage
@@ -59,3 +61,20 @@ def test_a_visitor_cannot_make_the_page_public_unless_that_was_asked_for(capsys)
 def test_the_page_is_live():
     viewer, page = set_up()
     assert page.live is viewer.live
+
+
+def test_a_click_on_a_training_camera_leads_before_its_picture():
+    viewer, _ = set_up()
+    pose = torch.eye(4)[:3].repeat(2, 1, 1)
+    pose[1, 2, 3] = 4.0
+    cameras = Cameras(pose, fx=30.0, fy=30.0, cx=20.0, cy=15.0, width=40, height=30)
+    clicks = []
+    viewer.init_scene = lambda: None
+    viewer.camera_handles = {1: SimpleNamespace(on_click=clicks.append)}
+    viewer.pipeline.datamanager.train_dataset = SimpleNamespace(cameras=cameras)
+    LivePage()._setup(viewer)
+    viewer.init_scene()
+    client = SimpleNamespace(camera=SimpleNamespace(aspect=2.0))
+    clicks[0](SimpleNamespace(client=client))
+    # A twentieth of the four units ahead, in scene units of a tenth.
+    assert client.camera.position == pytest.approx((0, 0, 38.0))

@@ -3,9 +3,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.viewer.viewer import VISER_NERFSTUDIO_SCALE_RATIO
 
-from inr_plugins.viewer.start_view import StartView, camera_to_start_from, view_from
+from inr_plugins.viewer.start_view import StartView, camera_to_start_from, stand_before, view_from
 
 POSE = np.array([[0.0, 0.0, 1.0, 4.0], [1.0, 0.0, 0.0, 0.5], [0.0, 1.0, 0.0, 0.0]])
 
@@ -78,3 +79,18 @@ def test_a_viewer_that_listens_on_all_interfaces_says_so(capsys):
     assert capsys.readouterr().out == ""
     start(POSE[None], fy=200.0, host="0.0.0.0")
     assert "listens on all interfaces" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("aspect", [2.0, 0.5])
+def test_all_that_a_camera_saw_is_in_the_page(aspect):
+    """A picture of 40 by 30 pixels, 30 pixels of focal length, four units from the middle."""
+    pose = torch.eye(4)[:3]
+    pose[2, 3] = 4.0
+    camera = Cameras(pose[None], fx=30.0, fy=30.0, cx=20.0, cy=15.0, width=40, height=30)
+    client = SimpleNamespace(camera=SimpleNamespace(aspect=aspect))
+    stand_before(client, camera)
+    assert client.camera.position == pytest.approx((0, 0, 38.0))
+    assert client.camera.look_at == pytest.approx((0, 0, 0))
+    height = np.tan(client.camera.fov / 2)
+    assert height == pytest.approx(0.5 if aspect == 2.0 else 20 / 30 / 0.5)
+    assert height * aspect >= 20 / 30 - 1e-6

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from inr_plugins.errors import InputError
 from inr_plugins.viewer.comparison import SHOWN, Comparison, photograph
 from inr_plugins.viewer.live import LiveViewer
 from inr_plugins.viewer.panel import Panel
-from inr_plugins.viewer.start_view import view_from
+from inr_plugins.viewer.start_view import stand_before, view_from
 
-_SCENE_UNITS = 10.0
-"""Of nerfstudio's page in a normalised unit."""
 _HOW = "*Compare* shows the photograph left of the split and what is drawn right of it, until the camera is moved."
 
 
@@ -94,9 +90,9 @@ class CamerasPanel(Panel):
         if not 0 <= index < len(dataset):
             raise InputError(f"There are cameras 0 to {len(dataset) - 1}, and no {index}.")
         page, camera = self._page(event), dataset.cameras[index : index + 1]
-        position, target = view_from(camera.camera_to_worlds[0].detach().cpu().double().numpy())
+        position, _ = view_from(camera.camera_to_worlds[0].detach().cpu().double().numpy())
         page.view = self._comparison(index, position) if compared else None
-        self._place(page.page.client, camera, position, target)
+        stand_before(page.page.client, camera)
         page.redraw()
         self._says.content = f"**{self._name(index)}**" if not compared else self._says.content
 
@@ -121,15 +117,6 @@ class CamerasPanel(Panel):
     def _tell(self, sentence: str) -> None:
         snapshot = self.live.snapshot_to_draw()
         self._says.content = sentence + ("" if snapshot is None else f", step {snapshot.step}")
-
-    @staticmethod
-    def _place(client: Any, camera: Any, position: Any, target: Any) -> None:
-        """All of the camera's picture is in the page, whichever of the two is wider."""
-        width, height, fy = (float(each[0]) for each in (camera.width, camera.height, camera.fy))
-        tangent = height / 2 / fy * max(1.0, width / height / (float(client.camera.aspect) or 1.0))
-        client.camera.position = tuple(_SCENE_UNITS * np.asarray(position))
-        client.camera.look_at = tuple(_SCENE_UNITS * np.asarray(target))
-        client.camera.fov = float(2 * np.arctan(tangent))
 
     def _change_look(self, _: Any) -> None:
         for page in self.live.pages:
