@@ -7,7 +7,6 @@ import copy
 import io
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +27,7 @@ from inr_plugins.method_configs.nid import nid_shapes  # noqa: E402
 from inr_plugins.method_configs.shapes import cn_occupancy, finer_sdf  # noqa: E402
 from make_vases import vase  # noqa: E402
 
+from inr_plugins import files  # noqa: E402
 from inr_plugins.scenes.make import SceneOptions, make_scene  # noqa: E402
 
 FOLDER = ROOT / "docs" / "pictures" / "page"
@@ -270,8 +270,8 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     with chromium(executable) as browser:
         for stage in STAGES:
-            with tempfile.TemporaryDirectory() as place:
-                take(stage, set(options.names or names), browser, (options.keep or Path(place)).resolve())
+            with files.temporary_folder("pictures") as place:
+                take(stage, set(options.names or names), browser, (options.keep or place).resolve())
     return None
 
 
@@ -355,9 +355,9 @@ def save(png: bytes, path: Path) -> None:
 
 def write_film(shots: list[bytes], path: Path) -> None:
     """As a GIF."""
-    with tempfile.TemporaryDirectory() as place:
+    with files.temporary_folder("pictures") as place:
         for number, shot in enumerate(shots):
-            (Path(place) / f"{number:04}.png").write_bytes(shot)
+            (place / f"{number:04}.png").write_bytes(shot)
         for colours, width in ((128, 720), (96, 640), (64, 560), (48, 480)):
             filters = (
                 f"scale={width}:-2:flags=lanczos,split[a][b];[a]palettegen=max_colors={colours}:stats_mode=full[p];"

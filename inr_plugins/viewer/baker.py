@@ -42,7 +42,7 @@ class Preparer(threading.Thread):
         """The newest snapshot that can be drawn."""
         self._failed: Snapshot | None = None
         self._begun_at = float("-inf")
-        self._count = 0
+        self._count, self._judging = 0, 0.0
         self._wake = threading.Event()
 
     def wake(self) -> None:
@@ -67,7 +67,8 @@ class Preparer(threading.Thread):
                 self._failed = snapshot
                 self.live.fail(error)
                 continue
-            self.live.source.overhead = self.live.source.clock() - begin
+            # What is only done now and then does not count.
+            self.live.source.overhead = self.live.source.clock() - begin - self._judging
             if not made:
                 # Nothing is there yet, or the field cannot be baked.
                 self._failed = snapshot
@@ -88,8 +89,11 @@ class Preparer(threading.Thread):
         source.warm(snapshot)
         # What rays cost changes while a model learns, less and less often: a young distance is traced for long.
         is_due = self._count & (self._count - 1) == 0 or (source.may_become_cheap and self._count < _JUDGED_OFTEN)
+        self._judging = 0.0
         if is_due or source.became_expensive:
+            begin = source.clock()
             source.judge(snapshot)
+            self._judging = source.clock() - begin
         self._count += 1
         self._pause(source.clock() - clock)
         if not source.is_expensive:

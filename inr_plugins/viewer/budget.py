@@ -210,6 +210,10 @@ class Cost:
         elif self._large is None or rays >= self._large[0] / 2:
             self._large = _mixed(self._large, rays, seconds)
 
+    def learn_anew(self, rays: int, seconds: float) -> None:
+        """Forget what frames have cost: so many rays have taken so long by now."""
+        self._small, self._large = (max(1, rays), seconds), None
+
     @property
     def is_known(self) -> bool:
         """Whether any frame has been drawn."""

@@ -20,7 +20,7 @@ DrawnBy = Literal["model", "guided", "bake"]
 SHOWN = ("split", "error", "truth")
 _LINE = torch.tensor([0.133, 0.157, 0.192])
 _SETTLING = 1.0
-"""Seconds after a page has been sent to a camera in which it may still say where it was."""
+"""Seconds in which a page that has been sent to a camera, and has not said that it is there, may say where it was."""
 _LEFT = 1e-3
 """Normalised distance from which on a page has left."""
 _BRIGHTER = 4.0
@@ -40,6 +40,8 @@ class Comparison:
         told: called with a sentence for each whole frame.
         shown: one of SHOWN.
         split: left of this part of the width is truth.
+        begun: when the page was sent there, as time.monotonic() has it.
+        has_arrived: whether the page has said that it is there.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Comparison:
     shown: str = "split"
     split: float = 0.5
     begun: float = field(default_factory=time.monotonic)
+    has_arrived: bool = False
 
     def camera(self, width: int) -> Cameras:
         """The dataset's camera with so many columns, and no more than it has."""
@@ -62,8 +65,9 @@ class Comparison:
 
     def has_left(self, position: Float[np.ndarray, " 3"]) -> bool:
         """Whether a page whose camera is there has moved away by itself."""
-        is_settled = time.monotonic() - self.begun > _SETTLING
-        return is_settled and float(np.linalg.norm(position - self.position)) > _LEFT
+        is_away = float(np.linalg.norm(position - self.position)) > _LEFT
+        self.has_arrived = self.has_arrived or not is_away or time.monotonic() - self.begun > _SETTLING
+        return is_away and self.has_arrived
 
     def lay_over(self, outputs: dict[str, Tensor], frame: Frame, aspect: float, *, drawn_by: DrawnBy) -> None:
         """Put truth or error where they are to be seen, and borders around, so that nothing is stretched.

@@ -30,6 +30,8 @@ _SHOW_EVERY = 0.8
 _GIVE_UPS, _GIVE_UP_AFTER = 3, 2.5
 """How many sharp frames a page that has just come gives up for a newer snapshot, and after how many seconds: at the
 start of a training a frame would show what has long been learnt better."""
+_TOO_LONG = 1.0
+"""Processor seconds after which a frame of a moving camera is given up for a smaller one."""
 _NO_LIMIT = 1 << 20
 _GROWTH = 2.5
 """How many times wider a frame is than the one before, until it is sharp."""
@@ -221,6 +223,10 @@ class PageRenderer(threading.Thread):
             owed = live.budget.spend(seconds, plan.kind, took=time.monotonic() - begin)
             # A refresh is drawn at once; the next snapshot waits for what this one has used.
             self._wait(owed if plan.kind == "moving" else 0.0, plan)
+            if plan.kind == "moving" and used > _TOO_LONG and plan.width > _LEAST_WIDTH and frame.done < len(frame):
+                # Rays have become far more expensive than they were.
+                cost.learn_anew(frame.done, used)
+                raise Moved
             if self._gives_up(plan, time.monotonic() - started):
                 self._refreshes_first = True
                 raise Moved

@@ -27,6 +27,7 @@ _SOONEST, _LATEST = 0.5, 4.0
 """Seconds between snapshots while somebody looks."""
 _LEAST_REFRESH, _MOST_REFRESH = 0.1, 1.0
 """Processor seconds for a refresh: it may be smaller than the sharp frame."""
+_SHARP_RAYS = 512 * 288
 _STATUS_EVERY = 0.5
 _SECONDS_TO_CLOSE = 2.0
 
@@ -271,7 +272,9 @@ class LiveViewer:
             return True
         if self._drawn_at is None:
             return False
-        return since > max(_SOONEST, (self._fixed_seconds + self.refresh_seconds) / self.budget.still_share)
+        # A frame that is cheap even when it is sharp is drawn the more often.
+        drawing = min(self.refresh_seconds, self.source.cost_of("refresh").of(_SHARP_RAYS))
+        return since > max(_SOONEST, (self._fixed_seconds + drawing) / self.budget.still_share)
 
     @property
     def _fixed_seconds(self) -> float:

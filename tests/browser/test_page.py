@@ -95,7 +95,7 @@ def test_two_people_each_see_from_where_they_stand(browser, page, training):
 def test_an_error_in_the_model_is_a_sentence_in_the_page_and_the_page_goes_on(page, training, monkeypatch):
     sentence, step = "The lattice has no cells left.", training.step
     with monkeypatch.context() as patch:
-        patch.setattr(training.live, "new_frame", complain(sentence))
+        patch.setattr(training.live.source, "new_frame", complain(sentence))
         assert page.wait(lambda: sentence in page.text, 15)
     page.next_frame()
     assert training.step > step

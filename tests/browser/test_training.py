@@ -14,6 +14,9 @@ from page_client import PageClient
 from inr_plugins.engine.rng import seed_all
 from inr_plugins.engine.runs import checkpoints
 
+STEPS = 240
+"""Some ten seconds: pages are drawn anew every few."""
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -62,15 +65,15 @@ def train(config, steps: int, *, watched: bool):
 def two_runs(knot, tmp_path_factory):
     """The same training, alone and under a page that moves."""
     folders = [tmp_path_factory.mktemp(name) for name in ("alone", "watched")]
-    alone, _ = train(small_diner(knot, folders[0]), 90, watched=False)
-    watched, watcher = train(small_diner(knot, folders[1]), 90, watched=True)
+    alone, _ = train(small_diner(knot, folders[0]), STEPS, watched=False)
+    watched, watcher = train(small_diner(knot, folders[1]), STEPS, watched=True)
     return alone, watched, watcher
 
 
 def test_a_page_changes_no_bit_of_what_is_learnt(two_runs):
     alone, watched, _ = two_runs
     expected, actual = (checkpoints.read_newest_checkpoint(each.checkpoint_dir)[0] for each in (alone, watched))
-    assert expected["step"] == actual["step"] == 89
+    assert expected["step"] == actual["step"] == STEPS - 1
     for name, value in expected["pipeline"].items():
         assert torch.equal(value, actual["pipeline"][name]), name
 

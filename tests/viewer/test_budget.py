@@ -118,3 +118,11 @@ def test_an_errand_and_refreshes_together_cost_training_half():
     assert budget.share("errand") == pytest.approx(0.5)
     kept[0] = 0.0
     assert budget.share("errand") == 1.0
+
+
+def test_cost_that_is_learnt_anew_forgets_what_was():
+    cost = Cost()
+    for rays in (1000, 100_000):
+        cost.note(rays, 1e-6 * rays)
+    cost.learn_anew(500, 0.1)
+    assert cost.of(1000) == pytest.approx(0.2)

@@ -155,3 +155,12 @@ def test_a_frame_of_the_view_before_is_not_shown_as_of_this_one(page):
     with pytest.raises(Moved):
         renderer._show(*before)
     assert len(page.page.frames) == count
+
+
+def test_who_has_arrived_leaves_with_the_first_move(page):
+    compared(page)
+    view = page.live.pages[0].view
+    # A message on its way, of where the page was.
+    assert not view.has_left(np.array([0.0, 0.0, 9.0]))
+    assert not view.has_left(view.position)
+    assert view.has_left(view.position + 0.1)
