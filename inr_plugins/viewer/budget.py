@@ -191,6 +191,9 @@ class PieceSize:
             return
         # Down at once: rays of a model that has begun to show something may take a hundred times as long.
         factor = min(_PIECE_SECONDS / max(seconds, 1e-6), 4.0)
+        if seconds < 3 * _PIECE_SECONDS:
+            # What each piece costs however few its rays are must not keep pieces small: a frame has that many times.
+            factor = max(factor, 1.5 if seconds < 1.5 * _PIECE_SECONDS else 1.0)
         self._rays = min(max(rays * factor, float(_LEAST_PIECE)), float(self._most()))
 
 
