@@ -36,7 +36,7 @@ TITLE_BAR = 51
 """Pixels, of nerfstudio's, whose logo is on another machine."""
 LARGEST = 150_000
 """Bytes of a picture."""
-FILM_SIZE, FILM_RATE, LARGEST_FILM = (860, 571), 8, 2_000_000
+FILM_SIZE, FILM_RATE, LARGEST_FILM = (860, 571), 8, 1_500_000
 LEARNING, TURNING = 120, 40
 """Pictures of a film."""
 
@@ -358,7 +358,7 @@ def write_film(shots: list[bytes], path: Path) -> None:
     with files.temporary_folder("pictures") as place:
         for number, shot in enumerate(shots):
             (place / f"{number:04}.png").write_bytes(shot)
-        for colours, width in ((128, 720), (96, 640), (64, 560), (48, 480)):
+        for colours, width in ((128, 720), (96, 640), (64, 560), (48, 560), (48, 480)):
             filters = (
                 f"scale={width}:-2:flags=lanczos,split[a][b];[a]palettegen=max_colors={colours}:stats_mode=full[p];"
                 "[b][p]paletteuse=dither=none:diff_mode=rectangle"

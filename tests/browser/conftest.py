@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from browser.chromium import chromium, find_chromium
+from browser.live_training import LiveTraining
+from integration.small_methods import small_diner
 
 from inr_plugins.scenes.make import SceneOptions, make_scene
 
@@ -39,3 +41,10 @@ def browser():
         pytest.skip("There is no Chromium: scripts/get_chromium brings Debian's, for root.")
     with chromium(executable) as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def training(knot, tmp_path_factory):
+    """A small diner training with its page, in a thread of this process."""
+    with LiveTraining(small_diner(knot, tmp_path_factory.mktemp("runs"))) as training:
+        yield training

@@ -6,14 +6,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from browser.live_training import JPEG, NOT_THE_MODEL, LiveTraining, psnr
-from integration.small_methods import small_diner
-
-
-@pytest.fixture(scope="module")
-def training(knot, tmp_path_factory):
-    with LiveTraining(small_diner(knot, tmp_path_factory.mktemp("runs"))) as training:
-        yield training
+from browser.live_training import JPEG, NOT_THE_MODEL, psnr
 
 
 @pytest.fixture(scope="module")

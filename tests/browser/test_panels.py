@@ -11,16 +11,9 @@ import pytest
 import torch
 import trimesh
 from browser.chromium import SCENE_UNITS
-from browser.live_training import JPEG, NOT_THE_MODEL, LiveTraining, psnr
-from integration.small_methods import small_diner
+from browser.live_training import JPEG, NOT_THE_MODEL, psnr
 
 from inr_plugins.engine.runs import checkpoints
-
-
-@pytest.fixture(scope="module")
-def training(knot, tmp_path_factory):
-    with LiveTraining(small_diner(knot, tmp_path_factory.mktemp("runs"))) as training:
-        yield training
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import cast
 
 import numpy as np
@@ -74,9 +75,9 @@ class _Shown(Panel):
     def _update(self, snapshot: Snapshot) -> None:
         self._text.content = self.of(snapshot)
 
+    @abstractmethod
     def of(self, snapshot: Snapshot) -> str:
         """Chart and words, in markdown."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """End the thread that draws."""
