@@ -240,12 +240,13 @@ class LiveViewer:
             paint_behind(outputs, colours_behind(frame.model), torch.tensor(colour) / 255)
         return outputs
 
-    def log_once(self, sentence: str, details: str) -> None:
-        """Say in the terminal what went wrong in drawing, each thing once."""
+    def log_once(self, sentence: str, details: str = "") -> None:
+        """Say in the terminal what went wrong, each thing once, with the details below it."""
         if sentence not in self._logged:
             self._logged.add(sentence)
             CONSOLE.log(f"The page: {sentence}", markup=False)
-            CONSOLE.log(details, markup=False)
+            if details:
+                CONSOLE.log(details, markup=False)
 
     # -- the training thread -------------------------------------------------------------------------------------------
 

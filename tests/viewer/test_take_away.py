@@ -179,6 +179,19 @@ def test_nerfstudios_render_tab_writes_into_the_run_folder_only(server, tmp_path
         assert inspect.getclosurevars(callback).nonlocals["datapath"] == run
 
 
+@pytest.mark.parametrize("has_tab", [True, False])
+def test_a_render_tab_that_is_not_found_is_said_to_be_unguarded(server, tmp_path, capsys, has_tab):
+    served, _ = server
+    if has_tab:
+        populate_render_tab(served, tmp_path / "config.yml", tmp_path, None)
+    viewer = FakeViewer(Ball())
+    viewer.viser_server, viewer.log_filename = served, tmp_path / "viewer_log_filename.txt"
+    live = LiveViewer(viewer)
+    TakeAwayPanel(lambda: 96).install(live, order=-1.0)
+    live.close()
+    assert ("any folder by its Render name" in " ".join(capsys.readouterr().out.split())) != has_tab
+
+
 def test_one_click_writes_a_turntable_and_says_how_to_render_it(server, tmp_path):
     served, port = server
     viewer = FakeViewer(Ball())

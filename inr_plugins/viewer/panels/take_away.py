@@ -21,6 +21,10 @@ from inr_plugins.viewer.panels.mesh_work import crop_of
 from inr_plugins.viewer.panels.render_name import keep_in_run_folder
 
 _FRAMES_A_SECOND = 24
+_UNGUARDED = (
+    "This viser or nerfstudio keeps its Render tab elsewhere: whoever opens the page can have camera paths written to "
+    "any folder by its Render name."
+)
 _NOTE = 8_000
 """Milliseconds that a notification stays."""
 
@@ -42,7 +46,8 @@ class TakeAwayPanel(Panel):
         gui = self.gui
         self._folder = Path(self.live.viewer.log_filename).resolve().parent
         self._config = self._folder / "config.yml"
-        keep_in_run_folder(self.live.viewer.viser_server, self._folder)
+        if not keep_in_run_folder(self.live.viewer.viser_server, self._folder):
+            self.live.log_once(_UNGUARDED)
         self._script = ""
         self._lock = threading.Lock()
         self._width = gui.add_number("Width", 640, min=64, max=4096, step=2, hint="Of rendered frames, in pixels.")
