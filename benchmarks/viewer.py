@@ -1,13 +1,15 @@
 """What somebody sees who opens the live viewer as training starts, and what it costs training, as one table.
 
 .venv/bin/python benchmarks/viewer.py --images DIR --mesh FILE --shapes DIR [--methods diner cn-neus finer-sdf]
-    [--first 45] [--window 20] [--executable .venv/bin/ns-train] [--json FILE]
+    [--first 30] [--settle 15] [--window 60] [--rays 256] [--executable .venv/bin/ns-train] [--json FILE]
 
 For each method one training, with a page that is no browser (tests/page_client.py: viser's websocket messages only, so
 that nothing here wants the processors). The page opens with the server and stands still for --first seconds: the first
 frame, the first sharp one (as wide as it gets: 512, or 256 of methods whose rays are expensive), frames a minute from
-then on. Then windows of --window seconds: no page, page still, page moving, no page; steps are read from what ns-train
-prints. A frame is blank if all its pixels are alike.
+then on. Then windows of --window seconds: no page, page still (after --settle seconds, in which its one sharp frame is
+drawn), page moving, page taking one mesh after another from the Mesh panel, no page; steps are read from what ns-train
+prints. A frame is blank if all its pixels are alike. With --rays a step of the images' methods is of so many rays: a
+step that takes half a minute tells nothing in a window of one.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +39,7 @@ from page_client import PageClient  # noqa: E402
 IMAGES = ("diner", "finer-nerf", "cn-mipnerf", "cn-neus")
 MESHES = ("finer-sdf", "cn-occupancy")
 METHODS = ("diner", "finer-sdf", "cn-neus", "finer-nerf", "nid-shapes")
-_MOVES_A_SECOND = 10
+_ACTS_A_SECOND = 10
 
 
 class Training:
@@ -50,6 +53,8 @@ class Training:
         self.log = folder / f"{method}.log"
         words = [str(options.executable), method, "--output-dir", str(folder), "--max-num-iterations", "1000000"]
         words += ["--viewer.websocket-port", str(self.port), "--logging.steps-per-log", "1", "--data", str(data)]
+        if method in IMAGES and options.rays is not None:
+            words += ["--pipeline.datamanager.train-num-rays-per-batch", str(options.rays)]
         words += ["blender-data"] if method in IMAGES and options.stock_parser else []
         with self.log.open("w") as out:
             self.process = subprocess.Popen(
@@ -88,14 +93,30 @@ class Training:
             return self.process.wait()
 
 
-def steps_a_second(training: Training, seconds: float, page: PageClient | None = None) -> float:
-    """Of a window; a page that is given moves all the time."""
+def steps_a_second(training: Training, seconds: float, act: Callable[[], object] = lambda: None) -> float:
+    """Of a window, in which the page does something ten times a second."""
     begin, first = time.monotonic(), training.step
     while time.monotonic() - begin < seconds:
-        if page is not None:
-            page.orbit(1.5)
-        time.sleep(1 / _MOVES_A_SECOND)
+        act()
+        time.sleep(1 / _ACTS_A_SECOND)
     return (training.step - first) / (time.monotonic() - begin)
+
+
+def extracting(page: PageClient) -> Callable[[], None] | None:
+    """Clicks Extract every second (refused while it works); None where the page has no such button."""
+    button = next((each for each in page.others if (each.get("props") or each).get("label") == "Extract"), None)
+    if button is None:
+        return None
+    key = "id" if "id" in button else "uuid"
+    clicked = time.monotonic()
+
+    def act() -> None:
+        nonlocal clicked
+        if time.monotonic() - clicked > 1:
+            clicked = time.monotonic()
+            page.send(type="GuiUpdateMessage", updates={"value": True}, **{key: button[key]})
+
+    return act
 
 
 def measure(method: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -120,13 +141,17 @@ def measure(method: str, options: argparse.Namespace, folder: Path) -> dict[str,
             row["a_minute"] = 60 * len(seen) / (options.first - (row["first"] or 0))
         without = [steps_a_second(training, options.window)]
         with PageClient(training.port) as page:
+            page.wait(lambda: False, options.settle)
             row["still"] = steps_a_second(training, options.window)
             count, begin = len(page.frames), time.monotonic()
-            row["moving"] = steps_a_second(training, options.window, page)
+            row["moving"] = steps_a_second(training, options.window, lambda: page.orbit(1.5))
             moved = page.frames[count:]
             row["fps"] = len(moved) / (time.monotonic() - begin)
             row["moving_width"] = sorted(frame.size[0] for frame in moved)[len(moved) // 2] if moved else None
             row["step_says"], row["step_is"] = page.step, training.step
+            click = extracting(page)
+            row["extracting"] = None if click is None else steps_a_second(training, options.window, click)
+            row["meshes"] = sum("faces of step" in str(note) for note in page.notes)
         without.append(steps_a_second(training, options.window))
         row["without"] = sum(without) / 2
         row["cpu"] = training.cpu
@@ -148,8 +173,10 @@ def main() -> None:
     parser.add_argument("--mesh", type=Path)
     parser.add_argument("--shapes", type=Path)
     parser.add_argument("--methods", nargs="+", default=METHODS)
-    parser.add_argument("--first", type=float, default=45.0)
-    parser.add_argument("--window", type=float, default=20.0)
+    parser.add_argument("--first", type=float, default=30.0)
+    parser.add_argument("--settle", type=float, default=15.0)
+    parser.add_argument("--window", type=float, default=60.0)
+    parser.add_argument("--rays", type=int)
     parser.add_argument("--executable", type=Path, default=Path(sys.executable).with_name("ns-train"))
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -162,7 +189,8 @@ def main() -> None:
     names = {
         "method": "method", "first": "first frame, s", "first_not_blank": "not blank, s", "sharp": "sharp, s",
         "width": "px", "longest_gap": "longest gap, s", "a_minute": "frames a minute", "fps": "fps moving",
-        "moving_width": "px moving", "without": "steps/s without", "still": "still", "moving": "moving", "exit": "exit",
+        "moving_width": "px moving", "without": "steps/s without", "still": "still", "moving": "moving",
+        "extracting": "extracting", "meshes": "meshes", "exit": "exit",
     }  # fmt: skip
     for name in names.values():
         table.add_column(name)

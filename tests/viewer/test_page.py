@@ -11,7 +11,22 @@ from viewer.fake_viewer import Ball, FakeViewer
 from inr_plugins.viewer.page import LivePage
 
 
-def set_up(*, port=7007, asked=7007, share=False, scale=0.1, notes=None):
+@pytest.fixture
+def set_up():
+    """Sets a page up, as often as it is called; all of them end with the test."""
+    pages = []
+
+    def make(**options):
+        viewer, page = made(**options)
+        pages.append(page)
+        return viewer, page
+
+    yield make
+    for page in pages:
+        page.live.close()
+
+
+def made(*, port=7007, asked=7007, share=False, scale=0.1, notes=None, **attributes):
     viewer = FakeViewer(Ball())
     viewer.config = SimpleNamespace(
         websocket_host="127.0.0.1", websocket_port=asked, websocket_port_default=7007, make_share_url=share,
@@ -28,18 +43,20 @@ def set_up(*, port=7007, asked=7007, share=False, scale=0.1, notes=None):
     sizes = {"fx": 200.0, "fy": 200.0, "cx": 100.0, "cy": 100.0, "height": 200.0}
     cameras = SimpleNamespace(camera_to_worlds=pose, **{name: torch.full((1, 1), size) for name, size in sizes.items()})
     cameras = type("Cameras", (), {**vars(cameras), "__len__": lambda self: 1})()
-    viewer.pipeline.datamanager.train_dataset = SimpleNamespace(cameras=cameras)
+    viewer.pipeline.datamanager.train_dataset = SimpleNamespace(cameras=attributes.pop("cameras", cameras))
+    for name, value in attributes.items():
+        setattr(viewer, name, value)
     page = LivePage()
     page._setup(viewer)
     return viewer, page
 
 
-def test_the_address_that_is_printed_is_the_one_that_works():
+def test_the_address_that_is_printed_is_the_one_that_works(set_up):
     viewer, _ = set_up(port=7009, asked=None)
     assert viewer.viewer_info == ["Viewer running locally at: http://127.0.0.1:7009"]
 
 
-def test_training_cameras_can_be_seen_and_do_not_hide_the_first_view():
+def test_training_cameras_can_be_seen_and_do_not_hide_the_first_view(set_up):
     """The view starts a twentieth of four units, of ten scene units each, ahead of its camera; pictures hang before."""
     viewer, _ = set_up()
     # viser's pyramid of height z has half sides z / 2 here, and scale = cube root of (z / 2 * z / 2 * z / 3).
@@ -49,7 +66,7 @@ def test_training_cameras_can_be_seen_and_do_not_hide_the_first_view():
     assert viewer.config.camera_frustum_scale == 0.3
 
 
-def test_a_visitor_cannot_make_the_page_public_unless_that_was_asked_for(capsys):
+def test_a_visitor_cannot_make_the_page_public_unless_that_was_asked_for(set_up, capsys):
     notes = []
     viewer, _ = set_up(notes=notes)
     assert viewer.viser_server.request_share_url() is None
@@ -58,21 +75,18 @@ def test_a_visitor_cannot_make_the_page_public_unless_that_was_asked_for(capsys)
     assert viewer.viser_server.request_share_url() == "https://public"
 
 
-def test_the_page_is_live():
+def test_the_page_is_live(set_up):
     viewer, page = set_up()
     assert page.live is viewer.live
 
 
-def test_a_click_on_a_training_camera_leads_before_its_picture():
-    viewer, _ = set_up()
+def test_a_click_on_a_training_camera_leads_before_its_picture(set_up):
     pose = torch.eye(4)[:3].repeat(2, 1, 1)
     pose[1, 2, 3] = 4.0
     cameras = Cameras(pose, fx=30.0, fy=30.0, cx=20.0, cy=15.0, width=40, height=30)
     clicks = []
-    viewer.init_scene = lambda: None
-    viewer.camera_handles = {1: SimpleNamespace(on_click=clicks.append)}
-    viewer.pipeline.datamanager.train_dataset = SimpleNamespace(cameras=cameras)
-    LivePage()._setup(viewer)
+    handles = {1: SimpleNamespace(on_click=clicks.append)}
+    viewer, _ = set_up(init_scene=lambda: None, camera_handles=handles, cameras=cameras)
     viewer.init_scene()
     client = SimpleNamespace(camera=SimpleNamespace(aspect=2.0))
     clicks[0](SimpleNamespace(client=client))
