@@ -8,10 +8,12 @@ from html import escape
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 INK, ONE, OTHER = "#8a8f98", "#e8a33d", "#4c9be8"
 """Of text and axes, and of two series."""
 WIDTH = 300
+_MOST_BARS = 120
 
 
 def as_markdown(svg: str, says: str) -> str:
@@ -56,6 +58,38 @@ def steps(edges: np.ndarray, heights: np.ndarray, base: float, colour: str, *, f
     points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
     look = f'fill="{colour}" fill-opacity="0.75"' if filled else f'fill="none" stroke="{colour}" stroke-width="1.5"'
     return f'<polyline points="{points}" {look}/>'
+
+
+def bars(values: Float[np.ndarray, " n"], *, across: str, highest: str, height: int = 72) -> str:
+    """Bars as high as the absolute values, those of negative ones in another colour.
+
+    Where there are more values than bars, neighbours share one, which is as high as the highest of them.
+
+    Args:
+        values: at least one, finite.
+        across: a word or two below the bars.
+        highest: what the highest bar stands for, written at its height.
+        height: in pixels.
+    """
+    left, right, base = 34.0, WIDTH - 6.0, height - 16.0
+    groups = np.array_split(np.asarray(values, dtype=np.float64), min(len(values), _MOST_BARS))
+    tallest = np.array([group[np.argmax(np.abs(group))] for group in groups])
+    x = left + np.arange(len(tallest)) * (right - left) / len(tallest)
+    tall = (base - 4) * np.abs(tallest) / (np.abs(tallest).max() or 1.0)
+    wide = 0.85 * (right - left) / len(tallest)
+    parts = []
+    for colour, chosen in ((OTHER, tallest >= 0), (ONE, tallest < 0)):
+        path = "".join(
+            f"M{a:.1f} {base:.1f}v{-b:.1f}h{wide:.2f}v{b:.1f}z" for a, b in zip(x[chosen], tall[chosen], strict=True)
+        )
+        parts += [f'<path d="{path}" fill="{colour}"/>'] if path else []
+    parts += [
+        line([left, right], [base, base], INK, width=1),
+        text(left - 4, 12, highest, anchor="end"),
+        text(left - 4, base, "0", anchor="end"),
+        text((left + right) / 2, height - 3, across),
+    ]
+    return svg(parts, height)
 
 
 def dots(x: np.ndarray, y: np.ndarray, colour: str, *, radius: float = 1.3) -> str:

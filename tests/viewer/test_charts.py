@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from inr_plugins.viewer.charts import WIDTH, against, along, as_markdown, histograms
+from inr_plugins.viewer.charts import WIDTH, against, along, as_markdown, bars, histograms
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -68,3 +68,29 @@ def test_densities_along_a_line_are_drawn_over_their_sections_and_cut_off_outsid
     assert (base - curve[5, 1]) / (base - curve[1, 1]) == pytest.approx(4, rel=0.02)
     ticks = root.find(f"{SVG}path").get("d")
     assert ticks.count("M") == 3
+
+
+def heights(chart: str) -> dict[str, list[float]]:
+    """Of bars, by colour."""
+    paths = re.findall(r'<path d="([^"]+)" fill="([^"]+)"', chart)
+    return {colour: [float(each) for each in re.findall(r"v-([\d.]+)h", path)] for path, colour in paths}
+
+
+def test_bars_are_as_high_as_values_and_negative_ones_have_a_colour_of_their_own():
+    above, below = heights(bars(np.array([4.0, -2.0, 1.0]), across="x", highest="4")).values()
+    assert below[0] / above[0] == 0.5
+    assert above[1] / above[0] == 0.25
+
+
+def test_many_values_share_bars_which_are_as_high_as_the_highest():
+    values = np.zeros(1000)
+    values[777] = -3.0
+    found = heights(bars(values, across="x", highest="3"))
+    assert sum(map(len, found.values())) < 200
+    (colour,) = [each for each in found if max(found[each]) > 0]
+    assert len(found[colour]) == 1
+    assert max(found[colour]) > 40
+
+
+def test_words_on_bars_are_escaped():
+    assert "a &lt; b &amp; c" in bars(np.ones(1), across="a < b & c", highest="1")

@@ -21,7 +21,7 @@ from inr_plugins.models.nid.shown_code import (
     shapes_of_experts,
     used_entries,
 )
-from inr_plugins.viewer.bars import bar_chart
+from inr_plugins.viewer import charts
 from inr_plugins.viewer.panel import Panel
 from inr_plugins.viewer.worker import Worker
 
@@ -218,7 +218,7 @@ def describe(code: Float[Tensor, "p n"], codes: Float[Tensor, "r n"]) -> str:
     lines = [
         f"**{len(used):,} of {code.numel():,}** entries are not zero ({of}); the largest {half_of_length(code):,} hold "
         "half of the squared length.",
-        f"![Entries of the code]({_bars(by_size, 'entries by size, orange below 0', largest)})",
+        _bars(by_size, "Entries of the code", "entries by size, orange below 0", largest),
     ]
     shapes = len(codes) // len(code)
     users = shapes_of_experts(codes, len(code)).sort(descending=True).values
@@ -226,10 +226,11 @@ def describe(code: Float[Tensor, "p n"], codes: Float[Tensor, "r n"]) -> str:
     lines += [
         f"Of the dictionary's {shapes:,} shapes, **{int(users[-1]):,} to {int(users[0]):,}** use an expert; "
         f"{unused:,} {'expert is' if unused == 1 else 'experts are'} used by none.",
-        f"![Shapes of each expert]({_bars(users, 'experts by use', f'{int(users[0])}')})",
+        _bars(users, "Shapes of each expert", "experts by use", f"{int(users[0])}"),
     ]
     return "\n\n".join(lines)
 
 
-def _bars(values: Tensor, across: str, highest: str) -> str:
-    return bar_chart(values.detach().cpu().to(torch.float64).numpy(), across=across, highest=highest)
+def _bars(values: Tensor, says: str, across: str, highest: str) -> str:
+    numbers = values.detach().cpu().to(torch.float64).numpy()
+    return charts.as_markdown(charts.bars(numbers, across=across, highest=highest), says)
