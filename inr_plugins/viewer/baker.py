@@ -98,7 +98,7 @@ class Preparer(threading.Thread):
         self._pause(source.clock() - clock)
         if not source.is_expensive:
             return True
-        seconds = BAKE_SECONDS if self.whole is None else min(BAKE_SECONDS, self.live.refresh_seconds)
+        seconds = BAKE_SECONDS if self.whole is None else min(BAKE_SECONDS, self.live.pace.refresh_seconds)
         made = bake(snapshot.model, seconds=seconds, pause=self._pause)
         if made is None:
             return False

@@ -169,7 +169,7 @@ class PageRenderer(threading.Thread):
         return Plan("refresh", self._refresh_width(), snapshot, version, self.view)
 
     def _refresh_width(self) -> int:
-        return min(self._sharp_width(), self._width_for(self.live.refresh_seconds))
+        return min(self._sharp_width(), self._width_for(self.live.pace.refresh_seconds))
 
     @property
     def is_sharp(self) -> bool:

@@ -15,6 +15,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from inr_plugins.viewer.budget import Budget
 from inr_plugins.viewer.drawing import PageRenderer
 from inr_plugins.viewer.frames import Frame, colours_behind, paint_behind
+from inr_plugins.viewer.pace import Pace
 from inr_plugins.viewer.pages import Pages
 from inr_plugins.viewer.snapshot import SHARED_FROM, Snapshot, edited, take_snapshot
 from inr_plugins.viewer.source import FrameSource
@@ -23,11 +24,6 @@ from inr_plugins.viewer.status import Status
 NEEDED = ("viser_server", "render_statemachines", "control_panel", "pipeline", "update_scene", "get_camera_state")
 """What a viewer must have for this module to attach to it: that of nerfstudio 1.1.4 and later has."""
 
-_SOONEST, _LATEST = 0.5, 4.0
-"""Seconds between snapshots while somebody looks."""
-_LEAST_REFRESH, _MOST_REFRESH = 0.1, 1.0
-"""Processor seconds for a refresh: it may be smaller than the sharp frame."""
-_SHARP_RAYS = 512 * 288
 _STATUS_EVERY = 0.5
 _SECONDS_TO_CLOSE = 2.0
 
@@ -50,6 +46,7 @@ class LiveViewer:
         self.status = Status()
         self.budget = Budget(lambda: float(self.panel.train_util) if self.is_learning else 0.0)
         self.source = FrameSource(self)
+        self.pace = Pace(self.budget, self.source)
         self.after_step: list[Callable[[int], None]] = []
         """Called in the training thread between steps, with the last one; panels that plot put themselves here."""
         self.at_close: list[Callable[[], None]] = []
@@ -62,9 +59,6 @@ class LiveViewer:
         """What panels change of every frame's outputs on their way to a page; runs in the pages' threads."""
         self._snapshot: Snapshot | None = None
         self._snapshot_lock = threading.Lock()
-        self._taken_at = float("-inf")
-        self._drawn_at: float | None = None
-        self._copy_seconds = 0.0
         self._told_at = float("-inf")
         self._logged: set[str] = set()
         self._is_closed = False
@@ -194,8 +188,7 @@ class LiveViewer:
         taken = take_snapshot(self.viewer.pipeline.model, self.status.step, share_from=share_from)
         with self._snapshot_lock:
             self._snapshot = self._edited(taken)
-        self._copy_seconds = time.thread_time() - begin
-        self._taken_at, self._drawn_at = time.monotonic(), None
+        self.pace.note_snapshot(time.thread_time() - begin)
         self.source.wake()
         self.wake_pages()
 
@@ -217,8 +210,8 @@ class LiveViewer:
 
     def has_drawn(self, snapshot: Snapshot) -> None:
         """A page has shown a frame of this snapshot."""
-        if self._drawn_at is None and snapshot in (self._snapshot, self.source.drawable):
-            self._drawn_at = time.monotonic()
+        if snapshot in (self._snapshot, self.source.drawable):
+            self.pace.is_drawn = True
 
     # -- what pages say ------------------------------------------------------------------------------------------------
 
@@ -261,32 +254,11 @@ class LiveViewer:
         if not self.pages:
             self._snapshot = None
             return
-        if self._is_due():
+        if self._snapshot is None or self.pace.is_due:
             with self.train_lock:
                 self._take()
         if time.monotonic() - self._told_at > _STATUS_EVERY:
             self._tell_status()
-
-    def _is_due(self) -> bool:
-        since = time.monotonic() - self._taken_at
-        if self._snapshot is None or since > _LATEST:
-            return True
-        if self._drawn_at is None:
-            return False
-        # A frame that is cheap even when it is sharp is drawn the more often.
-        drawing = min(self.refresh_seconds, self.source.cost_of("refresh").of(_SHARP_RAYS))
-        return since > max(_SOONEST, (self._fixed_seconds + drawing) / self.budget.still_share)
-
-    @property
-    def _fixed_seconds(self) -> float:
-        """Processor time of a snapshot, before anything is drawn of it."""
-        return self._copy_seconds + self.source.overhead
-
-    @property
-    def refresh_seconds(self) -> float:
-        """Processor time for a refresh, such that there is one every few seconds within the budget."""
-        affordable = self.budget.still_share * _LATEST - self._fixed_seconds
-        return min(max(affordable, _LEAST_REFRESH), _MOST_REFRESH)
 
     def _tell_status(self) -> None:
         self._told_at = time.monotonic()

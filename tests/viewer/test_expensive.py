@@ -64,7 +64,7 @@ def test_rays_that_have_become_cheap_are_drawn_themselves_as_wide_as_the_page_as
     assert page.wait(lambda page: bool(page.frames), 8)
     viewer.pipeline.model.seconds_a_ray = 0.0
     # Nobody has moved: the next snapshot alone is the reason.
-    live._taken_at -= 10
+    live.pace.taken_at -= 10
     live.budget.forgive()
     viewer.update_scene(1)
     assert page.wait(lambda page: page.frames[-1]["rgb"].shape[1] == 400, 8)

@@ -63,7 +63,7 @@ def test_training_is_seen_and_not_touched(opened):
         model.colour.copy_(torch.tensor([0.0, 1.0, 0.0]))
     time.sleep(0.1)
     torch.testing.assert_close(page.frames[-1]["rgb"][48, 48], torch.tensor([0.8, 0.2, 0.1]))
-    live._taken_at -= 10
+    live.pace.taken_at -= 10
     viewer.update_scene(1)
     assert page.wait(lambda page: bool(page.frames[-1]["rgb"][48, 48, 1] > 0.9))
     assert model.training
@@ -76,7 +76,7 @@ def test_training_waits_for_no_frame(opened):
     viewer.pipeline.model.slowness = 0.2
     viewer.update_scene(0)
     assert page.wait(lambda page: live.source._preparer._count > 0)
-    live._taken_at -= 10
+    live.pace.taken_at -= 10
     begin = time.monotonic()
     with viewer.train_lock:
         pass
@@ -164,14 +164,14 @@ def test_a_model_that_fails_is_told_in_the_page_and_drawn_again_when_it_does_not
     assert page.wait(lambda page: bool(page.notes))
     assert other.wait(lambda page: bool(page.notes))
     asked = len(model.modes)
-    live._taken_at -= 10
+    live.pace.taken_at -= 10
     viewer.update_scene(1)
     assert page.wait(lambda _: len(viewer.pipeline.model.modes) >= asked)
     time.sleep(0.3)
     assert page.notes == ["The table has no rows."]
     assert capsys.readouterr().out.count("The page: The table has no rows.") == 1
     model.fails = ""
-    live._taken_at -= 10
+    live.pace.taken_at -= 10
     viewer.update_scene(1)
     assert page.wait(lambda page: bool(page.frames))
 
