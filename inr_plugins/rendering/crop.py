@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+
+import torch
 from jaxtyping import Float
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
@@ -12,11 +15,38 @@ Crop = tuple[Float[Tensor, " r"], Float[Tensor, " r"]]
 """Distances between which each ray is looked at; the first not below the second where a ray is not."""
 
 
+_BEFORE_NARROWING = "crop_before_narrowing"
+
+
 def crop_of(rays: RayBundle) -> Crop | None:
-    """The crop of a bundle's rays in row-major order; None where it has none."""
+    """Where a bundle's rays are to be looked at, in row-major order; None where that is everywhere."""
     if rays.nears is None or rays.fars is None:
         return None
     return rays.nears.reshape(-1), rays.fars.reshape(-1)
+
+
+def cuts_off(rays: RayBundle) -> bool:
+    """Whether what lies beyond the ends of a bundle's rays is cut off, rather than known to be nothing."""
+    return rays.nears is not None and _BEFORE_NARROWING not in (rays.metadata or {})
+
+
+def narrowed(rays: RayBundle, near: Float[Tensor, " r"], far: Float[Tensor, " r"]) -> RayBundle:
+    """Rays that are looked at between two distances only: those who ask know that nothing else is in the scene's box.
+
+    What stands behind everything is still behind them, unless they have a crop already, which counts besides.
+
+    Args:
+        rays: a flat bundle.
+        near: from where on each is looked at.
+        far: up to where; not above `near` for rays that meet nothing.
+    """
+    made, crop = copy.copy(rays), crop_of(rays)
+    if crop is None:
+        made.metadata = {**(rays.metadata or {}), _BEFORE_NARROWING: torch.ones_like(near[:, None])}
+    else:
+        near, far = torch.maximum(near, crop[0]), torch.minimum(far, crop[1])
+    made.nears, made.fars = near[:, None], far[:, None]
+    return made
 
 
 def within(samples: Samples, crop: Crop | None) -> Samples:

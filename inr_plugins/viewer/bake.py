@@ -16,8 +16,8 @@ from inr_plugins.fields.explicit_voxels import ExplicitVoxelField
 from inr_plugins.fields.protocol import CellBounds, ColourField, DensityField, OccupancyField, SDFField
 from inr_plugins.fields.voxel_density import raw_of_optical_depth
 from inr_plugins.networks.voxels.sparse_lattice import SparseLattice, dilate
-from inr_plugins.rendering.crop import crop_of
-from inr_plugins.rendering.grid.march import OccupancyGrid
+from inr_plugins.rendering.crop import crop_of, cuts_off
+from inr_plugins.rendering.grid.march import OccupancyGrid, box_interval
 from inr_plugins.rendering.normal_shading import normal_shade
 from inr_plugins.rendering.voxel_render import MarchSettings, render_voxels
 from inr_plugins.viewer.frames import colours_behind
@@ -35,22 +35,27 @@ _STEEPNESS = 8.0
 _VISIBLE_DEPTH = 0.01
 """Optical depth of a coarse cell below which it is left out."""
 _POINTS_AT_ONCE = 4096
+_CUT = 0.6
+"""Grey of where a crop cuts a solid open."""
 
 
 @dataclass(frozen=True)
-class _Values:
+class Values:
     """How a field's values at points become raw densities of a lattice, and where a coarse cell is worth refining."""
 
     at: Callable[[Tensor], Tensor]
+    """Densities of points; or, negative inside, how far from a surface they are."""
     is_surface: bool
 
     def raw(self, values: Float[Tensor, " n"], edge: float) -> Float[Tensor, " n"]:
+        """Of vertices of cells with such an edge."""
         if self.is_surface:
             # Values are signed distances in normalised units, or logits with the sign turned, in cells.
             return (-_STEEPNESS * values / edge).clamp(-20, 20)
         return raw_of_optical_depth((values * edge).clamp(1e-5, 20.0))
 
     def worth(self, corners: Float[Tensor, "c 8"], edge: float) -> Bool[Tensor, " c"]:
+        """Of cells with such an edge, by their vertices."""
         if self.is_surface:
             # A distance of slope 1 changes by half a diagonal from the middle of a cell; slopes are not always 1.
             return corners.abs().amin(-1) < 1.2 * edge
@@ -71,7 +76,7 @@ def bake(model: Any, *, seconds: float = BAKE_SECONDS, pause: Callable[[float], 
         None where the field answers nothing of that, or is empty.
     """
     field = getattr(model, "field", None)
-    values = _values_of(field)
+    values = values_of(field)
     if values is None:
         return None
     box = (model.surface_aabb() if hasattr(model, "surface_aabb") else model.scene_box.aabb).detach().float()
@@ -91,17 +96,19 @@ def bake(model: Any, *, seconds: float = BAKE_SECONDS, pause: Callable[[float], 
     if isinstance(field, ColourField):
         logits = _colours(field, lattice, raw, box.mean(0), pause)
     baked = ExplicitVoxelField(lattice, raw[:, None], logits).eval().requires_grad_(False)
-    return Baked(model, baked, is_shaded=logits is None)
+    solid = _solid_cells(coarse, at_vertices, worth) if values.is_surface else None
+    return Baked(model, baked, is_shaded=logits is None, solid=solid)
 
 
-def _values_of(field: Any) -> _Values | None:
+def values_of(field: Any) -> Values | None:
+    """What a bake asks of a field; None of one that answers neither density, nor sdf, nor occupancy."""
     if isinstance(field, SDFField):
-        return _Values(field.sdf, is_surface=True)
+        return Values(field.sdf, is_surface=True)
     if isinstance(field, OccupancyField):
         # Two logits a hundredth of the normalised frame: about as steep as such networks become.
-        return _Values(lambda x: -torch.logit(field.occupancy(x), eps=1e-4) * 0.01, is_surface=True)
+        return Values(lambda x: -torch.logit(field.occupancy(x), eps=1e-4) * 0.01, is_surface=True)
     if isinstance(field, DensityField):
-        return _Values(field.density, is_surface=False)
+        return Values(field.density, is_surface=False)
     return None
 
 
@@ -151,6 +158,12 @@ def _seconds_a_point(at: Callable[[Tensor], Tensor], box: Tensor) -> float:
     return max((time.thread_time() - begin) / len(points), 1e-7)
 
 
+def _solid_cells(coarse: SparseLattice, values: Tensor, worth: Tensor) -> OccupancyGrid:
+    """The cells inside a surface, and away from it: they are not kept, and seen where a crop cuts a solid open."""
+    inside = (values[coarse.corner_rows.long()] < 0).all(-1).view(coarse.shape)
+    return OccupancyGrid(coarse.origin, float(coarse.edge), inside & ~worth)
+
+
 def _fine_lattice(coarse: SparseLattice, worth: Bool[Tensor, "x y z"], *, budget: float) -> SparseLattice:
     """The cells that are worth it, cut into as many small ones as the budget of points allows."""
     longest = max(coarse.shape)
@@ -184,18 +197,24 @@ def _colours(
 class Baked:
     """Drawn as a model is: `forward` takes rays, and gives rgb, depth, accumulation and normals."""
 
-    def __init__(self, model: Any, field: ExplicitVoxelField, *, is_shaded: bool) -> None:
+    def __init__(
+        self, model: Any, field: ExplicitVoxelField, *, is_shaded: bool, solid: OccupancyGrid | None = None
+    ) -> None:
         """
         Args:
             model: what was baked; asked for the colour behind everything.
             field: the lattice.
             is_shaded: whether colours are those of normals.
+            solid: what lies inside surfaces, of which the lattice has nothing.
         """
-        self.field, self.is_shaded = field, is_shaded
+        self.field, self.is_shaded, self.solid = field, is_shaded, solid
         self.scene_box, self.device = model.scene_box, model.device
         lattice = field.lattice
         self.grid = OccupancyGrid(lattice.origin, float(lattice.edge), lattice.occupied)
-        self.paper = colours_behind(model).mean(0)
+        behind = colours_behind(model)
+        self.has_scenery = not torch.allclose(behind[0], behind[1], atol=1e-3)
+        """Whether what is behind everything is a picture, of which a bake has one colour only."""
+        self.paper, self.cropped_paper = behind.mean(0), colours_behind(model, is_cropped=True).mean(0)
 
     def forward(self, ray_bundle: RayBundle) -> dict[str, Tensor]:
         """What rays see; their nears and fars, if they have any, are heeded."""
@@ -212,14 +231,31 @@ class Baked:
         rgb = seen.rgb
         if self.is_shaded:
             rgb = normal_shade(seen.normals, -directions) * seen.accumulation
+        paper = self.cropped_paper if cuts_off(ray_bundle) else self.paper
         first, last = _ends(seen.samples.ray, seen.samples.distance, len(origins))
         outputs = {
-            "rgb": (rgb + self.paper * (1 - seen.accumulation)).clamp(0, 1),
+            "rgb": (rgb + paper * (1 - seen.accumulation)).clamp(0, 1),
             "depth": seen.depth,
             "accumulation": seen.accumulation.clamp(0, 1),
             "normals": (seen.normals + 1) / 2,
         }
+        self._close_cuts(outputs, ray_bundle)
         return outputs, first, last
+
+    def _close_cuts(self, outputs: dict[str, Tensor], ray_bundle: RayBundle) -> None:
+        """Show in grey where a crop begins in a solid: its cut, instead of the surface's far side from within."""
+        crop = crop_of(ray_bundle)
+        if self.solid is None or crop is None:
+            return
+        begin, end = crop
+        origins, directions = ray_bundle.origins.reshape(-1, 3), ray_bundle.directions.reshape(-1, 3)
+        enter, leave = box_interval(origins, directions, self.solid.box)
+        # Not on a face of the box, where rounding decides what is in it.
+        begin, end = torch.maximum(begin, enter + 1e-3 * self.solid.edge), torch.minimum(end, leave)
+        cut = (end > begin).nonzero()[:, 0]
+        cut = cut[self.solid.is_occupied(origins[cut] + directions[cut] * begin[cut, None])]
+        outputs["rgb"][cut], outputs["accumulation"][cut], outputs["normals"][cut] = _CUT, 1.0, 0.5
+        outputs["depth"][cut] = begin[cut, None]
 
 
 def _ends(ray: Tensor, distance: Tensor, rays: int) -> tuple[Tensor, Tensor]:

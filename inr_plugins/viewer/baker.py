@@ -8,10 +8,13 @@ import time
 from typing import Any
 
 import torch
+from jaxtyping import Bool
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 
-from inr_plugins.viewer.bake import BAKE_SECONDS, Baked, bake
+from inr_plugins.rendering.crop import crop_of, narrowed
+from inr_plugins.rendering.grid.march import box_interval
+from inr_plugins.viewer.bake import BAKE_SECONDS, Baked, bake, values_of
 from inr_plugins.viewer.budget import settle_thread
 from inr_plugins.viewer.snapshot import Snapshot
 
@@ -19,6 +22,9 @@ _QUICK = "quick"
 _JUDGED_OFTEN = 12
 _LATEST = 4.5
 """Seconds after which a snapshot is prepared, whatever is owed to training."""
+_OPAQUE = 0.95
+"""Accumulation from which on a bake is taken to hide what is behind it."""
+_POINTS_AT_ONCE = 4096
 _MARGIN = 3.0
 """Cells of the baked lattice by which a sharp frame looks before and behind what the bake saw."""
 
@@ -141,17 +147,37 @@ class Guided:
         """The model's outputs; those of its bake where that sees nothing."""
         rays = ray_bundle.flatten()
         outputs, first, last = self.baked.look(rays)
-        asked = (last > first).nonzero()[:, 0]
+        near = torch.where(last > first, (first - self._margin).clamp(min=0), torch.inf)
+        far = torch.where(last > first, last + self._margin, 0.0)
+        cut = self._cut_open(rays)
+        near, far = near.masked_fill(cut, 0), far.masked_fill(cut, torch.inf)
+        if self.baked.has_scenery and rays.nears is None:
+            # It is around the box, which is all that was baked.
+            is_open = outputs["accumulation"][:, 0] < _OPAQUE
+            near, far = near.masked_fill(is_open, 0), far.masked_fill(is_open, torch.inf)
+        some = narrowed(rays, near, far)
+        assert some.nears is not None
+        assert some.fars is not None
+        asked = (some.fars > some.nears).nonzero()[:, 0]
         if len(asked) == 0:
             return outputs
-        some = rays[asked]
-        near, far = (first[asked] - self._margin).clamp(min=0), last[asked] + self._margin
-        if some.nears is not None and some.fars is not None:
-            near, far = torch.maximum(near, some.nears.reshape(-1)), torch.minimum(far, some.fars.reshape(-1))
-        some.nears, some.fars = near[:, None], far[:, None]
-        seen = self.model.forward(ray_bundle=some)
+        seen = self.model.forward(ray_bundle=some[asked])
         return {
             name: outputs[name].index_copy(0, asked, value.reshape(len(asked), -1).to(outputs[name]))
             for name, value in seen.items()
             if isinstance(value, Tensor) and name in outputs
         }
+
+    def _cut_open(self, rays: RayBundle) -> Bool[Tensor, " r"]:
+        """Rays whose crop begins in a solid, of which a bake has the surface only."""
+        crop, values = crop_of(rays), values_of(getattr(self.model, "field", None))
+        found = torch.zeros(len(rays), dtype=torch.bool, device=rays.origins.device)
+        if crop is None or values is None or not values.is_surface:
+            return found
+        enter, leave = box_interval(rays.origins, rays.directions, self.baked.grid.box)
+        begin, end = torch.maximum(crop[0], enter), torch.minimum(crop[1], leave)
+        within = (end > begin).nonzero()[:, 0]
+        for part in within.split(_POINTS_AT_ONCE):
+            at = rays.origins[part] + rays.directions[part] * begin[part, None]
+            found[part] = values.at(at) < 0
+        return found

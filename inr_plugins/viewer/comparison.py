@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from nerfstudio.cameras.cameras import Cameras
 from torch import Tensor
 
-from inr_plugins.viewer.frames import Frame, colours_behind
+from inr_plugins.viewer.frames import Frame
 
 DrawnBy = Literal["model", "guided", "bake"]
 SHOWN = ("split", "error", "truth")
@@ -82,7 +82,7 @@ class Comparison:
         rgb = outputs["rgb"]
         truth = _sized(self.truth, height, width).to(rgb)
         if truth.shape[-1] == 4:
-            behind = colours_behind(frame.model).mean(0)
+            behind = frame.colours_behind().mean(0)
             truth = truth[..., :3] * truth[..., 3:] + behind * (1 - truth[..., 3:])
         kept = torch.ones(height, width, dtype=torch.bool, device=rgb.device)
         if self.mask is not None:

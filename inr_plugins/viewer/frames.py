@@ -91,14 +91,23 @@ class Frame:
             outputs["gl_z_buf_depth"] = z
         return outputs
 
+    def colours_behind(self) -> Float[Tensor, "2 3"]:
+        """What the frame shows behind everything, to two sides."""
+        return colours_behind(self.model, is_cropped=self.is_cropped)
+
     def _beyond(self) -> Float[Tensor, "height width 1"]:
         """Distances behind everything in the scene's box."""
         box = self.model.scene_box.aabb.to(self.rays.origins)
         return (self.rays.origins - box.mean(0)).norm(dim=-1, keepdim=True) + (box[1] - box[0]).norm() / 2
 
 
-def colours_behind(model: Any) -> Float[Tensor, "2 3"]:
-    """What rays that meet nothing see: two that begin far from the scene and leave it, to different sides."""
+def colours_behind(model: Any, *, is_cropped: bool = False) -> Float[Tensor, "2 3"]:
+    """What rays that meet nothing see: two that begin far from the scene and leave it, to different sides.
+
+    Args:
+        model: that answers rays.
+        is_cropped: whether they are rays that a crop leaves nothing of, so that no scenery is behind them either.
+    """
     box = model.scene_box.aabb.detach().float().to(model.device)
     away = torch.tensor([[1.0, 1, 1], [-1, 1, -1]], device=model.device) / 3**0.5
     rays = RayBundle(
@@ -107,6 +116,8 @@ def colours_behind(model: Any) -> Float[Tensor, "2 3"]:
         pixel_area=torch.full((2, 1), 1e-6, device=model.device),
         camera_indices=torch.zeros(2, 1, dtype=torch.long, device=model.device),
     )
+    if is_cropped:
+        rays.nears = rays.fars = torch.zeros(2, 1, device=model.device)
     with torch.no_grad():
         return model.forward(ray_bundle=rays)["rgb"].reshape(2, 3)
 

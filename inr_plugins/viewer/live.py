@@ -14,7 +14,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 
 from inr_plugins.viewer.budget import Budget
 from inr_plugins.viewer.drawing import PageRenderer
-from inr_plugins.viewer.frames import Frame, colours_behind, paint_behind
+from inr_plugins.viewer.frames import Frame, paint_behind
 from inr_plugins.viewer.pace import Pace
 from inr_plugins.viewer.pages import Pages
 from inr_plugins.viewer.snapshot import SHARED_FROM, Snapshot, edited, take_snapshot
@@ -228,9 +228,9 @@ class LiveViewer:
         for shade in self.shades:
             shade(frame, outputs)
         colour = self.panel.background_color
-        if self.panel.crop_viewport and colour is not None:
+        if frame.is_cropped and colour is not None:
             # nerfstudio would set the colour for the whole process, in which a step may be running.
-            paint_behind(outputs, colours_behind(frame.model), torch.tensor(colour) / 255)
+            paint_behind(outputs, frame.colours_behind(), torch.tensor(colour) / 255)
         return outputs
 
     def log_once(self, sentence: str, details: str = "") -> None:

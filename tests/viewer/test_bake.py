@@ -9,6 +9,7 @@ import torch
 from nerfstudio.cameras.rays import RayBundle
 from viewer.fake_viewer import BOX
 
+from inr_plugins.rendering.crop import cuts_off
 from inr_plugins.viewer.bake import bake
 from inr_plugins.viewer.baker import Guided
 
@@ -85,12 +86,18 @@ def test_colours_are_the_fields():
 
 def test_a_bake_is_cropped():
     baked = bake(model_of(BallDistance()), seconds=0.1)
-    ends = {"nears": torch.full((1, 1), 3.2), "fars": torch.full((1, 1), 9.0)}
-    seen = baked.forward(rays_along(0, [0.0], **ends))
-    # A surface is a sheet: what is left of the ball is its far wall.
-    assert float(seen["depth"][0]) == pytest.approx(3.5, abs=4 * baked.grid.edge)
+    ends = {"nears": torch.full((2, 1), 3.0), "fars": torch.full((2, 1), 9.0)}
+    seen = baked.forward(rays_along(0, [0.0, 0.45], **ends))
+    # In the middle the solid is cut open; nearer to its rim too, where the lattice knows it.
+    assert float(seen["depth"][0]) == pytest.approx(3.0, abs=1e-4)
+    torch.testing.assert_close(seen["rgb"][0], torch.full((3,), 0.6))
+    assert float(seen["depth"][1]) == pytest.approx(3.0, abs=4 * baked.grid.edge)
+    assert (seen["accumulation"] > 0.95).all()
     ends = {"nears": torch.full((1, 1), 4.0), "fars": torch.full((1, 1), 9.0)}
     assert float(baked.forward(rays_along(0, [0.0], **ends))["accumulation"][0]) == 0
+    baked = bake(model_of(BallDensity()), seconds=0.1)
+    ends = {"nears": torch.full((1, 1), 3.0), "fars": torch.full((1, 1), 9.0)}
+    assert float(baked.forward(rays_along(0, [0.0], **ends))["depth"][0]) == pytest.approx(3.0, abs=0.05)
 
 
 def test_nothing_bakes_to_nothing():
@@ -121,3 +128,50 @@ def test_a_guided_model_is_asked_about_what_the_bake_meets_and_near_it():
     assert (asked[0].fars[0] > 2.5).all()
     assert float(asked[0].fars[0] - asked[0].nears[0]) < 1.0
     torch.testing.assert_close(outputs["rgb"][:, 0], torch.tensor([0.25, 1.0, 0.25]))
+
+
+class Asked:
+    """A model that notes which rays it is asked about, and answers red; behind it is the colour of a direction."""
+
+    def __init__(self, field) -> None:
+        self.field, self.scene_box, self.device = field, SimpleNamespace(aabb=BOX), torch.device("cpu")
+        self.bundles: list[RayBundle] = []
+
+    def forward(self, ray_bundle):
+        self.bundles.append(ray_bundle)
+        if (ray_bundle.origins.norm(dim=-1) > 10).all():
+            plain = torch.ones_like(ray_bundle.directions)
+            return {"rgb": plain if cuts_off(ray_bundle) else (ray_bundle.directions + 1) / 2}
+        return {
+            "rgb": torch.tensor([[1.0, 0, 0]]).repeat(len(ray_bundle), 1),
+            "accumulation": torch.ones(len(ray_bundle), 1),
+        }
+
+
+def guided(field) -> tuple[Guided, list[RayBundle]]:
+    model = Asked(field)
+    made = Guided(model, bake(model, seconds=0.1))
+    model.bundles.clear()
+    return made, model.bundles
+
+
+def test_a_guided_model_is_asked_about_the_solid_that_a_crop_cuts_open_from_where_it_is_cut():
+    made, asked = guided(BallDistance())
+    ends = {"nears": torch.tensor([[3.0], [3.0], [1e10]]), "fars": torch.tensor([[3.2], [9.0], [1e10]])}
+    outputs = made.forward(rays_along(0, [0.0, 0.9, 0.1], **ends))
+    (bundle,) = asked
+    assert bundle.nears.tolist() == [[3.0]]
+    torch.testing.assert_close(bundle.fars, torch.tensor([[3.2]]))
+    torch.testing.assert_close(outputs["rgb"][0], torch.tensor([1.0, 0, 0]))
+    # Of the scenery nothing is left in a crop.
+    torch.testing.assert_close(outputs["rgb"][1:], torch.ones(2, 3))
+
+
+def test_a_guided_model_is_asked_about_the_scenery_that_no_bake_holds():
+    made, asked = guided(BallDistance())
+    outputs = made.forward(rays_along(0, [0.0, 0.9]))
+    (bundle,) = asked
+    assert float(bundle.fars[0]) < 3.5 < float(bundle.fars[1])
+    assert float(bundle.nears[1]) == 0
+    assert not cuts_off(bundle)
+    torch.testing.assert_close(outputs["rgb"], torch.tensor([[1.0, 0, 0]] * 2))

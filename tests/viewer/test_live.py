@@ -13,6 +13,7 @@ from nerfstudio.data.scene_box import OrientedBox
 from nerfstudio.model_components import renderers
 from viewer.fake_viewer import Ball, FakePage, FakeViewer
 
+from inr_plugins.rendering.crop import cuts_off
 from inr_plugins.viewer.live import attach
 
 
@@ -194,6 +195,29 @@ def test_the_crops_colour_lies_behind_this_page_and_nowhere_else(opened):
     torch.testing.assert_close(page.frames[-1]["rgb"][0, 0], torch.tensor([0, 128, 255]) / 255)
     torch.testing.assert_close(page.frames[-1]["rgb"][48, 48], torch.tensor([0.8, 0.2, 0.1]))
     assert set(seen) == {None}
+
+
+def test_the_crops_colour_takes_the_place_of_the_scenery_too(opened):
+    """What no box cuts out of it is not to be seen outside of one."""
+
+    class InAPark(Ball):
+        def forward(self, ray_bundle):
+            outputs, far = super().forward(ray_bundle), (ray_bundle.directions + 1) / 2
+            hit = outputs["accumulation"]
+            outputs["rgb"] = outputs["rgb"] * hit + (1 - hit) * (1.0 if cuts_off(ray_bundle) else far)
+            return outputs
+
+    viewer, _, page = opened(InAPark())
+    viewer.update_scene(0)
+    assert page.wait(is_sharp)
+    assert page.frames[-1]["rgb"][0].std(0).max() > 0.05
+    panel, count = viewer.control_panel, len(page.frames)
+    panel.background_color, panel.crop_viewport = (0, 128, 255), True
+    panel.crop_obb = OrientedBox(R=torch.eye(3), T=torch.zeros(3), S=torch.full((3,), 2.0))
+    viewer.live.redraw()
+    assert page.wait(lambda page: len(page.frames) > count and is_sharp(page))
+    torch.testing.assert_close(page.frames[-1]["rgb"][0], (torch.tensor([0, 128, 255]) / 255).expand(96, 3))
+    torch.testing.assert_close(page.frames[-1]["rgb"][48, 48], torch.tensor([0.8, 0.2, 0.1]))
 
 
 def test_two_pages_come_and_go(opened):

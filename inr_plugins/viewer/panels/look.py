@@ -17,7 +17,7 @@ from inr_plugins.errors import InputError
 from inr_plugins.meshing.extracted import find_place
 from inr_plugins.meshing.settings import MeshSettings
 from inr_plugins.viewer.budget import settle_thread
-from inr_plugins.viewer.frames import Frame, colours_behind
+from inr_plugins.viewer.frames import Frame
 from inr_plugins.viewer.panel import Panel
 from inr_plugins.viewer.panels import look_work as work
 from inr_plugins.viewer.snapshot import Snapshot
@@ -115,7 +115,7 @@ class LookPanel(Panel):
     def _shade(self, frame: Frame, outputs: dict[str, torch.Tensor]) -> None:
         if self._shading.value == _COLOURS:
             return
-        behind = colours_behind(frame.model).mean(0)
+        behind = frame.colours_behind().mean(0)
         grey = self._shading.value == _GREY
         if not work.shade_anew(outputs, frame.rays.directions, behind, grey=grey):
             self._text.content = "Frames of this model have no normals to shade by."
