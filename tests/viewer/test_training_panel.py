@@ -11,18 +11,20 @@ from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
+import psutil
 import pytest
 import torch
 import viser
 from page_client import PageClient
 from viewer.fake_viewer import Ball, FakePage, FakeViewer
+from viewer.served import eventually
 
 from inr_plugins.errors import InputError
 from inr_plugins.viewer.live import LiveViewer
 from inr_plugins.viewer.panels import general_panels
 from inr_plugins.viewer.panels import training as module
 from inr_plugins.viewer.panels.history import History, averaged, curves, drawn, speed
-from inr_plugins.viewer.panels.training import TrainingPanel
+from inr_plugins.viewer.panels.training import TrainingPanel, memory_of, plots_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -89,6 +91,69 @@ def test_many_points_are_averaged_over_equal_spans():
     means = averaged(line, 10)
     assert len(means) == 10
     assert np.allclose([y for _, y in means], 0.5, atol=0.02)
+    # In the middle of what they are the means of.
+    assert np.allclose([x for x, _ in means], np.arange(10) + 0.5, atol=0.02)
+    # A line and its means lie on each other, and few points stay as they are.
+    assert np.allclose([x - y for x, y in averaged([(x, x) for x in np.linspace(0, 7, 500)], 9)], 0)
+    assert averaged([(0.0, 1.0), (1.0, 3.0)], 2) == [(0.0, 1.0), (1.0, 3.0)]
+
+
+def test_what_begins_later_is_drawn_from_then_on():
+    history = History(soonest=0)
+    for step in range(4):
+        late = {"late_loss": 5.0 * step} if step > 1 else {}
+        history.note(step, {"loss": 1.0, **late}, at=10.0 + step)
+    assert curves(history.moments())["late_loss"] == [(2.0, 10.0), (3.0, 15.0)]
+    # Two steps of one moment have no speed.
+    history.note(9, {}, at=13.0)
+    assert len(speed(history.moments())) == 3
+
+
+def texts_of(svg: str) -> list[str]:
+    return ["".join(each.itertext()) for each in ElementTree.fromstring(svg).iter(f"{SVG}text")]
+
+
+@pytest.mark.parametrize(("seconds", "clock"), [(59.6, "1:00"), (3599, "59:59"), (2 * 3600 + 3 * 60 + 4, "2:03:04")])
+def test_a_drawing_says_from_what_to_what_until_when_and_of_what(seconds, clock):
+    svg = drawn("Speed", {"fast_loss": [(0.0, 3.0), (seconds, 8.0)], "slow": [(0.0, 2.0)]})
+    assert texts_of(svg) == ["Speed", "2 to 8", clock, "fast slow "]
+    assert texts_of(drawn("Speed", {"fast": [(0.0, 3.0)]}))[-1] == "0:00"
+    # The highest at the top, the lowest at the bottom, the first at the left; one value alone in the middle.
+    fast, slow = polylines(svg)
+    assert fast[1, 1] < fast[0, 1] < slow[0, 1]
+    assert (fast[0, 0], fast[1, 0]) == (4, 236)
+    (flat,) = polylines(drawn("Flat", {"a": [(0.0, 2.0), (1.0, 2.0)]}))
+    assert np.allclose(flat[:, 1], (slow[0, 1] + fast[1, 1]) / 2)
+
+
+def pictures_of(markdown: str) -> dict[str, str]:
+    """SVGs by their names."""
+    found = re.findall(r"!\[([^]]*)\]\(data:image/svg\+xml;base64,([^)]*)\)", markdown)
+    return {name: base64.b64decode(code).decode() for name, code in found}
+
+
+def test_the_largest_losses_are_drawn_over_a_logarithmic_axis():
+    times = np.arange(30.0)
+    values = {f"loss_{n}": list(zip(times, 10.0 ** (n - times / 10), strict=True)) for n in (3, 0, 5, 2, 4, 1)}
+    values["psnr"] = list(zip(times, times, strict=True))
+    pictures = pictures_of(plots_of(values, [(1.0, 2.0), (2.0, 8.0)]))
+    assert list(pictures) == ["PSNR of batches, dB", "Losses", "Steps a second"]
+    assert texts_of(pictures["Losses"])[-1] == "loss_3 loss_5 loss_2 loss_4 "
+    for line in polylines(pictures["Losses"]):
+        assert np.allclose(line[:, 1], np.linspace(*line[[0, -1], 1], 30), atol=0.11)
+    assert "0 to 29" in texts_of(pictures["PSNR of batches, dB"])
+    assert "2 to 8" in texts_of(pictures["Steps a second"])
+    # What there is nothing of has no picture.
+    assert list(pictures_of(plots_of({"loss": [(0.0, 1.0)], "none": [(0.0, 0.0)]}, []))) == ["Losses"]
+    assert plots_of({}, []) == ""
+
+
+def test_memory_is_the_processs_and_the_gpus(monkeypatch):
+    (held,) = re.fullmatch(r"Memory: ([\d.]+) GB", memory_of("cpu")).groups()
+    assert float(held) == pytest.approx(psutil.Process().memory_info().rss / 1e9, abs=0.05)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: {"cuda:1": 1.5e9}[device])
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: {"cuda:1": 2.5e9}[device])
+    assert memory_of("cuda:1").endswith("GB; 1.50 GB of the GPU, 2.50 GB at most")
 
 
 def fake_trainer(save=None, state="training"):
@@ -129,7 +194,7 @@ def test_the_page_is_sent_drawings_rates_and_memory_only_while_it_is_open(serve)
         viewer.live.update_scene(step)
         time.sleep(0.02)
     time.sleep(0.2)
-    assert "svg" not in panel._plots.content
+    assert panel._plots.content == "The first steps are under way."
     viewer.open(FakePage())
     with PageClient(port) as page:
         assert page.wait(lambda: any("svg+xml" in str(each) for each in page.others), 5)
@@ -154,25 +219,74 @@ def test_saving_is_refused_while_a_checkpoint_is_written_and_says_where_it_lies(
     panel._start_saving(SimpleNamespace(client=client))
     with pytest.raises(InputError, match="being saved already"):
         panel._start_saving(SimpleNamespace(client=client))
+    assert panel._saved.content.startswith("Waiting for the step at hand")
     may_go_on.set()
     panel._saver.join(5)
     assert len(calls) == 1
-    assert "step-000000007.ckpt" in panel._saved.content
+    # Without the folders, which would make the column as wide.
+    assert panel._saved.content == f"Saved step-000000007.ckpt in {tmp_path.name} of the run folder."
     assert page.notes == [f"Saved: {tmp_path / 'step-000000007.ckpt'}"]
     panel._start_saving(SimpleNamespace(client=client))
     panel._saver.join(5)
     assert len(calls) == 2
 
 
-def test_what_cannot_be_saved_is_a_sentence_and_can_be_tried_again(serve):
+def test_what_cannot_be_saved_is_a_sentence_and_can_be_tried_again(serve, capsys):
     def save():
         raise InputError("Cannot save the checkpoint of step 7: make room.")
 
     _, panel, _ = serve(fake_trainer(save))
-    for _ in range(2):
-        panel._start_saving(SimpleNamespace(client=None))
+    notes = []
+    client = SimpleNamespace(add_notification=lambda title, body, **look: notes.append((body, look.get("color"))))
+    for each in (None, client):
+        panel._start_saving(SimpleNamespace(client=each))
         panel._saver.join(5)
         assert panel._saved.content == "Not saved: Cannot save the checkpoint of step 7: make room."
+    assert notes == [(panel._saved.content, "red")]
+    # Whoever does not look at the page reads it in the terminal.
+    assert capsys.readouterr().out.count("Training: Cannot save the checkpoint of step 7") == 1
+
+
+def test_closing_waits_for_the_checkpoint_that_is_written_and_ends_the_drawing(serve):
+    may_go_on, written = threading.Event(), []
+
+    def save():
+        assert may_go_on.wait(5)
+        written.append(1)
+        raise InputError("No path.")
+
+    viewer, panel, _ = serve(fake_trainer(save))
+    panel._start_saving(SimpleNamespace(client=None))
+    threading.Timer(0.1, may_go_on.set).start()
+    viewer.live.close()
+    assert written == [1]
+    assert not panel._drawer.is_alive()
+
+
+def test_what_cannot_be_drawn_is_said_in_the_terminal_and_tried_again(serve, capsys):
+    trainer = fake_trainer()
+    group, trainer.optimizers.optimizers = trainer.optimizers.optimizers, {"fields": SimpleNamespace(param_groups=5)}
+    viewer, panel, _ = serve(trainer)
+    viewer.open(FakePage())
+    said = []
+    assert eventually(lambda: said.append(capsys.readouterr().out) or "Training: 'int' object" in "".join(said))
+    trainer.optimizers.optimizers = group
+    assert eventually(lambda: "Learning rate of fields, cores" in panel._numbers.content)
+
+
+def test_a_trainer_that_cannot_save_at_any_moment_has_no_button(serve):
+    trainer = fake_trainer()
+    del trainer.save_now
+    _, panel, _ = serve(trainer)
+    assert not panel._save.visible
+
+
+def test_the_memory_of_the_models_own_device_is_shown(serve, monkeypatch):
+    viewer, panel, _ = serve(fake_trainer())
+    monkeypatch.setattr(module, "memory_of", lambda device: f"Memory of {device}")
+    viewer.pipeline.model = SimpleNamespace(device=torch.device("cuda:1"))
+    panel._draw()
+    assert "Memory of cuda:1" in panel._numbers.content
 
 
 def test_a_finished_training_has_no_button_and_a_run_that_is_looked_at_no_panel(serve):
@@ -184,6 +298,7 @@ def test_a_finished_training_has_no_button_and_a_run_that_is_looked_at_no_panel(
     while panel._save.visible and time.monotonic() < until:
         time.sleep(0.02)
     assert not panel._save.visible
+    assert eventually(lambda: panel._saved.content == "Training is done; its last step is saved.")
     _, panel, _ = serve(None)
     assert not hasattr(panel, "history")
 
