@@ -79,11 +79,12 @@ def test_a_cost_of_each_piece_does_not_make_pieces_ever_smaller():
 def test_the_toll_is_learnt_from_trainings_own_speed(lost):
     """Ten steps a second alone; drawing on one processor all the time would lose the part `lost` of them."""
     toll = Toll(guess=0.9)
+    budget = Budget(lambda: 0.85, toll=toll)
     at = 0.0
     for window in range(40):
         share = 0.5 * (window % 3) / 2
         speed = 10 * (1 - lost * share)
-        toll.note_drawing(share * 1.0)
+        budget.spend(share * 1.0, "refresh", took=1.0)
         end = at + 1.0
         while at < end:
             at += 1 / speed

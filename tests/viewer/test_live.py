@@ -14,7 +14,9 @@ from nerfstudio.model_components import renderers
 from viewer.fake_viewer import Ball, FakePage, FakeViewer
 
 from inr_plugins.rendering.crop import cuts_off
+from inr_plugins.viewer import live as module
 from inr_plugins.viewer.live import attach
+from inr_plugins.viewer.snapshot import generic_copy
 
 
 @pytest.fixture
@@ -98,6 +100,76 @@ def test_a_step_that_runs_is_not_copied(opened):
         threading.Thread(target=retake, daemon=True).start()
         assert not held.wait(0.1)
     assert held.wait(2)
+
+
+def test_every_copy_is_made_under_the_trainers_lock_and_waited_for_by_nobody():
+    held = []
+
+    class Watched(Ball):
+        def viewer_copy(self):
+            held.append(viewer.train_lock.locked())
+            return generic_copy(self)
+
+    viewer = FakeViewer(Watched())
+    # Nothing is drawn, so that no page asks for a copy of its own.
+    viewer.ready, viewer.init_scene = False, lambda: None
+    live = attach(viewer)
+
+    def pause() -> None:
+        viewer.trainer.training_state, live.status.step = "paused", 7
+        assert live.snapshot_to_draw() is None
+        assert live.snapshot.step == 7
+
+    try:
+        # For nobody to see.
+        viewer.init_scene()
+        viewer.update_scene(0)
+        assert held == []
+        viewer.open(FakePage())
+        for number, copy in enumerate((viewer.init_scene, live.retake, viewer.training_complete, pause)):
+            live.budget.spend(9.0, "refresh", took=0.0)
+            copy()
+            assert held == [True] * (number + 1)
+            assert live.budget.owed == 0 or copy not in (live.retake, viewer.training_complete)
+        live.pace.taken_at -= 10
+        viewer.update_scene(8)
+        assert held == [True] * 5
+        # Soon enough is soon enough.
+        viewer.update_scene(9)
+        assert len(held) == 5
+        viewer.render_statemachines.clear()
+        viewer.update_scene(10)
+        assert live.snapshot is None
+    finally:
+        live.close()
+
+
+def test_what_shares_tensors_with_training_is_drawn_between_its_steps(monkeypatch, opened):
+    monkeypatch.setattr(module, "SHARED_FROM", 1)
+    held = []
+
+    class Watched(Ball):
+        def forward(self, ray_bundle):
+            held.append(viewer.train_lock.locked())
+            return super().forward(ray_bundle)
+
+    viewer, _, page = opened(Watched())
+    viewer.update_scene(0)
+    assert page.wait(is_sharp)
+    assert len(held) > 2
+    assert all(held)
+
+
+def test_a_viewer_without_a_trainers_lock_draws(opened):
+    viewer = FakeViewer(Ball(), trainer=None)
+    viewer.train_lock = None
+    live, page = attach(viewer), FakePage()
+    try:
+        viewer.open(page)
+        assert page.wait(is_sharp)
+        live.retake()
+    finally:
+        live.close()
 
 
 def test_what_a_control_changes_is_drawn(opened):

@@ -24,6 +24,7 @@ from inr_plugins.geometry.mesh import signed_volume
 from inr_plugins.meshing.settings import MeshSettings
 from inr_plugins.progress import silent
 from inr_plugins.viewer.live import LiveViewer
+from inr_plugins.viewer.panels import mesh_work
 from inr_plugins.viewer.panels.mesh import MeshPanel
 from inr_plugins.viewer.panels.mesh_work import crop_of, make_mesh
 from inr_plugins.viewer.snapshot import take_snapshot
@@ -90,6 +91,44 @@ def test_the_mesh_is_the_ball_in_the_datasets_frame_and_what_is_shown_in_the_pag
     # Seen from straight outside, along -n, the field has the colour 0.5 + 0.5 n of the normalised frame.
     expected = 0.5 + 0.5 * shown / np.linalg.norm(shown, axis=1, keepdims=True)
     assert np.abs(made.shown.colours - expected).max() < 0.1
+
+
+class Witness:
+    """Of a copy that is made of what has it."""
+
+    def __init__(self, lock) -> None:
+        self.lock, self.held = lock, []
+
+    def __deepcopy__(self, memo):
+        self.held.append(self.lock.locked())
+        return self
+
+
+def test_what_shares_tensors_with_training_is_copied_between_two_steps(monkeypatch):
+    live, seen = watched(Fake()), []
+    model = live.viewer.pipeline.model
+    model.witness = Witness(live.viewer.train_lock)
+    shared = take_snapshot(model, STEP, share_from=0)
+    assert shared.model.colour is model.colour
+    live.edits.append(lambda copy: vars(copy).update(radius=0.125))
+    live.status.step = STEP + 1
+
+    def extract(run, *_, **__):
+        seen.append(run)
+        raise InputError("No surface.")
+
+    monkeypatch.setattr(mesh_work, "extract_mesh", extract)
+    for state in ("training", "paused"):
+        live.viewer.trainer.training_state = state
+        with pytest.raises(InputError, match="No surface"):
+            make_mesh(live, shared, COARSE, None, silent)
+    copied, as_given = seen
+    assert model.witness.held == [False, True]
+    assert copied.step == STEP + 1
+    assert copied.pipeline.model.colour is not model.colour
+    assert copied.pipeline.model.radius == 0.125
+    # Nothing is trained: nothing is to be waited for.
+    assert as_given.pipeline.model is shared.model
 
 
 def test_a_crop_that_is_turned_cuts_the_ball_in_half():

@@ -24,6 +24,9 @@ class Doubler(Panel):
         self.button = self.gui.add_button("Double")
         self.button.on_click(self.safely(self._double))
 
+    def close(self) -> None:
+        self.number.visible = False
+
     def _double(self, _) -> None:
         if self.number.value > 10:
             raise ValueError("Numbers go to ten.")
@@ -72,3 +75,10 @@ def test_an_error_is_a_sentence_in_the_page_that_asked(served):
     page.send(type="GuiUpdateMessage", id=control(page, "Double")["id"], updates={"value": True})
     assert page.wait(lambda: bool(page.notes), 5)
     assert (page.notes[0]["title"], page.notes[0]["body"]) == ("Doubling", "Numbers go to ten.")
+
+
+def test_a_panel_is_closed_with_its_page(served):
+    panel, _ = served
+    assert panel.number.visible
+    panel.live.close()
+    assert not panel.number.visible
