@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -20,7 +21,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from inr_plugins import files
 from inr_plugins.engine.address import check_viewer_address
 from inr_plugins.engine.checkpointing import CheckpointingConfig, CheckpointingTrainer
-from inr_plugins.engine.defaults import InrLoggingConfig, InrViewerConfig
+from inr_plugins.engine.defaults import InrLoggingConfig, InrViewerConfig, choose_device_type
 from inr_plugins.engine.divergence import LossWatch, TrainingDivergedError
 from inr_plugins.engine.evaluation import EvalBudget, evaluate_views, expected_view_seconds
 from inr_plugins.engine.host.memory import HeapWatch, tune_allocator
@@ -47,6 +48,22 @@ class Checked(Protocol):
 
     def check_options(self) -> None:
         """Raise InputError for the first that cannot, before anything is read."""
+
+
+@runtime_checkable
+class DeviceChecked(Protocol):
+    """A part of a configuration that knows what it needs of a device."""
+
+    def check_device(self, device: str) -> None:
+        """Raise InputError if this type of device cannot do what the options ask for."""
+
+
+@runtime_checkable
+class PreciseInSteps(Protocol):
+    """A model that says in what precision a step of training is computed."""
+
+    def step_precision(self) -> AbstractContextManager[None]:
+        """The context of a whole step."""
 
 
 @dataclass
@@ -102,6 +119,13 @@ class InrTrainerConfig(CheckpointingConfig):
         for part in (self.pipeline.datamanager, self.pipeline.model):
             if isinstance(part, Checked):
                 part.check_options()
+            if isinstance(part, DeviceChecked):
+                part.check_device(choose_device_type(self.machine.device_type))
+        if (self.mixed_precision or self.use_grad_scaler) and hasattr(self.pipeline.model, "precision"):
+            raise InputError(
+                "--mixed-precision and --use-grad-scaler are for float16, in which this method is not trained: leave "
+                "them out. --pipeline.model.precision says what it is trained in, bfloat16 where that is fast."
+            )
         data = data_path(self.pipeline)
         problem = None if data is None else files.why_unreadable(data, folders=True)
         # What does not exist may be elsewhere by now, which the pipeline asks for.
@@ -132,7 +156,7 @@ class InrTrainer(CheckpointingTrainer):
         on_cpu = config.machine.resolve() == "cpu"
         if on_cpu:
             tune_allocator()
-            # Both are for float16 on CUDA: what CPUs compute in is the model's --pipeline.model.precision.
+            # Both are for float16 on CUDA, in which methods of nerfstudio's can be trained.
             config = dataclasses.replace(config, mixed_precision=False, use_grad_scaler=False)
         if config.machine.machine_rank > 0 and (config.is_viewer_enabled() or config.is_viewer_legacy_enabled()):
             # nerfstudio would start one on each machine, and only the first has something to show.
@@ -268,7 +292,9 @@ class InrTrainer(CheckpointingTrainer):
         """Run one step, and see that its losses are finite."""
         if self._trained_step is None:
             reservation.note_start(self.base_dir)
-        loss, losses, metrics = super().train_iteration(step)
+        model = self.pipeline.model
+        with model.step_precision() if isinstance(model, PreciseInSteps) else nullcontext():
+            loss, losses, metrics = super().train_iteration(step)
         self._loss_watch.check(step, {"loss": loss, **losses})
         self._trained_step, self.last_losses, self.last_metrics = step, losses, metrics
         if self.device == "cpu":

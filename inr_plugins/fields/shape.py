@@ -7,11 +7,11 @@ from typing import ClassVar
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from inr_plugins.fields.box_field import BoxField
 from inr_plugins.fields.level_normals import level_normals
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
+from inr_plugins.networks.exact_products import single_output
 from inr_plugins.networks.normalization.registry import frozen_statistics, rowwise_gradients
 from inr_plugins.networks.precision import Precision, autocast_of
 
@@ -20,7 +20,7 @@ _QUERY_CHUNK = 1 << 16
 
 
 class ExactLinear(nn.Module):
-    """The last layer of a network, computed in the precision of its weights also under autocast."""
+    """The last layer of a network, of one output, computed in the precision of its weights also under autocast."""
 
     def __init__(self, linear: nn.Linear) -> None:
         """
@@ -33,7 +33,7 @@ class ExactLinear(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         """The layer's output, (*n, out)."""
         with torch.autocast(h.device.type, enabled=False):
-            return F.linear(h.to(self.weight.dtype), self.weight, self.bias)
+            return single_output(h.to(self.weight.dtype), self.weight, self.bias)
 
 
 class ShapeField(BoxField):

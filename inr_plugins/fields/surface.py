@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from inr_plugins.fields.box_field import BoxField
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.encodings import Positional
+from inr_plugins.networks.exact_products import single_output
 from inr_plugins.networks.normalization.registry import frozen_statistics, rowwise_gradients
 from inr_plugins.networks.precision import Precision
 
@@ -43,7 +44,7 @@ class DistanceHead(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         """Distance and features, (*n, 1 + features), in the type of the weights; the distance alone if that is set."""
         with torch.autocast(h.device.type, enabled=False):
-            distance = F.linear(h.to(self.weight.dtype), self.weight[:1], self.bias[:1])
+            distance = single_output(h.to(self.weight.dtype), self.weight[:1], self.bias[:1])
         if self.only_distance:
             return distance
         return torch.cat([distance, F.linear(h, self.weight[1:], self.bias[1:]).to(distance.dtype)], -1)
@@ -89,7 +90,7 @@ class SurfaceField(BoxField):
         assert isinstance(self.distance_network.head, DistanceHead)
         self.head = self.distance_network.head
         self.direction_encoding = Positional(3, octaves=_DIRECTION_OCTAVES)
-        self.colour_network = colour.build(6 + self.direction_encoding.out_dim + features, 3)
+        self.colour_network = colour.build(6 + self.direction_encoding.out_dim + features, 3, positions=3)
         self.initial_variance = float(initial_variance)
         self.variance = nn.Parameter(torch.tensor(self.initial_variance))
         self.register_buffer("sharpness_rate", torch.tensor(1.0))

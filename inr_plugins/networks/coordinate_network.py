@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from inr_plugins.networks import tcnn_network
 from inr_plugins.networks.activations.settings import Activation, ActivationSettings, make_activation
 from inr_plugins.networks.encodings import Encoding, EncodingName, make_encoding
+from inr_plugins.networks.exact_products import linear_of_positions
 from inr_plugins.networks.normalization.registry import (
     NoNormalization,
     Normalization,
@@ -141,6 +142,7 @@ class CoordinateNetworkConfig(ActivationSettings):
         spatial_gradient: bool = False,
         has_covariance: bool = False,
         sampling_levels: int = 1,
+        positions: int | None = None,
         make_head: HeadMaker | None = None,
     ) -> CoordinateNetwork:
         """The network for inputs of width in_dim and outputs of width out_dim.
@@ -152,6 +154,8 @@ class CoordinateNetworkConfig(ActivationSettings):
             has_covariance: the field will pass a covariance with every position.
             sampling_levels: sets of running statistics, for samplers whose passes see different distributions
                 (`use_sampling_level`).
+            positions: how many of the first layer's inputs, the first ones, are coordinates of a point, which count
+                exactly; None: what the encoding says.
             make_head: makes the network's last module of its last linear layer, which is started as the activation
                 wants it; None: that layer.
 
@@ -161,7 +165,10 @@ class CoordinateNetworkConfig(ActivationSettings):
         self.check_use(
             in_dim, spatial_gradient=spatial_gradient, has_covariance=has_covariance, own_head=make_head is not None
         )
-        return CoordinateNetwork(in_dim, out_dim, config=self, sampling_levels=sampling_levels, make_head=make_head)
+        network = CoordinateNetwork(in_dim, out_dim, config=self, sampling_levels=sampling_levels, make_head=make_head)
+        if positions is not None:
+            network.positions = positions
+        return network
 
     def check_use(
         self, in_dim: int, *, spatial_gradient: bool = False, has_covariance: bool = False, own_head: bool = False
@@ -229,6 +236,7 @@ class CoordinateNetwork(nn.Module):
         self.in_dim, self.out_dim = in_dim, out_dim
         self.skips = frozenset(config.skips)
         self.encoding = config._encoding(in_dim)
+        self.positions = self.encoding.positions
         self.fused: TcnnNetwork | None = None
         if config.implementation == "tcnn":
             self.fused = TcnnNetwork(
@@ -300,7 +308,9 @@ class CoordinateNetwork(nn.Module):
             # Positions do not survive eight bits of mantissa: a first layer that sees them computes in their precision.
             exact = i == 0 and self.encoding.keeps_position and h.dtype == layer.weight.dtype
             with torch.autocast(h.device.type, enabled=False) if exact else nullcontext():
+                assert isinstance(layer, nn.Linear)
                 assert isinstance(norm, Normalization)
-                h = norm.activated(layer(h), self.activation)
+                z = linear_of_positions(h, layer.weight, layer.bias, positions=self.positions) if exact else layer(h)
+                h = norm.activated(z, self.activation)
         out = self.head(h)
         return out.real if out.is_complex() else out

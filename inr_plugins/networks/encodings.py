@@ -17,9 +17,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from inr_plugins.networks.exact_products import linear_of_positions
 from inr_plugins.networks.full_precision_buffers import FullPrecisionBuffers
 
 EncodingName = Literal["identity", "positional", "integrated", "fourier"]
+
+_MOST_COORDINATES = 4
+"""Of a point: inverted spheres have four (NeRF++)."""
 
 MAX_OCTAVES = 24
 """A float32 number in [0.5, 1) has 24 bits: 2^24 times it is a whole number, and a further octave holds nothing."""
@@ -33,6 +37,7 @@ class Encoding(FullPrecisionBuffers, ABC):
         out_dim: number of features.
         needs_covariance: whether `forward` asks for the covariance of a Gaussian around each position.
         keeps_position: whether the position may be among the features, which then bear no rounding.
+        positions: how many of the features, the first ones, are coordinates themselves.
     """
 
     needs_covariance: ClassVar[bool] = False
@@ -44,6 +49,7 @@ class Encoding(FullPrecisionBuffers, ABC):
             raise ValueError(f"in_dim of an encoding must be at least 1, got {in_dim}")
         self.in_dim = in_dim
         self.out_dim = out_dim
+        self.positions = 0
 
     def forward(self, x: Float[Tensor, "*n in_dim"], covariance: Tensor | None = None) -> Float[Tensor, "*n out_dim"]:
         """The features of each position.
@@ -73,10 +79,11 @@ class Encoding(FullPrecisionBuffers, ABC):
 
 
 class Identity(Encoding):
-    """The positions themselves."""
+    """The positions themselves. More than four numbers are no position, but features or keys."""
 
     def __init__(self, in_dim: int) -> None:
         super().__init__(in_dim, in_dim)
+        self.positions = in_dim if in_dim <= _MOST_COORDINATES else 0
 
     def encode(
         self, x: Float[Tensor, "*n in_dim"], variance: Float[Tensor, "*n in_dim"] | None
@@ -106,6 +113,7 @@ class Positional(Encoding):
         """
         super().__init__(in_dim, in_dim * (2 * _checked_octaves(octaves) + include_input))
         self.include_input = include_input
+        self.positions = in_dim if include_input else 0
         self.base = math.pi if pi else 1.0
         self.register_buffer("factors", _powers(2, octaves), persistent=False)
 
@@ -185,7 +193,7 @@ class RandomFourier(Encoding):
         self, x: Float[Tensor, "*n in_dim"], variance: Float[Tensor, "*n in_dim"] | None
     ) -> Float[Tensor, "*n out_dim"]:
         """All sines, then all cosines."""
-        phase = 2 * math.pi * (x @ self.basis.to(x.dtype).T)
+        phase = 2 * math.pi * linear_of_positions(x, self.basis.to(x.dtype), None, positions=self.in_dim)
         return torch.cat([phase.sin(), phase.cos()], -1)
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import re
 import signal
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from inr_plugins.method_configs.diner import diner
+from inr_plugins.method_configs.shapes import finer_sdf
 from tiny_method import TinyModel, tiny_config
 
 from inr_plugins.engine.divergence import TrainingDivergedError
@@ -18,6 +22,7 @@ from inr_plugins.engine.rng import seed_all
 from inr_plugins.engine.runs import checkpoints
 from inr_plugins.engine.trainer import InrTrainer, InrTrainerConfig
 from inr_plugins.errors import InputError
+from inr_plugins.models.common.network_settings import PrecisionSettings
 
 
 def train(config: InrTrainerConfig) -> InrTrainer:
@@ -332,3 +337,45 @@ def test_defaults_are_private_and_evaluate():
     assert not config.is_wandb_enabled()
     assert not config.is_comet_enabled()
     assert Path(config.relative_model_dir) == Path("nerfstudio_models")
+
+
+def test_a_step_is_computed_in_the_models_precision_backwards_too(scene, tmp_path, monkeypatch):
+    inside, seen = [], []
+
+    @contextmanager
+    def step_precision(self):
+        inside.append(True)
+        yield
+        inside.pop()
+
+    make = TinyModel.populate_modules
+
+    def watched(self):
+        make(self)
+        self.table.register_hook(lambda _: seen.append(("backward", bool(inside))))
+        self.network.register_forward_pre_hook(lambda module, _: seen.append((module.training, bool(inside))))
+
+    monkeypatch.setattr(TinyModel, "populate_modules", watched)
+    monkeypatch.setattr(TinyModel, "step_precision", step_precision, raising=False)
+    config = tiny_config(scene, tmp_path, max_num_iterations=2, final_eval_images=1)
+    train(config)
+    assert seen[:4] == [(True, True), ("backward", True)] * 2
+    assert set(seen[4:]) == {(False, False)}
+
+
+@pytest.mark.parametrize("option", ["mixed_precision", "use_grad_scaler"])
+@pytest.mark.parametrize("preset", [diner, finer_sdf])
+def test_float16_is_refused_where_a_model_has_a_precision_of_its_own(option, preset):
+    config = copy.deepcopy(preset.config)
+    setattr(config, option, True)
+    with pytest.raises(InputError, match=r"--mixed-precision and --use-grad-scaler are for float16"):
+        config.check_options()
+
+
+def test_a_part_that_a_device_cannot_do_is_refused_before_anything_is_read(monkeypatch):
+    asked = []
+    monkeypatch.setattr(PrecisionSettings, "check_device", lambda self, device: asked.append((self.precision, device)))
+    config = copy.deepcopy(diner.config)
+    config.machine.device_type = "cpu"
+    config.check_options()
+    assert asked == [("auto", "cpu")]

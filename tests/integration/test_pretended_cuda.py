@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 import trimesh
@@ -14,8 +16,10 @@ from short_runs import train
 
 from inr_plugins.cli import eval as evaluation
 from inr_plugins.cli import mesh
-from inr_plugins.engine import defaults
+from inr_plugins.engine import defaults, trainer
 from inr_plugins.engine.runs import run
+from inr_plugins.models.common import network_settings
+from inr_plugins.networks import precision
 
 
 @pytest.fixture
@@ -25,6 +29,10 @@ def cuda(monkeypatch):
     monkeypatch.setattr(defaults.InrMachineConfig, "resolve", lambda self: "cuda")
     monkeypatch.setattr(defaults, "choose_device_type", lambda *_: "cuda")
     monkeypatch.setattr(run, "choose_device", lambda *_: torch.device("cuda"))
+    monkeypatch.setattr(trainer, "choose_device_type", lambda *_: "cuda")
+    for module in (precision, network_settings):
+        monkeypatch.setattr(module, "cuda_has_bfloat16", lambda *_: True)
+    monkeypatch.setattr(torch, "autocast", partial(_autocast, torch.autocast))
     for name in ("set_device", "synchronize"):
         monkeypatch.setattr(torch.cuda, name, lambda *_: None)
     # A thread of its own does this, which labels do not reach.
@@ -36,18 +44,23 @@ def cuda(monkeypatch):
         yield
 
 
+def _autocast(real, device_type, *args, **kwargs):
+    """What would be computed in bfloat16 on CUDA is, where tensors really are."""
+    return real("cpu", *args, **kwargs)
+
+
 def go_the_whole_way(config, tmp_path, *, mesh_options=(), steps=3):
     """Train, evaluate and extract a mesh."""
     config.machine.device_type = "cuda"
-    trainer = train(config, steps, device="cuda")
-    assert {label(p) for p in trainer.pipeline.model.parameters()} == {"cuda"}
-    folder = str(trainer.base_dir)
+    trained = train(config, steps, device="cuda")
+    assert {label(p) for p in trained.pipeline.model.parameters()} == {"cuda"}
+    folder = str(trained.base_dir)
     assert evaluation.main([folder, "--views", "1", "--truth", "none", "--device", "cuda"]) == 0
     output = tmp_path / "mesh.ply"
     options = ["--resolution", "16", "--device", "cuda", *mesh_options]
     assert mesh.main([folder, "--output", str(output), *options]) == 0
     assert len(trimesh.load(output).faces) > 0
-    return trainer
+    return trained
 
 
 @pytest.mark.usefixtures("cuda")

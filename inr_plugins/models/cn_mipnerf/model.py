@@ -22,6 +22,7 @@ from inr_plugins.models.cn_mipnerf.config import CnMipNerfSettings
 from inr_plugins.models.cn_mipnerf.panels import RayPanel
 from inr_plugins.models.common.backgrounds import Background, over
 from inr_plugins.models.common.feasibility import IN_TRAINING, check_room, hidden_weights, naming_options
+from inr_plugins.models.common.network_settings import PreciseSteps
 from inr_plugins.models.common.panels import network_panels
 from inr_plugins.models.common.pictures import evaluation_pictures
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
@@ -59,7 +60,7 @@ class CnMipNerfModelConfig(CnMipNerfSettings):
             )
 
 
-class CnMipNerfModel(Model):
+class CnMipNerfModel(PreciseSteps, Model):
     """One network for both sampling levels, with running statistics of its own for each.
 
     Outputs in the normalised frame: rgb, depth (distance along the ray), accumulation, and in eval normals in [0, 1].

@@ -35,6 +35,7 @@ from inr_plugins.models.common.feasibility import (
     naming_options,
     surface_cells,
 )
+from inr_plugins.models.common.network_settings import PreciseSteps
 from inr_plugins.models.common.pictures import evaluation_pictures
 from inr_plugins.models.diner.checks import check_config
 from inr_plugins.models.diner.config import DinerSettings
@@ -71,7 +72,7 @@ class DinerModelConfig(DinerSettings):
         check_room(keys, "num_voxels", "key_width", copies=IN_TRAINING)
 
 
-class DinerModel(Model):
+class DinerModel(PreciseSteps, Model):
     """Explicit grids find the occupied cells, then a table of keys on those cells' vertices learns the scene.
 
     Outputs in the normalised frame: rgb, depth (distance along the ray), accumulation, and in eval normals in [0, 1].

@@ -24,6 +24,7 @@ from inr_plugins.metrics.image import ImageMetrics
 from inr_plugins.models.common.backgrounds import Background, over
 from inr_plugins.models.common.feasibility import IN_TRAINING, check_room, hidden_weights, naming_options
 from inr_plugins.models.common.nerf_backbones import BACKBONES
+from inr_plugins.models.common.network_settings import PreciseSteps
 from inr_plugins.models.common.panels import network_panels
 from inr_plugins.models.common.pictures import evaluation_pictures
 from inr_plugins.models.finer_nerf.checks import check_config
@@ -68,7 +69,7 @@ class FinerNerfModelConfig(FinerNerfSettings):
             return self.network_config(detach_scale=self.detach_scale, implementation=self.implementation)
 
 
-class FinerNerfModel(Model):
+class FinerNerfModel(PreciseSteps, Model):
     """A density network and a colour network, sampled where an occupancy grid says that there is something.
 
     In evaluation the field has the mean of its weights over recent steps, as in FINER++'s released code: at a learning

@@ -25,6 +25,7 @@ from inr_plugins.fields.surface import SurfaceField
 from inr_plugins.losses.surface import eikonal, mask_entropy, masked_l1
 from inr_plugins.metrics.image import ImageMetrics
 from inr_plugins.models.common.feasibility import IN_TRAINING, check_room, hidden_weights, naming_options
+from inr_plugins.models.common.network_settings import PreciseSteps
 from inr_plugins.models.common.panels import network_panels
 from inr_plugins.models.common.pictures import evaluation_pictures
 from inr_plugins.models.neus.checks import check_cameras, check_config, check_masks
@@ -60,7 +61,7 @@ class NeusModelConfig(NeusSettings):
         check_room(hidden_weights(colour), "colour_width", "colour_layers", copies=IN_TRAINING)
 
 
-class NeusModel(Model):
+class NeusModel(PreciseSteps, Model):
     """A signed distance and its colours, rendered at the sections of rays in which a surface can be.
 
     Outputs in the normalised frame: rgb, depth (distance along the ray), accumulation, and in eval normals in [0, 1].

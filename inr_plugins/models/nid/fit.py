@@ -70,6 +70,7 @@ class NidFitModel(ShapeModel):
     """
 
     config: NidFitModelConfig
+    always_exact = True
     panel_types = (*ShapeModel.panel_types, CodePanel)
     drawn_code: tuple[Tensor, Tensor] | None = None
     """Experts and weights that the viewer's copies draw, where those are not the fit's own."""

@@ -79,6 +79,7 @@ class NidShapesModel(ShapeModel):
     """
 
     config: NidShapesModelConfig
+    always_exact = True
     panel_types = (*ShapeModel.panel_types, CodePanel)
     drawn_code: tuple[Tensor, Tensor] | None = None
     """Experts and weights that the viewer's copies draw the shown shape with, where those are not its own."""

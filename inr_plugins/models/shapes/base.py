@@ -24,6 +24,7 @@ from inr_plugins.fields.protocol import SDFField
 from inr_plugins.losses.shape import masked_mean
 from inr_plugins.metrics.image import ImageMetrics
 from inr_plugins.models.common.backgrounds import over
+from inr_plugins.models.common.network_settings import PreciseSteps
 from inr_plugins.models.common.panels import network_panels
 from inr_plugins.models.common.pictures import evaluation_pictures
 from inr_plugins.models.neus.watch import look_steps
@@ -58,7 +59,7 @@ class ShapeModelConfig(ShapeSettings):
         check_model(self)
 
 
-class ShapeModel(Model):
+class ShapeModel(PreciseSteps, Model):
     """One shape or several, each a field with a surface, that learn from points and are rendered by tracing rays.
 
     Subclasses say in `values`, `point_losses`, `field_of` and `get_param_groups` what the shapes are and how they are

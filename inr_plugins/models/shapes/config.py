@@ -17,8 +17,8 @@ class ShapeSettings(ModelConfig, PrecisionSettings):
     enable_collider: bool = False
     """Not used: rays are cut to the scene box."""
     precision: Precision = "float32"
-    """Precision of the hidden layers in training; fine detail is lost in bfloat16. auto: on a CPU bfloat16 if it has
-    AVX-512, AMX or Arm's BF16, else float32; on CUDA what --mixed-precision says. Dictionaries have float32 alone."""
+    """Precision of the hidden layers in training; fine detail is lost in bfloat16. auto: bfloat16 where it is fast, on
+    GPUs from Ampere on and on CPUs with AVX-512, AMX or Arm's BF16, else float32. Dictionaries have float32 alone."""
     trace_slope: float = 1.2
     """Rays step by the fitted distance divided by this; raise it if pictures show holes that the mesh has not."""
     trace_steps: int = 128
