@@ -5,11 +5,12 @@
 
 For each method one training, with a page that is no browser (tests/page_client.py: viser's websocket messages only, so
 that nothing here wants the processors). The page opens with the server and stands still for --first seconds: the first
-frame, the first sharp one (as wide as it gets: 512, or 256 of methods whose rays are expensive), frames a minute from
-then on. Then windows of --window seconds: no page, page still (after --settle seconds, in which its one sharp frame is
-drawn), page moving, page taking one mesh after another from the Mesh panel, no page; steps are read from what ns-train
-prints. A frame is blank if all its pixels are alike. With --rays a step of the images' methods is of so many rays: a
-step that takes half a minute tells nothing in a window of one.
+frame, the first that is not blank (pixels that are not all alike), the longest time without a new one. Then windows of
+--window seconds, in which steps are read from what ns-train prints: without a page, and between those one with a page
+that stands still (after --settle seconds, in which its one sharp frame is drawn), one with a page that moves, and then
+stands still until it is sharp, and one with a page that takes one mesh after another from the Mesh panel. What part of
+its speed training keeps is beside the two windows around. With --rays a step of the images' methods is of so many rays:
+a step that takes half a minute tells nothing in a window of one.
 """
 
 from __future__ import annotations
@@ -102,11 +103,37 @@ def steps_a_second(training: Training, seconds: float, act: Callable[[], object]
     return (training.step - first) / (time.monotonic() - begin)
 
 
-def extracting(page: PageClient) -> Callable[[], None] | None:
-    """Clicks Extract every second (refused while it works); None where the page has no such button."""
+def still(training: Training, page: PageClient, options: argparse.Namespace) -> dict[str, Any]:
+    """Of a page that stands still."""
+    count = len(page.frames)
+    speed = steps_a_second(training, options.window)
+    return {"still": speed, "still_a_minute": 60 * (len(page.frames) - count) / options.window}
+
+
+def moving(training: Training, page: PageClient, options: argparse.Namespace) -> dict[str, Any]:
+    """Of a page that moves all the time, and how long it then takes to be sharp."""
+    count, begin = len(page.frames), time.monotonic()
+    speed = steps_a_second(training, options.window, lambda: page.orbit(1.5))
+    row: dict[str, Any] = {"moving": speed, "step_says": page.step, "step_is": training.step}
+    moved = page.frames[count:]
+    row["fps"] = len(moved) / (time.monotonic() - begin)
+    row["moving_width"] = sorted(frame.size[0] for frame in moved)[len(moved) // 2] if moved else None
+    ended, count = time.monotonic(), len(page.frames)
+    page.wait(lambda: any(frame.size[0] >= 512 for frame in page.frames[count:]), 30)
+    later = page.frames[count:]
+    row["sharp_width"] = max((frame.size[0] for frame in later), default=None)
+    # Shown in parts: the last of the first ones of that size is the whole one.
+    widest = [frame.at for frame in later if frame.size[0] == row["sharp_width"]]
+    whole = [a for a, b in zip(widest, [*widest[1:], float("inf")], strict=True) if b - a > 1.5]
+    row["sharp_after"] = whole[0] - ended if whole else None
+    return row
+
+
+def extracting(training: Training, page: PageClient, options: argparse.Namespace) -> dict[str, Any]:
+    """Of a page where Extract is clicked every second, which is refused while one is being extracted."""
     button = next((each for each in page.others if (each.get("props") or each).get("label") == "Extract"), None)
     if button is None:
-        return None
+        return {}
     key = "id" if "id" in button else "uuid"
     clicked = time.monotonic()
 
@@ -116,7 +143,8 @@ def extracting(page: PageClient) -> Callable[[], None] | None:
             clicked = time.monotonic()
             page.send(type="GuiUpdateMessage", updates={"value": True}, **{key: button[key]})
 
-    return act
+    speed = steps_a_second(training, options.window, act)
+    return {"extracting": speed, "meshes": sum("faces of step" in str(note) for note in page.notes)}
 
 
 def measure(method: str, options: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -129,31 +157,21 @@ def measure(method: str, options: argparse.Namespace, folder: Path) -> dict[str,
             page.wait(lambda: False, options.first)
             begun, frames = page.begun, list(page.frames)
             seen = [frame for frame in frames if frame.image.std() > 2]
-            widest = max((frame.size[0] for frame in frames), default=0)
-            row["first"] = frames[0].at - begun if frames else None
-            row["first_not_blank"] = seen[0].at - begun if seen else None
-            sharp = next((frame for frame in seen if frame.size[0] == widest and widest >= 256), None)
-            row["sharp"], row["width"] = (sharp.at - begun if sharp else None), widest
             shown = [begun, *(frame.at for frame in frames)]
             row["longest_gap"] = max(
                 (b - a for a, b in zip(shown, [*shown[1:], begun + options.first], strict=True)), default=None
             )
             row["a_minute"] = 60 * len(seen) / (options.first - (row["first"] or 0))
         without = [steps_a_second(training, options.window)]
-        with PageClient(training.port) as page:
-            page.wait(lambda: False, options.settle)
-            row["still"] = steps_a_second(training, options.window)
-            count, begin = len(page.frames), time.monotonic()
-            row["moving"] = steps_a_second(training, options.window, lambda: page.orbit(1.5))
-            moved = page.frames[count:]
-            row["fps"] = len(moved) / (time.monotonic() - begin)
-            row["moving_width"] = sorted(frame.size[0] for frame in moved)[len(moved) // 2] if moved else None
-            row["step_says"], row["step_is"] = page.step, training.step
-            click = extracting(page)
-            row["extracting"] = None if click is None else steps_a_second(training, options.window, click)
-            row["meshes"] = sum("faces of step" in str(note) for note in page.notes)
-        without.append(steps_a_second(training, options.window))
-        row["without"] = sum(without) / 2
+        for name, act in (("still", still), ("moving", moving), ("extracting", extracting)):
+            with PageClient(training.port) as page:
+                page.wait(lambda: False, options.settle)
+                row |= act(training, page, options)
+            without.append(steps_a_second(training, options.window))
+            if row.get(name) is not None:
+                # Steps become dearer or cheaper as a model learns: beside those just before and just after.
+                row[f"{name}_ratio"] = row[name] / max(sum(without[-2:]) / 2, 1e-9)
+        row["without"] = sum(without) / len(without)
         row["cpu"] = training.cpu
     finally:
         row["exit"] = training.end()
@@ -162,7 +180,7 @@ def measure(method: str, options: argparse.Namespace, folder: Path) -> dict[str,
 
 def shown(value: Any) -> str:
     """A cell."""
-    return "-" if value is None else f"{value:.1f}" if isinstance(value, float) else str(value)
+    return "-" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 def main() -> None:
@@ -185,20 +203,26 @@ def main() -> None:
         for method in options.methods:
             rows.append(measure(method, options, Path(folder)))
             print(json.dumps(rows[-1]), flush=True)
+    print_table(rows)
+    if options.json is not None:
+        options.json.write_text(json.dumps(rows, indent=2) + "\n")
+
+
+def print_table(rows: list[dict[str, Any]]) -> None:
+    """With one row for each method."""
     table = Table(title="The page, opened as training starts")
     names = {
-        "method": "method", "first": "first frame, s", "first_not_blank": "not blank, s", "sharp": "sharp, s",
-        "width": "px", "longest_gap": "longest gap, s", "a_minute": "frames a minute", "fps": "fps moving",
-        "moving_width": "px moving", "without": "steps/s without", "still": "still", "moving": "moving",
-        "extracting": "extracting", "meshes": "meshes", "exit": "exit",
+        "method": "method", "first": "first frame, s", "first_not_blank": "not blank, s",
+        "longest_gap": "longest gap, s",
+        "sharp_after": "sharp after, s", "sharp_width": "px", "still_a_minute": "frames a minute", "fps": "fps moving",
+        "moving_width": "px", "without": "steps/s without", "still_ratio": "part kept: still", "moving_ratio": "moving",
+        "extracting_ratio": "meshing", "exit": "exit",
     }  # fmt: skip
     for name in names.values():
         table.add_column(name)
     for row in rows:
         table.add_row(*[shown(row.get(key)) for key in names])
     Console(width=180).print(table)
-    if options.json is not None:
-        options.json.write_text(json.dumps(rows, indent=2) + "\n")
 
 
 if __name__ == "__main__":
