@@ -24,7 +24,9 @@ _FRAMES_A_SECOND = 6.0
 _LEAST_WIDTH = 128
 """Of frames while the camera moves."""
 _EXPENSIVE_WIDTH = 256
-"""Of sharp frames whose rays are expensive."""
+"""Of sharp frames whose rays are expensive: a wider one follows if it takes no more than so many processor seconds."""
+_WIDER_WITHIN, _IDLE_WIDER_WITHIN = 10.0, 60.0
+"""While something is trained, and where nothing is."""
 _SHOW_EVERY = 0.8
 """Seconds after which what there is of a slow frame is shown."""
 _GIVE_UPS, _GIVE_UP_AFTER = 3, 2.5
@@ -156,12 +158,10 @@ class PageRenderer(threading.Thread):
             self._refreshes_first = False
             return Plan("refresh", self._refresh_width(), snapshot, version, self.view)
         if not self.is_sharp:
-            wanted = (
-                self._sharp_width()
-                if self.live.source.is_expensive
-                else min(self._sharp_width(), round(width * _GROWTH))
-            )
-            return Plan("sharp", max(wanted, 1), snapshot, version, self.view)
+            next_width = round(width * _GROWTH)
+            if self.live.source.is_expensive:
+                next_width = _EXPENSIVE_WIDTH if self._sharpest < _EXPENSIVE_WIDTH else self._sharp_width()
+            return Plan("sharp", max(1, min(self._sharp_width(), next_width)), snapshot, version, self.view)
         if drawn is snapshot:
             return None
         if not self.live.is_learning:
@@ -180,7 +180,10 @@ class PageRenderer(threading.Thread):
         """Of a frame whose longer side is what the page's slider says."""
         longest, aspect = int(self.live.panel.max_res), self._aspect()
         if self.live.source.is_expensive:
-            longest = min(longest, _EXPENSIVE_WIDTH)
+            within = _WIDER_WITHIN if self.live.is_learning else _IDLE_WIDER_WITHIN
+            rays = round(longest**2 / max(aspect, 1 / aspect))
+            if self.live.source.cost_of("sharp").of(rays) > within:
+                longest = min(longest, _EXPENSIVE_WIDTH)
         return max(1, longest if aspect >= 1 else int(longest * aspect))
 
     def _moving_width(self, snapshot: Snapshot) -> int:

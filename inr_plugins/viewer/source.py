@@ -18,8 +18,9 @@ from inr_plugins.viewer.snapshot import Snapshot
 _WARM_UP_WIDTH = 2
 _TRIAL_SECONDS, _TRIAL_WIDTHS = 0.15, (16, 128)
 _SURELY = 1.5
-_EXPENSIVE_RAYS, _EXPENSIVE_SECONDS = 128 * 72, 0.8
-"""A frame of so many rays that takes longer than this is too slow for a camera that moves."""
+_EXPENSIVE_RAYS, _EXPENSIVE_SECONDS = 128 * 72, 0.2
+"""A frame of so many rays that takes longer than this is too slow for a camera that moves: there are to be four a
+second, from a part of one processor."""
 _HOPEFUL = 4.0
 
 
