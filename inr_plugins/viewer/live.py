@@ -49,6 +49,8 @@ class LiveViewer:
         self.pace = Pace(self.budget, self.source)
         self.after_step: list[Callable[[int], None]] = []
         """Called in the training thread between steps, with the last one; panels that plot put themselves here."""
+        self.after_snapshot: list[Callable[[], None]] = []
+        """Called when one has been taken; may run in the training thread, so it takes no time."""
         self.at_close: list[Callable[[], None]] = []
         """Called when the viewer ends."""
         self.edits: list[Callable[[Any], None]] = []
@@ -190,6 +192,8 @@ class LiveViewer:
             self._snapshot = self._edited(taken)
         self.pace.note_snapshot(time.thread_time() - begin)
         self.source.wake()
+        for call in self.after_snapshot:
+            call()
         self.wake_pages()
 
     def wake_pages(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -173,7 +174,7 @@ class RayPanel(Panel):
         self._ask.on_click(self.safely(self._arm))
         self._clear = self.gui.add_button("Clear", visible=False, hint="Take the ray out of the scene.")
         self._clear.on_click(self.safely(lambda _: self._remove()))
-        self._text = self.gui.add_markdown("", visible=False)
+        self._text = self.gui.add_markdown("", visible=False, image_root=Path())
         self._nodes: list[Any] = []
         self._lock = threading.Lock()
 

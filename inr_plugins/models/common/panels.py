@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -15,7 +16,7 @@ from inr_plugins.networks.encodings import Identity
 from inr_plugins.networks.normalization.base import NoNormalization
 from inr_plugins.networks.normalization.running_statistics import RunningColumns, RunningStatistics
 from inr_plugins.viewer import charts
-from inr_plugins.viewer.follower import Follower
+from inr_plugins.viewer.background import Follower
 from inr_plugins.viewer.panel import Panel
 from inr_plugins.viewer.snapshot import Snapshot
 
@@ -55,7 +56,7 @@ class _Shown(Panel):
     def build(self) -> None:
         self._show = self.gui.add_checkbox("Show", initial_value=False, hint=self.hint)
         self._add_controls()
-        self._text = self.gui.add_markdown("", visible=False)
+        self._text = self.gui.add_markdown("", visible=False, image_root=Path())
         self._follower = Follower(self.live, self._update, fail=self._fail, name=self.title, seconds=2.0)
         self._show.on_update(self.safely(lambda _: self._switch()))
 
@@ -69,8 +70,8 @@ class _Shown(Panel):
             self._text.content = "Waiting for the first picture."
         self._follower.switch(on)
 
-    def _fail(self, error: Exception) -> None:
-        self._text.content = str(error)
+    def _fail(self, sentence: str) -> None:
+        self._text.content = sentence
 
     def _update(self, snapshot: Snapshot) -> None:
         self._text.content = self.of(snapshot)

@@ -11,7 +11,7 @@ import torch
 from inr_plugins.fields.recoloured import KeyColours, RecolouredField, degree_0_logits
 from inr_plugins.fields.voxel_sh import VoxelSHField
 from inr_plugins.models.diner.lattice_history import Cells, LatticeHistory, middles, shell, some
-from inr_plugins.viewer.follower import Follower
+from inr_plugins.viewer.background import Follower
 from inr_plugins.viewer.panel import Panel
 from inr_plugins.viewer.snapshot import Snapshot
 
@@ -117,8 +117,8 @@ class LatticePanel(Panel):
                 self._put(_NO_POINTS, _NO_POINTS, 0.1)
             self._note.visible = False
 
-    def _tell(self, what: Exception | str) -> None:
-        self._note.content = str(what)
+    def _tell(self, words: str) -> None:
+        self._note.content = words
         self._note.visible = True
 
     def _chosen(self) -> tuple[Cells, Cells] | None:

@@ -22,8 +22,8 @@ from inr_plugins.models.nid.shown_code import (
     used_entries,
 )
 from inr_plugins.viewer import charts
+from inr_plugins.viewer.background import Worker
 from inr_plugins.viewer.panel import Panel
-from inr_plugins.viewer.worker import Worker
 
 _SLIDERS = 8
 _EVERY = 0.5
@@ -63,7 +63,7 @@ class CodePanel(Panel):
         self._drawn: Any = None
         self._sliders: dict[Entry, _Slider] = {}
         self._sliders_of: Any = None
-        self._worker = Worker(self._update, fail=self._tell, name="code", every=_EVERY)
+        self._worker = Worker(self.live, self._update, fail=self._tell, name=self.title, every=_EVERY)
         labels = _labels(model.code_names)
         self.start = self.gui.add_dropdown(
             "From", labels, labels[self.wish.start], hint="The shape whose code is drawn."
@@ -91,9 +91,8 @@ class CodePanel(Panel):
         """See Panel."""
         self._worker.close()
 
-    def _tell(self, sentence: str, details: str) -> None:
+    def _tell(self, sentence: str) -> None:
         self.words.content = sentence
-        self.live.log_once(f"{self.title}: {sentence}", details)
 
     def _when_clicked(self, control: Any, call: Callable[[], None]) -> None:
         """Call when somebody, and not this panel, has changed a control."""

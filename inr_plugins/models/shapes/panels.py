@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from inr_plugins.viewer.background import Worker
 from inr_plugins.viewer.client_view import beside, look_from, stepped_back, view_of
 from inr_plugins.viewer.panel import Panel
 from inr_plugins.viewer.scene_surface import show_points, show_triangles, thinned_faces, thinned_points
-from inr_plugins.viewer.worker import Worker
 
 _HIDDEN, _OVER, _BESIDE = "hidden", "over the fit", "beside the fit"
 _SEE_THROUGH, _SOLID, _WIRES = "see-through", "solid", "wireframe"
@@ -33,7 +33,7 @@ class TargetPanel(Panel):
             "Surface", (_SEE_THROUGH, _SOLID, _WIRES), hint="How a mesh is drawn; points are points."
         )
         self.words = self.gui.add_markdown("")
-        self._worker = Worker(self._show, fail=self._tell, name="target")
+        self._worker = Worker(self.live, self._show, fail=self._tell, name=self.title)
         self._node: Any = None
         self._made: tuple[int, Any, str] | None = None
         self._shown_shape: int | None = None
@@ -59,9 +59,8 @@ class TargetPanel(Panel):
         self._asked_by = event.client if self.place.value == _BESIDE else None
         self._worker.ask()
 
-    def _tell(self, sentence: str, details: str) -> None:
+    def _tell(self, sentence: str) -> None:
         self.words.content = sentence
-        self.live.log_once(f"{self.title}: {sentence}", details)
 
     def _show(self) -> None:
         """What the controls say by now; in the worker's thread."""
