@@ -79,8 +79,10 @@ class RunningStatistics(FullPrecisionBuffers):
         return RunningColumns(mean, variance, rows)
 
     def keep_last(self, keep: bool) -> None:
-        """Have `last` hold what `record` is given, or be empty; nothing is computed for it."""
-        self._keeps_last, self.last = keep, {}
+        """Have `last` hold what `record` is given from now on, or be empty; nothing is computed for it."""
+        self._keeps_last = keep
+        if not keep:
+            self.last = {}
 
     def running(self, sampling_level: int) -> RunningColumns:
         """The averages of a level, as they are held."""

@@ -51,7 +51,7 @@ def test_networks_have_the_panels_of_what_is_in_them():
     assert periodic_network(Small(activation="sine")) is None
 
 
-def test_frequencies_move_with_the_weights():
+def test_frequencies_move_with_the_weights(recwarn):
     model, panel = Small(activation="finer-sine"), FrequencyPanel()
     with served(model, panel) as page:
         page.open()
@@ -69,6 +69,8 @@ def test_frequencies_move_with_the_weights():
         weight = model.field.distance_network.layers[0].weight.detach().norm(dim=1)
         assert medians(panel)[0] == pytest.approx(np.median(30 * weight.numpy() / (2 * np.pi)), rel=0.02)
         assert medians(panel)[1] == before[1]
+    # viser wants to know where pictures lie that are files.
+    assert [str(each.message) for each in recwarn if "image_root" in str(each.message)] == []
 
 
 def medians(panel) -> list[float]:
@@ -112,6 +114,9 @@ def test_the_last_batch_is_kept_when_asked_for_and_changes_no_bit(name):
     expected = z.mean() if name == "global" else z.mean(0)
     torch.testing.assert_close(first.last[1].mean.squeeze(), expected, atol=1e-5, rtol=1e-4)
     assert float(first.last[1].rows) == 50
+    # Asked for anew, it is still there: training may stand still.
+    first.keep_last(True)
+    assert set(first.last) == {0, 1}
     first.keep_last(False)
     assert first.last == {}
 
