@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import jaxtyping
 import pytest
 from browser.chromium import chromium, find_chromium
 from browser.live_training import LiveTraining
@@ -21,6 +22,15 @@ def pytest_ignore_collect(collection_path: Path, config) -> bool | None:
     if os.environ.get("INR_ALL_TESTS") or named:
         return None
     return True if HERE in [collection_path, *collection_path.parents] else None
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_checks_of_shapes():
+    """Pages are to be as quick as they are: with checks at each call, small pieces of frames cost threefold."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", before)
 
 
 @pytest.fixture(scope="session")
