@@ -88,6 +88,9 @@ def test_the_crop_is_the_box_that_ns_render_reads():
     assert torch.allclose(read.obb.R.double(), panel.crop_obb.R.double(), atol=1e-6)
     assert torch.allclose(read.obb.T.float(), panel.crop_obb.T)
     assert torch.allclose(read.obb.S.float(), panel.crop_obb.S)
+    assert torch.allclose(read.background_color, torch.tensor([10, 20, 30]) / 255)
+    panel.background_color = None
+    assert torch.equal(get_crop_from_json({"crop": crop_entry(panel)}).background_color, torch.zeros(3))
     panel.crop_viewport = False
     assert crop_entry(panel) is None
 
@@ -132,6 +135,7 @@ def test_a_crop_is_taken_to_the_datasets_frame():
     [
         ("../../etc/x", "etc-x"), ("/srv/a", "srv-a"), ("..", "camera_path"), ("", "camera_path"), ("a b$c", "a-b-c"),
         ("2026-11-27-19-00-00", "2026-11-27-19-00-00"), (".hidden", "hidden"), ("a\\..\\b\0", "a-..-b"),
+        (80 * "x" + "/y", 80 * "x"),
     ],
 )  # fmt: skip
 def test_names_stay_in_their_folder(name, safe):
@@ -142,6 +146,12 @@ def test_a_folder_that_takes_no_files_is_a_sentence(tmp_path):
     (tmp_path / "camera_paths").write_text("a file")
     with pytest.raises(InputError, match="Cannot write"):
         write_path(tmp_path, "a", {})
+
+
+def test_a_path_is_written_into_its_folder(tmp_path):
+    file = write_path(tmp_path, "../../a", {"fps": 24})
+    assert file == tmp_path / "camera_paths" / "a.json"
+    assert json.loads(file.read_text()) == {"fps": 24}
 
 
 @pytest.fixture
@@ -174,6 +184,12 @@ def test_nerfstudios_render_tab_writes_into_the_run_folder_only(server, tmp_path
         page.send(type="GuiUpdateMessage", id=label_id(page, "Render name"), updates={"value": "../../../escaped"})
         handles = {each._impl.label: each for each in served.gui._gui_input_handle_from_id.values()}
         assert page.wait(lambda: handles["Render name"].value == "escaped", 5)
+        # Somebody who is about to write, or writes on, is not disturbed; what is read is safe all the same.
+        for value, read in (("", "camera_path"), ("my-", "my")):
+            page.send(type="GuiUpdateMessage", id=label_id(page, "Render name"), updates={"value": value})
+            assert page.wait(lambda read=read: handles["Render name"].value == read, 5)
+            written = handles["Render name"]._impl
+            assert not page.wait(lambda written=written, value=value: written.value != value, 0.1)
     for label in ("Generate Command", "Load Path"):
         (callback,) = handles[label]._impl.update_cb
         assert inspect.getclosurevars(callback).nonlocals["datapath"] == run
@@ -214,3 +230,133 @@ def test_one_click_writes_a_turntable_and_says_how_to_render_it(server, tmp_path
     assert "--resolution 96" in panel._text.content
     assert "no checkpoint yet" in panel._text.content
     live.close()
+
+
+class Shapes:
+    """A datamanager of shapes, whose files are half as large as the normalised frame, and stand beside each other."""
+
+    train_dataset = None
+
+    def __init__(self, *names: str) -> None:
+        self.shape_names = names
+
+    def shape_frame(self, number: int) -> Similarity:
+        return Similarity(np.eye(3), 2.0, np.array([float(number), 0, 0]))
+
+    def shape_file(self, number: int) -> Path:
+        return Path(f"{self.shape_names[number]}.ply")
+
+
+@pytest.fixture
+def install(server, tmp_path):
+    """Puts a panel beside a run's config.yml; gives it and what happens to the client that clicks."""
+    served, _ = server
+    lives = []
+
+    def make(manager=None, *, shown: int = 0):
+        viewer = FakeViewer(Ball())
+        viewer.viser_server, viewer.log_filename = served, tmp_path / "viewer_log_filename.txt"
+        viewer.pipeline.datamanager = manager or viewer.pipeline.datamanager
+        viewer.pipeline.model.shown_shape = shown
+        panel, live, got = TakeAwayPanel(lambda: 96), LiveViewer(viewer), []
+        lives.append(live)
+        panel.install(live, order=-1.0)
+        client = SimpleNamespace(
+            camera=page_camera(),
+            add_notification=lambda title, body, **_: got.append(body),
+            send_file_download=lambda name, content: got.append((name, content)),
+        )
+        return panel, SimpleNamespace(client=client), got
+
+    yield make
+    for live in lives:
+        live.close()
+
+
+def run_script(script: bytes, folder: Path) -> list[list[str]]:
+    """The words of each command of a shell script, as programs of these names hear them."""
+    programs = folder / "programs"
+    programs.mkdir()
+    for name in ("ns-render", "inr-mesh", "inr-eval"):
+        (programs / name).write_text(f"#!/bin/sh\nprintf '%s\\0' {name} \"$@\" '|'\n")
+        (programs / name).chmod(0o755)
+    (folder / "script.sh").write_bytes(script)
+    done = subprocess.run(
+        ["sh", folder / "script.sh"], env={"PATH": f"{programs}:/usr/bin:/bin"}, capture_output=True, check=True
+    )
+    return [each.strip("\0").split("\0") for each in done.stdout.decode().split("|\0")[:-1]]
+
+
+def test_this_view_is_one_frame_of_the_page_and_its_commands_are_of_the_shape_and_the_box_that_are_seen(
+    install, tmp_path
+):
+    panel, event, got = install(Shapes("cow", "pig"), shown=1)
+    live = panel.live
+    live.viewer.ready = False
+    live.retake()
+    # What is trained goes on; the page still shows the pig.
+    panel.model.shown_shape = 0
+    vars(live.panel).update(crop_viewport=True, background_color=(1, 2, 3))
+    live.panel.crop_obb = OrientedBox(torch.eye(3), torch.tensor([0.1, 0.2, 0.3]), torch.tensor([1.0, 2.0, 0.5]))
+    (tmp_path / "nerfstudio_models").mkdir()
+    (tmp_path / "nerfstudio_models" / "step-000000007.ckpt").touch()
+    panel._width.value = 641
+    panel._write(event, is_still=True)
+    (file,) = (tmp_path / "camera_paths").glob("view_*.json")
+    path = json.loads(file.read_text())
+    cameras = get_path_from_json(path)
+    assert np.allclose(cameras.camera_to_worlds.numpy(), camera_of(event.client.camera)[0][None, :3], atol=1e-6)
+    # Videos want even sides.
+    assert (int(cameras.width[0]), int(cameras.height[0])) == (640, 426)
+    assert float(cameras.fy[0]) == pytest.approx(213 / np.tan(0.45), rel=1e-5)
+    assert (path["fps"], path["seconds"], path["is_cycle"]) == (1, 1, False)
+    assert path["crop"]["crop_center"] == pytest.approx([0.1, 0.2, 0.3])
+    text = panel._text.content
+    assert "Load Path" not in text
+    assert "no checkpoint" not in text
+    assert "turned" not in text
+    assert panel._download.visible
+    panel._send(event)
+    note, (name, script) = got
+    assert (note, name) == (f"Camera path: {file}", "take_away.sh")
+    assert script.startswith(b"#!/bin/sh\n")
+    render, mesh, evaluation = run_script(script, tmp_path)
+    config = str(tmp_path / "config.yml")
+    assert dict(zip(render[2::2], render[3::2], strict=True)) == {
+        "--load-config": config, "--camera-path-filename": str(file), "--output-format": "images",
+        "--output-path": f"renders/{file.stem}",
+    }  # fmt: skip
+    assert mesh[:7] == ["inr-mesh", config, "--resolution", "96", "--shape", "1", "--crop"]
+    # x_file = (x - (1, 0, 0)) / 2.
+    assert [float(each) for each in mesh[7:]] == pytest.approx([-0.7, -0.4, 0.025, -0.2, 0.6, 0.275])
+    assert evaluation == ["inr-eval", config, "--shape", "1"]
+    # The only shape needs no number; a box that is turned is said to be.
+    panel, event, _ = install(Shapes("cow"))
+    panel.live.panel.crop_viewport, panel.live.panel.crop_obb = True, boxed_panel().crop_obb
+    panel._write(event, is_still=True)
+    assert "--shape" not in panel._text.content
+    assert "which is turned" in panel._text.content
+
+
+def test_a_turn_lasts_as_long_as_is_asked_for(install, tmp_path):
+    panel, event, _ = install()
+    panel._seconds.value = 2.0
+    panel._write(event, is_still=False)
+    (file,) = (tmp_path / "camera_paths").glob("turntable_*.json")
+    path = json.loads(file.read_text())
+    poses = [each["camera_to_world"] for each in path["camera_path"]]
+    assert (len(poses), path["fps"], path["seconds"], path["is_cycle"]) == (48, 24, 2, True)
+    # What Load Path shows: eight of them, a quarter of a second apart.
+    assert [each["matrix"] for each in path["keyframes"]] == poses[::6]
+    assert path["default_transition_sec"] == 0.25
+    assert path["keyframes"][0]["aspect"] == pytest.approx(1.5, rel=0.01)
+    assert "crop" not in path
+    assert "Load Path in the Render tab" in panel._text.content
+
+
+def test_a_page_that_has_gone_is_a_sentence(install):
+    panel, event, _ = install()
+    event.client = None
+    for call in (lambda: panel._write(event, is_still=True), lambda: panel._send(event)):
+        with pytest.raises(InputError, match="has gone"):
+            call()

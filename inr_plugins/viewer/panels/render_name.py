@@ -40,8 +40,8 @@ def _with_safe_names(kind: Any) -> Any:
 
 
 def _show_safe(name: Any) -> None:
-    # An empty field is somebody about to write.
-    if name._impl.value and name._impl.value.rstrip("-. ") not in ("", name.value):
+    # An empty field, or a dash at the end, is somebody who goes on writing.
+    if name._impl.value.rstrip("-. ") not in ("", name.value):
         name.value = name.value
 
 
