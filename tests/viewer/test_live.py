@@ -313,6 +313,26 @@ def test_two_pages_come_and_go(opened):
     viewer.render_statemachines[0].action(None)
 
 
+def test_a_page_that_came_while_the_viewer_was_built_is_drawn():
+    viewer, page = FakeViewer(Ball()), FakePage()
+    viewer.render_statemachines = {0: page}
+    live = attach(viewer)
+    try:
+        # nerfstudio's thread of it is to end.
+        assert not page.running
+        viewer.update_scene(0)
+        assert page.wait(is_sharp)
+        # What can be chosen is as it was when another comes.
+        page.output_keys, other = {"rgb", "depth"}, FakePage(1)
+        viewer.open(other)
+        assert other.output_keys == {"rgb", "depth"}
+        # A page that has gone twice is no error.
+        assert viewer.render_statemachines.pop(7) is None
+        assert viewer.render_statemachines.pop(7, "another") == "another"
+    finally:
+        live.close()
+
+
 def test_the_last_step_is_drawn_sharply_once(opened):
     viewer, _, page = opened()
     viewer.update_scene(0)
