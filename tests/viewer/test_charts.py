@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from inr_plugins.viewer.charts import WIDTH, against, along, as_markdown, bars, histograms
+from inr_plugins.viewer.charts import ONE, OTHER, WIDTH, against, along, as_markdown, bars, histograms
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -40,6 +40,58 @@ def test_bars_have_the_height_of_their_share_and_stand_where_their_bin_does():
     assert "10" in words
 
 
+def words_of(root) -> dict[str, dict]:
+    """Attributes of what is written, by the words."""
+    return {each.text: each.attrib for each in root.iter(f"{SVG}text")}
+
+
+def test_histograms_name_both_in_their_colours_and_mark_round_numbers_in_their_places():
+    now, before = np.array([0.5, 0.5]), np.array([0.0, 1.0])
+    root = ElementTree.fromstring(histograms(now, before, np.array([1.0, 10.0, 100.0]), labels=("a", "b"), unit="u"))
+    bars, outline = root.findall(f"{SVG}polyline")[:2]
+    assert (bars.get("fill"), outline.get("fill"), outline.get("stroke")) == (ONE, "none", OTHER)
+    # The higher of both is what the height is there for.
+    assert points_of(outline)[:, 1].min() == 18
+    words = words_of(root)
+    assert (words["a"]["fill"], words["b"]["fill"], words["b"]["text-anchor"]) == (ONE, OTHER, "end")
+    assert "u" in words
+    left, right = points_of(bars)[[0, -1], 0]
+    for number in (2, 5, 10, 20, 50):
+        assert float(words[str(number)]["x"]) == pytest.approx(left + np.log10(number) / 2 * (right - left), abs=0.06)
+    assert not {"1", "100"} & set(words)
+    # Over many decades only those; and nothing is no error.
+    edges = np.geomspace(1e-3, 1e3, 29)
+    words = words_of(ElementTree.fromstring(histograms(0 * edges[1:], 0 * edges[1:], edges, labels=("", ""), unit="")))
+    assert {"0.01", "0.1", "1", "10", "100"} <= set(words)
+    assert not {"0.02", "5"} & set(words)
+
+
+def test_squares_stand_in_rows_of_four_each_with_its_title():
+    root = ElementTree.fromstring(against([(f"t{n}", np.arange(2.0), np.array([1.0, 0.0])) for n in range(5)]))
+    at = np.array([[float(each.get(key)) for key in ("x", "y", "width")] for each in root.findall(f"{SVG}rect")])
+    side = at[0, 2]
+    assert (at[:4, 1] == at[0, 1]).all()
+    assert (np.diff(at[:4, 0]) > side).all()
+    assert at[4, 0] == at[0, 0]
+    assert at[4, 1] > at[0, 1] + side
+    assert at[3, 0] + side <= WIDTH
+    assert int(root.get("height")) >= at[4, 1] + side
+    words = words_of(root)
+    for number, (left, top, _) in enumerate(at):
+        assert float(words[f"t{number}"]["x"]) == pytest.approx(left + side / 2, abs=0.1)
+        assert top - 10 < float(words[f"t{number}"]["y"]) < top
+    # What goes across goes to the right, what goes up upwards.
+    (x0, y0), (x1, y1) = np.array(re.findall(r"M([\d.]+) ([\d.]+)h0", root.find(f"{SVG}path").get("d")), dtype=float)
+    assert x0 < x1
+    assert y0 < y1
+
+
+@pytest.mark.parametrize("values", [np.zeros(0), np.full(3, 7.0)])
+def test_a_square_of_nothing_or_of_one_value_is_drawn(values):
+    assert "nan" not in against([("t", values, values)])
+    assert "nan" not in bars(np.zeros(3), across="x", highest="0")
+
+
 def test_equal_numbers_lie_on_the_diagonal_and_larger_ones_above():
     x = np.array([-1.0, 0.5, 3.0])
     for up in (0.0, 0.7):
@@ -70,6 +122,26 @@ def test_densities_along_a_line_are_drawn_over_their_sections_and_cut_off_outsid
     assert ticks.count("M") == 3
 
 
+def test_two_series_have_their_own_heights_rows_and_sides_and_the_axis_its_ends():
+    start, end = np.array([-5.0, 1.0, 2.0]), np.array([-4.0, 2.0, 3.0])
+    two = [("one", start, end, np.array([9.0, 1.0, 2.0]), "#111111"), ("two", start, end, np.full(3, 7.0), "#222222")]
+    root = ElementTree.fromstring(along(two, (1.0, 3.0), unit="m"))
+    first, second, axis = (points_of(each) for each in root.findall(f"{SVG}polyline"))
+    # What lies before the line counts for nothing, and the whole height is used.
+    assert len(first) == len(second) == 8
+    assert first[:, 1].min() == second[:, 1].min() == 18
+    left, right = axis[:, 0]
+    np.testing.assert_allclose(first[[0, 2, -1], 0], [left, (left + right) / 2, right], atol=0.1)
+    rows = [np.array(re.findall(r"M([\d.]+) ([\d.]+)v", each.get("d")), dtype=float) for each in root.iter(f"{SVG}path")]
+    for row in rows:
+        np.testing.assert_allclose(row[:, 0], [left, (left + right) / 2, right], atol=0.1)
+    assert axis[0, 1] < rows[0][0, 1] + 5 < rows[1][0, 1]
+    words = words_of(root)
+    assert [words[name]["text-anchor"] for name in ("one", "two", "1", "3")] == ["start", "end", "start", "end"]
+    assert [float(words[name]["x"]) for name in ("one", "two", "1", "3")] == [left, right, left, right]
+    assert [words["one"]["fill"], words["two"]["fill"]] == ["#111111", "#222222"]
+
+
 def heights(chart: str) -> dict[str, list[float]]:
     """Of bars, by colour."""
     paths = re.findall(r'<path d="([^"]+)" fill="([^"]+)"', chart)
@@ -80,6 +152,17 @@ def test_bars_are_as_high_as_values_and_negative_ones_have_a_colour_of_their_own
     above, below = heights(bars(np.array([4.0, -2.0, 1.0]), across="x", highest="4")).values()
     assert below[0] / above[0] == 0.5
     assert above[1] / above[0] == 0.25
+    root = ElementTree.fromstring(bars(np.array([4.0, -2.0, 1.0]), across="by size", highest="4.2"))
+    up, down = (re.findall(r"M([\d.]+) ([\d.]+)v-[\d.]+h([\d.]+)", each.get("d")) for each in root.iter(f"{SVG}path"))
+    (base, _), (x, _, wide) = points_of(root.find(f"{SVG}polyline")), np.array([up[0], down[0], up[1]], dtype=float).T
+    # Side by side over the whole axis, apart from each other, all on it.
+    thirds = (WIDTH - 6 - base[0]) / 3
+    np.testing.assert_allclose(x, base[0] + thirds * np.arange(3), atol=0.1)
+    assert (0.5 * thirds < wide).all()
+    assert (wide < thirds).all()
+    words = words_of(root)
+    assert float(words["4.2"]["y"]) < 20 < float(words["0"]["y"]) < float(words["by size"]["y"])
+    assert [each.get("fill") for each in root.iter(f"{SVG}path")] == [OTHER, ONE]
 
 
 def test_many_values_share_bars_which_are_as_high_as_the_highest():
