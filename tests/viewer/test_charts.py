@@ -132,7 +132,9 @@ def test_two_series_have_their_own_heights_rows_and_sides_and_the_axis_its_ends(
     assert first[:, 1].min() == second[:, 1].min() == 18
     left, right = axis[:, 0]
     np.testing.assert_allclose(first[[0, 2, -1], 0], [left, (left + right) / 2, right], atol=0.1)
-    rows = [np.array(re.findall(r"M([\d.]+) ([\d.]+)v", each.get("d")), dtype=float) for each in root.iter(f"{SVG}path")]
+    rows = [
+        np.array(re.findall(r"M([\d.]+) ([\d.]+)v", each.get("d")), dtype=float) for each in root.iter(f"{SVG}path")
+    ]
     for row in rows:
         np.testing.assert_allclose(row[:, 0], [left, (left + right) / 2, right], atol=0.1)
     assert axis[0, 1] < rows[0][0, 1] + 5 < rows[1][0, 1]

@@ -30,7 +30,8 @@ def test_speed_and_time_are_of_the_steps():
 
 
 @pytest.mark.parametrize(
-    ("last_step", "words"), [(5, "0 s"), (99, "89 s"), (100, "2 min"), (190, "3 min"), (5409, "90 min"), (9010, "2.5 h")]
+    ("last_step", "words"),
+    [(5, "0 s"), (99, "89 s"), (100, "2 min"), (190, "3 min"), (5409, "90 min"), (9010, "2.5 h")],
 )
 def test_what_is_left_is_roughly_said(last_step, words):
     assert lines(trained((0, 0), (10, 10), last_step=last_step))[1] == f"Time: 0:10, 1 steps/s, {words} to go"

@@ -184,27 +184,35 @@ def test_nerfstudios_render_tab_writes_into_the_run_folder_only(server, tmp_path
         page.send(type="GuiUpdateMessage", id=label_id(page, "Render name"), updates={"value": "../../../escaped"})
         handles = {each._impl.label: each for each in served.gui._gui_input_handle_from_id.values()}
         assert page.wait(lambda: handles["Render name"].value == "escaped", 5)
+        # Whoever has written it sees what it is going to be.
+        assert page.wait(lambda: handles["Render name"]._impl.value == "escaped", 5)
         # Somebody who is about to write, or writes on, is not disturbed; what is read is safe all the same.
         for value, read in (("", "camera_path"), ("my-", "my")):
             page.send(type="GuiUpdateMessage", id=label_id(page, "Render name"), updates={"value": value})
             assert page.wait(lambda read=read: handles["Render name"].value == read, 5)
             written = handles["Render name"]._impl
             assert not page.wait(lambda written=written, value=value: written.value != value, 0.1)
-    for label in ("Generate Command", "Load Path"):
-        (callback,) = handles[label]._impl.update_cb
-        assert inspect.getclosurevars(callback).nonlocals["datapath"] == run
+    assert folders_of(served) == [run, run]
+
+
+def folders_of(server) -> list[Path]:
+    """Where the Render tab writes to, and reads from."""
+    by_label = {each._impl.label: each._impl.update_cb for each in server.gui._gui_input_handle_from_id.values()}
+    calls = [call for label in ("Generate Command", "Load Path") for call in by_label[label]]
+    return [inspect.getclosurevars(each).nonlocals["datapath"] for each in calls]
 
 
 @pytest.mark.parametrize("has_tab", [True, False])
 def test_a_render_tab_that_is_not_found_is_said_to_be_unguarded(server, tmp_path, capsys, has_tab):
     served, _ = server
     if has_tab:
-        populate_render_tab(served, tmp_path / "config.yml", tmp_path, None)
+        populate_render_tab(served, tmp_path / "config.yml", tmp_path / "elsewhere", None)
     viewer = FakeViewer(Ball())
     viewer.viser_server, viewer.log_filename = served, tmp_path / "viewer_log_filename.txt"
     live = LiveViewer(viewer)
     TakeAwayPanel(lambda: 96).install(live, order=-1.0)
     live.close()
+    assert not has_tab or folders_of(served) == [tmp_path.resolve()] * 2
     assert ("any folder by its Render name" in " ".join(capsys.readouterr().out.split())) != has_tab
 
 

@@ -58,8 +58,10 @@ def wait_for(page, expected):
 def opened():
     model = make()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    with served_page(model, CodePanel()) as page:
+    panel = CodePanel()
+    with served_page(model, panel) as page:
         yield model, page
+    assert not panel._worker.is_alive()
     # Whatever was done.
     assert model.drawn_code is None
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
@@ -123,6 +125,64 @@ def test_another_shape_is_drawn_before_the_step_has_ended_and_shown_after_it(ope
         page.set("From", "1: cube")
         wait_for(page, by_experts(model, four_largest(model, 1)))
         assert model.shown_shape == 0
+    # The model's own dropdown, of which meshes are made, says so too.
+    assert page.page.wait(lambda: model.shape_choice.value == "1: cube", 5)
+
+
+def test_what_somebody_has_set_goes_with_its_shape(opened):
+    model, page = opened
+    a = four_largest(model, 0)
+    first, second = a.abs().topk(2).indices.tolist()
+    for expert, value in ((first, -1.0), (second, 0.5)):
+        page.set(f"Expert {expert}", value)
+        # Both are kept.
+        a = a.index_fill(0, torch.tensor([expert]), value)
+        wait_for(page, by_experts(model, a))
+    page.set("From", "2: cone")
+    wait_for(page, by_experts(model, four_largest(model, 2)))
+    # Of the new sliders one that was not there before.
+    expert = next(j for j in four_largest(model, 2).nonzero()[:, 0].tolist() if four_largest(model, 0)[j] == 0)
+    page.set(f"Expert {expert}", -1.0)
+    wait_for(page, by_experts(model, four_largest(model, 2).index_fill(0, torch.tensor([expert]), -1.0)))
+    # Chosen elsewhere in the page.
+    model.show(1)
+    page.live.retake()
+    wait_for(page, by_experts(model, four_largest(model, 1)))
+    page.set("Blend", 0.5)
+    page.set("Back to the learnt code", True)
+    wait_for(page, by_experts(model, four_largest(model, 1)))
+    assert page.page.wait(lambda: value_of(page, "Blend") == 0.0, 5)
+
+
+def value_of(page, label):
+    """What a control stands at, by the last that the page was told of it."""
+    made = page.control(label)
+    found = [
+        each["updates"]["value"]
+        for each in page.page.others
+        if each.get("id") == made["id"] and "value" in each.get("updates", {})
+    ]
+    return found[-1] if found else None
+
+
+def test_sliders_follow_training_and_an_entry_that_outgrows_them_gets_one(opened):
+    model, page = opened
+    a, codes = four_largest(model, 0), model.gate.codes.detach()
+    expert = int(a.abs().argmax())
+    assert page.control(f"Expert {expert}")
+    kept = codes.clone()
+    codes[0, expert] *= 0.8
+    page.live.retake()
+    # Of steps of a hundredth of three times the largest entry, to one digit.
+    assert page.page.wait(
+        lambda: value_of(page, f"Expert {expert}") == pytest.approx(float(four_largest(model, 0)[expert]), abs=0.011), 5
+    )
+    other = int(a.abs().argmin())
+    codes[0, other] = 9.0
+    page.live.retake()
+    assert page.control(f"Expert {other}")
+    assert page.control(f"Expert {other}")["max"] == 3.0
+    codes.copy_(kept)
 
 
 def test_what_is_said_of_experts_is_counted():
@@ -138,3 +198,7 @@ def test_what_is_said_of_experts_is_counted():
     heights = [float(each) for each in re.findall(r"v-([\d.]+)h", charts[1])]
     assert heights == pytest.approx([heights[0], heights[0] / 3, 0, 0], abs=0.1)
     assert "There is no code" in describe(torch.zeros(1, 4), codes)
+    # Two patches a shape: of two shapes.
+    text = describe(codes[:2], torch.cat([codes, code]))
+    assert "**3 of 8** entries are not zero (4 experts in 2 patches)" in text
+    assert "Of the dictionary's 2 shapes, **0 to 2** use an expert; 2 experts are used by none." in text

@@ -7,9 +7,10 @@ import pytest
 from viewer.fake_viewer import Ball
 from viewer.served_page import served_page
 
+from inr_plugins.errors import InputError
 from inr_plugins.geometry.io.clouds.read import Cloud
 from inr_plugins.geometry.mesh import Mesh
-from inr_plugins.models.shapes.panels import TargetPanel
+from inr_plugins.models.shapes.panels import TargetPanel, _for_the_page
 from inr_plugins.viewer import scene_surface
 
 CORNERS = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
@@ -21,9 +22,18 @@ MESH, CLOUD = Mesh(CORNERS - 0.25, FACES), Cloud(CORNERS[[1, 0, 3, 2]], None)
 def opened():
     model = Ball()
     model.names, model.shown_shape = ("tetrahedron", "cloud"), 0
-    surfaces = (MESH, CLOUD)
-    with served_page(model, TargetPanel(), shape_surface=lambda number: surfaces[number]) as page:
+    model.asked, surfaces = [], (MESH, CLOUD)
+
+    def surface(number):
+        model.asked.append(number)
+        if isinstance(surfaces[number], Exception):
+            raise surfaces[number]
+        return surfaces[number]
+
+    panel = TargetPanel()
+    with served_page(model, panel, shape_surface=surface) as page:
         yield model, page
+    assert not panel._worker.is_alive()
 
 
 def newest(page, kind):
@@ -40,25 +50,45 @@ def array(raw, kind):
     return np.frombuffer(raw, dtype=kind).reshape(-1, 3) if isinstance(raw, bytes) else np.asarray(raw).reshape(-1, 3)
 
 
+def newest_words(page):
+    """What the panel says."""
+    found = [
+        (e.get("updates") or {}).get("_markdown", (e.get("updates") or {}).get("markdown")) for e in page.page.others
+    ]
+    return [each for each in found if each is not None][-1]
+
+
 def test_the_mesh_lies_over_the_fit_and_is_hidden_again(opened):
-    _, page = opened
+    model, page = opened
     page.set("Show", "over the fit")
     assert shows(page, "MeshMessage")
     mesh = newest(page, "MeshMessage")
     np.testing.assert_allclose(array(mesh.vertices, np.float32), 10 * MESH.vertices, atol=1e-6)
     np.testing.assert_array_equal(array(mesh.faces, np.uint32), FACES)
     assert 0 < mesh.opacity < 1
+    assert mesh.side == "double"
     assert np.allclose(newest(page, "SetPositionMessage").position, 0)
     assert page.says("tetrahedron: 4 faces.")
     page.set("Surface", "wireframe")
     assert shows(page, "MeshMessage", 2)
     assert newest(page, "MeshMessage").wireframe
+    assert newest(page, "MeshMessage").opacity is None
+    page.set("Surface", "solid")
+    assert shows(page, "MeshMessage", 3)
+    assert (newest(page, "MeshMessage").wireframe, newest(page, "MeshMessage").opacity) == (False, None)
     page.set("Show", "hidden")
-    assert shows(page, "RemoveSceneNodeMessage", 2)
+    assert shows(page, "RemoveSceneNodeMessage", 3)
+    assert page.page.wait(lambda: newest_words(page) == "", 5)
+    # Made once.
+    assert model.asked == [0]
+    # What is hidden is made for no other shape.
+    model.shown_shape = 1
+    page.live.retake()
+    assert not page.page.wait(lambda: len(model.asked) > 1, 0.1)
 
 
-def test_it_stands_to_the_right_of_who_asked_who_steps_back(opened):
-    _, page = opened
+def test_it_stands_to_the_right_of_who_asked_who_steps_back_once(opened):
+    model, page = opened
     before = page.page.position
     page.set("Show", "beside the fit")
     assert shows(page, "MeshMessage")
@@ -68,6 +98,14 @@ def test_it_stands_to_the_right_of_who_asked_who_steps_back(opened):
     assert page.page.wait(lambda: page.page.position[0] > before[0], 5)
     # In the middle of both.
     assert page.page.wait(lambda: abs(page.page.target[1] - (2.5 + 5.75)) < 1e-3, 5)
+    # The next shape comes without another step, and stands there too.
+    place, target = page.page.position, page.page.target
+    model.shown_shape = 1
+    page.live.retake()
+    assert shows(page, "PointCloudMessage")
+    assert page.page.wait(lambda: np.allclose(newest(page, "SetPositionMessage").position, [0, 11.5, 0], atol=1e-4), 5)
+    assert page.says("cloud: 4 points.")
+    np.testing.assert_array_equal([page.page.position, page.page.target], [place, target])
 
 
 def test_another_shape_brings_its_own_target(opened):
@@ -80,6 +118,26 @@ def test_another_shape_brings_its_own_target(opened):
     assert page.says("cloud: 4 points.")
     points = array(newest(page, "PointCloudMessage").points, np.float32)
     np.testing.assert_allclose(points, 10 * CLOUD.points, atol=1e-6)
+    # Four thousandths of a normalised unit.
+    assert newest(page, "PointCloudMessage").point_size == pytest.approx(0.04)
+
+
+def test_what_cannot_be_read_is_said_and_the_next_shape_is_shown(capsys):
+    model = Ball()
+    model.names, model.shown_shape = ("gone", "cloud"), 0
+
+    def surface(number):
+        if number == 0:
+            raise InputError("The file has gone.")
+        return CLOUD
+
+    with served_page(model, TargetPanel(), shape_surface=surface) as page:
+        page.set("Show", "over the fit")
+        assert page.says("InputError: The file has gone.")
+        assert page.page.wait(lambda: "Target: InputError: The file has gone." in capsys.readouterr().out, 5)
+        model.shown_shape = 1
+        page.live.retake()
+        assert shows(page, "PointCloudMessage")
 
 
 def test_more_than_a_page_bears_is_thinned_evenly(monkeypatch):
@@ -93,4 +151,9 @@ def test_more_than_a_page_bears_is_thinned_evenly(monkeypatch):
     faces = np.concatenate([np.stack([first, first + 1, first + 21], 1), np.stack([first, first + 21, first + 20], 1)])
     thinned = scene_surface.thinned_faces(Mesh(grid, faces))
     assert 20 < len(thinned.faces) <= 100
+    assert (
+        _for_the_page(Mesh(grid, faces), "cow")[1]
+        == f"cow: 722 faces, thinned out to {len(thinned.faces)} for the page."
+    )
+    assert _for_the_page(Cloud(grid, None), "pig")[1] == "pig: 400 points, of which 5 are shown."
     np.testing.assert_allclose(thinned.bounds, [[0, 0, 0], [1, 1, 0]], atol=1e-6)
