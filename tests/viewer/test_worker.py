@@ -4,9 +4,8 @@ import threading
 import time
 
 import torch
-from viewer.served import eventually
-
 from inr_plugins.viewer.worker import Worker
+from viewer.served import eventually
 
 
 def test_wishes_that_come_meanwhile_are_one_and_the_next_waits_its_time():
