@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from browser.chromium import OpenPage, Shown
+from nerfstudio.data.scene_box import OrientedBox
 
 from inr_plugins.engine.rng import seed_all
 
@@ -116,14 +117,14 @@ class LiveTraining:
             f"step {self.live.status.step}, snapshot {newest and newest.step}, pages (sharp, step, view, width) {drawn}"
         )
 
-    def picture(self, shown: Shown, output: str = "rgb") -> np.ndarray:
+    def picture(self, shown: Shown, output: str = "rgb", *, crop: OrientedBox | None = None) -> np.ndarray:
         """What the trained model itself renders from where a picture was taken, (height, width, channels), float."""
         with self.trainer.train_lock, torch.random.fork_rng(devices=[]):
             was_training = self.model.training
             self.model.eval()
             try:
                 with torch.no_grad():
-                    outputs = self.model.get_outputs_for_camera(shown.rays_from.to(self.model.device))
+                    outputs = self.model.get_outputs_for_camera(shown.rays_from.to(self.model.device), crop)
             finally:
                 self.model.train(was_training)
         return outputs[output].cpu().numpy()

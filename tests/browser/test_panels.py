@@ -12,6 +12,8 @@ import torch
 import trimesh
 from browser.chromium import SCENE_UNITS
 from browser.live_training import JPEG, NOT_THE_MODEL, psnr
+from nerfstudio.data.scene_box import OrientedBox
+from scipy.spatial.transform import Rotation
 
 from inr_plugins.engine.runs import checkpoints
 
@@ -152,6 +154,28 @@ def test_points_are_shown_where_it_is_dense(page, training):
     assert len(points) > 100
     assert (density > 0.99 * 10**threshold).all()
     panel.check("Dense points", False)
+
+
+# -- Crop Viewport -----------------------------------------------------------------------------------------------------
+
+
+def test_the_crop_that_is_clicked_is_the_models_own_and_the_whole_comes_back(page, training):
+    """nerfstudio's folder; the box is turned, and its colour stands behind."""
+    panel = page.folder("Crop Viewport")
+    whole = training.sharp_frame(page)
+    panel.check("Enable")
+    panel.set("Crop scale", 0.7, 0.5, 0.9)
+    panel.set("Crop center", 0.1, 0, 0.1)
+    panel.set("Crop rotation", 0, 0, 0.6)
+    shown = training.sharp_frame(page)
+    half = Rotation.from_euler("z", 0.6).as_matrix().astype(np.float32)
+    box = OrientedBox(torch.from_numpy(half), torch.tensor([0.1, 0, 0.1]), torch.tensor([0.7, 0.5, 0.9]))
+    rgb, seen = (training.picture(shown, output, crop=box) for output in ("rgb", "accumulation"))
+    behind = np.array([38, 42, 55]) / 255
+    assert psnr(shown.image, rgb + (behind - 1) * (1 - seen)) > JPEG
+    assert 0.02 < seen.mean() < 0.8 * training.picture(whole, "accumulation").mean()
+    panel.check("Enable", False)
+    assert psnr(training.sharp_frame(page).image, training.picture(whole)) > JPEG
 
 
 # -- Cameras -----------------------------------------------------------------------------------------------------------
