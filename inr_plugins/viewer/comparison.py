@@ -22,7 +22,7 @@ _LINE = torch.tensor([0.133, 0.157, 0.192])
 _SETTLING = 1.0
 """Seconds in which a page that has been sent to a camera, and has not said that it is there, may say where it was."""
 _LEFT = 1e-3
-"""Normalised distance from which on a page has left."""
+"""Normalised distance, or part of a turn or radians of its angle, from which on a page has left."""
 _BRIGHTER = 4.0
 """By how much errors are multiplied to be seen."""
 
@@ -54,6 +54,7 @@ class Comparison:
     split: float = 0.5
     begun: float = field(default_factory=time.monotonic)
     has_arrived: bool = False
+    _looks: np.ndarray | None = None
 
     def camera(self, width: int) -> Cameras:
         """The dataset's camera with so many columns, and no more than it has."""
@@ -63,13 +64,27 @@ class Comparison:
             made.rescale_output_resolution(width / full, scale_rounding_mode="round")
         return made
 
-    def has_left(self, position: Float[np.ndarray, " 3"]) -> bool:
-        """Whether a page whose camera is there has moved away by itself."""
-        is_away = float(np.linalg.norm(position - self.position)) > _LEFT
-        self.has_arrived = self.has_arrived or not is_away or time.monotonic() - self.begun > _SETTLING
-        return is_away and self.has_arrived
+    def has_left(self, pose: Float[np.ndarray, "3 4"], fov: float) -> bool:
+        """Whether a page whose camera is there, and sees so much, has moved, turned or zoomed by itself.
 
-    def lay_over(self, outputs: dict[str, Tensor], frame: Frame, aspect: float, *, drawn_by: DrawnBy) -> None:
+        Args:
+            pose: camera-to-world, normalised frame.
+            fov: along the height, radians.
+        """
+        is_away = float(np.linalg.norm(pose[:, 3] - self.position)) > _LEFT
+        is_settling = time.monotonic() - self.begun <= _SETTLING
+        self.has_arrived = self.has_arrived or not is_away or not is_settling
+        if is_away:
+            return self.has_arrived
+        looks = np.append(pose[:, :3], fov)
+        if self._looks is None or is_settling:
+            # It is told of its place, its target and its angle one after the other.
+            self._looks = looks
+        return float(np.abs(looks - self._looks).max()) > _LEFT
+
+    def lay_over(
+        self, outputs: dict[str, Tensor], frame: Frame, aspect: float, *, drawn_by: DrawnBy, is_edited: bool = False
+    ) -> None:
         """Put truth or error where they are to be seen, and borders around, so that nothing is stretched.
 
         Args:
@@ -77,6 +92,7 @@ class Comparison:
             frame: which shows them.
             aspect: width over height of the page.
             drawn_by: what the frame is of; a bake is not scored, and what it guides is said to be.
+            is_edited: whether panels have changed what was learnt for drawing, which is said too.
         """
         height, width = frame.height, frame.width
         rgb = outputs["rgb"]
@@ -91,18 +107,19 @@ class Comparison:
             # Not what a panel has shaded or put behind it.
             drawn = frame.outputs["rgb"].view(height, width, 3)
             error = float((drawn - truth)[kept].square().mean())
-            self.told(self._sentence(error, frame, is_guided=drawn_by == "guided"))
+            self.told(self._sentence(error, frame, is_guided=drawn_by == "guided", is_edited=is_edited))
         outputs["rgb"] = self._seen(rgb, truth)
         for name, picture in outputs.items():
             outputs[name] = _bordered(picture, aspect, beyond=name in ("depth", "gl_z_buf_depth"))
 
-    def _sentence(self, error: float, frame: Frame, *, is_guided: bool) -> str:
+    def _sentence(self, error: float, frame: Frame, *, is_guided: bool, is_edited: bool) -> str:
         full = (frame.width, frame.height) == (int(self.whole.width[0]), int(self.whole.height[0]))
         told = [f"{frame.width} x {frame.height}"]
         told += [words for words, holds in (
             ("reduced", not full),
             ("inside its mask", self.mask is not None),
             ("of what the crop leaves", frame.is_cropped),
+            ("not as learnt: a panel has changed it", is_edited),
             ("a quick look: rays guided by a bake", is_guided),
         ) if holds]  # fmt: skip
         psnr = f"{-10 * np.log10(error):.2f} dB" if error > 0 else "no error"

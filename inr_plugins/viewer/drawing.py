@@ -99,7 +99,8 @@ class PageRenderer(threading.Thread):
         """Take in that the camera has moved, or that what is shown is to be drawn anew."""
         if action.action not in ("move", "rerender"):
             return
-        if self.view is not None and self.view.has_left(action.camera_state.c2w[:3, 3].cpu().numpy()):
+        state = action.camera_state
+        if self.view is not None and self.view.has_left(state.c2w[:3].cpu().numpy(), float(state.fov)):
             self.view.told("The camera has been moved: nothing is compared.")
             self.view = None
         self.redraw()
@@ -283,7 +284,8 @@ class PageRenderer(threading.Thread):
             raise Moved
         outputs = self.live.outputs_of(frame)
         if plan.view is not None:
-            plan.view.lay_over(outputs, frame, self._aspect(), drawn_by=self._drawn_by(frame, plan))
+            drawn_by, is_edited = self._drawn_by(frame, plan), plan.snapshot.is_edited
+            plan.view.lay_over(outputs, frame, self._aspect(), drawn_by=drawn_by, is_edited=is_edited)
         self.page._send_output_to_viewer(outputs, static_render=plan.kind != "moving")
 
     @staticmethod

@@ -36,7 +36,9 @@ class Snapshot:
         is_shared: whether some of its tensors are those of the model that is trained, so that frames are to be drawn
             under the trainer's lock.
         baked: what has been made of this copy for quick frames, by whoever made it.
-        source: the snapshot that this one is, but for what panels have changed; None of one that they have not.
+        source: the snapshot that this one is, but for what panels have changed; None of one that they were not asked
+            about.
+        is_edited: whether they have changed anything.
     """
 
     model: Any
@@ -44,6 +46,7 @@ class Snapshot:
     is_shared: bool
     baked: dict[str, Any] = field(default_factory=dict)
     source: Snapshot | None = None
+    is_edited: bool = False
 
 
 def take_snapshot(model: Any, step: int, *, share_from: int = SHARED_FROM) -> Snapshot:
@@ -77,7 +80,21 @@ def edited(snapshot: Snapshot, edits: Sequence[Callable[[Any], None]]) -> Snapsh
             vars(model)[name] = {**vars(model)[name]}
     for edit in edits:
         edit(model)
-    return replace(source, model=model, baked={}, source=source)
+    return replace(source, model=model, baked={}, source=source, is_edited=_differ(model, source.model))
+
+
+def _differ(made: Any, model: Any) -> bool:
+    """Whether a shallow copy has other attributes than what it was copied from."""
+    own, other = (_attributes(each) for each in (made, model))
+    return own.keys() != other.keys() or any(own[name] is not other[name] for name in own)
+
+
+def _attributes(model: Any) -> dict[str, Any]:
+    tables = ("_modules", "_parameters", "_buffers")
+    found = {name: value for name, value in vars(model).items() if name not in tables}
+    for table in tables:
+        found.update({f"{table}.{name}": value for name, value in vars(model).get(table, {}).items()})
+    return found
 
 
 def generic_copy(model: nn.Module, *, share_from: int = SHARED_FROM) -> Any:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.data.scene_box import OrientedBox
+from scipy.spatial.transform import Rotation
 from viewer.fake_viewer import Ball, FakePage
 from viewer.served import eventually, served
 
@@ -160,10 +161,39 @@ def test_a_frame_of_the_view_before_is_not_shown_as_of_this_one(page):
     assert len(page.page.frames) == count
 
 
+def pose_at(position, turn=0.0):
+    return np.concatenate([Rotation.from_euler("y", turn).as_matrix(), np.reshape(position, (3, 1))], axis=1)
+
+
 def test_who_has_arrived_leaves_with_the_first_move(page):
     compared(page)
     view = page.live.pages[0].view
     # A message on its way, of where the page was.
-    assert not view.has_left(np.array([0.0, 0.0, 9.0]))
-    assert not view.has_left(view.position)
-    assert view.has_left(view.position + 0.1)
+    assert not view.has_left(pose_at([0.0, 0.0, 9.0]), 1.0)
+    assert not view.has_left(pose_at(view.position), 1.0)
+    assert view.has_left(pose_at(view.position + 0.1), 1.0)
+
+
+@pytest.mark.parametrize(("turn", "fov"), [(0.01, 0.8), (0.2, 0.9), (0.2, 0.7)])
+def test_who_turns_on_the_spot_or_zooms_leaves_and_who_only_arrives_does_not(page, turn, fov):
+    compared(page)
+    view = page.live.pages[0].view
+    view.begun = time.monotonic() + 60  # still on its way, however slow the machine
+    assert not view.has_left(pose_at(view.position), 1.0)
+    assert not view.has_left(pose_at(view.position, 0.2), 1.0)
+    assert not view.has_left(pose_at(view.position, 0.2), 0.8)
+    view.begun -= 70
+    assert not view.has_left(pose_at(view.position, 0.2), 0.8)
+    assert view.has_left(pose_at(view.position, turn), fov)
+
+
+def test_what_panels_have_changed_is_said_beside_the_psnr_and_only_then(page):
+    wanted = {}
+    page.live.edits.append(lambda model: vars(model).update(wanted))
+    page.live.edit()
+    compared(page)
+    assert eventually(lambda: "PSNR" in page.panel._says.content)
+    assert "not as learnt" not in page.panel._says.content
+    wanted["radius"] = 0.45
+    page.live.edit()
+    assert eventually(lambda: "not as learnt: a panel has changed it" in page.panel._says.content)
