@@ -103,6 +103,7 @@ TRAINING = _table(
         ("machine.", _SEED, "seed"),
         ("machine.", Range(1, 1024), "num-devices num-machines"),
         ("machine.", Range(0, 1023), "machine-rank"),
+        ("machine.", Range(1, 10**7), "join-timeout"),
         ("logging.", _COUNT, "steps-per-log max-buffer-size"),
         ("logging.local-writer.", _COUNT_OR_NONE, "max-log-size"),
         ("viewer.", _PORT, "websocket-port websocket-port-default"),

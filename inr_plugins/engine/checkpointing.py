@@ -6,22 +6,32 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from nerfstudio.engine.optimizers import Optimizers
 from nerfstudio.engine.trainer import Trainer
 from nerfstudio.utils import comms
 from nerfstudio.utils.rich_utils import CONSOLE
 
+from inr_plugins import ranks
 from inr_plugins.engine.divergence import require_finite
 from inr_plugins.engine.going_on import check_newest, check_same_data, check_settings, read_wanted_checkpoint
 from inr_plugins.engine.optimization.settle import HasOwnRates, settle_optimizers
 from inr_plugins.engine.pipeline import data_path
 from inr_plugins.engine.placed_config import PlacedConfig
+from inr_plugins.engine.processes.agreement import JointOptimizers, come_apart
 from inr_plugins.engine.runs import checkpoints, resume
 from inr_plugins.engine.runs.loading import load_optimizers, load_scaler, refusing_misfits
 from inr_plugins.engine.runs.saved_settings import settings_of
 from inr_plugins.errors import InputError, is_out_of_room
+
+
+@runtime_checkable
+class TakesNotes(Protocol):
+    """A model that notes what its rays see, each process for its own."""
+
+    def share_notes(self) -> None:
+        """Take in what the other processes have noted; all of them call it."""
 
 
 @dataclass
@@ -63,7 +73,9 @@ class CheckpointingTrainer(Trainer):
         """Optimizers for the model as it is; rates that are left open are its own, and schedules end with the run."""
         groups, model = self.pipeline.get_param_groups(), self.pipeline.model
         own = model.own_rates() if isinstance(model, HasOwnRates) else {}
-        return Optimizers(settle_optimizers(self.config.optimizers, groups, own, last_step=self._end_step()), groups)
+        return JointOptimizers(
+            settle_optimizers(self.config.optimizers, groups, own, last_step=self._end_step()), groups
+        )
 
     def _load_checkpoint(self) -> None:
         """Load the checkpoint that the configuration asks for, if any; optimizers are made for the model as loaded."""
@@ -104,6 +116,25 @@ class CheckpointingTrainer(Trainer):
         Raises:
             InputError: the disk is full or not writable, or a weight is NaN; earlier checkpoints are left as they were.
         """
+        self._before_saving()
+        self._save_once(step)
+
+    def _before_saving(self) -> None:
+        """Have the first of several processes know what all know; they all come here."""
+        if not ranks.is_joint():
+            return
+        model = self.pipeline.model
+        if isinstance(model, TakesNotes):
+            model.share_notes()
+        apart = come_apart(ranks.tensors_of(model))
+        if apart:
+            CONSOLE.print(
+                f"[bold yellow]Warning:[/bold yellow] the weights of process {', '.join(map(str, apart))} have come "
+                "apart from the first one's, which all go on with."
+            )
+            ranks.send_from_first(ranks.tensors_of(model))
+
+    def _save_once(self, step: int) -> None:
         with self._saving:
             # A page may ask for one while the training thread is at its own.
             if comms.is_main_process() and step != self._saved_step:
@@ -150,10 +181,7 @@ class CheckpointingTrainer(Trainer):
 
     def _how_to_go_on(self) -> str:
         """What the user can do with what is on the disk."""
-        steps = checkpoints.checkpoint_steps(self.checkpoint_dir)
-        if not steps:
-            return "train again (there is no checkpoint yet)"
-        return f"go on from the last good checkpoint, step {steps[0]}, with --load-dir {self.checkpoint_dir}"
+        return checkpoints.how_to_go_on(self.checkpoint_dir)
 
     @contextmanager
     def _naming_full_disks(self) -> Iterator[None]:

@@ -67,6 +67,10 @@ class InrMachineConfig(MachineConfig):
     # neither starts CUDA nor ties a saved configuration to the machine it was made on.
     device_type: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # type: ignore[assignment]
     """Device to train on; auto takes CUDA when there is one, else the CPU."""
+    num_devices: int = 1
+    """Processes on each machine, each with a device of its own; on a CPU, with a part of its cores."""
+    join_timeout: float = 600.0
+    """Seconds that each process waits for the others to come, when training begins."""
 
     def resolve(self) -> DeviceType:
         """Settle "auto" for good and return the device type; InputError if this machine has no such device."""
@@ -81,17 +85,17 @@ class InrMachineConfig(MachineConfig):
                 f"--machine.machine-rank must be below --machine.num-machines, got {self.machine_rank} of "
                 f"{self.num_machines}: ranks count from 0."
             )
-        if self.num_devices * self.num_machines == 1 and self.device_type == "auto":
+        if not self.is_shared and self.device_type == "auto":
             return
         device = choose_device_type(self.device_type)
-        if self.num_devices * self.num_machines == 1:
+        if not self.is_shared:
             return
-        if device != "cuda":
+        if device == "mps":
             raise InputError(
-                f"--machine.num-devices {self.num_devices} and --machine.num-machines {self.num_machines} need CUDA, "
-                f"and training is to be on {device}: leave them out."
+                f"--machine.num-devices {self.num_devices} and --machine.num-machines {self.num_machines} need CUDA or "
+                "a CPU: leave them out, or give --machine.device-type cpu."
             )
-        if self.num_devices > torch.cuda.device_count():
+        if device == "cuda" and self.num_devices > torch.cuda.device_count():
             raise InputError(
                 f"--machine.num-devices must be at most {torch.cuda.device_count()}, the CUDA devices of this machine, "
                 f"got {self.num_devices}."
@@ -100,6 +104,11 @@ class InrMachineConfig(MachineConfig):
             raise InputError(
                 "--machine.dist-url must be given with several machines: tcp://HOST:PORT of the one of rank 0."
             )
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several processes train one model."""
+        return self.num_devices * self.num_machines > 1
 
 
 @dataclass

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -108,6 +108,37 @@ def on_first_signal(stop: Callable[[signal.Signals], None]) -> Iterator[Stop]:
 
     with _handlers([signal.SIGINT, signal.SIGTERM], handle):
         yield seen
+
+
+@contextmanager
+def on_each_signal(
+    stop: Callable[[signal.Signals], None], numbers: Sequence[signal.Signals] = (signal.SIGINT, signal.SIGTERM)
+) -> Iterator[Stop]:
+    """While the body runs, each of these signals calls `stop` with it, as often as it comes.
+
+    Does nothing outside the main thread, where signals cannot be handled.
+    """
+    seen = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield seen
+        return
+    _as_python_has_it()
+    process = os.getpid()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == process:
+            seen.number = signal.Signals(number)
+            stop(seen.number)
+        else:
+            # A forked child, which has none of the work.
+            os._exit(128 + number)
+
+    usual = {number: signal.signal(number, handle) for number in numbers}
+    try:
+        yield seen
+    finally:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -75,9 +75,17 @@ def settle_data_path(config: VanillaPipelineConfig, *, data: Path | None = None)
 
 
 class InrPipeline(VanillaPipeline):
-    """nerfstudio's pipeline, one process or several."""
+    """nerfstudio's pipeline, in one process or in each of several.
+
+    Those have no wrapper around the model: see inr_plugins.ranks.
+    """
 
     config: InrPipelineConfig
+
+    def __init__(self, config: InrPipelineConfig, device: str, *, world_size: int = 1, **kwargs: Any) -> None:
+        """As nerfstudio's."""
+        super().__init__(config, device, **kwargs)
+        self.world_size = world_size
 
     def load_pipeline(self, loaded_state: dict[str, Any], step: int) -> None:
         """Load the weights of a checkpoint, all of them: nerfstudio goes on with random ones where some are missing.

@@ -54,17 +54,13 @@ class PlacedConfig(TrainerConfig):
         if self.machine.num_machines > 1 and not is_chosen:
             raise InputError("Several machines train into one folder: give the same --timestamp on all of them.")
         super().set_timestamp()
-        if Path(sys.argv[0]).name == "ns-train" and self.machine.num_devices == 1:
-            # Several processes are ended by the one that has started them.
+        if Path(sys.argv[0]).name == "ns-train":
             end_when_told("Stopped before training began.")
         if self.machine.machine_rank > 0:
             return
         with self.naming_the_folder():
             folder = super().get_base_dir()
             folder = self._hold_chosen(folder) if is_chosen else reservation.reserve_new(folder)
-        if self.machine.num_devices > 1:
-            # Other processes train, and what they write is all that this one can tell their beginning by.
-            reservation.note_start(folder)
         # From here on, no file given as --load-config says where the folder is.
         self.timestamp, self.run_dir = folder.name, folder
 

@@ -8,8 +8,9 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -18,7 +19,7 @@ from nerfstudio.utils import comms, writer
 from nerfstudio.utils.misc import step_check
 from nerfstudio.utils.rich_utils import CONSOLE
 
-from inr_plugins import files
+from inr_plugins import files, ranks
 from inr_plugins.engine.address import check_viewer_address
 from inr_plugins.engine.checkpointing import CheckpointingConfig, CheckpointingTrainer
 from inr_plugins.engine.defaults import InrLoggingConfig, InrViewerConfig, choose_device_type
@@ -26,9 +27,13 @@ from inr_plugins.engine.divergence import LossWatch, TrainingDivergedError
 from inr_plugins.engine.evaluation import EvalBudget, evaluate_views, expected_view_seconds
 from inr_plugins.engine.host.memory import HeapWatch, tune_allocator
 from inr_plugins.engine.host.startup import await_choice, prepare_process
-from inr_plugins.engine.interrupt import Terminated, exit_status, on_first_signal, sigterm_as_ctrl_c
+from inr_plugins.engine.interrupt import Terminated, exit_status, on_each_signal, on_first_signal, sigterm_as_ctrl_c
 from inr_plugins.engine.live_viewer import end_viewer, let_go
 from inr_plugins.engine.pipeline import data_path
+from inr_plugins.engine.processes import reports
+from inr_plugins.engine.processes.agreement import StopVote, mean_losses, share_state
+from inr_plugins.engine.processes.launcher import Launcher
+from inr_plugins.engine.processes.meeting import disband
 from inr_plugins.engine.rng import separate_rng
 from inr_plugins.engine.runs import checkpoints, reservation, resume
 from inr_plugins.engine.runs.config import unknown_option
@@ -99,6 +104,18 @@ class InrTrainerConfig(CheckpointingConfig):
             self.experiment_name = path.name
         super().set_experiment_name()
 
+    def save_config(self) -> None:
+        """As the base class; several processes are started by what `setup` gives then, and not by nerfstudio."""
+        super().save_config()
+        if self.machine.is_shared:
+            vars(self)["_shared_machine"] = self.machine
+            self.machine = dataclasses.replace(self.machine, num_devices=1, num_machines=1, machine_rank=0)
+
+    def setup(self, **kwargs: Any) -> Any:
+        """The trainer; where `save_config` has found that several processes are wanted, what starts them."""
+        shared = vars(self).pop("_shared_machine", None)
+        return super().setup(**kwargs) if shared is None else Launcher(self, shared)
+
     def check_options(self) -> None:
         """Refuse options out of range, before anything is loaded or written.
 
@@ -137,12 +154,19 @@ class _EvaluationStopped(KeyboardInterrupt):
     """Training was told to stop while it was evaluating."""
 
 
+class _Parted(Exception):
+    """All is done that this process had to do: the first one goes on by itself."""
+
+
 class InrTrainer(CheckpointingTrainer):
     """nerfstudio's trainer with sound checkpoints, exact resume and evaluation that does not change training.
 
     Training is a function of the configuration, the seed and the number of steps: evaluation and the viewer's start
     draw their random numbers apart. On a CPU a run that was stopped anywhere and resumed from its checkpoint ends with
     the same bits as one that was not (given the same number of threads, and a model whose state is in its state_dict).
+
+    Of several processes each has such a trainer, and every one takes the same steps, by the mean of their gradients.
+    Only the first one shows, evaluates, logs and saves, while the others wait.
 
     Raises (from setup and train):
         InputError: the user can fix it: no such device, no usable checkpoint, a full disk, a loss that is not finite.
@@ -171,6 +195,7 @@ class InrTrainer(CheckpointingTrainer):
         self.last_metrics: dict[str, Any] = {}
         self._interrupted = False
         self._evaluating = False
+        self._vote = StopVote() if world_size > 1 else None
         if world_size == 1:
             # Of several processes, the one that started them holds the folder.
             with config.naming_the_folder():
@@ -194,7 +219,9 @@ class InrTrainer(CheckpointingTrainer):
                     check_viewer_address(self.config.viewer)
                     # The page writes camera paths there; without one, into the run folder.
                     self.config = dataclasses.replace(self.config, data=None)
-                super().setup(test_mode)
+                with ranks.alone():
+                    super().setup(test_mode)
+                share_state(self.pipeline, self.pipeline.datamanager)
                 if comms.is_main_process():
                     self._asked_config.replace_config()
         except BaseException as error:
@@ -233,8 +260,10 @@ class InrTrainer(CheckpointingTrainer):
                 has it too where it ends the viewer of a training that has come to its end.
         """
         write_frame_whole(getattr(self.pipeline.datamanager, "train_dataparser_outputs", None))
+        # One of several is told by the process that has started it, and never twice.
+        signals = on_first_signal if self._vote is None else partial(on_each_signal, numbers=[signal.SIGTERM])
         try:
-            with self._naming_full_disks(), on_first_signal(self._stop_after_step) as stopped:
+            with self._naming_full_disks(), signals(self._stop_after_step) as stopped, suppress(_Parted):
                 super().train()
         except KeyboardInterrupt as error:
             # nerfstudio would print where it was stopped, and end as if all were well.
@@ -262,17 +291,22 @@ class InrTrainer(CheckpointingTrainer):
         with self.train_lock:
             if self._trained_step is None:
                 raise InputError("No step has been done yet: there is nothing to save.")
-            self.save_checkpoint(self._trained_step)
+            self._save_once(self._trained_step)
             return checkpoints.checkpoint_path(self.checkpoint_dir, self._trained_step)
 
     def _stop_after_step(self, number: signal.Signals) -> None:
         is_sigterm = number == signal.SIGTERM
         if self.training_state == "completed":
             raise Terminated if is_sigterm else KeyboardInterrupt
-        again = "told to end (SIGTERM); a second time stops" if is_sigterm else "press Ctrl+C again to stop"
-        CONSOLE.print(f"Stopping after this step; {again} at once, without saving.")
-        self._interrupted = True
-        self.stop_training = True
+        if self._vote is None:
+            again = "told to end (SIGTERM); a second time stops" if is_sigterm else "press Ctrl+C again to stop"
+            CONSOLE.print(f"Stopping after this step; {again} at once, without saving.")
+            self._interrupted = True
+            self.stop_training = True
+        else:
+            # All stop after the same step, which a pause would be in the way of.
+            self._vote.wanted = True
+            self.training_state = "training"
         let_go(self.viewer_state)
         if self._evaluating:
             # A view may take minutes, and whoever sends SIGTERM waits for seconds.
@@ -292,9 +326,12 @@ class InrTrainer(CheckpointingTrainer):
         """Run one step, and see that its losses are finite."""
         if self._trained_step is None:
             reservation.note_start(self.base_dir)
+        if self._vote is not None and self._vote.is_carried():
+            self._interrupted = self.stop_training = True
         model = self.pipeline.model
         with model.step_precision() if isinstance(model, PreciseInSteps) else nullcontext():
             loss, losses, metrics = super().train_iteration(step)
+        loss, losses = mean_losses(loss, losses)
         self._loss_watch.check(step, {"loss": loss, **losses})
         self._trained_step, self.last_losses, self.last_metrics = step, losses, metrics
         if self.device == "cpu":
@@ -307,15 +344,23 @@ class InrTrainer(CheckpointingTrainer):
         if self._trained_step is not None:
             self.step = self._trained_step
         self.save_checkpoint(self.step)
+        self._part()
         if self._interrupted:
             CONSOLE.print(f"Stopped after step {self.step}: {self._how_to_go_on()}.")
             return
-        if comms.is_main_process():
-            # An open page puts the model from training to evaluation and back, which must not cross this.
-            with self.train_lock:
-                self._interruptible(self._evaluate_finally)
+        # An open page puts the model from training to evaluation and back, which must not cross this.
+        with self.train_lock:
+            self._interruptible(self._evaluate_finally)
         if not self._interrupted:
             super()._after_train()
+
+    def _part(self) -> None:
+        """End what processes do together; from here on there is the first one only."""
+        if self._vote is not None:
+            rank, self._vote = comms.get_rank(), None
+            disband()
+            if rank > 0:
+                raise _Parted
 
     def _evaluate_finally(self) -> None:
         with separate_rng(seed=self.config.machine.seed):
@@ -328,6 +373,7 @@ class InrTrainer(CheckpointingTrainer):
     def _train_complete_viewer(self) -> None:
         # Nothing more is written, so that another process may go on while this one is looked at.
         reservation.release(self.base_dir)
+        reports.tell("released")
         try:
             super()._train_complete_viewer()
         except KeyboardInterrupt:
@@ -340,13 +386,13 @@ class InrTrainer(CheckpointingTrainer):
         """Evaluate if it is time to and the time for it is there; training's random numbers are left alone."""
         config = self.config
         cadences = (config.steps_per_eval_batch, config.steps_per_eval_image, config.steps_per_eval_all_images)
-        if not any(step_check(step, cadence) for cadence in cadences):
+        if not any(step_check(step, cadence) for cadence in cadences) or not comms.is_main_process():
             return
         if not self._budget.allows(estimate=self._view_seconds(step)):
             return
         begin = time.monotonic()
         evaluate = super().eval_iteration
-        with separate_rng(seed=config.machine.seed + step):
+        with separate_rng(seed=config.machine.seed + step), ranks.alone():
             self._interruptible(lambda: evaluate(step))
         self._budget.record(time.monotonic() - begin)
 

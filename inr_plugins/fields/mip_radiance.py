@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from inr_plugins import ranks
 from inr_plugins.fields.box_field import BoxField
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.encodings import Positional
@@ -159,9 +160,9 @@ class MipRadianceField(BoxField):
             variance: of the Gaussians of the fine pass, normalised units squared.
             weights: of each in its pixel.
         """
-        seen = weights.sum()
         sizes = torch.log((variance.mean(-1) * self.scale.square()).clamp(min=1e-12))
-        now = torch.where(seen > 0, (weights * sizes).sum() / seen.clamp(min=1e-12), self.log_footprint)
+        seen, size = ranks.mean_over_ranks(torch.stack([weights.sum(), (weights * sizes).sum()])).unbind()
+        now = torch.where(seen > 0, size / seen.clamp(min=1e-12), self.log_footprint)
         self.log_footprint.lerp_(now.to(self.log_footprint), _FOOTPRINT_MOMENTUM)
 
     # -- at any points: the protocol of inr_plugins.fields.protocol --

@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from inr_plugins.losses.means import joint_mean
+
 SMALL = 1e-12
 """Added where a quotient or a root could meet 0."""
 
@@ -63,8 +65,8 @@ def soft_load(raw: Float[Tensor, "s n"], k: int, *, softness: float = 0.1) -> Fl
 
 
 def code_length(code: Float[Tensor, "s n"]) -> Float[Tensor, ""]:
-    """l1 norm of codes, averaged over shapes and divided by sqrt(n): 1 for a flat code of l2 norm 1, whatever n is.
+    """l1 norm of codes, averaged over all processes' and divided by sqrt(n): 1 for a flat code of l2 norm 1 at any n.
 
     The paper sums the norms over shapes; its authors' code averages over all entries, which is this over sqrt(n).
     """
-    return code.abs().sum(1).mean() / code.shape[1] ** 0.5
+    return joint_mean(code.abs().sum(1)) / code.shape[1] ** 0.5

@@ -1,4 +1,7 @@
-"""The losses of DVGO (Sun et al. 2022, sec. 4.4), on which DINER's radiance field is built."""
+"""The losses of DVGO (Sun et al. 2022, sec. 4.4), on which DINER's radiance field is built.
+
+Of several processes each has equally many rays, so that the mean of their losses is that of all rays.
+"""
 
 from __future__ import annotations
 

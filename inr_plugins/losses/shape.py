@@ -1,4 +1,7 @@
-"""Losses of shapes that are learnt from points with their signed distance or their occupancy."""
+"""Losses of shapes that are learnt from points with their signed distance or their occupancy.
+
+Their means are over the points of all processes (`losses.means`).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
+
+from inr_plugins.losses.means import joint_mean
 
 AUTHORS_POINTS = 5000
 """Fine points in each step of FINER++'s surface experiments, and as many coarse ones."""
@@ -27,7 +32,7 @@ def coarse_to_fine(
         coarse_weight: of the coarse points' mean.
     """
     error = (value - target).square()
-    return AUTHORS_POINTS * (masked_mean(error, fine) + coarse_weight * masked_mean(error, ~fine))
+    return AUTHORS_POINTS * (joint_mean(error, fine) + coarse_weight * joint_mean(error, ~fine))
 
 
 def surface_and_offset_loss(
@@ -42,7 +47,7 @@ def surface_and_offset_loss(
         sdf: true distance d, in the same unit.
         on: points that lie on the surface.
     """
-    return masked_mean(value.abs(), on) + masked_mean((value - sdf).abs(), ~on)
+    return joint_mean(value.abs(), on) + joint_mean((value - sdf).abs(), ~on)
 
 
 def occupancy_entropy(
@@ -56,7 +61,7 @@ def occupancy_entropy(
         counted: points that take part: those on the surface itself are neither.
     """
     entropy = F.binary_cross_entropy_with_logits(logits.float(), occupancy.float(), reduction="none")
-    return masked_mean(entropy, counted)
+    return joint_mean(entropy, counted)
 
 
 def normal_alignment(gradient: Float[Tensor, "*n 3"], normal: Float[Tensor, "*n 3"]) -> Float[Tensor, ""]:
@@ -68,10 +73,10 @@ def normal_alignment(gradient: Float[Tensor, "*n 3"], normal: Float[Tensor, "*n 
     """
     known = normal.square().sum(-1) > 0.25
     length = (gradient.square().sum(-1) + 1e-12).sqrt()
-    return masked_mean(1 - (gradient * normal).sum(-1) / length, known)
+    return joint_mean(1 - (gradient * normal).sum(-1) / length, known)
 
 
 def masked_mean(value: Float[Tensor, "*n"], mask: Bool[Tensor, "*n"]) -> Float[Tensor, ""]:
-    """Mean over the entries of a mask, without waiting for the device; 0 where there is none."""
+    """Mean over the entries of a mask, without waiting for the device; 0 where there is none. Of this process alone."""
     kept = torch.where(mask, value, torch.zeros_like(value))
     return kept.sum() / mask.sum().clamp(min=1)

@@ -1,10 +1,16 @@
-"""The losses of NeuS (Wang et al. 2021, eq. 14 to 17), as its released code computes them."""
+"""The losses of NeuS (Wang et al. 2021, eq. 14 to 17), as its released code computes them.
+
+Of several processes each has equally many rays; counts that differ among them are those over all (`losses.means`).
+"""
 
 from __future__ import annotations
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from inr_plugins import ranks
+from inr_plugins.losses.means import joint_mean
 
 OPACITY_MARGIN = 1e-3
 """Opacities are held this far from 0 and 1 in `mask_entropy`, beyond which they have no gradient."""
@@ -25,7 +31,7 @@ def masked_l1(
     error = (rgb - target).abs().sum(-1, keepdim=True)
     if mask is None:
         return error.mean() if len(error) else error.sum()
-    return (error * mask).sum() / (mask.sum() + 1e-5)
+    return (error * mask).sum() / (ranks.mean_over_ranks(mask.sum()) + 1e-5 / ranks.number())
 
 
 def eikonal(gradient: Float[Tensor, "n 3"]) -> Float[Tensor, ""]:
@@ -33,10 +39,8 @@ def eikonal(gradient: Float[Tensor, "n 3"]) -> Float[Tensor, ""]:
 
     The length is that of the gradient plus 1e-12 under the root, whose derivative at 0 is finite then.
     """
-    if len(gradient) == 0:
-        return gradient.sum()
     length = (gradient.square().sum(-1) + 1e-12).sqrt()
-    return (length - 1).square().mean()
+    return joint_mean((length - 1).square())
 
 
 def mask_entropy(accumulation: Float[Tensor, "r 1"], mask: Float[Tensor, "r 1"]) -> Float[Tensor, ""]:

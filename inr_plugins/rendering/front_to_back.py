@@ -34,12 +34,15 @@ class StopSettings:
         first_wave: samples of each ray that are evaluated before it is asked whether any light is left; each further
             wave is twice as long as the one before.
         max_points: most samples evaluated at once, where a wave would be longer.
+        even_if_none: ask the field also where there is no sample at all, so that each of several processes asks it
+            equally often: a normalization may average over all of them.
     """
 
     min_transmittance: float = 1e-4
     min_weight: float = 0.0
     first_wave: int = 8
     max_points: int = 1 << 18
+    even_if_none: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,8 @@ def render_front_to_back(
     longest = int(counts.max()) if len(counts) else 0
     alive, done, wave = counts.nonzero()[:, 0], 0, stop.first_wave
     evaluated = shaded = 0
+    if stop.even_if_none and not len(alive):
+        _add_wave(sums, origins, directions, samples, field, step, stop)
     while len(alive):
         length = max(1, min(wave, stop.max_points // len(alive), longest - done))
         place = done + torch.arange(length, device=alive.device)

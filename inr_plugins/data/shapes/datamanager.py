@@ -18,6 +18,7 @@ from nerfstudio.data.utils.dataloaders import FixedIndicesEvalDataloader, RandIn
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
 from nerfstudio.utils.rich_utils import CONSOLE
 
+from inr_plugins import ranks
 from inr_plugins.data.fingerprint import Fingerprint, fingerprint_of_surfaces
 from inr_plugins.data.images.parser import TestMode
 from inr_plugins.data.shapes.batches import PointBatch, PointBatches, divide_points, moved
@@ -184,7 +185,7 @@ class ShapeDataManager(VanillaDataManager[ShapeImages]):
             [shape.source for shape in self.dataparser.shapes.shapes],
             self._counts(),
             shapes=self.config.shapes_per_batch,
-            entropy=(seed, self.local_rank, stream),
+            entropy=(seed, ranks.rank(), stream),
             fresh=stream == _EVAL,
             pin=torch.device(self.device).type == "cuda",
         )

@@ -45,6 +45,14 @@ def checkpoint_steps(folder: Path) -> list[int]:
     return sorted((step for step in steps if os.path.lexists(checkpoint_path(folder, step))), reverse=True)
 
 
+def how_to_go_on(folder: Path) -> str:
+    """What the user can do with the checkpoints in `folder`, as a part of a sentence."""
+    steps = checkpoint_steps(folder)
+    if not steps:
+        return "train again (there is no checkpoint yet)"
+    return f"go on from the last good checkpoint, step {steps[0]}, with --load-dir {folder}"
+
+
 def write_checkpoint(state: dict[str, Any], path: Path) -> None:
     """Write `state` to `path` so that at every moment `path` is absent, as it was before, or complete.
 

@@ -14,7 +14,7 @@ from nerfstudio.data.utils.dataloaders import CacheDataloader
 from nerfstudio.utils.misc import get_dict_to_torch
 from torch.nn import Parameter
 
-from inr_plugins.engine.rng import rng_state, set_rng_state
+from inr_plugins.engine.rng import rng_state, seed_all, set_rng_state
 from inr_plugins.engine.runs.same_data import KnownData
 
 
@@ -101,11 +101,13 @@ def restore(
     """Put back what :func:`capture` returned, right before the next step of process `rank`.
 
     Only the first process writes checkpoints. Were the others to take its random generators they would draw its rays,
-    so they go on from the ones they have: several processes resume soundly, but not bit for bit.
+    and were they to keep theirs, those of their beginning again; so they go on from a seed that the first one's state
+    gives: several processes resume soundly, but not bit for bit.
     """
     load_data_state(datamanager, state["data"])
     for name, gradients in state["gradients"].items():
         for param, gradient in zip(parameters[name], gradients, strict=True):
             param.grad = None if gradient is None else gradient.to(param.device)
-    if rank == 0:
-        set_rng_state(state["generators"])
+    set_rng_state(state["generators"])
+    if rank > 0:
+        seed_all(int(torch.randint(2**31, ())) + rank)

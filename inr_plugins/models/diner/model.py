@@ -18,6 +18,7 @@ from nerfstudio.models.base_model import Model
 from torch import Tensor
 from torch.nn import Parameter
 
+from inr_plugins import ranks
 from inr_plugins.boxes import scaled_box
 from inr_plugins.engine.host.memory import release_free_memory
 from inr_plugins.engine.optimization.optimizers import drop_param_group, rebuild_param_group
@@ -149,7 +150,10 @@ class DinerModel(PreciseSteps, Model):
         done = step + 1
         ends = torch.tensor(self.config.coarse_steps).cumsum(0).tolist()
         if self.is_coarse and done >= ends[int(self.stage)]:
+            self.share_notes()
             self._next_stage()
+            # Keys are drawn at random; all else is the same in every process already.
+            ranks.send_from_first(ranks.tensors_of(self))
             self._release()
             groups = self.get_param_groups()
             for name in [*optimizers.optimizers]:
@@ -157,6 +161,7 @@ class DinerModel(PreciseSteps, Model):
             for name, params in groups.items():
                 rebuild_param_group(optimizers, name, params)
         elif self._is_time_to_prune(done, ends):
+            self.share_notes()
             kept = self._drop_unseen()
             for name, params in self.get_param_groups().items():
                 if name != "network":
@@ -168,6 +173,10 @@ class DinerModel(PreciseSteps, Model):
         """A change of stage leaves large holes in the heap, on which the next steps would pile theirs."""
         if self.device.type == "cpu":
             release_free_memory()
+
+    def share_notes(self) -> None:
+        """Take in which cells the rays of the other processes saw, so that all decide the same; all of them call it."""
+        ranks.largest_over_ranks(self.best_weight)
 
     def seen_cells(self) -> Tensor:
         """Cells (x, y, z) that some training ray saw in this stage, as bool."""

@@ -14,12 +14,14 @@ from nerfstudio.models.base_model import Model
 from torch import Tensor
 from torch.nn import Parameter
 
+from inr_plugins import ranks
 from inr_plugins.boxes import scaled_box
 from inr_plugins.engine.optimization.settle import OwnRate
 from inr_plugins.engine.optimization.weight_average import WeightAverage, load_states_of_either_kind
 from inr_plugins.errors import InputError
 from inr_plugins.fields.protocol import CellBounds
 from inr_plugins.fields.radiance import RadianceField
+from inr_plugins.losses.means import joint_squared_error
 from inr_plugins.metrics.image import ImageMetrics
 from inr_plugins.models.common.backgrounds import Background, over
 from inr_plugins.models.common.feasibility import IN_TRAINING, check_room, hidden_weights, naming_options
@@ -149,7 +151,14 @@ class FinerNerfModel(PreciseSteps, Model):
         self.average.update(self.trained_field)
         self.doublings_left.fill_(sum(at > done for at in config.double_samples_at))
         if config.skip_empty and done % config.grid_refresh_every == 0:
-            self.grid.refresh(self.field.density_of_contracted, spread=done <= config.grid_warm_up_steps)
+            self._refresh_grid(spread=done <= config.grid_warm_up_steps)
+
+    def _refresh_grid(self, *, spread: bool) -> None:
+        """Look at the grid's cells at random places, which are the first process's for all of them."""
+        if ranks.rank() == 0:
+            with ranks.alone():
+                self.grid.refresh(self.field.density_of_contracted, spread=spread)
+        ranks.send_from_first([self.grid.density, self.grid.turn])
 
     def get_loss_dict(
         self, outputs: dict[str, Any], batch: dict[str, Any], metrics_dict: dict[str, Tensor] | None = None
@@ -159,7 +168,7 @@ class FinerNerfModel(PreciseSteps, Model):
             return {"rgb_loss": torch.nn.functional.mse_loss(rgb, self.background.under_image(image))}
         background = self.background.for_training(image, has_mask="mask" in batch)
         rgb = rgb + background * (1 - outputs["accumulation"])
-        return {"rgb_loss": torch.nn.functional.mse_loss(rgb, over(image, background))}
+        return {"rgb_loss": joint_squared_error(rgb, over(image, background))}
 
     def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
         rgb = outputs["rgb"].detach()
@@ -194,7 +203,7 @@ class FinerNerfModel(PreciseSteps, Model):
             StopSettings(config.min_transmittance, config.min_weight) if config.skip_empty else StopSettings(0.0, 0.0)
         )
         if not in_waves and self.training:
-            stop = replace(stop, first_wave=1 << 30, max_points=1 << 30)
+            stop = replace(stop, first_wave=1 << 30, max_points=1 << 30, even_if_none=True)
         return render_front_to_back(origins, directions, samples, self.field, step=step, stop=stop)
 
     def get_outputs(self, ray_bundle: RayBundle | Cameras) -> dict[str, Any]:

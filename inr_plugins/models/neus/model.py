@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.nn import functional as F
 
+from inr_plugins import ranks
 from inr_plugins.boxes import scaled_box
 from inr_plugins.errors import InputError
 from inr_plugins.fields.background import BackgroundField, composite_background
@@ -181,7 +182,7 @@ class NeusModel(PreciseSteps, Model):
         at = self.camera_positions.to(self.device)
         low, high = self.field.box
         at = at[((at >= low) & (at <= high)).all(-1)]
-        with torch.no_grad():
+        with torch.no_grad(), ranks.alone():
             lattice, at_cameras = sample_box(self.field.sdf, self.field.box), self.field.sdf(at)
         problem = surface_problem(lattice, at_cameras, capture=self.config.capture)
         if problem is not None:

@@ -14,6 +14,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 from torch.nn import Parameter
 
+from inr_plugins import ranks
 from inr_plugins.errors import InputError
 from inr_plugins.fields.code_solve import NOISES, Solver, find_code, without_contradicted
 from inr_plugins.fields.dictionary_settings import decode, encode
@@ -153,7 +154,7 @@ class NidFitModel(ShapeModel):
         """Find the code from the first batches, unless it has been: one from a checkpoint stays as it is.
 
         Returns:
-            What was found, which is also printed; None if nothing was looked for.
+            What was found, which is also printed; None if nothing was looked for, as in all processes but the first.
 
         Raises:
             InputError: there is no dictionary, the data are not one shape, or its points do not give a code.
@@ -165,6 +166,10 @@ class NidFitModel(ShapeModel):
         config = self.config
         file_unit = self.metadata.get("file_unit")
         check_fit_data(self.learnt_frame, shapes=len(self.names), file_unit=file_unit)
+        if ranks.rank() > 0:
+            # The first process finds it for all of them.
+            self.is_solved = True
+            return None
         start = time.monotonic()
         drawn = draw_surface(source, points=config.points)
         try:

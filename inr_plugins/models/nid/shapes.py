@@ -12,6 +12,7 @@ from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttrib
 from torch import Tensor
 from torch.nn import Parameter
 
+from inr_plugins import ranks
 from inr_plugins.errors import InputError
 from inr_plugins.fields.dictionary_settings import DictionarySettings, decode, encode
 from inr_plugins.fields.dictionary_shape import CodedShape, ShapeDictionary
@@ -190,8 +191,20 @@ class NidShapesModel(ShapeModel):
             outputs["code"] = dense_code(outputs["raw"])
             outputs["value"] = self.dictionary.mixed(at, outputs["code"])
         if self.training:
-            self.codes.index_copy_(0, outputs["rows"], outputs["code"].detach())
+            outputs |= self._note_codes(outputs["rows"], outputs["code"])
         return {**outputs, "kept": kept}
+
+    @torch.no_grad()
+    def _note_codes(self, rows: Tensor, code: Tensor) -> dict[str, Tensor]:
+        """Keep the codes of a batch, those of all processes.
+
+        Returns:
+            `batch_rows`, their numbers, and `own` (c,): which of this process's no earlier process has as well.
+        """
+        batch_rows = ranks.gather_rows(rows)
+        self.codes.index_copy_(0, batch_rows, ranks.gather_rows(code))
+        earlier = batch_rows[: len(rows) * ranks.rank()] if ranks.is_joint() else rows[:0]
+        return {"batch_rows": batch_rows, "own": ~torch.isin(rows, earlier)}
 
     def _warm_points(self, points: int) -> int:
         """How many points with all experts cost as much as these with some of them."""
@@ -224,12 +237,15 @@ class NidShapesModel(ShapeModel):
             losses = {"distance_loss": (value - sdf).square().mean()}
         if not self.training:
             return losses
-        code = outputs["code"]
-        others = self.codes.index_fill(0, outputs["rows"], 0.0)
-        used = others.abs().sum(0) + code.abs().sum(0)
+        code, raw, own = outputs["code"], outputs["raw"], outputs["own"]
+        if ranks.is_joint():
+            # A shape that several processes look at counts once.
+            code, raw = code[own], raw[own]
+        others = self.codes.index_fill(0, outputs["batch_rows"], 0.0)
+        used = others.abs().sum(0) + ranks.joint_sum(code.abs().sum(0))
         losses["balance_loss"] = config.balance_weight * squared_variation(used)
         if self.is_sparse:
-            count = (others != 0).sum(0) + soft_load(outputs["raw"], config.active)
+            count = (others != 0).sum(0) + ranks.joint_sum(soft_load(raw, config.active))
             losses["load_loss"] = config.load_weight * squared_variation(count)
         else:
             losses["sparsity_loss"] = config.sparsity_weight * code_length(code)

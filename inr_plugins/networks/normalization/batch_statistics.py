@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch import distributed as dist
 
+from inr_plugins import ranks
 from inr_plugins.networks.kernels import cross_norm as cross_norm_kernels
 
 _CPU_BLOCK = 1 << 17
@@ -77,7 +78,7 @@ def column_moments(x: Float[Tensor, "rows channels"], *, rowwise_gradients: bool
 def detached_column_moments(x: Float[Tensor, "rows channels"]) -> ColumnMoments:
     """`column_moments` without a gradient."""
     local = _local_moments(x)
-    if not is_distributed():
+    if not ranks.is_joint():
         return local
     channels = x.shape[1]
     packed = torch.cat([local.rows[None], local.mean, local.squares])
@@ -89,7 +90,7 @@ def detached_column_moments(x: Float[Tensor, "rows channels"]) -> ColumnMoments:
 
 def sum_over_ranks(x: Tensor) -> Tensor:
     """The sum of every rank's x, in place; x itself where torch.distributed does not run."""
-    if is_distributed():
+    if ranks.is_joint():
         dist.all_reduce(x)
     return x
 
@@ -107,11 +108,6 @@ def refuse_second_derivative() -> None:
             "respect to its own position; take spatial gradients inside rowwise_gradients(module) or "
             "frozen_statistics(module), or in eval mode"
         )
-
-
-def is_distributed() -> bool:
-    """Whether statistics are of several ranks."""
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
 def _merge(

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from inr_plugins import ranks
 from inr_plugins.networks.activations.settings import ReLU
 from inr_plugins.networks.normalization.base import EPS, Normalization
 from inr_plugins.networks.normalization.batch import batch_norm
@@ -15,7 +16,6 @@ from inr_plugins.networks.normalization.batch_statistics import (
     ColumnMoments,
     column_moments,
     detached_column_moments,
-    is_distributed,
 )
 from inr_plugins.networks.normalization.cross import (
     cross_norm,
@@ -103,7 +103,7 @@ class BatchNorm(RowCoupledNormalization):
 
     def by_batch(self, x: Float[Tensor, "rows channels"]) -> Float[Tensor, "rows channels"]:
         """By the columns' means and biased variances."""
-        fast = len(x) > 0 and not self.statistics.rowwise and not is_distributed()
+        fast = len(x) > 0 and not self.statistics.rowwise and not ranks.is_joint()
         moments = detached_column_moments(x) if fast else self._moments(x)
         self.statistics.record(moments.mean, moments.unbiased_variance, moments.rows)
         if fast:

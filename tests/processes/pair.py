@@ -1,0 +1,208 @@
+"""Every method trained on halves of fixed batches in two processes, and on the whole of them in one.
+
+Also what the two processes run: pair.py RANK FOLDER CASE...
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+from inr_plugins.method_configs.neus import cn_neus
+from inr_plugins.method_configs.nid import nid_fit, nid_shapes
+from inr_plugins.method_configs.shapes import cn_occupancy, finer_sdf
+from integration.small_methods import (
+    small_diner,
+    small_finer_nerf,
+    small_mipnerf,
+    small_neus,
+    small_nid,
+    small_shape,
+)
+
+from inr_plugins import ranks
+from inr_plugins.data.shapes.datamanager import ShapeDataManager
+from inr_plugins.engine.processes.meeting import Meeting, join
+from inr_plugins.engine.rng import seed_all, separate_rng
+from inr_plugins.engine.trainer import InrTrainer
+from inr_plugins.shape_points import ShapePoints
+
+STEPS, MORE_STEPS = 20, 4
+
+
+# -- the methods -------------------------------------------------------------------------------------------------------
+
+
+def _of_images(folder: Path) -> dict[str, Callable[[], Any]]:
+    scene, runs = folder / "knot", folder / "runs"
+
+    def diner() -> Any:
+        config = small_diner(scene, runs)
+        model = config.pipeline.model
+        # Two changes of stage, a pruning of each kind.
+        model.coarse_voxels, model.coarse_steps, model.num_voxels = (600, 1500), (7, 5), 4000
+        model.coarse_prune_every, model.prune_steps, model.visible_weight = 4, (3,), 1e-5
+        return config
+
+    def finer_nerf() -> Any:
+        config = small_finer_nerf(scene, runs)
+        config.pipeline.model.double_samples_at, config.pipeline.model.grid_warm_up_steps = (6, 12), 8
+        return config
+
+    def finer_nerf_cross() -> Any:
+        config = finer_nerf()
+        config.pipeline.model.activation, config.pipeline.model.normalization = "relu", "cross"
+        config.pipeline.model.omega = None
+        return config
+
+    return {
+        "diner": diner,
+        "finer-nerf": finer_nerf,
+        "finer-nerf of cross norms": finer_nerf_cross,
+        "cn-mipnerf": lambda: small_mipnerf(scene, runs),
+        "cn-neus": lambda: small_neus(cn_neus, scene, runs),
+    }
+
+
+def _of_shapes(folder: Path) -> dict[str, Callable[[], Any]]:
+    runs = folder / "runs"
+
+    def slopes() -> Any:
+        config = small_shape(finer_sdf, folder / "ball.ply", runs, 1e-3)
+        config.pipeline.model.eikonal_weight = config.pipeline.model.normal_weight = 0.1
+        config.pipeline.datamanager.surface_share = 0.5
+        return config
+
+    def dictionary(gate: str) -> Any:
+        config = small_nid(nid_shapes, folder / "shapes", runs)
+        config.pipeline.model.gate = gate
+        return config
+
+    def fit() -> Any:
+        config = small_nid(nid_fit, folder / "ball.ply", runs)
+        config.pipeline.model.dictionary = folder / "dictionary.ckpt"
+        config.settle_scale()
+        return config
+
+    return {
+        "finer-sdf": lambda: small_shape(finer_sdf, folder / "ball.ply", runs, 1e-3),
+        "finer-sdf with slopes": slopes,
+        "cn-occupancy": lambda: small_shape(cn_occupancy, folder / "ball.ply", runs, 5e-3),
+        "nid-shapes": lambda: dictionary("table"),
+        "nid-shapes of points": lambda: dictionary("points"),
+        "nid-fit": fit,
+    }
+
+
+def cases(folder: Path) -> dict[str, Callable[[], Any]]:
+    """Configurations by name; data are in `folder`."""
+    return {**_of_images(folder), **_of_shapes(folder)}
+
+
+# -- the same batches in one process and in two ------------------------------------------------------------------------
+
+
+def _half(batch: tuple[Any, dict[str, Any]], rank: int | None) -> tuple[Any, dict[str, Any]]:
+    """A rank's half of the rays, of the points of one shape, or of several shapes."""
+    if rank is None:
+        return batch
+    asked, known = batch
+    if isinstance(asked, ShapePoints):
+        axis = 0 if len(asked.shape) > 1 else 1
+
+        def half(values: torch.Tensor) -> torch.Tensor:
+            return values.chunk(2, axis)[rank]
+
+        shape = half(asked.shape) if axis == 0 else asked.shape
+        return ShapePoints(half(asked.points), shape), {name: half(each) for name, each in known.items()}
+    count = len(asked) // 2
+    rows = slice(rank * count, (rank + 1) * count)
+    return asked[rows], {name: each[rows] for name, each in known.items()}
+
+
+def _rand(rank: int | None) -> Callable[..., torch.Tensor]:
+    """In the place of torch.rand: the middle of each interval; of points, rows of one fixed table."""
+    table = torch.quasirandom.SobolEngine(3, seed=3).draw(1 << 15)
+
+    def rand(*size: Any, dtype: Any = None, device: Any = None) -> torch.Tensor:
+        shape = size[0] if len(size) == 1 and not isinstance(size[0], int) else size
+        if len(shape) == 2 and shape[1] == 3:
+            return table[(rank or 0) * shape[0] :][: shape[0]].to(dtype or torch.float32)
+        return torch.full(tuple(shape), 0.5, dtype=dtype, device=device)
+
+    return rand
+
+
+@contextmanager
+def _fixed(trainer: InrTrainer, rank: int | None) -> Iterator[None]:
+    """Batches and random numbers that do not depend on how many processes share them."""
+    manager = trainer.pipeline.datamanager
+    draw = manager.next_train
+
+    def next_train(step: int) -> Any:
+        with separate_rng(seed=1000 + step), mock.patch.object(torch, "rand", _RAND):
+            return _half(draw(step), rank)
+
+    manager.next_train = next_train
+    rand = _rand(rank)
+    with (
+        mock.patch.object(torch, "rand", rand),
+        mock.patch.object(torch, "rand_like", lambda x: rand(*x.shape, dtype=x.dtype)),
+        mock.patch.object(torch, "randperm", lambda n, device=None: torch.arange(n, device=device)),
+    ):
+        yield
+
+
+_RAND = torch.rand
+_BATCHES = ShapeDataManager._batches
+
+
+def _same_batches(manager: ShapeDataManager, stream: int) -> Any:
+    manager.config.seed = 7
+    with mock.patch.object(ranks, "rank", return_value=0):
+        return _BATCHES(manager, stream)
+
+
+def train(config: Any, rank: int | None, *, steps: int = STEPS) -> InrTrainer:
+    """Train on all rays, or as one of two processes on half of them."""
+    config.vis, config.viewer.quit_on_train_completion = "tensorboard", True
+    config.max_num_iterations, config.final_eval_images, config.eval_time_fraction = steps, 0, 0.0
+    config.machine.device_type, config.pipeline.model.precision = "cpu", "float32"
+    config.steps_per_save = 0
+    if rank is not None and hasattr(config.pipeline.model, "eikonal_points"):
+        config.pipeline.model.eikonal_points //= 2
+    with mock.patch.object(ShapeDataManager, "_batches", _same_batches):
+        config.set_timestamp() if rank is None else config.set_experiment_name()
+        seed_all(rank or 0)
+        trainer = config.setup(local_rank=rank or 0, world_size=1 if rank is None else 2)
+        trainer.setup()
+    with _fixed(trainer, rank):
+        trainer.train()
+    return trainer
+
+
+def weights_of(trainer: InrTrainer) -> dict[str, torch.Tensor]:
+    """All that the model holds."""
+    return {name: each.clone() for name, each in trainer.pipeline.model.state_dict().items()}
+
+
+def main(rank: int, folder: Path, names: list[str]) -> None:
+    """Train each case as one of the two processes."""
+    torch.set_num_threads(1)
+    for name in names:
+        where = folder / f"pair {name}"
+        where.mkdir(exist_ok=True)
+        join(Meeting(str(where / "meeting"), 2, 1, 0, "cpu", 120.0), rank)
+        config = cases(folder)[name]()
+        config.timestamp, config.run_dir = "pair", where / "run"
+        trainer = train(config, rank)
+        torch.save(weights_of(trainer), where / f"{rank}.pt")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])
