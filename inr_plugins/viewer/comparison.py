@@ -130,7 +130,7 @@ class Comparison:
             return truth
         if self.shown == "error":
             return (_BRIGHTER * (rgb - truth).abs()).clamp(0, 1)
-        column = min(round(self.split * rgb.shape[1]), rgb.shape[1])
+        column = round(self.split * rgb.shape[1])
         seen = torch.cat([truth[:, :column], rgb[:, column:]], dim=1)
         if 0 < column < rgb.shape[1]:
             seen[:, column] = _LINE.to(seen)
