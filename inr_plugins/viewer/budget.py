@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 
@@ -29,6 +30,8 @@ _PIECE_SECONDS = 0.06
 _LEAST_PIECE = 256
 """Rays. What each piece costs however few they are, such as the steps of sphere tracing, must not make them fewer."""
 
+_drawing: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+
 
 def settle_thread() -> None:
     """Have the calling thread draw with one processor, and give way to training where the system knows how.
@@ -36,6 +39,7 @@ def settle_thread() -> None:
     torch counts threads per thread, but begins with what any thread was told last; another thread puts that back, so
     that threads which begin later are as they would have been.
     """
+    _drawing.add(threading.current_thread())
     usual = torch.get_num_threads()
     torch.set_num_threads(1)
     restorer = threading.Thread(target=torch.set_num_threads, args=(usual,))
@@ -45,6 +49,17 @@ def settle_thread() -> None:
         # Another program may already have made this process nicer than that, from which there is no way back.
         nice = os.getpriority(os.PRIO_PROCESS, 0)
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(19, nice + _NICENESS))
+
+
+def wait_for_threads(seconds: float) -> None:
+    """Wait until all threads that draw have ended, which have been told to; no longer than so many seconds.
+
+    For when the process ends: a thread that comes back from torch to a Python that takes itself apart aborts all.
+    """
+    until = time.monotonic() + seconds
+    for thread in list(_drawing):
+        if thread is not threading.current_thread():
+            thread.join(max(0.0, until - time.monotonic()))
 
 
 class Budget:

@@ -14,6 +14,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 
 from inr_plugins.viewer.budget import Budget
 from inr_plugins.viewer.drawing import PageRenderer
+from inr_plugins.viewer.ending import end_with_process
 from inr_plugins.viewer.frames import Frame, paint_behind
 from inr_plugins.viewer.pace import Pace
 from inr_plugins.viewer.pages import Pages
@@ -65,6 +66,7 @@ class LiveViewer:
         self._logged: set[str] = set()
         self._is_closed = False
         self._attach()
+        end_with_process(self)
 
     # -- attaching -----------------------------------------------------------------------------------------------------
 
