@@ -309,7 +309,8 @@ def test_this_view_is_one_frame_of_the_page_and_its_commands_are_of_the_shape_an
     (tmp_path / "nerfstudio_models").mkdir()
     (tmp_path / "nerfstudio_models" / "step-000000007.ckpt").touch()
     panel._width.value = 641
-    panel._write(event, is_still=True)
+    for call in panel._still._impl.update_cb:
+        call(event)
     (file,) = (tmp_path / "camera_paths").glob("view_*.json")
     path = json.loads(file.read_text())
     cameras = get_path_from_json(path)

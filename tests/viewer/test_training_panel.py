@@ -272,6 +272,8 @@ def test_what_cannot_be_drawn_is_said_in_the_terminal_and_tried_again(serve, cap
     assert eventually(lambda: said.append(capsys.readouterr().out) or "Training: 'int' object" in "".join(said))
     trainer.optimizers.optimizers = group
     assert eventually(lambda: "Learning rate of fields, cores" in panel._numbers.content)
+    # There is nothing to plot before the first step.
+    assert panel._plots.content == "The first steps are under way."
 
 
 def test_a_trainer_that_cannot_save_at_any_moment_has_no_button(serve):

@@ -115,7 +115,7 @@ class TrainingPanel(Panel):
 def plots_of(values: dict[str, Curve], steps: Curve) -> str:
     """Markdown of the drawings: PSNR, the largest losses, and steps a second; empty before there is anything."""
     psnr = {name: line for name, line in values.items() if name == "psnr"}
-    losses = {name: line for name, line in values.items() if name != "psnr" and any(y > 0 for _, y in line)}
+    losses = {name: line for name, line in values.items() if name != "psnr"}
     largest = sorted(losses, key=lambda name: -losses[name][-1][1])[:_MOST_LOSSES]
     pictures = {
         "PSNR of batches, dB": drawn("PSNR of batches, dB", psnr),
