@@ -5,6 +5,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+import torch
 from viewer.served import eventually
 
 from inr_plugins.errors import InputError
@@ -144,3 +145,22 @@ def test_an_update_that_fails_is_tried_again_with_the_next_snapshot(live):
     follower.close()
     assert told == ["Not this one."]
     assert len(seen) == 2
+
+
+def test_closing_waits_for_what_is_being_done_and_nothing_begins_after_it(live):
+    begun, done = threading.Event(), []
+
+    def call():
+        begun.set()
+        time.sleep(0.1)
+        done.append(torch.get_num_threads())
+
+    worker, never = (Worker(live, call, fail=lambda _: None, name="test") for _ in range(2))
+    worker.ask()
+    assert begun.wait(5)
+    worker.close()
+    # With one processor.
+    assert done == [1]
+    never.close()
+    never.ask()
+    assert never.ident is None

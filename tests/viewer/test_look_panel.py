@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import socket
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 import viser
+from cli.sphere_runs import SCALE, Fake
 from page_client import PageClient
 from PIL import Image
 from viewer.fake_viewer import BOX, Ball, FakePage, FakeViewer
@@ -18,10 +20,13 @@ from viewer.test_bake import BallDensity, BallDistance, BallOccupancy, PaintedBa
 
 from inr_plugins.fields.moved_level import at_level
 from inr_plugins.fields.protocol import ColourField
+from inr_plugins.geometry.frames import Similarity
 from inr_plugins.rendering.tracing.sphere_tracing import trace_distance
+from inr_plugins.viewer import live as live_module
 from inr_plugins.viewer.live import LiveViewer
 from inr_plugins.viewer.panels import look_work as work
-from inr_plugins.viewer.panels.look import LookPanel
+from inr_plugins.viewer.panels.look import LookPanel, units_of
+from inr_plugins.viewer.snapshot import Snapshot
 
 RADIUS, STEP_AXES = 0.5, np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 
@@ -68,6 +73,29 @@ def test_a_slice_has_the_distances_and_nothing_outside_the_box():
     assert outside[0] > outside[2]
 
 
+def test_pixels_of_a_slice_lie_along_its_axes():
+    turned = np.array([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]])
+    points = work.slice_points(np.array([5.0, 0, 0]), turned, 4.0, 2)
+    # Columns along y, rows along z, the middles of four pixels of side 2.
+    assert points.tolist() == [[5, -1, -1], [5, 1, -1], [5, -1, 1], [5, 1, 1]]
+
+
+@pytest.mark.parametrize("value", [0.35, -0.35])
+def test_the_end_of_the_box_is_no_contour(value):
+    values = np.full((20, 20), value)
+    values[:, 12:] = values[15:] = np.nan
+    known = work.colour_slice(values, spacing=0.1)[:15, :12].reshape(-1, 3)
+    assert len(np.unique(known, axis=0)) == 1
+
+
+def test_of_what_is_dense_the_skin_is_kept():
+    dense = torch.zeros(7, 8, 9, dtype=torch.bool)
+    dense[1:6, 1:6, 1:6] = True
+    assert int(work._skin(dense).sum()) == 5**3 - 3**3
+    # Also at the end of the lattice, where it is cut open.
+    assert int(work._skin(torch.ones(3, 4, 5, dtype=torch.bool)).sum()) == 3 * 4 * 5 - 1 * 2 * 3
+
+
 def test_contours_lie_where_the_distance_is_a_multiple_of_their_spacing():
     line = np.linspace(-1.0, 1.0, 401)
     image = work.colour_slice(np.tile(line, (4, 1)), spacing=0.25)[1].astype(float).sum(-1)
@@ -110,6 +138,45 @@ def test_the_level_of_a_shallow_copy_leaves_the_modules_that_it_shares():
     assert float(model.field.sdf(x)) == pytest.approx(0.3)
 
 
+class ManyShapes:
+    """A model whose field is that of the shape that is shown."""
+
+    @property
+    def field(self):
+        return self.field_of(0)
+
+    def field_of(self, shape):
+        return SimpleNamespace(sdf=lambda x: x.norm(dim=-1) - RADIUS - shape)
+
+
+def test_the_level_is_that_of_each_shape():
+    import copy
+
+    model, x = ManyShapes(), torch.tensor([[0.8, 0, 0]])
+    shown = copy.copy(model)
+    work.move_level(shown, 0.25)
+    assert float(shown.field.sdf(x)) == pytest.approx(0.05)
+    assert float(shown.field_of(1).sdf(x)) == pytest.approx(-0.95)
+    assert float(model.field.sdf(x)) == pytest.approx(0.3)
+
+
+def test_units_are_those_of_the_data():
+    """A normalised unit is so many of the dataset's; of data without a frame it is itself."""
+    run = Fake()
+    pipeline = SimpleNamespace(datamanager=SimpleNamespace(train_dataparser_outputs=run.outputs))
+    snapshot = Snapshot(run.model, 0, False)
+    scale, name = units_of(pipeline, snapshot)
+    assert (scale, name) == (pytest.approx(1 / SCALE), "units of the input camera poses")
+    pipeline.datamanager = SimpleNamespace(
+        shape_names=("cow",),
+        shape_frame=lambda number: Similarity(np.eye(3), 4.0, np.zeros(3)),
+        shape_file=lambda number: Path("folder", "cow.ply"),
+    )
+    assert units_of(pipeline, snapshot) == (0.25, "units of cow.ply")
+    pipeline.datamanager = SimpleNamespace()
+    assert units_of(pipeline, snapshot) == (1.0, "normalised units")
+
+
 def test_a_cloud_is_the_balls_skin_in_its_colours():
     cloud = work.cloud_of(model_of(BallDensity()), 10.0, seconds=0.1, pause=no_pause)
     away = np.linalg.norm(cloud.points, axis=1)
@@ -149,11 +216,11 @@ def served():
     """A panel on a real server, for a field; and a page that hears it."""
     opened = []
 
-    def serve(field):
+    def serve(field, *, model=None, trainer=None):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        viewer = FakeViewer(Drawn(field), trainer=None)
+        viewer = FakeViewer(model or Drawn(field), trainer=trainer)
         viewer.viser_server = viser.ViserServer(host="127.0.0.1", port=port, verbose=False)
         live, panel = LiveViewer(viewer), LookPanel()
         panel.install(live, order=-1.0)
@@ -204,6 +271,125 @@ def test_the_page_is_sent_a_slice_that_follows_the_handles_and_the_level(served)
     assert float(live.viewer.pipeline.model.field.sdf(x)) == pytest.approx(0.4)
     say(client, "Slice", False)
     assert client.wait(lambda: panel._image is None, 5)
+    assert client.wait(lambda: removed(client) >= {"/inr_slice", "/inr_slice/image"}, 5)
+    live.close()
+    assert not panel._thread.is_alive()
+
+
+def removed(client: PageClient) -> set[str]:
+    """Nodes that the page has been told to forget."""
+    return {each["name"] for each in of_kind(client, "RemoveSceneNodeMessage")}
+
+
+class BallAside:
+    """A ball of radius 1/2 around (0.3, 0.1, 0), which fails while it is told to."""
+
+    def __init__(self) -> None:
+        self.fails = False
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def sdf(self, x):
+        if self.fails:
+            raise ValueError("There is no field.")
+        return (x - torch.tensor([0.3, 0.1, 0.0])).norm(dim=-1) - RADIUS
+
+
+def middle(image: np.ndarray, side: float) -> np.ndarray:
+    """Of black pixels: columns and rows, from the middle, normalised units."""
+    rows, columns = np.nonzero((image == 0).all(-1))
+    return (np.array([columns.mean(), rows.mean()]) + 0.5 - len(image) / 2) * side / len(image)
+
+
+def test_a_slice_lies_across_the_axis_and_has_the_units_of_the_data(served):
+    field = BallAside()
+    _, panel, client = served(field)
+    panel._scale = (100.0, "mm")
+    say(client, "Slice", True)
+    # Half a normalised unit are 50 mm, of which eight contours are in steps of 10.
+    assert client.wait(lambda: "contours every 10 mm; blue is inside" in panel._text.content, 5)
+    assert client.wait(lambda: of_kind(client, "ImageMessage"), 5)
+    for axis, aside, offset in (("x", [0.1], 0.3), ("z", [0.3, 0.1], 0.0), ("y", [0.3], 0.1)):
+        say(client, "Across", axis)
+        expected = np.sqrt(RADIUS**2 - offset**2)
+
+        def shown(aside=aside, expected=expected):
+            image = last_slice(client)
+            at, whole = middle(image, 2.0), (image == 0).all(-1)
+            size = (np.ptp(np.nonzero(whole)[1]) + 1) / len(image)
+            return (
+                np.allclose(np.sort(np.abs(at)), np.sort([*aside, 0.0])[-2:], atol=0.02) and abs(size - expected) < 0.02
+            )
+
+        assert client.wait(shown, 5), axis
+    # Turned so that columns run along x and rows along y.
+    client.send(type="TransformControlsUpdateMessage", name="/inr_slice", wxyz=(1.0, 0, 0, 0), position=(0.0, 0, 0))
+    assert client.wait(lambda: np.allclose(middle(last_slice(client), 2.0), [0.3, 0.1], atol=0.02), 5)
+    field.fails = True
+    say(client, "Level", 0.1)
+    assert client.wait(lambda: panel._text.content == "Not shown: There is no field.", 5)
+    field.fails = False
+    say(client, "Level", 0.0)
+    assert client.wait(lambda: "contours every" in panel._text.content, 5)
+
+
+def test_a_field_that_shares_tensors_with_training_is_asked_between_its_steps(served, monkeypatch):
+    monkeypatch.setattr(live_module, "SHARED_FROM", 1)
+    held = []
+
+    class Watched(BallDistance):
+        def sdf(self, x):
+            held.append(live.viewer.train_lock.locked())
+            return super().sdf(x)
+
+    live, _, client = served(Watched(), trainer="training")
+    live.update_scene(0)
+    held.clear()
+    say(client, "Slice", True)
+    assert client.wait(lambda: of_kind(client, "ImageMessage"), 5)
+    assert held
+    assert all(held)
+
+
+class WithNormals(Drawn):
+    """Whose normals all look towards z, as the page's camera stands."""
+
+    def forward(self, ray_bundle):
+        outputs = super().forward(ray_bundle)
+        return {**outputs, "normals": torch.tensor([0.5, 0.5, 1.0]).expand_as(outputs["rgb"])}
+
+
+def test_pictures_are_shaded_anew_as_soon_as_that_is_chosen(served):
+    live, panel, client = served(None, model=WithNormals(None))
+    page = live.pages[0].page
+
+    def seen(middle: list[float]) -> bool:
+        def is_seen(page) -> bool:
+            rgb = page.frames[-1]["rgb"] if page.frames else torch.zeros(1, 1, 3)
+            half = len(rgb) // 2
+            return torch.allclose(rgb[half, half], torch.tensor(middle), atol=0.01) and bool((rgb[0, 0] == 1).all())
+
+        return page.wait(is_seen)
+
+    assert seen([0.8, 0.2, 0.1])
+    for choice, middle_pixel in (("normals", [0.5, 0.5, 1.0]), ("grey", [0.9] * 3), ("colours", [0.8, 0.2, 0.1])):
+        say(client, "Shading", choice)
+        assert seen(middle_pixel), choice
+    assert panel._text.content == ""
+
+
+def test_a_model_without_normals_says_that_it_is_not_shaded(served):
+    _, panel, client = served(BallDistance())
+    say(client, "Shading", "grey")
+    assert client.wait(lambda: "no normals to shade by" in panel._text.content, 5)
+
+
+def test_a_threshold_begins_where_the_surface_of_a_mesh_lies(served):
+    model = Drawn(BallDensity())
+    model.surface_level = lambda: 10**2.5
+    _, panel, _ = served(None, model=model)
+    assert panel._slider.value == pytest.approx(2.5)
 
 
 def test_the_page_is_sent_a_cloud_above_the_threshold(served):
@@ -215,6 +401,15 @@ def test_the_page_is_sent_a_cloud_above_the_threshold(served):
     assert np.linalg.norm(points, axis=1).max() == pytest.approx(5.0, abs=0.3)
     say(client, "Threshold", 3.0)
     assert client.wait(lambda: panel._points is None, 5)
+    # Not only forgotten.
+    assert client.wait(lambda: removed(client) == {"/inr_cloud"}, 5)
+    count = len(of_kind(client, "PointCloudMessage"))
+    say(client, "Threshold", 1.0)
+    assert client.wait(lambda: len(of_kind(client, "PointCloudMessage")) > count, 5)
+    count = len(of_kind(client, "RemoveSceneNodeMessage"))
+    say(client, "Dense points", False)
+    assert client.wait(lambda: len(of_kind(client, "RemoveSceneNodeMessage")) > count, 5)
+    assert panel._text.content == ""
 
 
 def test_nothing_runs_while_nothing_is_shown(served):

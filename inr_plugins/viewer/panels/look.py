@@ -287,6 +287,7 @@ def units_of(pipeline: Any, snapshot: Snapshot) -> tuple[float, str]:
     manager = pipeline.datamanager
     run: Any = SimpleNamespace(
         pipeline=SimpleNamespace(model=snapshot.model, datamanager=manager),
+        config=SimpleNamespace(pipeline=getattr(pipeline, "config", None)),
         dataparser_outputs=getattr(manager, "train_dataparser_outputs", None),
     )
     try:

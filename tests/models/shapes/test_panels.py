@@ -133,8 +133,8 @@ def test_what_cannot_be_read_is_said_and_the_next_shape_is_shown(capsys):
 
     with served_page(model, TargetPanel(), shape_surface=surface) as page:
         page.set("Show", "over the fit")
-        assert page.says("InputError: The file has gone.")
-        assert page.page.wait(lambda: "Target: InputError: The file has gone." in capsys.readouterr().out, 5)
+        assert page.says("The file has gone.")
+        assert page.page.wait(lambda: "Target: The file has gone." in capsys.readouterr().out, 5)
         model.shown_shape = 1
         page.live.retake()
         assert shows(page, "PointCloudMessage")
