@@ -221,7 +221,7 @@ def test_buttons_go_through_all_cameras_of_a_set_round_and_round(page):
     assert says.content == "**training 1, b.png**"
     assert page.live.pages[0].view is None
     page.panel._set.value = "evaluation"
-    assert (number.value, number.max) == (0, 0)
+    assert eventually(lambda: (number.value, number.max) == (0, 0))
     click(page, "Compare")
     assert eventually(lambda: "evaluation 0, a.png" in says.content and says.content.endswith(", step 0"))
     click(page, "Next")
