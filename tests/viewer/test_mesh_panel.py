@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -260,6 +261,42 @@ def test_the_page_shows_hides_and_downloads_the_mesh(opened):
     page.press("Show mesh", False)
     page.sent("RemoveSceneNodeMessage")
     assert page.client.wait(lambda: page.live.stand_back == 0, 5)
+
+
+def test_the_crop_of_the_page_is_extracted_unless_that_is_switched_off(opened):
+    run = Fake(SphereSDF)
+    page = opened(run)
+    (panel,) = (call.__self__ for call in page.live.at_close if isinstance(call.__self__, MeshPanel))
+    middle = run.to_normalised.points(CENTRE[None])[0]
+    view = page.live.panel
+    view.crop_obb = OrientedBox(torch.eye(3), torch.tensor(middle) + torch.tensor([0.5, 0, 0]), torch.ones(3).double())
+    view.crop_viewport = True
+    for crops, part in ((True, 0.5), (False, 1.0)):
+        page.press("Crop", crops)
+        assert page.client.wait(lambda crops=crops: panel._crops.value == crops, 5)
+        count = len([each for each in page.client.others if each["type"] == "GlbMessage"])
+        page.press("Extract")
+        assert page.client.wait(
+            lambda count=count: len([e for e in page.client.others if e["type"] == "GlbMessage"]) > count, 20
+        )
+        assert page.client.wait(lambda: panel._worker is None, 5)
+        assert signed_volume(panel._made.mesh) == pytest.approx(part * 4 / 3 * np.pi * RADIUS**3, rel=0.08)
+        # Along the dataset's axes, in its units.
+        sides = [float(each) for each in panel._text.content.splitlines()[2].split(" units")[0].split(" × ")]
+        assert sides == pytest.approx(np.ptp(panel._made.mesh.vertices, axis=0), rel=1e-3)
+        assert (panel._bar.visible, panel._cancel.visible) == (False, False)
+
+
+def test_before_there_is_a_mesh_or_a_picture_that_is_said():
+    live, panel = watched(Fake()), MeshPanel()
+    live.viewer.viser_server = SimpleNamespace(gui=MagicMock())
+    live.viewer.ready = False
+    panel.install(live, order=-1.0)
+    with pytest.raises(InputError, match="no mesh yet"):
+        panel._send("PLY", SimpleNamespace(client=None))
+    with pytest.raises(InputError, match="no picture yet"):
+        panel._start(SimpleNamespace(client=None))
+    live.close()
 
 
 def test_a_second_click_is_refused_and_the_first_can_be_cancelled(opened):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+from types import SimpleNamespace
 
 import pytest
 import viser
 from page_client import PageClient
 from viewer.fake_viewer import Ball, FakeViewer
 
+from inr_plugins.errors import InputError
 from inr_plugins.viewer.live import LiveViewer
 from inr_plugins.viewer.panel import Panel
 
@@ -68,13 +70,27 @@ def test_a_panel_stands_above_nerfstudios_controls_and_its_callbacks_run(served)
     assert page.wait(lambda: any("Result: 14" in str(each) for each in page.others), 5)
 
 
-def test_an_error_is_a_sentence_in_the_page_that_asked(served):
+def test_an_error_is_a_sentence_in_the_page_that_asked_and_once_in_the_terminal(served, capsys):
     panel, page = served
     page.send(type="GuiUpdateMessage", id=control(page, "Number")["id"], updates={"value": 11})
     assert page.wait(lambda: panel.number.value == 11, 5)
     page.send(type="GuiUpdateMessage", id=control(page, "Double")["id"], updates={"value": True})
     assert page.wait(lambda: bool(page.notes), 5)
     assert (page.notes[0]["title"], page.notes[0]["body"]) == ("Doubling", "Numbers go to ten.")
+
+    def refuse(_):
+        raise InputError("Say a number.")
+
+    notes, double = [], panel.safely(panel._double)
+    client = SimpleNamespace(add_notification=lambda title, body, **_: notes.append(body))
+    for event in (SimpleNamespace(client=None), SimpleNamespace(client=client)):
+        double(event)
+        panel.safely(refuse)(event)
+    assert notes == ["Numbers go to ten.", "Say a number."]
+    said = capsys.readouterr().out
+    assert said.count("Doubling: Numbers go to ten.") == said.count("Traceback") == 1
+    # What says what to do is for who asked.
+    assert "Say a number" not in said
 
 
 def test_a_panel_is_closed_with_its_page(served):
