@@ -83,13 +83,15 @@ def _serve(run: Run, *, host: str, port: int) -> Any:
     from nerfstudio.utils import writer
     from nerfstudio.viewer.viewer import Viewer
 
+    from inr_plugins.engine.live_viewer import while_others_end
+
     config, data = run.config, run.pipeline.datamanager
     if data.train_dataset is None:
         raise InputError(f"The method {config.method_name} has no training images, which nerfstudio's viewer shows.")
     config.viewer = replace(config.viewer, websocket_host=host, websocket_port=port)
     folder = run.config_path.parent
     # viser prints a panel, whose address is that of all interfaces in other words.
-    with redirect_stdout(io.StringIO()):
+    with redirect_stdout(io.StringIO()), while_others_end():
         viewer = Viewer(
             config.viewer,
             log_filename=folder / config.viewer.relative_log_filename,

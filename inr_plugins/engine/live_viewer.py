@@ -9,12 +9,45 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
+from nerfstudio.viewer import viewer as stock
 from nerfstudio.viewer.viewer import Viewer
 
 _SECONDS_TO_END = 5.0
+_LOOKS = 5
+
+
+@contextmanager
+def while_others_end() -> Iterator[None]:
+    """Have viser start in the body although other processes of the machine end meanwhile.
+
+    It looks through all of them for its developers' own server, and lets the error of one that has just gone end the
+    training, or whatever else was to have a page.
+    """
+    module = getattr(getattr(stock, "viser", None), "_client_autobuild", None)
+    look = getattr(module, "_check_viser_yarn_running", None)
+    if module is None or look is None:
+        yield
+        return
+
+    def look_again() -> bool:
+        for _ in range(_LOOKS):
+            try:
+                return bool(look())
+            except Exception as error:
+                # psutil's, which is viser's and not ours.
+                if type(error).__name__ != "NoSuchProcess":
+                    raise
+        return False
+
+    module._check_viser_yarn_running = look_again
+    try:
+        yield
+    finally:
+        module._check_viser_yarn_running = look
 
 
 def let_go(viewer: Any) -> None:

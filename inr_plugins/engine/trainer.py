@@ -28,7 +28,7 @@ from inr_plugins.engine.evaluation import EvalBudget, evaluate_views, expected_v
 from inr_plugins.engine.host.memory import HeapWatch, tune_allocator
 from inr_plugins.engine.host.startup import await_choice, prepare_process
 from inr_plugins.engine.interrupt import Terminated, exit_status, on_each_signal, on_first_signal, sigterm_as_ctrl_c
-from inr_plugins.engine.live_viewer import end_viewer, let_go
+from inr_plugins.engine.live_viewer import end_viewer, let_go, while_others_end
 from inr_plugins.engine.pipeline import data_path
 from inr_plugins.engine.processes import reports
 from inr_plugins.engine.processes.agreement import StopVote, mean_losses, share_state
@@ -214,7 +214,7 @@ class InrTrainer(CheckpointingTrainer):
         """
         has_viewer = self.config.is_viewer_enabled() or self.config.is_viewer_legacy_enabled()
         try:
-            with sigterm_as_ctrl_c(), self._naming_full_disks():
+            with sigterm_as_ctrl_c(), self._naming_full_disks(), while_others_end():
                 if has_viewer and self.local_rank == 0:
                     check_viewer_address(self.config.viewer)
                     # The page writes camera paths there; without one, into the run folder.

@@ -12,12 +12,13 @@ import time
 
 import msgspec
 import pytest
+import viser
 import websockets
 from nerfstudio.viewer.render_state_machine import RenderStateMachine
 from tiny_method import tiny_config
 from viser.infra import Message, WebsockServer
 
-from inr_plugins.engine.live_viewer import end_server, end_viewer, let_go
+from inr_plugins.engine.live_viewer import end_server, end_viewer, let_go, while_others_end
 from inr_plugins.engine.rng import seed_all
 from inr_plugins.engine.runs import checkpoints
 
@@ -167,3 +168,27 @@ def test_a_page_that_does_not_answer_is_not_waited_for(capfd):
 def test_other_viewers_are_left_alone():
     let_go(None)
     end_viewer(None)
+
+
+def test_a_viewer_starts_while_another_process_ends(monkeypatch):
+    """viser asks every process for its folder, and one has gone between being listed and being asked."""
+
+    class NoSuchProcess(Exception):
+        pass
+
+    looks = [NoSuchProcess(), NoSuchProcess(), False, NoSuchProcess(), OSError("no rights")]
+
+    def look() -> bool:
+        found = looks.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(viser._client_autobuild, "_check_viser_yarn_running", look)
+    with while_others_end():
+        viser.ViserServer(host="127.0.0.1", port=free_port(), verbose=False).stop()
+    assert len(looks) == 2
+    with pytest.raises(NoSuchProcess):
+        viser.ViserServer(host="127.0.0.1", port=free_port(), verbose=False)
+    with while_others_end(), pytest.raises(OSError, match="no rights"):
+        viser.ViserServer(host="127.0.0.1", port=free_port(), verbose=False)
