@@ -7,6 +7,7 @@ import random
 import re
 import signal
 import sys
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -379,3 +380,23 @@ def test_a_part_that_a_device_cannot_do_is_refused_before_anything_is_read(monke
     config.machine.device_type = "cpu"
     config.check_options()
     assert asked == [("auto", "cpu")]
+
+
+def test_a_checkpoint_at_any_moment_is_of_a_whole_step(tmp_path):
+    """Between two steps: nothing else holds the lock, and no step begins while it is written."""
+    trainer, written = object.__new__(InrTrainer), []
+    trainer.train_lock, trainer._trained_step, trainer.checkpoint_dir = threading.Lock(), None, tmp_path
+    trainer._save_once = lambda step: written.append((step, trainer.train_lock.locked()))
+    with pytest.raises(InputError, match="nothing to save"):
+        trainer.save_now()
+    trainer._trained_step = 7
+    saver = threading.Thread(target=trainer.save_now)
+    with trainer.train_lock:
+        saver.start()
+        saver.join(0.05)
+        assert written == []
+        trainer._trained_step = 8
+    saver.join(5)
+    assert written == [(8, True)]
+    assert trainer.save_now() == tmp_path / "step-000000008.ckpt"
+    assert not trainer.train_lock.locked()
