@@ -226,6 +226,16 @@ def blended(page: OpenPage) -> None:
     page.raw.wait_for_timeout(4000)
 
 
+def measured(page: OpenPage) -> None:
+    """Statistics of a batch, for which there has to be one."""
+    panel = alone(page, "Batch statistics")
+    panel.check("Show")
+    page.click("Resume Training")
+    panel.root.locator("img").wait_for(timeout=240_000)
+    page.click("Pause Training")
+    page.raw.wait_for_timeout(4000)
+
+
 def sampled(page: OpenPage) -> None:
     """How a ray through the windmill is sampled."""
     panel = alone(page, "Sampling of a ray")
@@ -245,7 +255,7 @@ STAGES = [
     Stage(windmill, 1200, DINER, film="learning"),
     Stage(surface, 400, {"slice": sliced, "frequencies": opened("First-layer frequencies", show=True)}),
     Stage(vases, 300, {"target": target, "code": blended}),
-    Stage(occupancy, 200, {"statistics": opened("Batch statistics", show=True)}),
+    Stage(occupancy, 200, {"statistics": measured}),
     Stage(rays, 300, {"ray": sampled}),
 ]
 
