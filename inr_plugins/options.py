@@ -242,9 +242,10 @@ COMMANDS = {
     ),
     "inr-bench": _table(
         [
-            ("", _POSITIVE, "seconds"),
+            ("", _POSITIVE, "seconds time-limit"),
             ("", _COUNT, "steps eval-every-view eval-pixel-stride"),
             ("", Range(1, 10_000), "seeds"),
+            ("", Range(0, 1023), "devices"),
             ("", _COUNT, "curve-points curve-views"),
             ("", Range(2, 65_536, also=0), "mesh-resolution"),
         ]

@@ -31,14 +31,27 @@ class JobProcess:
     stderr: Path
 
 
-def start(command: Sequence[str], folder: Path) -> JobProcess:
-    """Start `command`; its output goes to files in `folder`, and Ctrl-C at the terminal does not reach it."""
+def start(command: Sequence[str], folder: Path, *, device: str | None = None) -> JobProcess:
+    """Start `command`; its output goes to files in `folder`, and Ctrl-C at the terminal does not reach it.
+
+    Args:
+        command: words.
+        folder: for its output.
+        device: the one of this process's CUDA devices that it is to see, by number; all of them by default.
+    """
     stdout, stderr = folder / "stdout.txt", folder / "stderr.txt"
     with stdout.open("wb") as out, stderr.open("wb") as errors:
         child = subprocess.Popen(
-            list(command), stdin=subprocess.DEVNULL, stdout=out, stderr=errors, start_new_session=True
-        )
+            list(command), stdin=subprocess.DEVNULL, stdout=out, stderr=errors, start_new_session=True,
+            env=None if device is None else {**os.environ, "CUDA_VISIBLE_DEVICES": _visible(device)},
+        )  # fmt: skip
     return JobProcess(child, stdout, stderr)
+
+
+def _visible(device: str) -> str:
+    """As the driver counts: this process may itself see only some of the machine's devices."""
+    seen = [each for each in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if each]
+    return seen[int(device)] if seen else device
 
 
 def has_ended(process: JobProcess) -> bool:

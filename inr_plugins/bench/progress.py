@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import statistics
+import threading
 import time
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -25,24 +27,37 @@ def clock_text(seconds: float) -> str:
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
 
+@dataclass
+class _Running:
+    """A job that runs."""
+
+    job: Job
+    number: int
+    begun: float
+    pace: Pace
+    state: str = "starting"
+
+
 class ProgressLine:
-    """One line on standard error that is rewritten while a job runs, and one that stays when it has ended.
+    """One line on standard error that is rewritten while jobs run, and one that stays for each that has ended.
+
+    Jobs may run in several threads at once.
 
     Args:
         total: jobs in all.
         console: where it is shown; on what is no terminal, a line now and then.
+        abreast: jobs that run at once, for the estimate of what is left.
     """
 
-    def __init__(self, total: int, console: Console | None = None) -> None:
-        self._total = total
+    def __init__(self, total: int, console: Console | None = None, *, abreast: int = 1) -> None:
+        self._total, self._abreast = total, abreast
         self._console = console or Console(stderr=True, highlight=False)
         self._status: Status | None = None
+        self._lock = threading.RLock()
         self._begin = time.monotonic()
         self._done = 0
         self._skipped = 0
-        self._job: Job | None = None
-        self._job_begin = 0.0
-        self._pace = Pace()
+        self._running: dict[str, _Running] = {}
         self._took: dict[str, list[float]] = {}
         self._waiting: dict[str, Job] = {}
 
@@ -66,55 +81,55 @@ class ProgressLine:
         self._waiting = {job.key: job for job in jobs}
 
     def skip(self, job: Job) -> None:
-        """A job that was finished before."""
-        self._done += 1
-        self._skipped += 1
-        self._forget(job)
+        """A job that was finished before, or elsewhere meanwhile."""
+        with self._lock:
+            self._done += 1
+            self._skipped += 1
+            self._waiting.pop(job.key, None)
 
     def begin(self, job: Job) -> None:
         """A job that starts now."""
+        with self._lock:
+            self._tell_skipped()
+            key = job.key
+            self._waiting.pop(key, None)
+            number = self._done + len(self._running) + 1
+            self._running[key] = _Running(job, number, time.monotonic(), Pace())
+            if self._status is None:
+                self._console.print(escape(f"{self._title(self._running[key])}: started"), soft_wrap=True)
+        self.show(job, None)
+
+    def _tell_skipped(self) -> None:
         if self._skipped:
             self._console.print(f"{self._skipped} finished before and skipped.")
             self._skipped = 0
-        self._forget(job)
-        self._job, self._job_begin, self._pace = job, time.monotonic(), Pace()
-        if self._status is None:
-            self._console.print(escape(f"{self._title()}: started"), soft_wrap=True)
-        self.show(None)
 
-    def _forget(self, job: Job) -> None:
-        self._waiting.pop(job.key, None)
-
-    def show(self, progress: dict[str, Any] | None) -> None:
+    def show(self, job: Job, progress: dict[str, Any] | None) -> None:
         """Rewrite the line, or now and then print one; `progress` is what the job's process said of itself."""
-        if self._job is None or (self._status is None and not self._pace.is_due()):
-            return
-        line = escape(f"{self._title()} · {self._state(progress)} · {self._times()}")
-        if self._status is None:
-            self._console.print(line, soft_wrap=True)
-        else:
-            self._status.update(line)
+        with self._lock:
+            running = self._running.get(job.key)
+            if running is None:
+                return
+            running.state = _state(job, progress)
+            if self._status is None:
+                if running.pace.is_due():
+                    self._console.print(escape(self._text([running])), soft_wrap=True)
+            else:
+                self._status.update(escape(self._text([*self._running.values()])))
 
-    def _title(self) -> str:
-        job = self._job
-        assert job is not None
-        return f"job {self._done + 1} of {self._total}  {job.label} on {job.scene.name}, seed {job.seed}"
+    def wait_for_others(self, count: int) -> None:
+        """Only trainings that other processes are at are left."""
+        with self._lock:
+            if self._status is not None and not self._running:
+                self._status.update(f"{count} are being run elsewhere: waiting for them · {self._times()}")
 
-    def _state(self, progress: dict[str, Any] | None) -> str:
-        assert self._job is not None
-        if not progress:
-            return "starting"
-        protocol = self._job.protocol
-        last = protocol.budgets[-1]
-        parts = [str(progress.get("phase", ""))]
-        seconds, steps, psnr = (progress.get(name) for name in ("seconds", "steps", "psnr"))
-        if seconds is not None:
-            parts.append(f"{seconds:.0f} of {last:.0f} s" if protocol.unit == "seconds" else f"{seconds:.0f} s")
-        if steps is not None:
-            parts.append(f"step {steps}" + (f" of {last:.0f}" if protocol.unit == "steps" else ""))
-        if psnr is not None:
-            parts.append(f"{psnr:.2f} dB")
-        return ", ".join(parts)
+    def _text(self, shown: list[_Running]) -> str:
+        jobs = " | ".join(f"{self._title(each)} · {each.state}" for each in shown)
+        return f"{jobs} · {self._times()}"
+
+    def _title(self, running: _Running) -> str:
+        job = running.job
+        return f"job {running.number} of {self._total}  {job.label} on {job.scene.name}, seed {job.seed}"
 
     def _times(self) -> str:
         left = self._seconds_left()
@@ -123,12 +138,16 @@ class ProgressLine:
 
     def _seconds_left(self) -> float | None:
         """An estimate from jobs of the same method, else of all, else from the budgets; None without any of these."""
-        assert self._job is not None
-        estimates = [self._expected(job) for job in (self._job, *self._waiting.values())]
-        if any(estimate is None for estimate in estimates):
-            return None
-        spent = time.monotonic() - self._job_begin
-        return max(0.0, (estimates[0] or 0.0) - spent) + sum(each or 0.0 for each in estimates[1:])
+        total = 0.0
+        for job, begun in (
+            *((each.job, each.begun) for each in self._running.values()),
+            *((job, None) for job in self._waiting.values()),
+        ):
+            expected = self._expected(job)
+            if expected is None:
+                return None
+            total += expected if begun is None else max(0.0, expected - (time.monotonic() - begun))
+        return total / self._abreast
 
     def _expected(self, job: Job) -> float | None:
         if job.label in self._took:
@@ -138,18 +157,35 @@ class ProgressLine:
         every = [seconds for each in self._took.values() for seconds in each]
         return statistics.fmean(every) if every else None
 
-    def end(self, record: Record) -> None:
+    def end(self, job: Job, record: Record) -> None:
         """A job that has ended: its line stays."""
-        taken = time.monotonic() - self._job_begin
-        assert self._job is not None
-        if record["status"] == FINISHED:
-            self._took.setdefault(self._job.label, []).append(taken)
-            results = record["measured"]["results"]
-            told = ", ".join(result_text(each, unit=self._job.protocol.unit) for each in results)
-        else:
-            told = "FAILED: " + str(record["error"]).splitlines()[-1]
-        self._console.print(escape(f"{self._title()}: {told} ({clock_text(taken)})"), soft_wrap=True)
-        self._done += 1
+        with self._lock:
+            running = self._running.pop(job.key)
+            taken = time.monotonic() - running.begun
+            if record["status"] == FINISHED:
+                self._took.setdefault(job.label, []).append(taken)
+                results = record["measured"]["results"]
+                told = ", ".join(result_text(each, unit=job.protocol.unit) for each in results)
+            else:
+                told = "FAILED: " + str(record["error"]).splitlines()[-1]
+            self._console.print(escape(f"{self._title(running)}: {told} ({clock_text(taken)})"), soft_wrap=True)
+            self._done += 1
+
+
+def _state(job: Job, progress: dict[str, Any] | None) -> str:
+    if not progress:
+        return "starting"
+    protocol = job.protocol
+    last = protocol.budgets[-1]
+    parts = [str(progress.get("phase", ""))]
+    seconds, steps, psnr = (progress.get(name) for name in ("seconds", "steps", "psnr"))
+    if seconds is not None:
+        parts.append(f"{seconds:.0f} of {last:.0f} s" if protocol.unit == "seconds" else f"{seconds:.0f} s")
+    if steps is not None:
+        parts.append(f"step {steps}" + (f" of {last:.0f}" if protocol.unit == "steps" else ""))
+    if psnr is not None:
+        parts.append(f"{psnr:.2f} dB")
+    return ", ".join(parts)
 
 
 def result_text(result: dict[str, Any], *, unit: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,20 @@ def finished_record(output: Path, key: str) -> Record | None:
 def code_of(record: Record) -> str:
     """By which code of this package a training was measured: see machine.code_digest; "unknown" of old records."""
     return str((record.get("versions") or {}).get("code", "unknown"))
+
+
+def stale_because(record: Record, now: Mapping[str, str]) -> str | None:
+    """In what the code or the versions that a training was measured with are not those of now; None where they are.
+
+    Args:
+        record: of a finished training.
+        now: versions of packages by their names, and under "code" the digest of this one (machine.code_digest).
+    """
+    then = {**(record.get("versions") or {}), "code": code_of(record)}
+    for name, number in now.items():
+        if name in then and then[name] != number:
+            return f"{name} {then[name]}, this is {number}"
+    return None
 
 
 def read_records(output: Path) -> tuple[list[Record], list[str]]:

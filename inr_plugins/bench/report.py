@@ -86,7 +86,7 @@ def _code_note(group: Group) -> str:
         return ""
     return (
         f"**Measured by {len(codes)} versions of this package's code ({', '.join(codes)})**, so rows may differ by "
-        "what has changed between them; `inr-bench run ... --other-code again` measures all of them with one."
+        "what has changed between them; `inr-bench run ... --rerun stale` measures all of them with one."
     )
 
 

@@ -1,4 +1,4 @@
-"""Run the jobs of a plan one at a time, each in its own process, and write a record of each; finished ones are skipped.
+"""Run the jobs of a plan, one at a time on each device, each in its own process, and write a record of each.
 
 The folder of a benchmark:
 
@@ -6,24 +6,29 @@ The folder of a benchmark:
     pictures/KEY.png    a test view as it was rendered in the end, truth beside it
     logs/KEY/           what a job that failed wrote
     runs/KEY/           the run folder of each job, with --keep-runs
-    work/KEY/           of the job at hand
+    work/KEY/           of a job at hand
+    claims/KEY          which process is at it
 """
 
 from __future__ import annotations
 
+import platform
 import shlex
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from inr_plugins import files, machine
 from inr_plugins.bench import process
+from inr_plugins.bench.claims import ClaimedError, claimed, claims_folder, neighbours
+from inr_plugins.bench.crew import Crew
 from inr_plugins.bench.peers import is_stock
 from inr_plugins.bench.plan import Job
 from inr_plugins.bench.progress import ProgressLine
@@ -32,20 +37,16 @@ from inr_plugins.bench.record import (
     FINISHED,
     FORMAT,
     Record,
-    code_of,
     describe_protocol,
     finished_record,
     read_json,
     record_path,
     records_folder,
 )
+from inr_plugins.bench.rules import WORKER, Rules, finished_keys
 from inr_plugins.errors import InputError
 
 _POLL_SECONDS = 0.2
-_WORKER = "inr_plugins.bench.worker"
-
-OtherCode = Literal["refuse", "again", "keep"]
-"""What to do with trainings that other code of this package has measured: refuse, run again, count as finished."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Workplace:
         return self.folder / "progress.json"
 
 
-def worker_command(job: Job, place: Workplace, *, save: bool = False, worker: str = _WORKER) -> list[str]:
+def worker_command(job: Job, place: Workplace, *, save: bool = False, worker: str = WORKER) -> list[str]:
     """The command that trains and measures `job`, by the module `worker`."""
     protocol = job.protocol
     command = [sys.executable, "-m", worker, "--unit", protocol.unit]
@@ -95,74 +96,86 @@ def run_jobs(
     jobs: Sequence[Job],
     output: Path,
     *,
-    keep_runs: bool = False,
-    other_code: OtherCode = "refuse",
-    worker: str = _WORKER,
+    rules: Rules | None = None,
+    devices: Sequence[str | None] = (None,),
     command_of: Callable[[Job, Workplace], list[str]] | None = None,
     line: ProgressLine | None = None,
 ) -> list[Record]:
     """Run what is not finished yet; returns the records of jobs that failed.
 
+    Several machines can share the folder: each job is run by one of them (`claims`).
+
     Args:
         jobs: in the order to run them in.
         output: folder of the benchmark; records of other definitions in it are kept.
-        keep_runs: keep each job's run folder, with a checkpoint at each budget.
-        other_code: what to do where a job was finished by other code of this package.
-        worker: module that trains and measures one job; that of this layer makes no meshes.
+        rules: how; the defaults by default.
+        devices: numbers of CUDA devices, each of which has one job at a time to itself; None is all that there is.
         command_of: the command of a job, in place of :func:`worker_command`.
         line: where progress is shown.
 
     Raises:
-        InputError: the folder cannot be written, another benchmark is at work in it, or there are records of other code
-            and nobody has said what to do with them.
-        KeyboardInterrupt: Ctrl-C; the job at hand is ended with all its processes, and will be run anew.
+        InputError: the folder cannot be written, another benchmark of this machine is at work in it, or there are
+            records of other code and nobody has said what to do with them.
+        KeyboardInterrupt: Ctrl-C; the jobs at hand are ended with all their processes, and will be run anew.
     """
     _prepare(output)
-    if command_of is None:
+    with only_one(output):
+        return run_claimed(jobs, output, rules=rules, devices=devices, command_of=command_of, line=line)
 
-        def command_of(job: Job, place: Workplace) -> list[str]:
-            return worker_command(job, place, save=keep_runs, worker=worker)
 
-    line = line or ProgressLine(len(jobs))
-    failed = []
+def run_claimed(
+    jobs: Sequence[Job],
+    output: Path,
+    *,
+    rules: Rules | None = None,
+    devices: Sequence[str | None] = (None,),
+    command_of: Callable[[Job, Workplace], list[str]] | None = None,
+    line: ProgressLine | None = None,
+) -> list[Record]:
+    """As :func:`run_jobs`, but beside others of this machine that are at work in the folder."""
+    rules = rules or Rules()
+    _prepare(output)
+    line = line or ProgressLine(len(jobs), abreast=len(devices))
+    failed: list[Record] = []
     line.expect(list(jobs))
-    with only_one(output), line:
+    kept = finished_keys(jobs, output, rules)
+    before = {job.key: _stamp(output, job) for job in jobs}
+
+    def is_done(job: Job) -> bool:
+        # By another process meanwhile, where not before.
+        meanwhile = _stamp(output, job) != before[job.key] and finished_record(output, job.key) is not None
+        done = job.key in kept or meanwhile
+        if done:
+            line.skip(job)
+        return done
+
+    def run(job: Job, device: str | None, stop: threading.Event) -> None:
+        line.begin(job)
+        command = None if command_of is None else lambda place: command_of(job, place)
+        record = _run(job, output, rules=rules, command_of=command, line=line, device=device, stop=stop)
+        if record is None:
+            return
+        line.end(job, record)
+        if record["status"] == FAILED:
+            failed.append(record)
+
+    with line:
         _clear_up(output)
-        finished = _finished_keys(jobs, output, other_code)
-        for job in jobs:
-            if job.key in finished:
-                line.skip(job)
-                continue
-            line.begin(job)
-            record = _run(job, output, command_of=command_of, line=line, keep_runs=keep_runs)
-            line.end(record)
-            if record["status"] == FAILED:
-                failed.append(record)
+        Crew(output, jobs, run=run, is_done=is_done, wait=line.wait_for_others).work(devices)
     return failed
 
 
-def _finished_keys(jobs: Sequence[Job], output: Path, other_code: OtherCode) -> set[str]:
-    """Keys of the jobs that need not be run.
-
-    Raises:
-        InputError: some were measured by other code, and `other_code` is "refuse".
-    """
-    now = machine.code_digest()
-    found = {job.key: finished_record(output, job.key) for job in jobs}
-    codes = {key: code_of(record) for key, record in found.items() if record is not None}
-    others = {key: code for key, code in codes.items() if code != now}
-    if others and other_code == "refuse":
-        raise InputError(
-            f"{len(others)} of the {len(jobs)} trainings were measured by other code of inr-plugins than this (code "
-            f"{', '.join(sorted(set(others.values())))}; this is {now}): give --other-code again to run them again, "
-            "--other-code keep to count them as finished, or another --output."
-        )
-    return set(codes) - (set(others) if other_code == "again" else set())
+def _stamp(output: Path, job: Job) -> int | None:
+    """When the record of a job was written; None without one."""
+    try:
+        return record_path(output, job.key).stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def _prepare(output: Path) -> None:
     try:
-        for folder in (records_folder(output), output / "pictures", output / "work"):
+        for folder in (records_folder(output), claims_folder(output), output / "pictures", output / "work"):
             folder.mkdir(parents=True, exist_ok=True)
         files.check_takes_files(records_folder(output))
     except OSError as error:
@@ -172,64 +185,85 @@ def _prepare(output: Path) -> None:
 
 
 def _clear_up(output: Path) -> None:
-    """Remove what a benchmark that was killed left; nobody else is at work here."""
+    """Remove what a benchmark that was killed left, and nothing that somebody is at."""
     files.sweep(output, records_folder(output), output / "pictures")
     for place in (output / "work").iterdir():
-        shutil.rmtree(place, ignore_errors=True)
+        with suppress(ClaimedError), claimed(output, place.name):
+            shutil.rmtree(place, ignore_errors=True)
 
 
 @contextmanager
 def only_one(output: Path) -> Iterator[None]:
-    """Refuse a second benchmark in the same folder: they would run the same jobs, and slow each other down.
+    """Refuse a second benchmark of this machine in the same folder: they would slow each other down.
 
     Raises:
         InputError: there is one. The lock goes with the process that holds it, however that ends.
     """
     try:
-        with files.locked(output / ".lock"):
+        with files.locked(output / f".lock-{platform.node()}"):
             yield
     except BlockingIOError as error:
-        raise InputError(f"Another benchmark is at work in {output}: wait for it, or give another --output.") from error
+        raise InputError(
+            f"Another benchmark of this machine is at work in {output}: wait for it, or give another --output."
+        ) from error
 
 
 def _run(
     job: Job,
     output: Path,
     *,
-    command_of: Callable[[Job, Workplace], list[str]],
+    rules: Rules,
+    command_of: Callable[[Workplace], list[str]] | None,
     line: ProgressLine,
-    keep_runs: bool,
-) -> Record:
-    """Run one job and write its record."""
+    device: str | None,
+    stop: threading.Event,
+) -> Record | None:
+    """Run one job, whose claim is held, and write its record; None if it was stopped."""
     place = Workplace((output / "work" / job.key).resolve(), (output / "pictures" / f"{job.key}.png").resolve())
     place.folder.mkdir(parents=True, exist_ok=True)
-    command = command_of(job, place)
+    command = (
+        worker_command(job, place, save=rules.keep_runs, worker=rules.worker)
+        if command_of is None
+        else command_of(place)
+    )
     # Where the package can be edited, its code may change while a benchmark runs; a job has that of its start.
     code = machine.code_digest()
     date, load, begin = datetime.now(timezone.utc), machine.load_average(), time.perf_counter()
-    running = process.start(command, place.folder)
+    beside = neighbours(output, job.key)
+    running = process.start(command, place.folder, device=device)
+    is_late = False
     try:
-        while not process.has_ended(running):
-            line.show(read_json(place.progress))
+        while not process.has_ended(running) and not stop.is_set() and not is_late:
+            line.show(job, read_json(place.progress))
             time.sleep(_POLL_SECONDS)
+            is_late = rules.time_limit is not None and time.perf_counter() - begin > rules.time_limit
+            beside = max(beside, neighbours(output, job.key))
     except BaseException:
         process.end(running)
         shutil.rmtree(place.folder, ignore_errors=True)
         raise
+    was_stopped = stop.is_set() and not process.has_ended(running)
     status = process.end(running)
+    if was_stopped:
+        shutil.rmtree(place.folder, ignore_errors=True)
+        return None
     measured, error = read_json(place.result), None
-    if status != 0 or not isinstance(measured, dict):
+    if is_late:
+        measured, error = None, f"The training was ended after {rules.time_limit:g} s, the --time-limit."
+    elif status != 0 or not isinstance(measured, dict):
         measured, error = None, _what_went_wrong(running, status)
     record = make_record(job, command, measured, error=error)
     record["versions"]["code"] = code
     record["date"] = date.isoformat(timespec="seconds")
     record["wall_seconds"] = round(time.perf_counter() - begin, 1)
     record["load_average"] = {"before": load, "after": machine.load_average()}
+    record["neighbours"] = beside
+    record["device_number"] = device
     try:
         files.write_json(record_path(output, job.key), record)
     except OSError as problem:
         raise InputError(f"A record cannot be written to {output} ({problem.strerror}): make room.") from problem
-    _tidy(job, output, place, failed=error is not None, keep_runs=keep_runs)
+    _tidy(job, output, place, failed=error is not None, keep_runs=rules.keep_runs)
     return record
 
 

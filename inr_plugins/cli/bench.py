@@ -2,95 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
 
-import tyro
 from rich.console import Console
 from rich.markup import escape
 
 from inr_plugins.bench.plan import Job, Request, make_plan, parse_options
 from inr_plugins.bench.presets import PRESETS, Preset, missing_methods
-from inr_plugins.cli.arguments import CommonOptions, Groups, parse_subcommand
+from inr_plugins.bench.progress import ProgressLine
+from inr_plugins.bench.record import Record
+from inr_plugins.bench.rules import Rules
+from inr_plugins.cli.arguments import CommonOptions, parse_subcommand
+from inr_plugins.cli.bench_options import Asked, HowToRun, OneJob, Plan, Presets, Report, Run
 from inr_plugins.cli.ending import arguments_of, run_command, start
 from inr_plugins.cli.result import print_places
 from inr_plugins.errors import InputError
-from inr_plugins.options import COMMANDS, check_numbers, told
+from inr_plugins.options import COMMANDS, check_numbers
 
 _WORKER = "inr_plugins.cli.bench_worker"
 _EXAMPLE = "inr-bench run --methods diner nerfacto --scenes data/lego --seconds 60 300"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Run(CommonOptions):
-    """Train each method on each scene with each seed, one at a time, and write a record of each training.
-
-    All trainings have one protocol: the same budgets on one clock, which starts when the data is loaded and stands
-    still during evaluation, and the same held-out views. With --seconds every method keeps its own schedule and is
-    stopped by the clock. What is finished is skipped when the same command is given again, so a benchmark that was
-    stopped goes on.
-    """
-
-    GROUPS: ClassVar[Groups] = {
-        "training": "methods scenes options preset seconds steps seeds device",
-        "measurement": "eval_every_view eval_pixel_stride curve_points curve_views mesh_resolution",
-        "output": "output other_code keep_runs",
-    }
-
-    methods: Annotated[tuple[str, ...], told("METHOD [METHOD ...]", "those of the preset")] = ()
-    """Methods of ns-train; with a preset, only these of it."""
-    scenes: Annotated[tuple[Path, ...], told("PATH [PATH ...]", "")] = ()
-    """Dataset folders, or folders of them; for methods of shapes, meshes or folders of them."""
-    seconds: Annotated[tuple[float, ...], told("S [S ...]", "those of the preset")] = ()
-    """Budgets in seconds of training, for instance 60 300 900: moments of one training."""
-    steps: Annotated[tuple[int, ...], told("N [N ...]", "those of the preset")] = ()
-    """Budgets in steps, in place of seconds."""
-    seeds: int = 1
-    """Trainings of each method on each scene, with seeds 0, 1, ..."""
-    output: Path = Path("bench")
-    """Folder for the records; other benchmarks' records in it are kept."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where to train; auto: CUDA when there is one."""
-    preset: Annotated[str | None, told("NAME", "none")] = None
-    """A benchmark that is laid out in advance: see inr-bench presets."""
-    eval_every_view: Annotated[int | None, told("N", "20, in presets 1")] = None
-    """Measure the first test view and every N-th after it, five at least."""
-    eval_pixel_stride: int = 1
-    """Render every n-th row and column of these views, where a view takes minutes; above 1 there is no SSIM."""
-    curve_points: int = 6
-    """Points of the curve of PSNR against time."""
-    curve_views: int = 2
-    """Test views that each point of the curve is the mean of."""
-    options: Annotated[tuple[str, ...], told("METHOD=OPTIONS [METHOD=OPTIONS ...]", "none")] = ()
-    """Options of ns-train for a method, as METHOD="--option value ..."; given several times for one, each is a row."""
-    mesh_resolution: Annotated[int | None, told("SAMPLES", "256 for shapes, else 0")] = None
-    """At each budget make a mesh with so many samples along its longest side and compare it with the shape's own file,
-    or with the mesh that inr-scene rendered: Chamfer, F-score, normals, IoU. 0: no meshes."""
-    other_code: Literal["refuse", "again", "keep"] = "refuse"
-    """What to do with finished trainings that other code of this package has measured, an earlier version for instance:
-    stop before anything is run, run them again, or count them as finished."""
-    keep_runs: bool = False
-    """Keep the run folders, with a checkpoint at each budget."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Report(CommonOptions):
-    """Make tables and plots from the records alone: report.md and plots/ in the folder."""
-
-    folder: tyro.conf.Positional[Path] = Path("bench")
-    """The --output of inr-bench run."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Presets(CommonOptions):
-    """List the presets and what they need."""
-
-
-SUBCOMMANDS = {"run": Run, "report": Report, "presets": Presets}
+SUBCOMMANDS = {"run": Run, "plan": Plan, "job": OneJob, "report": Report, "presets": Presets}
 """The subcommands."""
 
 
@@ -110,7 +47,7 @@ def choose_device(wanted: str) -> str:
         raise InputError("No CUDA device was found: leave --device out, or give it the value cpu.") from error
 
 
-def plan_of(options: Run) -> list[Job]:
+def plan_of(options: Asked) -> list[Job]:
     """The jobs that the command line asks for.
 
     Raises:
@@ -143,32 +80,127 @@ def run(options: Run) -> int:
     Raises:
         InputError: see :func:`plan_of` and :func:`inr_plugins.bench.runner.run_jobs`.
     """
-    from inr_plugins.bench.progress import ProgressLine
     from inr_plugins.bench.runner import run_jobs
 
     jobs = plan_of(options)
-    failed = run_jobs(
-        jobs,
-        options.output,
-        keep_runs=options.keep_runs,
-        other_code=options.other_code,
-        worker=_WORKER,
-        line=ProgressLine(len(jobs), Console(stderr=True, highlight=False, quiet=options.quiet)),
-    )
+    devices = devices_of(options, jobs)
+    line = _line(len(jobs), options, abreast=len(devices))
+    failed = run_jobs(jobs, options.output, rules=_rules(options), devices=devices, line=line)
     if options.quiet:
         print_places(options.output / "records")
     else:
         print(f"records  {options.output / 'records'}")
         print(f"   next  inr-bench report {shlex.quote(str(options.output))}")
+    return _told_of(failed, options.output)
+
+
+def run_one(options: OneJob) -> int:
+    """Run a planned training; 1 if it failed, else 0.
+
+    Raises:
+        InputError: see :func:`inr_plugins.bench.planned.read_job` and :func:`inr_plugins.bench.runner.run_claimed`.
+    """
+    check_numbers(options, COMMANDS["inr-bench"])
+    from inr_plugins.bench.planned import read_job
+    from inr_plugins.bench.record import record_path
+    from inr_plugins.bench.runner import run_claimed
+
+    job = read_job(options.output, options.key)
+    choose_device(job.protocol.device)
+    failed = run_claimed([job], options.output, rules=_rules(options), line=_line(1, options))
+    path = record_path(options.output, job.key)
+    if options.quiet:
+        print_places(path)
+    else:
+        print(f"record  {path}")
+    return _told_of(failed, options.output)
+
+
+def _line(total: int, options: CommonOptions, *, abreast: int = 1) -> ProgressLine:
+    return ProgressLine(total, Console(stderr=True, highlight=False, quiet=options.quiet), abreast=abreast)
+
+
+def _rules(options: HowToRun) -> Rules:
+    return Rules(
+        keep_runs=options.keep_runs,
+        rerun=options.rerun,
+        other_code=options.other_code,
+        time_limit=options.time_limit,
+        worker=_WORKER,
+    )
+
+
+def devices_of(options: Run, jobs: Sequence[Job]) -> tuple[str | None, ...]:
+    """What trainings have to themselves: the CUDA devices that were asked for, or all that there is.
+
+    Raises:
+        InputError: devices that there are not, one twice, or any for trainings on the processor.
+    """
+    if not options.devices:
+        return (None,)
+    if any(job.protocol.device != "cuda" for job in jobs):
+        raise InputError("--devices are CUDA devices, and this would train on the processor: leave them out.")
+    import torch
+
+    there = torch.cuda.device_count()
+    wrong = [each for each in options.devices if not 0 <= each < there]
+    if wrong:
+        some = "no CUDA device" if there == 0 else f"{there}, with numbers from 0"
+        raise InputError(f"There is no CUDA device {wrong[0]} here: there {'is' if there < 2 else 'are'} {some}.")
+    if len(set(options.devices)) < len(options.devices):
+        raise InputError("--devices names one twice: trainings that share a device would slow each other down.")
+    return tuple(map(str, options.devices))
+
+
+def _told_of(failed: Sequence[Record], output: Path) -> int:
+    """Say which trainings failed; the exit status."""
     if not failed:
         return 0
     names = ", ".join(sorted({record["definition"]["label"] for record in failed}))
     print(
         f"inr-bench: {len(failed)} training{'s' if len(failed) > 1 else ''} failed ({names}): the records say how, "
-        f"{options.output / 'logs'} holds what they wrote, and the same command tries them again.",
+        f"{output / 'logs'} holds what they wrote, and the same command tries them again.",
         file=sys.stderr,
     )
     return 1
+
+
+def plan(options: Plan) -> int:
+    """Write the jobs of the plan into the folder, and print them.
+
+    Raises:
+        InputError: see :func:`plan_of` and :func:`inr_plugins.bench.planned.write_jobs`.
+    """
+    from inr_plugins.bench.planned import state_of, write_jobs
+    from inr_plugins.bench.rules import versions_now
+
+    jobs = plan_of(options)
+    write_jobs(options.output, jobs)
+    now = versions_now()
+    rows = [
+        {
+            "key": job.key,
+            "state": state_of(job, options.output, now),
+            "label": job.label,
+            "method": job.method,
+            "scene": job.scene.name,
+            "seed": job.seed,
+            "unit": job.protocol.unit,
+            "budgets": list(job.protocol.budgets),
+            "device": job.protocol.device,
+            "command": shlex.join(["inr-bench", "job", job.key, "--output", str(options.output.resolve())]),
+        }
+        for job in jobs
+    ]
+    if options.json:
+        print(json.dumps(rows, indent=1))
+        return 0
+    for row in rows:
+        print(f"{row['key']}  {row['state']:<8}  {row['label']} on {row['scene']}, seed {row['seed']}")
+    if not options.quiet:
+        quoted = shlex.quote(str(options.output))
+        print(f"inr-bench: {len(rows)} trainings; run one with: inr-bench job KEY --output {quoted}", file=sys.stderr)
+    return 0
 
 
 def report(options: Report) -> int:
@@ -233,6 +265,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def work() -> int:
         if isinstance(options, Run):
             return run(options)
+        if isinstance(options, Plan):
+            return plan(options)
+        if isinstance(options, OneJob):
+            return run_one(options)
         return report(options) if isinstance(options, Report) else presets()
 
     again = shlex.join(["inr-bench", *given])

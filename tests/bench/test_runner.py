@@ -20,9 +20,11 @@ from inr_plugins.bench import runner
 from inr_plugins.bench.plan import Job
 from inr_plugins.bench.progress import ProgressLine
 from inr_plugins.bench.record import read_json, record_path
+from inr_plugins.bench.rules import Rules
 from inr_plugins.bench.runner import Workplace, run_jobs, worker_command
 from inr_plugins.errors import InputError
 
+RULES = {each.name for each in dataclasses.fields(Rules)}
 HERE = Path(__file__).parent
 GOOD = f"import json; open(RESULT, 'w').write({json.dumps(measured([{'budget': 1.0, 'psnr': 21.5}]))!r})"
 LOUD = "import sys; print('first', file=sys.stderr); sys.exit('the disk ran away')"
@@ -36,7 +38,8 @@ def _quick(monkeypatch):
 def run(jobs, output, code, **options):
     screen = io.StringIO()
     line = ProgressLine(len(jobs), Console(file=screen, width=200))
-    failed = run_jobs(jobs, output, command_of=stand_in(code), line=line, **options)
+    rules = Rules(**{name: options.pop(name) for name in [*options] if name in RULES})
+    failed = run_jobs(jobs, output, rules=rules, command_of=stand_in(code), line=line, **options)
     return failed, screen.getvalue()
 
 
@@ -74,12 +77,14 @@ def test_records_of_other_code_are_not_passed_off_as_finished(tmp_path, monkeypa
     assert by_now == machine.code_digest()
     monkeypatch.setattr(machine, "code_digest", lambda: "changed")
     run([job("b")], tmp_path, GOOD)
-    with pytest.raises(InputError, match=rf"1 of the 2 trainings were measured by other code .*{by_now}.*--other-code"):
+    with pytest.raises(
+        InputError, match=rf"1 of the 2 trainings .* by other code .*code {by_now}, this is changed.*--rerun stale"
+    ):
         run([job("a"), job("b")], tmp_path, LOUD)
     failed, screen = run([job("a"), job("b")], tmp_path, LOUD, other_code="keep")
     assert failed == []
     assert read_json(path)["versions"]["code"] == by_now
-    failed, screen = run([job("b"), job("a")], tmp_path, GOOD, other_code="again")
+    failed, screen = run([job("b"), job("a")], tmp_path, GOOD, rerun="stale")
     assert failed == []
     assert "1 finished before and skipped." in screen
     assert read_json(path)["versions"]["code"] == "changed"
@@ -92,7 +97,7 @@ def test_records_from_before_there_was_a_digest_count_as_of_other_code(tmp_path)
     old = read_json(path)
     del old["versions"]["code"]
     path.write_text(json.dumps(old))
-    with pytest.raises(InputError, match="code unknown"):
+    with pytest.raises(InputError, match="code unknown, this is"):
         run([job("a")], tmp_path, GOOD)
 
 
@@ -211,7 +216,7 @@ def test_ctrl_c_and_sigterm_end_the_job_too_and_leave_no_record_of_it(interrupte
 
 
 def test_a_second_benchmark_in_the_same_folder_is_refused(interrupted, tmp_path):
-    with pytest.raises(InputError, match="Another benchmark is at work"):
+    with pytest.raises(InputError, match="Another benchmark of this machine is at work"):
         run([job("c")], tmp_path, GOOD)
 
 
@@ -228,7 +233,7 @@ def test_a_terminal_shows_how_far_a_job_is(tmp_path):
     line.expect(jobs)
     with line:
         line.begin(jobs[0])
-        line.show({"phase": "training", "seconds": 0.6, "steps": 12, "psnr": 18.25})
+        line.show(jobs[0], {"phase": "training", "seconds": 0.6, "steps": 12, "psnr": 18.25})
         status = str(line._status.status)
     assert "job 1 of 2  a on ball, seed 0 · training, 1 of 1 s, step 12, 18.25 dB" in status
     # 20 s of start-up and 1.3 times the budget, for each of two jobs.

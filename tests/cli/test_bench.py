@@ -63,9 +63,9 @@ def test_a_command_line_becomes_a_plan(scene: Path, tmp_path: Path, ran: list[tu
     assert jobs[1].options == ()
     assert jobs[0].protocol.budgets == (60, 300)
     assert (jobs[0].protocol.eval_every_view, jobs[0].protocol.device) == (3, "cpu")
-    assert (output, options["keep_runs"]) == (tmp_path / "b", True)
+    assert (output, options["rules"].keep_runs) == (tmp_path / "b", True)
     # The worker that makes meshes is a module that can be run.
-    assert importlib.util.find_spec(options["worker"]) is not None
+    assert importlib.util.find_spec(options["rules"].worker) is not None
     assert "inr-bench report" in capsys.readouterr().out
 
 
