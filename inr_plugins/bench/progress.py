@@ -57,6 +57,7 @@ class ProgressLine:
         self._begin = time.monotonic()
         self._done = 0
         self._skipped = 0
+        self._has_waited, self._waits = False, Pace()
         self._running: dict[str, _Running] = {}
         self._took: dict[str, list[float]] = {}
         self._waiting: dict[str, Job] = {}
@@ -120,8 +121,15 @@ class ProgressLine:
     def wait_for_others(self, count: int) -> None:
         """Only trainings that other processes are at are left."""
         with self._lock:
-            if self._status is not None and not self._running:
-                self._status.update(f"{count} are being run elsewhere: waiting for them · {self._times()}")
+            if self._running:
+                return
+            these = "A training is" if count == 1 else f"{count} trainings are"
+            line = f"{these} being run elsewhere: waiting · {self._times()}"
+            if self._status is not None:
+                self._status.update(line)
+            elif not self._has_waited or self._waits.is_due():
+                self._console.print(line, soft_wrap=True)
+            self._has_waited = True
 
     def _text(self, shown: list[_Running]) -> str:
         jobs = " | ".join(f"{self._title(each)} · {each.state}" for each in shown)

@@ -105,7 +105,7 @@ class OneJob(HowToRun):
 
     GROUPS: ClassVar[Groups] = {"output": "output rerun other_code time_limit keep_runs"}
 
-    key: tyro.conf.Positional[str]
+    key: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="KEY")]
     """Sixteen hexadecimal digits."""
     output: Path = Path("bench")
     """The --output of inr-bench plan."""

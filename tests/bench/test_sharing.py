@@ -173,3 +173,12 @@ def test_what_is_run_again_is_said_by_the_rules(tmp_path):
     path.write_text(json.dumps(record))
     assert count(other_code="keep") == 0
     assert count(rerun="stale") == 1
+
+
+def test_who_waits_says_so_where_there_is_no_terminal(tmp_path):
+    screen = io.StringIO()
+    line = ProgressLine(2, Console(file=screen, width=200))
+    with line:
+        for _ in range(3):
+            line.wait_for_others(2)
+    assert screen.getvalue().count("2 trainings are being run elsewhere: waiting") == 1
