@@ -6,6 +6,7 @@ Also what the two processes run: pair.py RANK FOLDER CASE...
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,10 +30,21 @@ from inr_plugins import ranks
 from inr_plugins.data.shapes.datamanager import ShapeDataManager
 from inr_plugins.engine.processes.meeting import Meeting, join
 from inr_plugins.engine.rng import seed_all, separate_rng
+from inr_plugins.engine.runs.checkpoints import checkpoint_path
 from inr_plugins.engine.trainer import InrTrainer
 from inr_plugins.shape_points import ShapePoints
 
 STEPS, MORE_STEPS = 20, 4
+RESUMED = ("finer-sdf", "diner")
+"""Cases that go on from the others' checkpoint."""
+
+
+def _damped(config: Any) -> Any:
+    """With steps of Adam that are short where a gradient is nothing but rounding, as that of a bias before a norm is;
+    else they are as long as all others, in a direction that the rounding decides."""
+    for group in config.optimizers.values():
+        group["optimizer"].eps = 1e-4
+    return config
 
 
 # -- the methods -------------------------------------------------------------------------------------------------------
@@ -46,7 +58,9 @@ def _of_images(folder: Path) -> dict[str, Callable[[], Any]]:
         model = config.pipeline.model
         # Two changes of stage, a pruning of each kind.
         model.coarse_voxels, model.coarse_steps, model.num_voxels = (600, 1500), (7, 5), 4000
-        model.coarse_prune_every, model.prune_steps, model.visible_weight = 4, (3,), 1e-5
+        model.coarse_prune_every, model.prune_steps, model.visible_weight = 4, (3,), 2e-3
+        # So few steps have to find the scene.
+        config.optimizers["coarse"]["optimizer"].lr = 1.5
         return config
 
     def finer_nerf() -> Any:
@@ -58,14 +72,20 @@ def _of_images(folder: Path) -> dict[str, Callable[[], Any]]:
         config = finer_nerf()
         config.pipeline.model.activation, config.pipeline.model.normalization = "relu", "cross"
         config.pipeline.model.omega = None
-        return config
+        return _damped(config)
+
+    def neus() -> Any:
+        config = small_neus(cn_neus, scene, runs)
+        # Which sections are worth a look is no smooth function of the weights: rounding may decide.
+        config.pipeline.model.min_weight = 0.0
+        return _damped(config)
 
     return {
         "diner": diner,
         "finer-nerf": finer_nerf,
         "finer-nerf of cross norms": finer_nerf_cross,
-        "cn-mipnerf": lambda: small_mipnerf(scene, runs),
-        "cn-neus": lambda: small_neus(cn_neus, scene, runs),
+        "cn-mipnerf": lambda: _damped(small_mipnerf(scene, runs)),
+        "cn-neus": neus,
     }
 
 
@@ -81,11 +101,16 @@ def _of_shapes(folder: Path) -> dict[str, Callable[[], Any]]:
     def dictionary(gate: str) -> Any:
         config = small_nid(nid_shapes, folder / "shapes", runs)
         config.pipeline.model.gate = gate
+        if gate == "points":
+            # Which experts a code has is no smooth function of the weights.
+            config.pipeline.model.warmup_steps = STEPS
+            _damped(config)
         return config
 
     def fit() -> Any:
         config = small_nid(nid_fit, folder / "ball.ply", runs)
         config.pipeline.model.dictionary = folder / "dictionary.ckpt"
+        config.optimizers["code"]["optimizer"].lr = 5e-3
         config.settle_scale()
         return config
 
@@ -181,6 +206,7 @@ def train(config: Any, rank: int | None, *, steps: int = STEPS) -> InrTrainer:
         seed_all(rank or 0)
         trainer = config.setup(local_rank=rank or 0, world_size=1 if rank is None else 2)
         trainer.setup()
+    trainer.at_start = weights_of(trainer)  # type: ignore[attr-defined]
     with _fixed(trainer, rank):
         trainer.train()
     return trainer
@@ -191,17 +217,40 @@ def weights_of(trainer: InrTrainer) -> dict[str, torch.Tensor]:
     return {name: each.clone() for name, each in trainer.pipeline.model.state_dict().items()}
 
 
+def checkpoint_of(trainer: InrTrainer) -> Path:
+    """The one that it has written last."""
+    return checkpoint_path(trainer.checkpoint_dir, trainer.step)
+
+
+def await_file(path: Path, seconds: float = 200.0) -> Path:
+    """Wait until another process has put it there."""
+    end = time.monotonic() + seconds
+    while not path.exists():
+        if time.monotonic() > end:
+            raise TimeoutError(path)
+        time.sleep(0.05)
+    return path
+
+
 def main(rank: int, folder: Path, names: list[str]) -> None:
     """Train each case as one of the two processes."""
     torch.set_num_threads(1)
     for name in names:
-        where = folder / f"pair {name}"
-        where.mkdir(exist_ok=True)
-        join(Meeting(str(where / "meeting"), 2, 1, 0, "cpu", 120.0), rank)
-        config = cases(folder)[name]()
-        config.timestamp, config.run_dir = "pair", where / "run"
-        trainer = train(config, rank)
-        torch.save(weights_of(trainer), where / f"{rank}.pt")
+        if name == "nid-fit":
+            await_file(folder / "dictionary.ckpt")
+        for label, steps in ((name, STEPS), (f"{name} resumed", MORE_STEPS)):
+            is_resumed = label != name
+            if is_resumed and name not in RESUMED:
+                continue
+            where = folder / f"pair {label}"
+            where.mkdir(exist_ok=True)
+            join(Meeting(str(where / "meeting"), 2, 1, 0, "cpu", 120.0), rank)
+            config = cases(folder)[name]()
+            config.timestamp, config.run_dir = "pair", where / "run"
+            if is_resumed:
+                config.load_checkpoint = await_file(folder / f"whole {name}.ckpt")
+            trainer = train(config, rank, steps=steps)
+            torch.save(weights_of(trainer), where / f"{rank}.pt")
 
 
 if __name__ == "__main__":
