@@ -120,8 +120,10 @@ def rays(folder: Path) -> Any:
     """cn-mipnerf on the windmill."""
     config = copy.deepcopy(cn_mipnerf.config)
     config.pipeline.datamanager.data = windmill(folder).pipeline.datamanager.data
-    config.pipeline.datamanager.train_num_rays_per_batch = 512
-    config.pipeline.model.width, config.pipeline.model.hidden_layers = 64, 4
+    config.pipeline.datamanager.train_num_rays_per_batch = 256
+    model = config.pipeline.model
+    model.width, model.hidden_layers, model.num_coarse_samples, model.num_fine_samples = 64, 4, 64, 64
+    config.optimizers["fields"]["optimizer"].lr = 2e-3
     return config
 
 
