@@ -6,6 +6,7 @@ import inspect
 import json
 import socket
 import subprocess
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -29,7 +30,7 @@ from inr_plugins.meshing.region import TurnedBox
 from inr_plugins.viewer.live import LiveViewer
 from inr_plugins.viewer.panels.camera_paths import camera_of, camera_path, crop_entry, safe_name, turn, write_path
 from inr_plugins.viewer.panels.commands import eval_command, mesh_command, render_command, straight_box
-from inr_plugins.viewer.panels.render_name import keep_in_run_folder
+from inr_plugins.viewer.panels.render_name import keep_in_run_folder, stop_playing
 from inr_plugins.viewer.panels.take_away import TakeAwayPanel
 
 CENTRE, EYE = np.array([0.1, -0.2, 0.3]), np.array([1.5, -0.9, 1.1])
@@ -214,6 +215,28 @@ def test_a_render_tab_that_is_not_found_is_said_to_be_unguarded(server, tmp_path
     live.close()
     assert not has_tab or folders_of(served) == [tmp_path.resolve()] * 2
     assert ("any folder by its Render name" in " ".join(capsys.readouterr().out.split())) != has_tab
+
+
+def test_what_the_render_tab_plays_ends_with_the_viewer(server, tmp_path):
+    """The thread of Play is no daemon: Python would wait for it without end."""
+    served, port = server
+    populate_render_tab(served, tmp_path / "config.yml", tmp_path, None)
+    viewer = FakeViewer(Ball())
+    viewer.viser_server, viewer.log_filename = served, tmp_path / "viewer_log_filename.txt"
+    live = LiveViewer(viewer)
+    TakeAwayPanel(lambda: 96).install(live, order=-1.0)
+
+    def playing() -> list[threading.Thread]:
+        return [each for each in threading.enumerate() if "(play)" in each.name]
+
+    with PageClient(port) as page:
+        press(page, "Play")
+        assert page.wait(playing, 5)
+        try:
+            live.close()
+            assert page.wait(lambda: not playing(), 2)
+        finally:
+            stop_playing(served)
 
 
 def test_one_click_writes_a_turntable_and_says_how_to_render_it(server, tmp_path):

@@ -1,4 +1,4 @@
-"""nerfstudio's Render tab, which writes where its "Render name" says: made to write into the run folder only."""
+"""nerfstudio's Render tab: made to write into the run folder only, and to end with the viewer."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ def keep_in_run_folder(server: Any, run_folder: Path) -> bool:
     Returns:
         Whether the tab was found; another viser or nerfstudio may keep it elsewhere.
     """
-    handles = getattr(server.gui, "_gui_input_handle_from_id", {}).values()
-    by_label = {getattr(each._impl, "label", None): each for each in handles}
+    by_label = _controls(server)
     name = by_label.get("Render name")
     if name is None:
         return False
@@ -30,6 +29,23 @@ def keep_in_run_folder(server: Any, run_folder: Path) -> bool:
         for callback in by_label[label]._impl.update_cb if label in by_label else ():
             _set_closed_over(callback, "datapath", run_folder)
     return True
+
+
+def stop_playing(server: Any) -> None:
+    """End the Render tab's Play, whose thread would else keep the process from ending.
+
+    Args:
+        server: viser's server.
+    """
+    play = _controls(server).get("Play")
+    if play is not None:
+        # Its thread goes on for as long as the button is not to be seen.
+        play.visible = True
+
+
+def _controls(server: Any) -> dict[Any, Any]:
+    handles = getattr(server.gui, "_gui_input_handle_from_id", {}).values()
+    return {getattr(each._impl, "label", None): each for each in list(handles)}
 
 
 def _with_safe_names(kind: Any) -> Any:

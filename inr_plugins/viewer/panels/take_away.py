@@ -18,7 +18,7 @@ from inr_plugins.viewer.panel import Panel
 from inr_plugins.viewer.panels.camera_paths import camera_of, camera_path, crop_entry, turn, write_path
 from inr_plugins.viewer.panels.commands import eval_command, mesh_command, render_command, straight_box
 from inr_plugins.viewer.panels.mesh_work import crop_of
-from inr_plugins.viewer.panels.render_name import keep_in_run_folder
+from inr_plugins.viewer.panels.render_name import keep_in_run_folder, stop_playing
 
 _FRAMES_A_SECOND = 24
 _UNGUARDED = (
@@ -63,6 +63,10 @@ class TakeAwayPanel(Panel):
         self._turn.on_click(self.safely(lambda event: self._write(event, is_still=False)))
         self._still.on_click(self.safely(lambda event: self._write(event, is_still=True)))
         self._download.on_click(self.safely(self._send))
+
+    def close(self) -> None:
+        """End what plays in the Render tab."""
+        stop_playing(self.live.viewer.viser_server)
 
     # -- camera paths --------------------------------------------------------------------------------------------------
 
