@@ -58,7 +58,8 @@ class Values:
         """Of cells with such an edge, by their vertices."""
         if self.is_surface:
             # A distance of slope 1 changes by half a diagonal from the middle of a cell; slopes are not always 1.
-            return corners.abs().amin(-1) < 1.2 * edge
+            # Of a steep one, such as an occupancy, all vertices may be far from 0 where it changes its sign.
+            return (corners.abs().amin(-1) < 1.2 * edge) | ((corners.amin(-1) < 0) & (corners.amax(-1) > 0))
         return corners.amax(-1) * edge > _VISIBLE_DEPTH
 
 

@@ -10,7 +10,7 @@ from nerfstudio.cameras.rays import RayBundle
 from viewer.fake_viewer import BOX
 
 from inr_plugins.rendering.crop import cuts_off
-from inr_plugins.viewer.bake import bake
+from inr_plugins.viewer.bake import Values, bake
 from inr_plugins.viewer.baker import Guided
 
 RADIUS = 0.5
@@ -175,3 +175,9 @@ def test_a_guided_model_is_asked_about_the_scenery_that_no_bake_holds():
     assert float(bundle.nears[1]) == 0
     assert not cuts_off(bundle)
     torch.testing.assert_close(outputs["rgb"], torch.tensor([[1.0, 0, 0]] * 2))
+
+
+def test_where_a_steep_field_changes_its_sign_there_is_something():
+    values = Values(lambda x: x[:, 0], is_surface=True)
+    corners = torch.tensor([[-9.0] * 4 + [9.0] * 4, [-9.0] * 8, [9.0] * 8, [9.0] * 7 + [0.1]])
+    assert values.worth(corners, 1.0).tolist() == [True, False, False, True]
