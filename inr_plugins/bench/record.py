@@ -82,6 +82,32 @@ def read_records(output: Path) -> tuple[list[Record], list[str]]:
     return sorted(found, key=lambda record: str(record.get("date"))), complaints
 
 
+def read_all(outputs: Sequence[Path]) -> tuple[list[Record], list[str]]:
+    """The records of several benchmarks as of one; of those with one key the newest that finished, else the newest.
+
+    Raises:
+        InputError: see read_records.
+    """
+    complaints: list[str] = []
+    best: dict[str, tuple[bool, str, Record, Path]] = {}
+    for output in dict.fromkeys(outputs):
+        records, about = read_records(output)
+        complaints += about
+        for record in records:
+            key = str(record.get("key"))
+            rank = (record.get("status") == FINISHED, str(record.get("date")), record, output)
+            other = best.get(key)
+            if other is not None:
+                kept = max(rank, other, key=lambda each: each[:2])
+                complaints.append(
+                    f"The training {key} has records in {other[3]} and {output}: that of {kept[3]} counts."
+                )
+                rank = kept
+            best[key] = rank
+    found = [record for _, _, record, _ in best.values()]
+    return sorted(found, key=lambda record: str(record.get("date"))), complaints
+
+
 def describe_protocol(definition: Record) -> list[str]:
     """The protocol in sentences, for a record and a report."""
     in_seconds = definition["unit"] == "seconds"

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from inr_plugins.bench.export import RESULTS, write_results
 from inr_plugins.bench.paper_table import paper_section
 from inr_plugins.bench.plots import plot_scene
 from inr_plugins.bench.presets import PRESETS
-from inr_plugins.bench.record import Record, code_of, describe_protocol, read_records
+from inr_plugins.bench.record import Record, code_of, describe_protocol, read_all
 from inr_plugins.bench.surface_table import mean_surface_table, surface_table
 from inr_plugins.bench.tables import (
     NOTHING,
@@ -33,23 +34,31 @@ REPORT = "report.md"
 _OVERRUN = 1.1
 
 
-def write_report(output: Path) -> tuple[Path, str, list[str]]:
-    """Write report.md and its plots into the folder of a benchmark.
+def write_report(folders: Path | Sequence[Path], into: Path | None = None) -> tuple[Path, str, list[str]]:
+    """Write report.md, results.csv and plots of all records in the folders of benchmarks.
+
+    Args:
+        folders: one or several, of several machines for instance; of records with one key the newest counts.
+        into: where to write; the first folder by default.
 
     Returns:
-        The file, its text, and sentences on files that could not be used.
+        The file, its text, and sentences on what could not be used.
 
     Raises:
-        InputError: there are no records, or the folder cannot be written.
+        InputError: there are no records in one of them, or the folder cannot be written.
     """
-    records, complaints = read_records(output)
+    folders = [folders] if isinstance(folders, Path) else folders
+    output = folders[0] if into is None else into
+    records, complaints = read_all(folders)
     sections = []
     try:
+        output.mkdir(parents=True, exist_ok=True)
         for number, group in enumerate(group_records(records), start=1):
             sections.append(_section(group, output, number=number))
         text = "# Benchmark\n\n" + "\n\n".join(sections) + "\n"
         path = output / REPORT
         write_text(path, text)
+        write_results(output / RESULTS, records)
     except OSError as error:
         raise InputError(f"The report cannot be written to {output} ({error.strerror}): make it writable.") from error
     return path, text, complaints
@@ -215,6 +224,9 @@ def _protocol(group: Group) -> str:
     lines.append(f"- Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB{gpus}.")
     lines.append(f"- Versions: {'; '.join(_versions(group))}.")
     lines.append(f"- {_load(group)}")
+    beside = max((record.get("neighbours") or 0 for record in group.records), default=0)
+    if beside:
+        lines.append(f"- Beside a training, up to {beside} others of the benchmark ran on its machine.")
     lines += [f"- Settings of {method}: `{' '.join(settings)}`" for method, settings in _settings(group).items()]
     return "\n".join(lines)
 

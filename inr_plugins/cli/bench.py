@@ -204,22 +204,31 @@ def plan(options: Plan) -> int:
 
 
 def report(options: Report) -> int:
-    """Write the report and print it.
+    """Write the report and print it, and export curves where that is asked for.
 
     Raises:
-        InputError: there is nothing to report on.
+        InputError: there is nothing to report on, or what is exported to does not take it.
     """
+    from inr_plugins.bench.export import TENSORBOARD, send_to_wandb, write_tensorboard
+    from inr_plugins.bench.record import read_all
     from inr_plugins.bench.report import write_report
 
-    path, text, complaints = write_report(options.folder)
+    path, text, complaints = write_report(options.folders, options.output)
     if options.quiet:
         print_places(path)
     else:
         print(text)
     for complaint in complaints:
         print(f"inr-bench: {complaint}", file=sys.stderr)
+    told = [f"written to {path}"]
+    if options.tensorboard:
+        folder = write_tensorboard(path.parent / TENSORBOARD, read_all(options.folders)[0])
+        told.append(f"the curves are in {folder}: have TensorBoard show that folder")
+    if options.wandb is not None:
+        count = send_to_wandb(options.wandb, read_all(options.folders)[0])
+        told.append(f"{count} runs are in the project {options.wandb} of Weights & Biases")
     if not options.quiet:
-        print(f"inr-bench: written to {path}", file=sys.stderr)
+        print(*(f"inr-bench: {sentence}" for sentence in told), sep="\n", file=sys.stderr)
     return 0
 
 

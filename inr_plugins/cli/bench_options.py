@@ -113,10 +113,18 @@ class OneJob(HowToRun):
 
 @dataclass(frozen=True, kw_only=True)
 class Report(CommonOptions):
-    """Make tables and plots from the records alone: report.md and plots/ in the folder."""
+    """Make tables and plots from the records alone: report.md, results.csv and plots/ in the folder."""
 
-    folder: tyro.conf.Positional[Path] = Path("bench")
-    """The --output of inr-bench run."""
+    GROUPS: ClassVar[Groups] = {"output": "output tensorboard wandb"}
+
+    folders: Annotated[tyro.conf.Positional[tuple[Path, ...]], told("DIR [DIR ...]", "bench")] = (Path("bench"),)
+    """The --output of inr-bench run; several, of several machines for instance, make one report."""
+    output: Annotated[Path | None, told("DIR", "the first folder")] = None
+    """Where to write the report."""
+    tensorboard: bool = False
+    """Also write the curves for TensorBoard, into tensorboard/ beside the report."""
+    wandb: Annotated[str | None, told("PROJECT", "none")] = None
+    """Also send the curves to this project of Weights & Biases."""
 
 
 @dataclass(frozen=True, kw_only=True)
