@@ -2,16 +2,19 @@
 
 Inside `PretendCuda` a tensor that is moved to CUDA stays where it is and is labelled as CUDA's. Operations pass labels
 on, and one that meets CUDA's tensors and the CPU's raises, as CUDA would. Where a label was lost, as for what C++ code
-makes or holds, a tensor is taken for either. Nothing is said about kernels, streams, speed or mixed precision.
+makes or holds, a tensor is taken for either. Operations in which the host waits for the device are counted, as
+torch.cuda.set_sync_debug_mode counts them on a real one. Nothing is said about kernels, streams or speed.
 """
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import BackwardCFunction
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.weak import WeakTensorKeyDictionary
@@ -21,6 +24,23 @@ _MOVES = {Tensor.to, Tensor.cuda, Tensor.cpu, Tensor.type_as, torch.as_tensor, t
 _ACROSS = {Tensor.copy_, Tensor.set_}
 """Operations that take tensors of both devices."""
 _NOT_OPERATIONS = {"_parse_to", "_has_compatible_shallow_copy_type"}
+
+_WAITING = {
+    *(
+        "item",
+        "tolist",
+        "__bool__",
+        "__int__",
+        "__float__",
+        "__index__",
+        "__complex__",
+        "is_nonzero",
+        "equal",
+        "allclose",
+    ),
+    *("nonzero", "argwhere", "masked_select", "unique", "unique_consecutive", "bincount", "histc", "one_hot"),
+}
+"""Operations on CUDA's tensors that end in numbers, or in as many as the numbers say."""
 
 _labels = WeakTensorKeyDictionary()
 
@@ -52,16 +72,38 @@ def _on_cpu(value: Any) -> Any:
 
 
 class PretendCuda(TorchFunctionMode):
-    """See the module."""
+    """See the module.
+
+    Attributes:
+        waits: where the host waited for the device, a line of our code or of a library's for each time.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[str] = []
+        self._backward = 0
 
     def __enter__(self) -> PretendCuda:
         self._new_parameter = nn.Parameter.__new__
         nn.Parameter.__new__ = self._labelled_parameter
+        self._run_backward = BackwardCFunction.apply
+        BackwardCFunction.apply = lambda node, *gradients: self._watched_backward(node, *gradients)
         return super().__enter__()
 
     def __exit__(self, *error: object) -> None:
         super().__exit__(*error)
         nn.Parameter.__new__ = self._new_parameter
+        BackwardCFunction.apply = self._run_backward
+
+    def _watched_backward(self, node: Any, *gradients: Any) -> Any:
+        """What autograd runs in Python is watched too, which it would keep out of; gradients come without labels."""
+        TorchFunctionMode.__enter__(self)
+        self._backward += 1
+        try:
+            return self._run_backward(node, *gradients)
+        finally:
+            self._backward -= 1
+            TorchFunctionMode.__exit__(self, None, None, None)
 
     def _labelled_parameter(self, cls: type, data: Tensor | None = None, requires_grad: bool = True) -> Tensor:
         """Made in C++, a parameter would lose the label of what it is made from."""
@@ -81,6 +123,8 @@ class PretendCuda(TorchFunctionMode):
         leaves = tree_leaves((args, kwargs))
         tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
         device = next((found for leaf in leaves if (found := _named_device(leaf))), None)
+        if _waits(func, name, args, kwargs, tensors, device, unknown="cuda" if self._backward else None):
+            self.waits.append(_caller(name))
         if func in _MOVES:
             return _moved(func, tree_map(_on_cpu, (args, kwargs)), tensors, device)
         if device is None and tensors and func not in _ACROSS:
@@ -90,6 +134,52 @@ class PretendCuda(TorchFunctionMode):
         if name == "__setitem__" or (name.endswith("_") and not name.endswith("__")):
             return out
         return _set_labels(out, device if tensors else device or "cpu")
+
+
+def _waits(
+    func: Callable[..., Any],
+    name: str,
+    args: Any,
+    kwargs: Any,
+    tensors: list[Tensor],
+    device: str | None,
+    *,
+    unknown: str | None,
+) -> bool:
+    """Whether the host waits for the device in an operation; tensors without a label are taken for `unknown`."""
+    if name in ("tensor", "new_tensor", "as_tensor", "asarray") and not (tensors and func in _MOVES):
+        # Numbers in the computer's memory are copied, unless there is but one place for them.
+        return device == "cuda" or (name == "new_tensor" and label(args[0]) == "cuda")
+    labels = {label(each) or unknown for each in tensors}
+    if func is Tensor.copy_:
+        return {"cpu", "cuda"} <= labels and not (kwargs.get("non_blocking") or (len(args) > 2 and args[2]))
+    if func in _MOVES:
+        target = "cpu" if func is Tensor.cpu else "cuda" if func is Tensor.cuda else device
+        if target is None and len(tensors) > 1:
+            target = label(tensors[-1])
+        crosses = target is not None and tensors and label(tensors[0]) not in (None, target)
+        return bool(crosses) and not kwargs.get("non_blocking")
+    if "cuda" not in labels:
+        return False
+    if name == "__setitem__" and not isinstance(args[2], Tensor):
+        return False
+    if name in ("__getitem__", "__setitem__"):
+        index = args[1] if isinstance(args[1], tuple) else (args[1],)
+        found = [each for each in index if isinstance(each, Tensor) and (label(each) or unknown) == "cuda"]
+        return any(each.dtype in (torch.bool, torch.uint8) or each.ndim == 0 for each in found)
+    if name == "where":
+        return len(args) + len(kwargs) == 1
+    if name == "repeat_interleave":
+        return isinstance(args[1], Tensor) and kwargs.get("output_size") is None
+    return name in _WAITING
+
+
+def _caller(name: str) -> str:
+    """The innermost line, but for torch's, that is being run."""
+    frames = [each for each in traceback.extract_stack() if "/torch/" not in each.filename]
+    frames = [each for each in frames if not each.filename.endswith("/pretend_cuda.py")]
+    frame = frames[-1]
+    return f"{frame.filename.split('site-packages/')[-1]}:{frame.lineno}: {name}: {frame.line}"
 
 
 def _attribute(owner: Any, tensor: Tensor, value: Any) -> Any:

@@ -9,9 +9,9 @@ from torch import nn
 
 
 @pytest.fixture(autouse=True)
-def _pretend():
-    with PretendCuda():
-        yield
+def pretended():
+    with PretendCuda() as pretended:
+        yield pretended
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,74 @@ def test_gradients_live_where_their_parameters_do():
     assert label(layer.weight.grad) == "cuda"
     torch.optim.Adam(layer.parameters()).step()
     assert layer.weight.device.type == "cuda"
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda on, off: float(on[0]),
+        lambda on, off: int(on.sum()),
+        lambda on, off: bool((on > 0).all()),
+        lambda on, off: on.tolist(),
+        lambda on, off: on.cpu(),
+        lambda on, off: on.to("cpu"),
+        lambda on, off: off.to("cuda"),
+        lambda on, off: off.copy_(on),
+        lambda on, off: torch.tensor([1.0], device="cuda"),
+        lambda on, off: on.new_tensor([1.0]),
+        lambda on, off: on[on > 0],
+        lambda on, off: on.__setitem__(on > 0, on.clone()),
+        lambda on, off: on[on.long()[0]],
+        lambda on, off: (on > 0).nonzero(),
+        lambda on, off: torch.where(on > 0),
+        lambda on, off: on.unique(),
+        lambda on, off: on.repeat_interleave(on.long()),
+    ],
+)
+def test_a_wait_for_the_device_is_counted_where_it_is(operation, pretended):
+    on, off = torch.ones(3, device="cuda"), torch.ones(3, device="cpu")
+    pretended.waits.clear()
+    operation(on, off)
+    (line,) = pretended.waits
+    assert "test_pretend_cuda.py" in line
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda on, off: float(off[0]),
+        lambda on, off: (off > 0).nonzero(),
+        lambda on, off: on.to("cuda"),
+        lambda on, off: off.to("cuda", non_blocking=True),
+        lambda on, off: torch.full((3,), 2.0, device="cuda"),
+        lambda on, off: on.new_full((), 3.0),
+        lambda on, off: on.fill_(2.0),
+        lambda on, off: on[on.long() - 1],
+        lambda on, off: on.__setitem__(on > 0, 2.0),
+        lambda on, off: torch.where(on > 0, on, 0.0),
+        lambda on, off: on.repeat_interleave(3),
+        lambda on, off: on.cumsum(0).max(),
+        lambda on, off: len(on[:2]),
+    ],
+)
+def test_what_the_host_only_asks_for_is_no_wait(operation, pretended):
+    on, off = torch.ones(3, device="cuda"), torch.ones(3, device="cpu")
+    pretended.waits.clear()
+    operation(on, off)
+    assert pretended.waits == []
+
+
+def test_waits_of_a_backward_pass_are_counted(pretended):
+    class Asks(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 1
+
+        @staticmethod
+        def backward(ctx, grad):
+            return grad * float(grad.sum())
+
+    x = torch.ones(3, device="cuda", requires_grad=True)
+    pretended.waits.clear()
+    Asks.apply(x).sum().backward()
+    assert len(pretended.waits) == 1

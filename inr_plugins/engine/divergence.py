@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -34,8 +35,11 @@ class LossWatch:
         """Look at `losses` of `step`, if it is time to; TrainingDivergedError if they are not finite."""
         if step % self.every:
             return
-        values = {name: float(loss.detach()) for name, loss in losses.items()}
-        if all(torch.isfinite(torch.tensor(value)) for value in values.values()):
+        # One look at all of them, for which a device is waited for once.
+        values = dict(
+            zip(losses, torch.stack([loss.detach().double() for loss in losses.values()]).tolist(), strict=True)
+        )
+        if all(math.isfinite(value) for value in values.values()):
             self._bad_looks = 0
             return
         self._bad_looks += 1

@@ -70,7 +70,9 @@ class VoxelSHField(VoxelField):
 
     def coefficients(self, rows: Int[Tensor, " u"]) -> Float[Tensor, "u 27"]:
         """SH coefficients of distinct vertices: nine of red, nine of green, nine of blue."""
-        keys = self.table(rows, sparse_grad=self.sparse_grad)
+        return self._coefficients_of(self.table(rows, sparse_grad=self.sparse_grad))
+
+    def _coefficients_of(self, keys: Float[Tensor, "u width"]) -> Float[Tensor, "u 27"]:
         with autocast_of(self.precision, keys.device, training=self.training):
             return (self._forward(keys) if self.training else self.network(keys)).float()
 
@@ -87,12 +89,16 @@ class VoxelSHField(VoxelField):
     def colour_at(
         self, rows: Int[Tensor, "s 8"], weights: Float[Tensor, "s 8"], directions: Float[Tensor, "s 3"]
     ) -> Float[Tensor, "s 3"]:
-        if self.training and torch.is_grad_enabled():
+        if not (self.training and torch.is_grad_enabled()):
+            found = interpolate(self.baked(), rows, weights)
+        elif rows.device.type == "cpu":
             distinct, place = distinct_rows(rows, self.lattice.num_rows)
-            table, rows = self.coefficients(distinct), place
+            found = interpolate(self.coefficients(distinct), place, weights)
         else:
-            table = self.baked()
-        coefficients = interpolate(table, rows, weights).view(-1, 3, NUM_COEFFICIENTS)
+            # A corner that several samples share is evaluated for each: finding that out takes longer there.
+            each = self._coefficients_of(self.table.keys.index_select(0, rows.reshape(-1)))
+            found = (each.view(*rows.shape, -1) * weights[..., None]).sum(1)
+        coefficients = found.view(-1, 3, NUM_COEFFICIENTS)
         return torch.sigmoid((coefficients * spherical_harmonics(directions)[:, None]).sum(-1))
 
     def train(self, mode: bool = True) -> VoxelSHField:

@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from inr_plugins.rendering.device_sums import ray_starts
 from inr_plugins.rendering.grid.march import Samples
-from inr_plugins.rendering.packed import packed_weights, ray_starts
+from inr_plugins.rendering.packed import packed_weights
 
 
 @runtime_checkable
@@ -34,15 +35,15 @@ class StopSettings:
         first_wave: samples of each ray that are evaluated before it is asked whether any light is left; each further
             wave is twice as long as the one before.
         max_points: most samples evaluated at once, where a wave would be longer.
-        even_if_none: ask the field also where there is no sample at all, so that each of several processes asks it
-            equally often: a normalization may average over all of them.
+        at_once: evaluate all samples in one wave, however many there are, and ask the field also where there is none,
+            so that each of several processes asks it equally often: a normalization may average over all of them.
     """
 
     min_transmittance: float = 1e-4
     min_weight: float = 0.0
     first_wave: int = 8
     max_points: int = 1 << 18
-    even_if_none: bool = False
+    at_once: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,13 +91,30 @@ def render_front_to_back(
         stop: when to stop.
     """
     sums = _Sums.zeros(len(origins), origins)
+    if stop.at_once:
+        evaluated = len(samples)
+        shaded = _add_wave(sums, origins, directions, samples, field, step, stop)
+    else:
+        evaluated, shaded = _add_waves(sums, origins, directions, samples, field, step, stop)
+    depth = sums.distance / sums.opacity.detach().clamp(min=1e-6)
+    return PointRendering(sums.rgb, sums.opacity, depth, sums.peak, evaluated, shaded)
+
+
+def _add_waves(
+    sums: _Sums,
+    origins: Tensor,
+    directions: Tensor,
+    samples: Samples,
+    field: PointShading,
+    step: float,
+    stop: StopSettings,
+) -> tuple[int, int]:
+    """Composite samples, wave by wave; returns how many were evaluated, and how many shaded."""
     first = ray_starts(samples.ray, len(origins))
     counts = torch.diff(first, append=first.new_tensor([len(samples)]))
     longest = int(counts.max()) if len(counts) else 0
     alive, done, wave = counts.nonzero()[:, 0], 0, stop.first_wave
     evaluated = shaded = 0
-    if stop.even_if_none and not len(alive):
-        _add_wave(sums, origins, directions, samples, field, step, stop)
     while len(alive):
         length = max(1, min(wave, stop.max_points // len(alive), longest - done))
         place = done + torch.arange(length, device=alive.device)
@@ -106,8 +124,7 @@ def render_front_to_back(
         done, wave = done + length, 2 * wave
         lit = torch.exp(-sums.optical_depth.detach()[alive]) > stop.min_transmittance
         alive = alive[lit & (counts[alive] > done)]
-    depth = sums.distance / sums.opacity.detach().clamp(min=1e-6)
-    return PointRendering(sums.rgb, sums.opacity, depth, sums.peak, evaluated, shaded)
+    return evaluated, shaded
 
 
 @dataclass
@@ -157,5 +174,7 @@ def _add_wave(
 def _note_peak(sums: _Sums, ray: Int[Tensor, " s"], weights: Tensor, distance: Tensor) -> None:
     greatest = sums.peak_weight.scatter_reduce(0, ray, weights, "amax")
     is_peak = (weights == greatest[ray]) & (weights > sums.peak_weight[ray])
-    sums.peak[ray[is_peak], 0] = distance[is_peak]
+    # Later waves are farther away; of equal weights the farthest counts.
+    farthest = torch.where(is_peak, distance, 0.0)[:, None]
+    sums.peak.scatter_reduce_(0, ray[:, None], farthest, "amax")
     sums.peak_weight = greatest

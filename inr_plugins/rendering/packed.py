@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from inr_plugins.rendering.device_sums import optical_depths_before, ray_starts
+
 # Less light than any float can hold is left behind this optical depth: exp(-1000) is 0 in float64 too.
 _DARK = 1e3
 
@@ -34,7 +36,11 @@ def packed_weights(
     """
     optical_depth = optical_depth.clamp(max=_DARK)
     # In float64: a sum of many float32 would be as coarse as its last, largest value.
-    before = sums_before(optical_depth.double(), ray, num_rays).to(optical_depth.dtype)
+    if ray.device.type == "cpu":
+        before = sums_before(optical_depth.double(), ray, num_rays)
+    else:
+        before = optical_depths_before(optical_depth.double(), ray, num_rays)
+    before = before.to(optical_depth.dtype)
     transmittance = torch.exp(-before)
     return transmittance * -torch.expm1(-optical_depth), transmittance
 
@@ -49,11 +55,6 @@ def sums_before(values: Float[Tensor, " s"], ray: Int[Tensor, " s"], num_rays: i
     """
     found: Tensor = _SumsAlongRays.apply(values, _Rows.of(ray, num_rays), False)
     return found
-
-
-def ray_starts(ray: Int[Tensor, " s"], num_rays: int) -> Int[Tensor, " r"]:
-    """Index of each ray's first sample (of the next ray's, where a ray has none)."""
-    return torch.searchsorted(ray.contiguous(), torch.arange(num_rays, device=ray.device, dtype=ray.dtype))
 
 
 def accumulate(

@@ -120,7 +120,9 @@ def pack_sections(
         rays: index of the ray of each row in its bundle, ascending; None: the rows are the bundle.
     """
     if kept is None:
-        kept = torch.ones_like(edges[:, :-1], dtype=torch.bool)
+        row = torch.arange(len(edges), device=edges.device) if rays is None else rays
+        count = edges.shape[1] - 1
+        return Sections(row.repeat_interleave(count), edges[:, :-1].reshape(-1), edges[:, 1:].reshape(-1))
     row, section = kept.nonzero().unbind(-1)
     return Sections(row if rays is None else rays[row], edges[row, section], edges[row, section + 1])
 

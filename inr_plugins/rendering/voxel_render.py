@@ -111,12 +111,18 @@ def render_voxels(
     step = settings.step * grid.edge
     samples = within(_march(origins, directions, field, grid, settings, jitter), crop)
     rows, corner_weights = field.corners(samples.flat_cell, samples.fraction)
-    if torch.is_grad_enabled():
+    on_cpu = origins.device.type == "cpu"
+    if torch.is_grad_enabled() and on_cpu:
         with torch.no_grad():
             _, light = packed_weights(field.density_at(rows, corner_weights) * step, samples.ray, num_rays)
         seen = (light > settings.min_transmittance).nonzero()[:, 0]
         samples, rows, corner_weights = samples.select(seen), rows[seen], corner_weights[seen]
-    weights, _ = packed_weights(field.density_at(rows, corner_weights) * step, samples.ray, num_rays)
+    depths = field.density_at(rows, corner_weights) * step
+    if torch.is_grad_enabled() and not on_cpu:
+        # The same by a mask: there, leaving samples out costs more than they do.
+        _, light = packed_weights(depths.detach(), samples.ray, num_rays)
+        depths = torch.where(light > settings.min_transmittance, depths, 0.0)
+    weights, _ = packed_weights(depths, samples.ray, num_rays)
     # Faint samples still count as opacity, so that their density can grow.
     accumulation = accumulate(weights, None, samples.ray, num_rays)
     shaded = (weights > settings.min_weight).nonzero()[:, 0]

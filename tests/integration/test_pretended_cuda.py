@@ -1,4 +1,7 @@
-"""Every method trained, evaluated and meshed on a CUDA device that is only pretended: no tensor is left on the CPU."""
+"""Every method trained, evaluated and meshed on a CUDA device that is only pretended.
+
+No tensor is left on the CPU, and a step waits for the device three times at the most.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from inr_plugins.method_configs.neus import cn_neus
 from inr_plugins.method_configs.nid import nid_fit, nid_shapes
 from inr_plugins.method_configs.shapes import cn_occupancy, finer_sdf
 from integration.small_methods import small_diner, small_finer_nerf, small_mipnerf, small_neus, small_nid, small_shape
+from nerfstudio.engine.callbacks import TrainingCallback
 from pretend_cuda import PretendCuda, label
 from short_runs import train
 
@@ -40,8 +44,38 @@ def cuda(monkeypatch):
     # Checkpoints in memory compare devices, which tensors that C++ holds have lost.
     checks = torch.utils.checkpoint._allowed_determinism_checks_to_fns
     monkeypatch.setitem(checks, "default", checks["none"])
-    with PretendCuda():
-        yield
+    with PretendCuda() as pretended:
+        steps = StepWaits(pretended)
+        step, callback = trainer.InrTrainer.train_iteration, TrainingCallback.run_callback_at_location
+        monkeypatch.setattr(trainer.InrTrainer, "train_iteration", steps.counting(step, starts=True))
+        monkeypatch.setattr(TrainingCallback, "run_callback_at_location", steps.counting(callback))
+        yield steps
+
+
+class StepWaits:
+    """Where the host waited for the device, step by step of a training, its callbacks included."""
+
+    def __init__(self, pretended):
+        self.pretended = pretended
+        self.steps = []
+
+    def counting(self, function, *, starts=False):
+        def counted(*args, **kwargs):
+            before = len(self.pretended.waits)
+            if starts or not self.steps:
+                self.steps.append([])
+            found = function(*args, **kwargs)
+            self.steps[-1] += self.pretended.waits[before:]
+            return found
+
+        return counted
+
+    def check(self, *, most=3):
+        """A step waits no more often than that, but for the few in which something is made anew."""
+        half = len(self.steps) // 2
+        for part in (self.steps[half:], *([self.steps[5:half]] if half > 10 else [])):
+            usual = sorted(part, key=len)[len(part) // 2]
+            assert len(usual) <= most, "\n".join(usual)
 
 
 def _autocast(real, device_type, *args, **kwargs):
@@ -63,9 +97,8 @@ def go_the_whole_way(config, tmp_path, *, mesh_options=(), steps=3):
     return trained
 
 
-@pytest.mark.usefixtures("cuda")
 @pytest.mark.parametrize("method", ["diner", "finer-nerf", "cn-mipnerf", "cn-neus"])
-def test_a_method_of_scenes(method, knot, tmp_path):
+def test_a_method_of_scenes(method, knot, tmp_path, cuda):
     """Mesh levels are such as the field of a few steps crosses."""
     if method == "diner":
         go_the_whole_way(small_diner(knot, tmp_path), tmp_path, steps=85)
@@ -75,17 +108,17 @@ def test_a_method_of_scenes(method, knot, tmp_path):
         go_the_whole_way(small_mipnerf(knot, tmp_path), tmp_path)
     else:
         go_the_whole_way(small_neus(cn_neus, knot, tmp_path), tmp_path)
+    cuda.check()
 
 
-@pytest.mark.usefixtures("cuda")
 @pytest.mark.parametrize("preset", [finer_sdf, cn_occupancy])
-def test_a_method_of_one_shape(preset, tmp_path):
+def test_a_method_of_one_shape(preset, tmp_path, cuda):
     trimesh.creation.icosphere(3, 50.0).export(tmp_path / "ball.ply")
     go_the_whole_way(small_shape(preset, tmp_path / "ball.ply", tmp_path, 1e-3), tmp_path)
+    cuda.check(most=1)
 
 
-@pytest.mark.usefixtures("cuda")
-def test_a_dictionary_and_a_shape_fitted_with_it(tmp_path):
+def test_a_dictionary_and_a_shape_fitted_with_it(tmp_path, cuda):
     folder = tmp_path / "shapes"
     folder.mkdir()
     for number, radius in enumerate((40.0, 50.0, 60.0)):
@@ -94,3 +127,4 @@ def test_a_dictionary_and_a_shape_fitted_with_it(tmp_path):
     config = small_nid(nid_fit, folder / "ball_1.ply", tmp_path)
     config.pipeline.model.dictionary = learnt.base_dir
     go_the_whole_way(config, tmp_path, mesh_options=["--overwrite"])
+    cuda.check()

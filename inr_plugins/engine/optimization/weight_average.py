@@ -26,19 +26,47 @@ class WeightAverage(nn.Module):
         """
         super().__init__()
         self.mean: AveragedModel | None = None
+        self._average = get_ema_multi_avg_fn(decay) if decay else None
+        self._has_begun: bool | None = False
         if decay:
-            self.mean = AveragedModel(source, multi_avg_fn=get_ema_multi_avg_fn(decay)).requires_grad_(False)
+            self.mean = AveragedModel(source).requires_grad_(False)
+        self.register_load_state_dict_post_hook(_forget_whether_begun)
 
+    @torch.no_grad()
     def update(self, source: nn.Module) -> None:
-        """Take the weights after a step into the mean."""
-        if self.mean is not None:
-            self.mean.update_parameters(source)
+        """Take the weights after a step into the mean.
+
+        As AveragedModel.update_parameters, which asks the device at each step whether the mean has begun.
+        """
+        if self.mean is None or self._average is None:
+            return
+        means, weights = list(self.mean.module.parameters()), list(source.parameters())
+        if self.has_begun:
+            self._average(means, weights, self.mean.n_averaged)
+        else:
+            for mean, weight in zip(means, weights, strict=True):
+                mean.copy_(weight)
+        for own, buffer in zip(self.mean.module.buffers(), source.buffers(), strict=True):
+            own.copy_(buffer)
+        self.mean.n_averaged += 1
+        self._has_begun = True
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there has been an `update`, here or in what was loaded."""
+        if self._has_begun is None:
+            self._has_begun = self.mean is not None and bool(self.mean.n_averaged > 0)
+        return self._has_begun
 
     def of(self, source: AnyModule) -> AnyModule:
         """The module to evaluate with: `source` before the first `update` and where nothing is averaged."""
-        if self.mean is None or not int(self.mean.n_averaged):
+        if self.mean is None or not self.has_begun:
             return source
         return self.mean.module  # type: ignore[return-value]
+
+
+def _forget_whether_begun(average: nn.Module, _: Any) -> None:
+    average._has_begun = None  # type: ignore[assignment]
 
 
 def load_states_of_either_kind(owner: nn.Module, *, average: str, source: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -92,6 +93,8 @@ class DinerModel(PreciseSteps, Model):
         check_config(self.config)
         config = self.config
         self.register_buffer("stage", torch.tensor(0))
+        # Known here too, so that no step asks the device.
+        self._stage = 0
         box = scaled_box(self.scene_box.aabb.to(torch.float32), config.box_scale)
         try:
             contraction = Contraction(box) if self._is_unbounded() else None
@@ -148,8 +151,8 @@ class DinerModel(PreciseSteps, Model):
     def after_step(self, optimizers: Optimizers, step: int) -> None:
         """Move on to the next stage, or drop cells that are not seen, if it is time after training step `step`."""
         done = step + 1
-        ends = torch.tensor(self.config.coarse_steps).cumsum(0).tolist()
-        if self.is_coarse and done >= ends[int(self.stage)]:
+        ends = list(itertools.accumulate(self.config.coarse_steps))
+        if self.is_coarse and done >= ends[self._stage]:
             self.share_notes()
             self._next_stage()
             # Keys are drawn at random; all else is the same in every process already.
@@ -188,9 +191,10 @@ class DinerModel(PreciseSteps, Model):
         seen = self._seen_or_stop()
         seen_lattice = SparseLattice(old.lattice.origin, float(old.lattice.edge), dilate(seen))
         box = seen_lattice.occupied_aabb()
-        self.stage += 1
-        if int(self.stage) < len(config.coarse_voxels):
-            voxels = config.coarse_voxels[int(self.stage)]
+        self._stage += 1
+        self.stage.fill_(self._stage)
+        if self._stage < len(config.coarse_voxels):
+            voxels = config.coarse_voxels[self._stage]
             self._take_field(refine_explicit(old, old.lattice.refined(box, voxels, dilate(seen))))
             return
         lattice = old.lattice.refined(box, config.num_voxels, seen)
@@ -224,7 +228,7 @@ class DinerModel(PreciseSteps, Model):
     def _is_time_to_prune(self, done: int, ends: list[int]) -> bool:
         if not self.is_coarse:
             return done - ends[-1] in self.config.prune_steps
-        start = ends[int(self.stage) - 1] if int(self.stage) else 0
+        start = ends[self._stage - 1] if self._stage else 0
         return (done - start) % self.config.coarse_prune_every == 0
 
     def _drop_unseen(self) -> Tensor:
@@ -244,7 +248,9 @@ class DinerModel(PreciseSteps, Model):
             explicit = ExplicitVoxelField(lattice, _UNSEEN_RAW, contraction=contraction)
             is_coarse = "field.colour_table" in state_dict
             self._take_field(explicit if is_coarse else self._key_field(lattice, explicit))
-        return super().load_state_dict(state_dict, *args, **kwargs)
+        loaded = super().load_state_dict(state_dict, *args, **kwargs)
+        self._stage = int(self.stage)
+        return loaded
 
     def get_param_groups(self) -> dict[str, list[Parameter]]:
         field = self.field

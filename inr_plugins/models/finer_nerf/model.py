@@ -40,6 +40,9 @@ from inr_plugins.rendering.grid.density import DensityGrid
 from inr_plugins.rendering.grid.march import first_rays
 from inr_plugins.viewer.page import LivePage
 
+_DEVICE_WAVE, _DEVICE_POINTS = 32, 1 << 20
+"""Samples of a ray in the first wave of evaluation, and of all rays at once, where asking what is left costs more than
+evaluating what is hidden. A step of training is one wave there."""
 # Connected occupied cells fewer than this share of the largest piece are specks, not worth samples of a mesh.
 _SPECK = 1e-3
 
@@ -69,6 +72,10 @@ class FinerNerfModelConfig(FinerNerfSettings):
         """Both networks; InputError where settings cannot go together."""
         with naming_options():
             return self.network_config(detach_scale=self.detach_scale, implementation=self.implementation)
+
+
+def _read_doublings(model: Any, _: Any) -> None:
+    model._doublings = int(model.doublings_left)
 
 
 class FinerNerfModel(PreciseSteps, Model):
@@ -115,6 +122,9 @@ class FinerNerfModel(PreciseSteps, Model):
         load_states_of_either_kind(self, average="average", source="trained_field")
         self.finest_step = float((self.field.box[1] - self.field.box[0]).norm()) / config.samples_per_diagonal
         self.register_buffer("doublings_left", torch.tensor(len(config.double_samples_at)))
+        # Known here too, so that no step asks the device.
+        self._doublings = len(config.double_samples_at)
+        self.register_load_state_dict_post_hook(_read_doublings)
         self.background = Background(config.background_color, opaque=bool(self.metadata.get("opaque", False)))
         self.image_metrics = ImageMetrics()
         self.page = LivePage(panels=lambda: network_panels(self))
@@ -149,7 +159,8 @@ class FinerNerfModel(PreciseSteps, Model):
         """After training step `step`: average the weights; refresh the grid, or make samples denser, if it is time."""
         config, done = self.config, step + 1
         self.average.update(self.trained_field)
-        self.doublings_left.fill_(sum(at > done for at in config.double_samples_at))
+        self._doublings = sum(at > done for at in config.double_samples_at)
+        self.doublings_left.fill_(self._doublings)
         if config.skip_empty and done % config.grid_refresh_every == 0:
             self._refresh_grid(spread=done <= config.grid_warm_up_steps)
 
@@ -183,7 +194,7 @@ class FinerNerfModel(PreciseSteps, Model):
     @property
     def step_length(self) -> float:
         """Distance between samples, normalised units (contracted ones where there is a contraction)."""
-        return self.finest_step * 2 ** int(self.doublings_left)
+        return self.finest_step * 2**self._doublings
 
     def render(self, origins: Tensor, directions: Tensor, crop: Crop | None = None) -> PointRendering:
         """What rays see; in training with jittered samples, and only of as many rays as a step may hold."""
@@ -202,8 +213,10 @@ class FinerNerfModel(PreciseSteps, Model):
         stop = (
             StopSettings(config.min_transmittance, config.min_weight) if config.skip_empty else StopSettings(0.0, 0.0)
         )
-        if not in_waves and self.training:
-            stop = replace(stop, first_wave=1 << 30, max_points=1 << 30, even_if_none=True)
+        if self.training and (not in_waves or origins.device.type != "cpu"):
+            stop = replace(stop, at_once=True)
+        elif origins.device.type != "cpu":
+            stop = replace(stop, first_wave=_DEVICE_WAVE, max_points=_DEVICE_POINTS)
         return render_front_to_back(origins, directions, samples, self.field, step=step, stop=stop)
 
     def get_outputs(self, ray_bundle: RayBundle | Cameras) -> dict[str, Any]:

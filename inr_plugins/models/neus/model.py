@@ -263,24 +263,31 @@ class NeusModel(PreciseSteps, Model):
     def _behind(self, origins: Tensor, directions: Tensor, light: Tensor) -> Tensor:
         """Colour of the background model along rays, black where less light than min_weight is left."""
         assert self.background is not None
+        lit = light[:, 0] > self.config.min_weight
+        if origins.device.type != "cpu":
+            # Asking which rays these are costs more than the others.
+            return torch.where(lit[:, None], self._beyond(origins, directions), 0.0)
+        rays = lit.nonzero()[:, 0]
         colours = torch.zeros_like(origins)
-        lit = (light[:, 0] > self.config.min_weight).nonzero()[:, 0]
-        if len(lit) == 0:
+        if len(rays) == 0:
             return colours
-        origins, directions = origins[lit], directions[lit]
+        return colours.index_copy(0, rays, self._beyond(origins[rays], directions[rays]))
+
+    def _beyond(self, origins: Tensor, directions: Tensor) -> Tensor:
+        """Colour of the background model along rays."""
+        assert self.background is not None
         enter, leave = box_interval(origins, directions, self.field.box)
         # A ray that misses the box has its background from where it comes nearest to the middle.
         nearest = ((self.field.middle - origins) * directions).sum(-1)
         start = torch.where(leave > enter, leave, nearest).clamp(min=self.config.near_plane)
-        jitter = torch.rand(len(lit), device=origins.device) if self.training else None
+        jitter = torch.rand(len(origins), device=origins.device) if self.training else None
         places, lengths = distances_beyond(
             start, start.clamp(min=self.field.network_unit), self.config.outside_samples, jitter
         )
         points = origins[:, None] + directions[:, None] * places[..., None]
         along = directions[:, None].expand_as(points)
         density, colour = self.background.density_and_colour(points.reshape(-1, 3), along.reshape(-1, 3))
-        seen = composite_background(density.view(places.shape), colour.view(points.shape), lengths)
-        return colours.index_copy(0, lit, seen)
+        return composite_background(density.view(places.shape), colour.view(points.shape), lengths)
 
     def get_outputs(self, ray_bundle: RayBundle | Cameras) -> dict[str, Any]:
         if isinstance(ray_bundle, Cameras):

@@ -129,13 +129,14 @@ def _local_moments(x: Float[Tensor, "rows channels"]) -> ColumnMoments:
     for part in row_blocks(x):
         block = x[part].to(dtype)
         mean = block.mean(0)
-        counts.append(len(block))
+        # Filled in, not copied from the host, which would wait for the device.
+        counts.append(block.new_full((), len(block)))
         means.append(mean)
         squares.append((block - mean).square_().sum(0))
     if not counts:
         nothing = x.new_zeros(x.shape[1], dtype=dtype)
         return ColumnMoments(nothing.new_zeros(()), nothing, nothing)
-    return _merge(torch.tensor(counts, dtype=dtype, device=x.device), torch.stack(means), torch.stack(squares))
+    return _merge(torch.stack(counts), torch.stack(means), torch.stack(squares))
 
 
 class _ColumnMoments(torch.autograd.Function):

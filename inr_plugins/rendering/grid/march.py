@@ -13,6 +13,9 @@ from torch.nn import functional as F
 BLOCK = 8
 """Cells along a block's edge, and fine steps of half a cell in two blocks' half edges (see `_occupied_segments`)."""
 
+_FEW_STEPS = 1 << 20
+"""Steps of all rays that an accelerator looks at one by one."""
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -36,6 +39,10 @@ class Samples:
     def select(self, index: Int[Tensor, " k"]) -> Samples:
         """The samples at an ascending index."""
         return Samples(self.ray[index], self.distance[index], self.flat_cell[index], self.fraction[index])
+
+    def first(self, count: int) -> Samples:
+        """So many of the first samples."""
+        return Samples(self.ray[:count], self.distance[:count], self.flat_cell[:count], self.fraction[:count])
 
 
 class OccupancyGrid:
@@ -115,13 +122,26 @@ def march(
     """
     enter, leave = box_interval(origins, directions, grid.box)
     enter, leave = enter.clamp(min=near), leave.clamp(max=far)
-    hit = (leave > enter).nonzero()[:, 0]
+    if origins.device.type == "cpu":
+        hit = (leave > enter).nonzero()[:, 0]
+    else:
+        # Rays that miss have no steps, and cost less than asking which they are.
+        hit = torch.arange(len(enter), device=enter.device)
     offset = torch.full_like(enter, 0.5) if jitter is None else jitter
     # Positions in cells, so that a cell index is a plain floor.
     start = (origins + directions * enter[:, None] - grid.origin) / grid.edge
     pace = directions * (step / grid.edge)
     count = (leave - enter) / step
-    ray, first, length = _occupied_segments(hit, start, pace, count, grid, step)
+    if origins.device.type == "cpu":
+        most = math.ceil(float(count[hit].max())) if len(hit) else 0
+    else:
+        longest = grid.edge * math.hypot(*grid.shape)
+        most = math.ceil((longest if isinstance(far, Tensor) else min(longest, max(far - near, 0.0))) / step) + 1
+    if origins.device.type != "cpu" and len(hit) * most <= _FEW_STEPS:
+        # Not worth asking which segments of the rays are to be looked at.
+        ray, first, length = hit, torch.zeros_like(enter), most
+    else:
+        ray, first, length = _occupied_segments(hit, start, pace, count, grid, step, most)
     k = first[:, None] + torch.arange(length, device=origins.device) + offset[ray][:, None]
     flat, kept = _flat_index([_along(start, pace, ray, k, axis) for axis in range(3)], grid.shape)
     kept &= k < count[ray][:, None]
@@ -152,11 +172,10 @@ def _flat_index(coordinates: list[Tensor], shape: tuple[int, ...]) -> tuple[Tens
 
 
 def _occupied_segments(
-    hit: Int[Tensor, " h"], start: Tensor, pace: Tensor, count: Tensor, grid: OccupancyGrid, step: float
+    hit: Int[Tensor, " h"], start: Tensor, pace: Tensor, count: Tensor, grid: OccupancyGrid, step: float, most: int
 ) -> tuple[Int[Tensor, " g"], Float[Tensor, " g"], int]:
-    """Segments of a block's length that may touch an occupied cell: ray, first step, steps each."""
+    """Segments of a block's length that may touch an occupied cell: ray, first step, steps each; `most` in a ray."""
     length = max(1, int(grid.block * grid.edge / step))
-    most = math.ceil(float(count[hit].max())) if len(hit) else 0
     segments = torch.arange(math.ceil(most / length), device=start.device, dtype=start.dtype)
     middle = (segments * length + length / 2)[None]
     scaled = [_along(start, pace, hit, middle, axis).div_(grid.block) for axis in range(3)]
@@ -175,5 +194,6 @@ def first_rays(samples: Samples, num_rays: int, *, limit: int) -> tuple[int, Sam
     """As many of the first rays as hold at most `limit` samples together, one at least, and their samples."""
     if len(samples) <= limit:
         return num_rays, samples
-    rays = max(1, int(samples.ray[limit]))
-    return rays, samples.select((samples.ray < rays).nonzero()[:, 0])
+    rays = samples.ray[limit : limit + 1].clamp(min=1)
+    rays, count = torch.cat([rays, torch.searchsorted(samples.ray.contiguous(), rays)]).tolist()
+    return rays, samples.first(count)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -20,6 +20,8 @@ _LEAST_CELLS, _MOST_CELLS = 8, 64
 """Along the longest side; with fewer it is not worth it, and more find little more that is free."""
 _FARTHEST_RING = 12
 """Cells that a ray passes at once, at most."""
+_BOXES_WITHOUT_LOOKING = 8
+"""Boxes of free cells that a ray passes at once on an accelerator."""
 _OVER_THE_EDGE = 1e-4
 """Part of a cell that a ray goes too far, so that rounding does not leave it where it was."""
 
@@ -74,23 +76,38 @@ class FreeSpace:
             distance: where each ray is, in the box; where it stays if its cell is not free.
             leave: distance up to which it is in the box.
         """
+        if origins.device.type != "cpu":
+            return self._pass_without_looking(origins, directions, distance, leave)
         found = distance.clone()
         ray = (leave > distance).nonzero()[:, 0]
         ahead = (directions > 0).to(origins.dtype)
         while len(ray):
-            start, along = origins[ray], found[ray]
-            at = (start + directions[ray] * along[:, None] - self.low) / self.edge
-            cell = torch.minimum(at.floor().long().clamp(min=0), self._last)
-            ring = self.rings[(cell * self._strides).sum(-1)]
-            # The box of all cells that are nearer than the first one that is not free, counted in cells.
-            side = self.low + (cell + ahead[ray] + (2 * ahead[ray] - 1) * (ring - 1).clamp(min=0)[:, None]) * self.edge
-            # A ray along a side of the cells never leaves through it.
-            out = ((side - start) / directions[ray]).where(directions[ray] != 0, torch.inf).amin(-1)
-            out = torch.maximum(out, along) + _OVER_THE_EDGE * self.edge
-            is_free = ring > 0
-            found[ray] = torch.where(is_free, out, along)
+            out, is_free = self._next(origins[ray], directions[ray], ahead[ray], found[ray])
+            found[ray] = torch.where(is_free, out, found[ray])
             ray = ray[is_free & (out < leave[ray])]
         return found
+
+    def _pass_without_looking(self, origins: Tensor, directions: Tensor, distance: Tensor, leave: Tensor) -> Tensor:
+        """`pass_through` for a device that is not to be waited for: through so many boxes of cells at the most. What is
+        beyond them is asked of the function."""
+        ahead = (directions > 0).to(origins.dtype)
+        for _ in range(_BOXES_WITHOUT_LOOKING):
+            out, is_free = self._next(origins, directions, ahead, distance)
+            distance = torch.where(is_free & (distance < leave), out, distance)
+        return distance
+
+    def _next(
+        self, origins: Tensor, directions: Tensor, ahead: Tensor, along: Tensor
+    ) -> tuple[Float[Tensor, " r"], Bool[Tensor, " r"]]:
+        """Distances at which rays leave the free cells around where they are, and whether there are any."""
+        at = (origins + directions * along[:, None] - self.low) / self.edge
+        cell = torch.minimum(at.floor().long().clamp(min=0), self._last)
+        ring = self.rings[(cell * self._strides).sum(-1)]
+        # The box of all cells that are nearer than the first one that is not free, counted in cells.
+        side = self.low + (cell + ahead + (2 * ahead - 1) * (ring - 1).clamp(min=0)[:, None]) * self.edge
+        # A ray along a side of the cells never leaves through it.
+        out = ((side - origins) / directions).where(directions != 0, torch.inf).amin(-1)
+        return torch.maximum(out, along) + _OVER_THE_EDGE * self.edge, ring > 0
 
 
 def _rings(free: Tensor) -> Int[Tensor, " cells"]:

@@ -26,6 +26,8 @@ _FALSE_POSITIONS = 5
 """Rounds of false position in a bracket of a signed distance, which is nearly linear there."""
 _CLOSE_ENOUGH = 0.01
 """Of the shortest step: how close to zero a signed distance has to come."""
+_STEPS_BETWEEN_LOOKS = 8
+"""Steps that all rays are walked on an accelerator before it is asked which of them have come to an end."""
 _BISECTIONS = 12
 """Halvings of a bracket of a function that may be as steep as a step."""
 
@@ -195,6 +197,36 @@ def _trace(
     within = value <= 0
     hit[active[within]], distance[active[within]] = True, near[within]
     active, near, value = active[~within], near[~within], value[~within]
+    if enter.device.type == "cpu":
+        walked = _walk(rays, active, near, value, leave, stride, steps, max_steps=max_steps)
+    else:
+        walked = _walk_without_looking(rays, active, near, value, leave, stride, steps, max_steps=max_steps)
+    brackets, active, near, value = walked
+    grazing = value <= close
+    hit[active[grazing]], distance[active[grazing]] = True, near[grazing]
+    if brackets:
+        found = _joined(brackets)
+        if len(found.ray):
+            hit[found.ray], distance[found.ray] = True, narrow(rays, found)
+    return Hits(distance, hit, steps)
+
+
+_Walked = tuple[list[_Bracket], Tensor, Tensor, Tensor]
+"""Where rays have crossed the surface; rays that are still on their way, where they are, and the values there."""
+
+
+def _walk(
+    rays: _Rays,
+    active: Tensor,
+    near: Tensor,
+    value: Tensor,
+    leave: Tensor,
+    stride: Stride,
+    steps: Tensor,
+    *,
+    max_steps: int,
+) -> _Walked:
+    """Walk rays, and only those that are still on their way; `steps` of each are counted up."""
     brackets: list[_Bracket] = []
     for _ in range(max_steps):
         if len(active) == 0:
@@ -210,13 +242,43 @@ def _trace(
         brackets.append(_Bracket(*(each[crossed] for each in (active, near, value, far, far_value))))
         on_its_way = ~crossed & (far < leave[active])
         active, near, value = active[on_its_way], far[on_its_way], far_value[on_its_way]
-    grazing = value <= close
-    hit[active[grazing]], distance[active[grazing]] = True, near[grazing]
-    if brackets:
-        found = _joined(brackets)
-        if len(found.ray):
-            hit[found.ray], distance[found.ray] = True, narrow(rays, found)
-    return Hits(distance, hit, steps)
+    return brackets, active, near, value
+
+
+def _walk_without_looking(
+    rays: _Rays,
+    active: Tensor,
+    near: Tensor,
+    value: Tensor,
+    leave: Tensor,
+    stride: Stride,
+    steps: Tensor,
+    *,
+    max_steps: int,
+) -> _Walked:
+    """`_walk` for a device that is waited for as seldom as can be: rays that have come to an end are walked on to the
+    next look, and what they find there is not looked at."""
+    brackets: list[_Bracket] = []
+    for first in range(0, max_steps, _STEPS_BETWEEN_LOOKS):
+        if len(active) == 0:
+            break
+        end, on_its_way = leave[active], torch.ones_like(near, dtype=torch.bool)
+        met, bracket = torch.zeros_like(on_its_way), [near, value, near, value]
+        for _ in range(min(_STEPS_BETWEEN_LOOKS, max_steps - first)):
+            stepped = torch.minimum(near + stride(value), end)
+            far = rays.onward(active, stepped, end)
+            on_its_way = on_its_way & ((far < end) | (far <= stepped))
+            far_value = rays.at(active, far)
+            steps[active] += on_its_way
+            crossed = on_its_way & (far_value <= 0)
+            ends = zip((near, value, far, far_value), bracket, strict=True)
+            met, bracket = met | crossed, [torch.where(crossed, new, old) for new, old in ends]
+            on_its_way = on_its_way & ~crossed & (far < end)
+            near, value = torch.where(on_its_way, far, near), torch.where(on_its_way, far_value, value)
+        there, left = met.nonzero()[:, 0], on_its_way.nonzero()[:, 0]
+        brackets.append(_Bracket(active[there], *(each[there] for each in bracket)))
+        active, near, value = active[left], near[left], value[left]
+    return brackets, active, near, value
 
 
 def _joined(brackets: list[_Bracket]) -> _Bracket:
@@ -247,6 +309,11 @@ def _false_position(rays: _Rays, bracket: _Bracket, *, close: float) -> Tensor:
             torch.where(inside, found, far_value * halved),
         )
         left = found.abs() > close
+        if zero.device.type != "cpu":
+            # Nobody asks which are done: their ends are made one.
+            near, far = torch.where(left, near, middle), torch.where(left, far, middle)
+            last = moved
+            continue
         if not left.any():
             break
         at, near, far, value, far_value, last = (each[left] for each in (at, near, far, value, far_value, moved))

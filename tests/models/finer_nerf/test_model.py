@@ -153,7 +153,7 @@ def test_evaluation_sees_the_mean_of_the_weights_and_training_does_not():
     mean = {name: states[0][name] / 4 + states[1][name] / 4 + states[2][name] / 2 for name in states[0]}
     plain.trained_field.load_state_dict(mean)
     plain.grid.load_state_dict(model.grid.state_dict())
-    plain.doublings_left.copy_(model.doublings_left)
+    plain.load_state_dict({**plain.state_dict(), "doublings_left": model.doublings_left})
     bundle, _ = ball_batch(64)
     expected, seen = plain.eval()(bundle)["rgb"], model.eval()(bundle)["rgb"]
     torch.testing.assert_close(seen, expected)
