@@ -54,7 +54,8 @@ def foreign_imports(*folders: str) -> set[str]:
     """Top-level modules that some folders of the repository import and that neither Python nor the repository has."""
     files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     names = {name.split(".")[0] for path in files for name in imported_names(ast.parse(path.read_text("utf-8")))}
-    own = {path.stem for path in files} | {path.name for path in (ROOT / "tests").iterdir()} | {"inr_plugins"}
+    beside = {path.name for folder in ("tests", "benchmarks") for path in (ROOT / folder).iterdir()}
+    own = {path.stem for path in files} | beside | {"inr_plugins"}
     return names - own - set(sys.stdlib_module_names) - {""}
 
 
