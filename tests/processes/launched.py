@@ -90,14 +90,14 @@ def out_of_reach(scene: Path, output: Path) -> Any:
 
 def without_data(output: Path) -> Any:
     """A configuration whose data are not there."""
-    return several(output / "nowhere", output, "without data")
+    return several(output / "elsewhere" / "nowhere", output, "without data")
 
 
 def main() -> None:
     """Train with each, one after the other."""
     scene, output = map(Path, sys.argv[1:])
     results = {}
-    for what in ("nothing", "mistake", "killed", "not finite", "told to end"):
+    for what in ("mistake", "killed", "not finite", "told to end"):
         results[what] = outcome(several(scene, output, what))
     results["out of reach"] = outcome(out_of_reach(scene, output))
     results["without data"] = outcome(without_data(output))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -83,6 +84,9 @@ class Launcher:
         self._pipes = [reader for reader, _ in pipes]
         writers = [writer for _, writer in pipes]
         arguments = (self._config, meeting, writers)
+        # What the imports of this process have been warned of already; torch's C++ code warns with its frames.
+        os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning")
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
         context = multiprocessing.spawn(work, arguments, nprocs=meeting.per_machine, join=False)
         assert context is not None
         self._processes = context.processes

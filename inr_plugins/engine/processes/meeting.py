@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +26,8 @@ _STEP_MINUTES = 30
 """Longest time that processes wait for one another within a step, nerfstudio's."""
 _BETWEEN_DAYS = 30
 """The same between steps, where the first one evaluates, saves, or is paused."""
+_BETWEEN_TRIES = 0.5
+"""Seconds from one attempt to reach the first machine to the next."""
 
 
 @dataclass(frozen=True)
@@ -133,12 +137,27 @@ def _store(meeting: Meeting, rank: int) -> dist.Store:
         return store
     host, port = _address(meeting.place)
     try:
+        # torch's own attempts each print the frames of its C++ code.
+        _await_listener(host, port, meeting.seconds)
         return dist.TCPStore(host, port, is_master=False, timeout=waiting)
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, OSError) as error:
         raise InputError(
             f"Process {rank} of {meeting.processes} cannot reach {meeting.place}: start the machine of rank 0 with "
             "this --machine.dist-url, and see that its port can be reached from here."
         ) from error
+
+
+def _await_listener(host: str, port: int, seconds: float) -> None:
+    """Wait until something listens there; OSError if nothing does in time."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection((host, port), timeout=max(end - time.monotonic(), 0.1)).close()
+            return
+        except OSError:
+            if time.monotonic() + _BETWEEN_TRIES > end:
+                raise
+            time.sleep(_BETWEEN_TRIES)
 
 
 def _await_all(store: dist.Store, meeting: Meeting, rank: int) -> None:
