@@ -19,6 +19,7 @@ from gpu_report.__main__ import main  # noqa: E402
 from gpu_report.disc import make_disc  # noqa: E402
 from gpu_report.methods import IMAGES, PEERS, SHAPES, Balls, make_small, preset  # noqa: E402
 from gpu_report.training import Training  # noqa: E402
+from pretend_cuda import PretendCuda  # noqa: E402
 
 CPU = torch.device("cpu")
 REHEARSAL = ["--device", "cpu", "--tiny"]
@@ -77,7 +78,7 @@ def test_every_method_and_part_is_on_the_list(scene):
 def test_a_difference_and_an_error_are_told_and_measured_again(tmp_path, monkeypatch, capsys):
     right = checks.losses_of
 
-    differing = iter([[{"loss": 1.0}], [{"loss": 1.001}]])
+    differing = iter([([{"loss": 1.0}], {}), ([{"loss": 1.001}], {})])
     monkeypatch.setattr(checks, "losses_of", lambda *_, **__: next(differing))
     assert rehearse(tmp_path, "--part", "checks", "--only", "finer-sdf/float32") == 1
     assert "finer-sdf/float32: DIFFERS" in capsys.readouterr().err
@@ -131,3 +132,16 @@ def test_a_training_of_the_report_learns(method):
     training = Training(config, Balls.for_config(config), CPU, last_step=60)
     losses = [sum(float(each) for each in training.step(number).values()) for number in range(60)]
     assert sum(losses[-10:]) < 0.9 * sum(losses[:10])
+
+
+@pytest.mark.parametrize("method", ["diner", "finer-nerf", "cn-neus-table"])
+def test_steps_of_a_pretended_device_are_those_of_the_cpu(method, monkeypatch):
+    """Both ways of marching, compositing and optimizing, and the check itself."""
+    monkeypatch.setattr(torch.cuda, "set_device", lambda *_: None)
+    how = {"precision": "float32", "steps": 4, "tiny": True}
+    truth, begun = checks.losses_of(method, CPU, **how)
+    with PretendCuda():
+        found, _ = checks.losses_of(method, torch.device("cuda"), **how, weights=begun)
+    for a, b in zip(found, truth, strict=True):
+        assert a == pytest.approx(b, rel=1e-3)
+    assert truth[0] != truth[3]

@@ -58,6 +58,12 @@ class Training:
         # What a model makes ready, a sphere say, is made in this.
         self.callbacks = self.model.get_training_callbacks(attributes)
 
+    @torch.no_grad()
+    def take(self, weights: dict[str, Tensor]) -> None:
+        """Begin with the state of a model of the same shape, on whatever device it is."""
+        for name, value in self.model.state_dict().items():
+            value.copy_(weights[name])
+
     def step(self, number: int) -> dict[str, Tensor]:
         """Take one step; the losses before it, on the device."""
         self.model.train()

@@ -42,7 +42,10 @@ def autocast_of(precision: Precision, device: torch.device, *, training: bool) -
     """
     if training and precision == "auto" and device.type not in ("cpu", "cuda"):
         return nullcontext()
-    return torch.autocast(device.type, torch.bfloat16, enabled=training and trains_low(precision, device))
+    low = training and trains_low(precision, device)
+    # Inside of a caller's autocast the casts of weights are kept until that ends; one of a pass without gradients, as
+    # older torch keeps it, would take them from the pass that wants them.
+    return torch.autocast(device.type, torch.bfloat16, enabled=low, cache_enabled=torch.is_grad_enabled())
 
 
 def trains_low(precision: Precision, device: torch.device) -> bool:

@@ -175,6 +175,21 @@ def test_samples_are_chosen_by_running_statistics_without_moving_them():
     torch.testing.assert_close(field.rough_distance(x), field.sdf(x).detach())
 
 
+def test_choosing_samples_keeps_no_weights_from_the_pass_that_learns():
+    """Casts that are kept in a pass without gradients have none, and go on in the caller's autocast in older torch."""
+    field, kept = make("cross", precision="bfloat16").train(), []
+    field.distance_network.layers[1].register_forward_pre_hook(
+        lambda *_: kept.append((torch.is_grad_enabled(), torch.is_autocast_cache_enabled()))
+    )
+    with torch.autocast("cpu", torch.bfloat16):
+        field.rough_distance(points(16))
+        sdf, gradient, _ = field.distance_and_gradient(points(16))
+    (sdf.square().mean() + gradient.square().mean()).backward()
+    assert kept == [(False, False), (True, True)]
+    learning = {name for name, each in field.distance_network.named_parameters() if each.grad is not None}
+    assert {f"layers.{k}.weight" for k in range(len(field.distance_network.layers))} <= learning
+
+
 def test_a_saved_field_answers_the_same():
     field, other = make("cross").train(), make("cross", seed=9)
     field.distance_and_gradient(points(50))

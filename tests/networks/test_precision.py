@@ -55,7 +55,7 @@ def test_on_cuda_auto_is_bfloat16_where_the_hardware_has_it(wanted, capability, 
     made = []
 
     class Context(nullcontext):
-        def __init__(self, device, dtype, *, enabled):
+        def __init__(self, device, dtype, *, enabled, cache_enabled):
             super().__init__()
             made.append((device, dtype, enabled))
 
