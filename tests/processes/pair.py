@@ -92,10 +92,16 @@ def _of_images(folder: Path) -> dict[str, Callable[[], Any]]:
 def _of_shapes(folder: Path) -> dict[str, Callable[[], Any]]:
     runs = folder / "runs"
 
+    def shape(preset: Any, lr: float) -> Any:
+        config = small_shape(preset, folder / "ball.ply", runs, lr)
+        # Points come by their kinds: the first process has all of the surface's, the second all of those far from it.
+        config.pipeline.datamanager.surface_share, config.pipeline.datamanager.near_share = 0.3, 0.6
+        config.pipeline.datamanager.far_share = 0.2
+        return config
+
     def slopes() -> Any:
-        config = small_shape(finer_sdf, folder / "ball.ply", runs, 1e-3)
+        config = shape(finer_sdf, 1e-3)
         config.pipeline.model.eikonal_weight = config.pipeline.model.normal_weight = 0.1
-        config.pipeline.datamanager.surface_share = 0.5
         return config
 
     def dictionary(gate: str) -> Any:
@@ -115,9 +121,9 @@ def _of_shapes(folder: Path) -> dict[str, Callable[[], Any]]:
         return config
 
     return {
-        "finer-sdf": lambda: small_shape(finer_sdf, folder / "ball.ply", runs, 1e-3),
+        "finer-sdf": lambda: shape(finer_sdf, 1e-3),
         "finer-sdf with slopes": slopes,
-        "cn-occupancy": lambda: small_shape(cn_occupancy, folder / "ball.ply", runs, 5e-3),
+        "cn-occupancy": lambda: shape(cn_occupancy, 5e-3),
         "nid-shapes": lambda: dictionary("table"),
         "nid-shapes of points": lambda: dictionary("points"),
         "nid-fit": fit,

@@ -6,19 +6,17 @@ import os
 import re
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 import torch
 from nerfstudio.utils import comms
 from torch import distributed as dist
 
-from inr_plugins import ranks
+from inr_plugins import files, ranks
 from inr_plugins.engine.defaults import InrMachineConfig
 from inr_plugins.errors import InputError
 
@@ -71,8 +69,8 @@ def hosting(machine: InrMachineConfig, device_type: str) -> Iterator[Meeting]:
     """
     sizes = (machine.num_devices, machine.num_machines, machine.machine_rank, device_type, machine.join_timeout)
     if machine.num_machines == 1:
-        with tempfile.TemporaryDirectory(prefix="inr-processes-") as folder:
-            yield Meeting(str(Path(folder) / "meeting"), *sizes)
+        with files.temporary_folder("processes") as folder:
+            yield Meeting(str(folder / "meeting"), *sizes)
         return
     host, port = _address(machine.dist_url)
     store = None
