@@ -118,7 +118,7 @@ def run_jobs(
             records of other code and nobody has said what to do with them.
         KeyboardInterrupt: Ctrl-C; the jobs at hand are ended with all their processes, and will be run anew.
     """
-    _prepare(output)
+    prepare(output)
     with only_one(output):
         return run_claimed(jobs, output, rules=rules, devices=devices, command_of=command_of, line=line)
 
@@ -134,7 +134,7 @@ def run_claimed(
 ) -> list[Record]:
     """As :func:`run_jobs`, but beside others of this machine that are at work in the folder."""
     rules = rules or Rules()
-    _prepare(output)
+    prepare(output)
     line = line or ProgressLine(len(jobs), abreast=len(devices))
     failed: list[Record] = []
     line.expect(list(jobs))
@@ -173,7 +173,12 @@ def _stamp(output: Path, job: Job) -> int | None:
         return None
 
 
-def _prepare(output: Path) -> None:
+def prepare(output: Path) -> None:
+    """Make the folders of a benchmark.
+
+    Raises:
+        InputError: they cannot be written.
+    """
     try:
         for folder in (records_folder(output), claims_folder(output), output / "pictures", output / "work"):
             folder.mkdir(parents=True, exist_ok=True)

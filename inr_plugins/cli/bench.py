@@ -32,7 +32,7 @@ SUBCOMMANDS = {"run": Run, "plan": Plan, "job": OneJob, "report": Report, "prese
 
 
 def choose_device(wanted: str) -> str:
-    """Settle "auto".
+    """Settle "auto", for this machine.
 
     Raises:
         InputError: CUDA is asked for and is not there.
@@ -83,9 +83,17 @@ def run(options: Run) -> int:
     from inr_plugins.bench.runner import run_jobs
 
     jobs = plan_of(options)
-    devices = devices_of(options, jobs)
-    line = _line(len(jobs), options, abreast=len(devices))
-    failed = run_jobs(jobs, options.output, rules=_rules(options), devices=devices, line=line)
+    if options.ray is None:
+        devices = devices_of(options, jobs)
+        line = _line(len(jobs), options, abreast=len(devices))
+        failed = run_jobs(jobs, options.output, rules=_rules(options), devices=devices, line=line)
+    else:
+        from inr_plugins.bench.on_ray import run_on_ray
+
+        if options.devices:
+            raise InputError("--devices are of this machine, and --ray chooses machines: leave one of them out.")
+        line = _line(len(jobs), options)
+        failed = run_on_ray(jobs, options.output, address=options.ray, rules=_rules(options), line=line)
     if options.quiet:
         print_places(options.output / "records")
     else:

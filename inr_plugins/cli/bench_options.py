@@ -79,10 +79,13 @@ class Run(HowToRun, Asked):
     stopped goes on. Machines that share the --output folder share the work: give each the same command.
     """
 
-    GROUPS: ClassVar[Groups] = {**_GROUPS_ASKED, "output": "output rerun other_code time_limit keep_runs devices"}
+    GROUPS: ClassVar[Groups] = {**_GROUPS_ASKED, "output": "output rerun other_code time_limit keep_runs devices ray"}
 
     devices: Annotated[tuple[int, ...], told("N [N ...]", "one training at a time")] = ()
     """Numbers of CUDA devices: one training at a time on each of them."""
+    ray: Annotated[str | None, told("ADDRESS", "none")] = None
+    """Run each training on a machine of this Ray cluster (auto: the one that this machine is in, local: it alone);
+    needs inr-plugins[cluster]."""
 
 
 @dataclass(frozen=True, kw_only=True)
