@@ -85,11 +85,11 @@ def test_a_resumed_run_gets_the_batches_that_it_would_have_got(ball):
     assert_same(again.next_train(4), first.next_train(4))
 
 
-def test_the_seed_is_the_runs_own_unless_one_is_given(ball):
+def test_the_seed_is_the_runs_own_unless_one_is_given(ball, monkeypatch):
     def drawn(run_seed: int, seed: int | None, rank: int = 0):
+        monkeypatch.setattr("inr_plugins.ranks.rank", lambda: rank)
         torch.manual_seed(run_seed)
         data = manager(ball, seed=seed)
-        data.local_rank = rank
         data.setup_train()
         return data.next_train(0)[0].points
 
