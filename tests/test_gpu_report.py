@@ -64,7 +64,7 @@ def test_every_method_and_part_is_on_the_list(scene):
     found = checks.checks(torch.device("cuda"), tiny=False)
     ours = {*IMAGES, *SHAPES}
     assert {name.split("/")[1] for name in found if name.startswith("steps/")} == ours
-    assert {"marching", "compositing", "nerfacc", "tf32", "whole way"} <= set(found)
+    assert {"marching", "compositing", "nerfacc", "tf32", "cross norm", "whole way"} <= set(found)
     timed = speed.measurements(torch.device("cuda"), scene=None, tiny=False)
     assert set(timed) == {f"step/{name}" for name in (*ours, *PEERS)}
     trials = quality.trials(scene=scene, data=scene)

@@ -22,8 +22,9 @@ from setuptools.config.pyprojecttoml import load_file
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("inr_plugins", "method_configs")
-# Imported where they are, and on no index: an error that names the repository stands in for a declaration.
-UNDECLARABLE = {"tinycudann"}
+# Imported where they are. One is on no index: an error that names the repository stands in for a declaration. The other
+# comes with torch where that is for CUDA.
+UNDECLARABLE = {"tinycudann", "triton"}
 
 
 @cache

@@ -107,7 +107,10 @@ def outcome(record: dict[str, Any]) -> str:
         return f"failed: {record['error'].splitlines()[0][:200]}"
     found = record["found"]
     if "passed" in found:
-        return {True: "passed", False: "DIFFERS", None: found.get("note", "not here")}[found["passed"]]
+        if found["passed"] is None:
+            return found.get("note", "not here")
+        note = f": {found['note']}" if "note" in found else ""
+        return ("passed" if found["passed"] else "DIFFERS") + note
     if "ms" in found:
         return f"{found['ms']:.3g} ms a step"
     return ", ".join(f"{each['psnr']:.2f} dB at {each['budget']:g}" for each in found.get("results", []))
