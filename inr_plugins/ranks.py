@@ -170,7 +170,7 @@ def average_gradients(parameters: Sequence[Tensor]) -> None:
     A rank that has not used a parameter counts as a gradient of 0; where none has, there is none. Sparse gradients stay
     sparse, and hold the rows that any rank has touched.
     """
-    if not is_joint():
+    if not is_joint() or not parameters:
         return
     kinds = gather_numbers([_kind_of(each.grad) for each in parameters])
     dense: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}

@@ -123,6 +123,8 @@ class CheckpointingTrainer(Trainer):
         """Have the first of several processes know what all know; they all come here."""
         if not ranks.is_joint():
             return
+        # The first one may have evaluated for longer than processes wait within a step.
+        ranks.gather_numbers([0])
         model = self.pipeline.model
         if isinstance(model, TakesNotes):
             model.share_notes()

@@ -196,6 +196,9 @@ class InrTrainer(CheckpointingTrainer):
         self._interrupted = False
         self._evaluating = False
         self._vote = StopVote() if world_size > 1 else None
+        if not comms.is_main_process():
+            # It waits for the first one, which alone has a page to go on from.
+            self.training_state = "training"
         if world_size == 1:
             # Of several processes, the one that started them holds the folder.
             with config.naming_the_folder():
