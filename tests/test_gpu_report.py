@@ -54,7 +54,7 @@ def test_checks_and_timings_are_rehearsed_without_open3d(tmp_path, scene, monkey
     table = (tmp_path / "report.md").read_text()
     assert "A rehearsal" in table
     assert "| tensorf |" in table
-    assert "| steps/finer-nerf/float32 | passed | 0 | 0 | 0.0001 / 0.05 |" in table
+    assert "| steps/finer-nerf/float32 | passed | 0 | 0 | 0.0001 / 0.02 |" in table
     capsys.readouterr()
     assert rehearse(tmp_path, *parts, "--only", *wanted, *timed) == 0
     assert capsys.readouterr().out.count("done before") == len(wanted) + len(timed)

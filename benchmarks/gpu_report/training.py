@@ -50,7 +50,9 @@ class Training:
             own = self.model.own_rates() if isinstance(self.model, HasOwnRates) else {}
             given = settle_optimizers(given, groups, own, last_step=last_step)
         self.optimizers = Optimizers(given, groups)
-        self.scaler = torch.amp.GradScaler(device.type, enabled=config.use_grad_scaler and device.type == "cuda")
+        self.mixed = bool(config.mixed_precision) and device.type == "cuda"
+        scaled = self.mixed or (config.use_grad_scaler and device.type == "cuda")
+        self.scaler = torch.amp.GradScaler(device.type, enabled=scaled)
         known = {"optimizers": self.optimizers, "grad_scaler": self.scaler, "pipeline": None, "trainer": None}
         attributes = TrainingCallbackAttributes(
             **{each.name: known[each.name] for each in dataclasses.fields(TrainingCallbackAttributes)}
@@ -71,8 +73,7 @@ class Training:
         given, known = self.source.batch(number, self.device)
         with self.model.step_precision() if isinstance(self.model, PreciseInSteps) else nullcontext():
             self.optimizers.zero_grad_all()
-            mixed = bool(self.config.mixed_precision) and self.device.type == "cuda"
-            with torch.autocast(self.device.type, enabled=mixed):
+            with torch.autocast(self.device.type, enabled=self.mixed):
                 outputs = self.model(given)
                 metrics = self.model.get_metrics_dict(outputs, known)
                 losses = self.model.get_loss_dict(outputs, known, metrics)

@@ -40,7 +40,7 @@ from inr_plugins.rendering.grid.density import DensityGrid
 from inr_plugins.rendering.grid.march import first_rays
 from inr_plugins.viewer.page import LivePage
 
-_DEVICE_WAVE, _DEVICE_POINTS = 32, 1 << 20
+_DEVICE_WAVE, _DEVICE_POINTS = 32, 1 << 19
 """Samples of a ray in the first wave of evaluation, and of all rays at once, where asking what is left costs more than
 evaluating what is hidden. A step of training is one wave there."""
 # Connected occupied cells fewer than this share of the largest piece are specks, not worth samples of a mesh.
