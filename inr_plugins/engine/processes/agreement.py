@@ -32,6 +32,8 @@ def share_state(model: nn.Module, datamanager: Any) -> None:
     Raises:
         InputError: the processes have other data, or other models.
     """
+    if not ranks.is_joint():
+        return
     own = datamanager.data_fingerprint() if isinstance(datamanager, KnownData) else {}
     makes = ranks.gather_objects((_make_of(model), own))
     for rank, (make, data) in enumerate(makes):

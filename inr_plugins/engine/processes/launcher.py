@@ -47,7 +47,7 @@ class Launcher:
         self._reports: list[Report] = []
         self._pipes: list[connection.Connection] = []
         self._signal: signal.Signals | None = None
-        self._has_trained = False
+        self._has_begun = self._has_trained = False
         self._killed: dict[int, signal.Signals] = {}
 
     def setup(self) -> None:
@@ -118,6 +118,7 @@ class Launcher:
         for report in self._received():
             self._reports.append(report)
             if report.kind == "started":
+                self._has_begun = True
                 reservation.note_start(self._folder)
             elif report.kind == "released":
                 self._has_trained = True
@@ -161,7 +162,9 @@ class Launcher:
             reservation.release(self._folder)
             raise SystemExit(_STOPPED + number)
         self._signal = number
-        if not self._has_trained:
+        if not self._has_begun:
+            CONSOLE.print("Stopped before training began.")
+        elif not self._has_trained:
             # Else a page is still open, which goes.
             again = (
                 "told to end (SIGTERM); a second time stops"
