@@ -1,9 +1,11 @@
 """One option says what networks are trained in, whatever the method."""
 
+import re
 import typing
 from importlib.metadata import entry_points
 
 import pytest
+import yaml
 
 from inr_plugins.errors import InputError
 from inr_plugins.models.nid.checks import check_fit_config, check_shapes_config
@@ -26,3 +28,15 @@ def test_dictionaries_refuse_bfloat16(name, check):
     config = type(point.load().config.pipeline.model)(precision="bfloat16")
     with pytest.raises(InputError, match=r"--pipeline.model.precision of dictionaries is float32"):
         check(config)
+
+
+@pytest.mark.parametrize("name", ["diner", "finer-sdf"])
+def test_a_configuration_from_before_the_option_has_its_default(name):
+    (point,) = [each for each in POINTS if each.name == name]
+    config = point.load().config
+    text = yaml.dump(config)
+    assert len(re.findall(r"^ +precision: ", text, re.MULTILINE)) == 1
+    old = yaml.load(re.sub(r"^ +precision: .*\n", "", text, flags=re.MULTILINE), Loader=yaml.Loader)
+    assert "precision" not in vars(old.pipeline.model)
+    assert old.pipeline.model.precision == config.pipeline.model.precision
+    old.pipeline.model.check_device("cpu")
