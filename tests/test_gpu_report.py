@@ -126,9 +126,8 @@ def test_a_missing_device_or_scene_is_a_sentence(tmp_path, capsys, monkeypatch):
     assert "holds no transforms_train.json" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("method", ["finer-nerf", "finer-sdf"])
-def test_a_training_of_the_report_learns(method):
-    config = make_small(preset(method), tiny=True)
+def test_a_training_of_the_report_learns():
+    config = make_small(preset("finer-sdf"), tiny=True)
     training = Training(config, Balls.for_config(config), CPU, last_step=60)
     losses = [sum(float(each) for each in training.step(number).values()) for number in range(60)]
     assert sum(losses[-10:]) < 0.9 * sum(losses[:10])
