@@ -97,8 +97,7 @@ def trained(tmp_path_factory):
     assert codes == [0, 0], told[0][-2000:] + told[1][-2000:]
     # What is saved is made the same: before that, it has to have been.
     assert "come apart" not in " ".join(told[0].split())
-    yield whole, folder
-    shutil.rmtree(folder)
+    return whole, folder
 
 
 def learnt_by_pair(folder: Path, label: str) -> list[dict[str, torch.Tensor]]:
