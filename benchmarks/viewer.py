@@ -157,6 +157,8 @@ def measure(method: str, options: argparse.Namespace, folder: Path) -> dict[str,
             page.wait(lambda: False, options.first)
             begun, frames = page.begun, list(page.frames)
             seen = [frame for frame in frames if frame.image.std() > 2]
+            row["first"] = frames[0].at - begun if frames else None
+            row["first_not_blank"] = seen[0].at - begun if seen else None
             shown = [begun, *(frame.at for frame in frames)]
             row["longest_gap"] = max(
                 (b - a for a, b in zip(shown, [*shown[1:], begun + options.first], strict=True)), default=None
