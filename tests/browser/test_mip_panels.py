@@ -58,9 +58,8 @@ def test_a_batch_is_shown_against_the_running_averages_of_each_pass(page, traini
     assert told() == pytest.approx(apart(0, *batches[0], norm.statistics), abs=0.006)
     assert panel.root.locator("img").evaluate_all("all => all.every(each => each.naturalWidth)")
     panel.choose("Samples", "Fine")
-    coarse = told()
-    assert page.wait(lambda: told() != coarse)
-    assert told() == pytest.approx(apart(1, *batches[1], norm.statistics), abs=0.006)
+    fine = pytest.approx(apart(1, *batches[1], norm.statistics), abs=0.006)
+    assert page.wait(lambda: told() == fine)
     panel.check("Show", False)
     assert page.wait(lambda: panel.root.locator("img").count() == 0)
     assert norm.statistics.last == {}
