@@ -77,13 +77,24 @@ def start(main: Callable[[], int], *, at_once: bool = False) -> None:
             be done at the end.
     """
     silence_dependencies()
-    status = main()
+    try:
+        try:
+            status = main()
+        except SystemExit:
+            # Of the parser, which has printed the help, the version or what is wrong, perhaps not to its end yet.
+            sys.stdout.flush()
+            raise
+    except BrokenPipeError:
+        if not _reader_has_left():
+            raise
+        _forget_output()
+        sys.exit(1)
     if not at_once:
         sys.exit(status)
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, AttributeError):
             stream.flush()
-    os._exit(status)
+    os._exit(status if isinstance(status, int) else 0)
 
 
 def keep_traceback(name: str, error: BaseException) -> str:
@@ -155,9 +166,14 @@ def _flush_or_forget() -> None:
 
 def _forget_output() -> None:
     """Let what is still to be written go nowhere: Python would complain of it at the end."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
+        try:
+            sys.stderr.flush()
+        except OSError:
+            # It goes the same way.
+            os.dup2(nowhere, sys.stderr.fileno())
         os.close(nowhere)
 
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +155,30 @@ def test_a_reader_that_has_left_ends_a_command_without_a_word(flush):
     with os.fdopen(write, "wb") as broken:
         done = run_python(code, stdout=broken)
     assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["--no-such-option"]])
+def test_a_reader_of_the_help_that_has_left_ends_a_command_without_a_word(arguments):
+    """As `| head -1` does; also where the words are few enough to be written as late as the end of the process."""
+    read, write = os.pipe()
+    os.close(read)
+    code = f"import sys\nsys.argv = ['inr-bench', *{arguments}]\nfrom inr_plugins.cli import bench\nbench.entrypoint()"
+    with os.fdopen(write, "wb") as broken:
+        # What is wrong is said on standard error, which is often sent the same way.
+        streams = {"stdout": broken, "stderr": broken if "--no-such-option" in arguments else subprocess.PIPE}
+        done = subprocess.run([sys.executable, "-c", code], text=True, timeout=60, **streams)
+    assert (done.returncode, done.stderr or "") == (1, "")
+
+
+def test_every_command_of_the_shell_is_started_in_one_way(monkeypatch):
+    started = []
+    scripts = [each for each in entry_points(group="console_scripts") if each.value.startswith("inr_plugins.")]
+    assert {each.name for each in scripts} == set(COMMANDS)
+    for script in scripts:
+        entrypoint = script.load()
+        monkeypatch.setattr(sys.modules[entrypoint.__module__], "start", lambda main, **_: started.append(main))
+        entrypoint()
+    assert sorted(main.__module__ for main in started) == sorted(module.__name__ for module, _, _ in COMMANDS.values())
 
 
 def test_another_pipe_that_breaks_is_said():
