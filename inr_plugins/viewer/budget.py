@@ -60,6 +60,8 @@ def wait_for_threads(seconds: float) -> None:
     for thread in list(_drawing):
         if thread is not threading.current_thread():
             thread.join(max(0.0, until - time.monotonic()))
+            # In vain or not, once: each viewer of the process asks for this when it ends.
+            _drawing.discard(thread)
 
 
 class Budget:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import gc
+import threading
+import time
 import weakref
 
 import pytest
 from viewer.fake_viewer import Ball, FakePage, FakeViewer
+from viewer.served import eventually
 
-from inr_plugins.viewer import ending
+from inr_plugins.viewer import budget, ending
 from inr_plugins.viewer import live as live_module
+from inr_plugins.viewer.budget import settle_thread, wait_for_threads
 from inr_plugins.viewer.live import attach
 
 
@@ -51,3 +55,17 @@ def test_a_viewer_is_not_kept_for_the_end(at_exit):
     assert gone() is None
     ((function, *arguments),) = at_exit
     function(*arguments)
+
+
+def test_who_does_not_end_is_waited_for_once():
+    """However many viewers there were: each has this done when the process ends."""
+    go_on = threading.Event()
+    endless = threading.Thread(target=lambda: (settle_thread(), go_on.wait(5)), daemon=True)
+    endless.start()
+    assert eventually(lambda: endless in budget._drawing)
+    begun = time.monotonic()
+    for _ in range(4):
+        wait_for_threads(0.1)
+    assert 0.1 <= time.monotonic() - begun < 0.2
+    go_on.set()
+    endless.join()

@@ -137,7 +137,8 @@ def test_every_copy_is_made_under_the_trainers_lock_and_waited_for_by_nobody():
         # Soon enough is soon enough.
         viewer.update_scene(9)
         assert len(held) == 5
-        viewer.render_statemachines.clear()
+        # As nerfstudio does when a browser goes.
+        viewer.render_statemachines.pop(0).running = False
         viewer.update_scene(10)
         assert live.snapshot is None
     finally:
