@@ -11,11 +11,11 @@ from unittest.mock import patch
 
 import torch
 from nerfstudio.engine.callbacks import TrainingCallbackAttributes, TrainingCallbackLocation
-from nerfstudio.engine.optimizers import Optimizers
 from torch import Tensor
 
 from inr_plugins.engine.offline_lpips import without_lpips_weights
 from inr_plugins.engine.optimization.settle import HasOwnRates, settle_optimizers
+from inr_plugins.engine.processes.agreement import JointOptimizers
 from inr_plugins.engine.trainer import InrTrainerConfig, PreciseInSteps
 
 from .methods import seed_everything
@@ -49,7 +49,7 @@ class Training:
         if isinstance(config, InrTrainerConfig):
             own = self.model.own_rates() if isinstance(self.model, HasOwnRates) else {}
             given = settle_optimizers(given, groups, own, last_step=last_step)
-        self.optimizers = Optimizers(given, groups)
+        self.optimizers = JointOptimizers(given, groups)
         self.mixed = bool(config.mixed_precision) and device.type == "cuda"
         scaled = self.mixed or (config.use_grad_scaler and device.type == "cuda")
         self.scaler = torch.amp.GradScaler(device.type, enabled=scaled)
