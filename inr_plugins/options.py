@@ -243,6 +243,7 @@ COMMANDS = {
     "inr-bench": _table(
         [
             ("", _POSITIVE, "seconds time-limit"),
+            ("", _NOT_NEGATIVE, "checkpoint-every"),
             ("", _COUNT, "steps eval-every-view eval-pixel-stride"),
             ("", Range(1, 10_000), "seeds"),
             ("", Range(0, 1023), "devices"),

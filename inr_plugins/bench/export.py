@@ -25,6 +25,7 @@ _COLUMNS = (
     *SURFACE_NUMBERS,
     IOU,
     *_OF_MEASURED,
+    *("parts", "seconds_of_all_parts"),
     *("device", "neighbours", "load_before", "cpu", "gpus", "code", "date"),
 )
 
@@ -36,6 +37,7 @@ def result_rows(records: Sequence[Record]) -> Iterator[dict[str, Any]]:
     """
     for record in records:
         definition, measured = record["definition"], record["measured"] or {}
+        resumed = record.get("resumed")
         common = {name: definition[name] for name in ("preset", "label", "method", "seed", "unit", "device")}
         common |= {
             "key": record["key"],
@@ -43,6 +45,8 @@ def result_rows(records: Sequence[Record]) -> Iterator[dict[str, Any]]:
             "options": " ".join(definition["options"]),
             "scene": definition["scene"]["name"],
             **{name: measured.get(name) for name in _OF_MEASURED},
+            "parts": len(resumed["parts"]) if resumed else 1,
+            "seconds_of_all_parts": resumed["seconds"] if resumed else record.get("wall_seconds"),
             "neighbours": record.get("neighbours"),
             "load_before": (record.get("load_average") or {}).get("before"),
             "cpu": record["hardware"]["cpu"],

@@ -16,6 +16,9 @@ from inr_plugins.bench.memory import PeakMemory
 
 _PROGRESS_SECONDS = 0.5
 
+_SO_FAR = ("preparation", "steps", "curve", "results")
+_OF_MEMORY = ("host_gb", "device_gb", "is_of_training_alone")
+
 Score = tuple[float | None, float | None]
 """PSNR (dB) and SSIM of one view; None where a number does not exist."""
 
@@ -36,6 +39,8 @@ class Measurement:
         synchronise: waits until the device has done what it was told, so that the clock is right.
         on_budget: called with the step's number when a budget is reached, while the clock stands still.
         on_progress: told now and then how far training is.
+        checkpoint: called with the step's number, to write down what training and :meth:`state` can go on from.
+        checkpoint_every: seconds between two of these, of any clock; 0: never.
         preparation: seconds that the model took to prepare itself before the first step; they count.
         memory: watches the peak.
         steps: taken so far.
@@ -55,6 +60,8 @@ class Measurement:
     synchronise: Callable[[], None] = lambda: None
     on_budget: Callable[[int], None] = lambda step: None
     on_progress: Callable[[dict[str, Any]], None] = lambda progress: None
+    checkpoint: Callable[[int], None] = lambda step: None
+    checkpoint_every: float = 0.0
     preparation: float = 0.0
     memory: PeakMemory = field(default_factory=PeakMemory)
     steps: int = 0
@@ -62,24 +69,56 @@ class Measurement:
     curve: list[dict[str, Any]] = field(default_factory=list)
     results: list[dict[str, Any]] = field(default_factory=list)
     _told_at: float = 0.0
+    _saved_at: float = 0.0
+    _seconds_before: float | None = None
+    _seen: float = 0.0
+
+    def state(self) -> dict[str, Any]:
+        """What :meth:`go_on_from` needs, as JSON holds it."""
+        of_memory = {name: getattr(self.memory, name) for name in _OF_MEMORY}
+        return {"seconds": self.clock.seconds, "seen": self._seen, "memory": of_memory, **self._so_far()}
+
+    def _so_far(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _SO_FAR}
+
+    def go_on_from(self, state: Mapping[str, Any]) -> None:
+        """Before the first step: go on measuring a training that was stopped when :meth:`state` gave this."""
+        for name in _SO_FAR:
+            setattr(self, name, state[name])
+        for name in _OF_MEMORY:
+            setattr(self.memory, name, state["memory"][name])
+        self._seconds_before, self._seen = state["seconds"], state["seen"]
+        # They have been measured. Some may lie between the last look at the clock and the moment of the checkpoint.
+        self.schedule.reached(self._seen)
 
     def before_step(self) -> None:
         """Start the clock before the first step."""
         if not self.clock.is_started:
             self.memory.watch()
-            self.started_at = time.time()
-            self.clock.start(self.preparation)
+            self.started_at, self._saved_at = time.time(), time.perf_counter()
+            self.clock.start(self.preparation if self._seconds_before is None else self._seconds_before)
 
     def after_step(self, step: int) -> None:
         """Count the step, which the trainer calls `step`, and measure if a moment is reached."""
         self.steps += 1
-        reached = self.schedule.reached(self.clock.seconds if self.unit == "seconds" else self.steps)
-        if not reached:
+        self._seen = self.clock.seconds if self.unit == "seconds" else self.steps
+        reached = self.schedule.reached(self._seen)
+        if reached:
+            self._measure(reached, step, ended_by_itself=False)
+        else:
             self._tell("training")
-            return
-        self._measure(reached, step, ended_by_itself=False)
         if self.schedule.is_over:
             self.stop()
+        elif 0 < self.checkpoint_every <= time.perf_counter() - self._saved_at:
+            self._save(step)
+
+    def _save(self, step: int) -> None:
+        self.synchronise()
+        with self.clock.paused():
+            self.memory.note()
+            self.checkpoint(step)
+            self._saved_at = time.perf_counter()
+            self.memory.watch()
 
     def finish(self, step: int) -> None:
         """Measure what is left, when training has ended by itself: all budgets that it did not need."""

@@ -19,7 +19,8 @@ from inr_plugins.bench.plan import Job
 from inr_plugins.bench.progress import ProgressLine
 from inr_plugins.bench.record import FAILED, Record, record_path
 from inr_plugins.bench.rules import Rules, finished_keys
-from inr_plugins.bench.runner import Workplace, only_one, prepare, run_claimed
+from inr_plugins.bench.runner import only_one, prepare, run_claimed
+from inr_plugins.bench.workplace import Workplace
 from inr_plugins.errors import InputError
 
 _LOST = 3

@@ -14,7 +14,7 @@ FINISHED = "finished"
 FAILED = "failed"
 
 Record = dict[str, Any]
-"""A record as JSON holds it; `describe_protocol` and `runner.make_record` say what is in it."""
+"""A record as JSON holds it; `describe_protocol` and `one_job.make_record` say what is in it."""
 
 
 def records_folder(output: Path) -> Path:

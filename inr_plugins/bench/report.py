@@ -16,12 +16,14 @@ from inr_plugins.bench.presets import PRESETS
 from inr_plugins.bench.record import Record, code_of, describe_protocol, read_all
 from inr_plugins.bench.surface_table import mean_surface_table, surface_table
 from inr_plugins.bench.tables import (
+    MARK,
     NOTHING,
     Group,
     Spread,
     best_in_bold,
     group_records,
     markdown_table,
+    marked,
     mean_over_scenes,
     metric_spread,
     result_at,
@@ -146,7 +148,7 @@ def _scene_table(group: Group, scene: str) -> str:
     psnr = [best_in_bold([metric_spread(rows, "psnr", each) for rows in rows_of], 2) for each in columns]
     ssim = best_in_bold([metric_spread(rows, "ssim", last) for rows in rows_of], 3)
     table = [
-        [label, *(column[place] for column in psnr), ssim[place], *_costs(rows, last)]
+        [marked(label, rows), *(column[place] for column in psnr), ssim[place], *_costs(rows, last)]
         for place, (label, rows) in enumerate(zip(labels, rows_of, strict=True))
     ]
     notes = _notes(dict(zip(labels, rows_of, strict=True)), group.unit)
@@ -165,6 +167,17 @@ def _notes(rows: dict[str, list[Record]], unit: str) -> list[str]:
     ]
     if over:
         notes.append(f"The step that ended a budget went well beyond it: {', '.join(over)}.")
+    told = [
+        f"{label} ({len(resumed['parts'])} parts, {resumed['seconds']:,.0f} s in all)"
+        for label, each in rows.items()
+        for resumed in (row.get("resumed") for row in each)
+        if resumed
+    ]
+    if told:
+        notes.append(
+            f"{MARK} A training was stopped and went on from a checkpoint: {', '.join(told)}. Its seconds and speed "
+            "leave out what was lost and each start but the first, which what is given in all has in it."
+        )
     return notes
 
 
@@ -199,7 +212,8 @@ def _mean_table(group: Group) -> str:
     digits = [2] * len(budgets) + [3]
     columns = [best_in_bold([spreads[label][place] for label in labels], each) for place, each in enumerate(digits)]
     headings = ["method", *(f"PSNR, {budget_text(each, group.unit)}" for each in budgets), "SSIM"]
-    return markdown_table(headings, [[label, *cells] for label, *cells in zip(labels, *columns, strict=True)])
+    rows = zip(labels, *columns, strict=True)
+    return markdown_table(headings, [[marked(label, group.of(label=label)), *cells] for label, *cells in rows])
 
 
 def _failures(group: Group) -> str:

@@ -15,6 +15,9 @@ from inr_plugins.errors import InputError
 WORKER = "inr_plugins.bench.worker"
 """Module that trains and measures a job; it makes no meshes."""
 
+CHECKPOINT_EVERY = 300.0
+"""Seconds between the checkpoints that a training goes on from when it was killed."""
+
 OtherCode = Literal["refuse", "keep"]
 """What to do with trainings that other code or versions have measured: refuse them, or count them as finished."""
 Rerun = Literal["failed", "stale", "all"]
@@ -30,6 +33,7 @@ class Rules:
         rerun: what is run again of what has a record.
         other_code: what to do with finished trainings that are stale and are not to be run again.
         time_limit: seconds after which a job is ended and has failed, start-up and evaluation included; None: none.
+        checkpoint_every: seconds between the checkpoints that a job goes on from when it was killed; 0: none.
         worker: module that trains and measures one job.
     """
 
@@ -37,6 +41,7 @@ class Rules:
     rerun: Rerun = "failed"
     other_code: OtherCode = "refuse"
     time_limit: float | None = None
+    checkpoint_every: float = CHECKPOINT_EVERY
     worker: str = WORKER
 
 

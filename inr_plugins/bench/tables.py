@@ -99,6 +99,15 @@ class Group:
         return list(next(iter(found))) if len(found) == 1 else []
 
 
+MARK = "‡"
+"""Beside methods of which a training was stopped and went on."""
+
+
+def marked(label: str, records: Iterable[Record]) -> str:
+    """The label, marked where some of the records are of trainings that were stopped and went on."""
+    return f"{label} {MARK}" if any(record.get("resumed") for record in records) else label
+
+
 def row_label(record: Record) -> str:
     """What a method is called in tables."""
     return str(record["definition"]["label"])

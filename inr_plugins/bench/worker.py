@@ -20,8 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inr_plugins import files
+from inr_plugins.bench.checkpoints import Checkpoints
 from inr_plugins.bench.clock import Schedule, TrainingClock, moments
 from inr_plugins.bench.measurement import Measurement
+from inr_plugins.bench.resume_points import last_point, resuming_arguments
 
 if TYPE_CHECKING:
     from nerfstudio.engine.trainer import Trainer
@@ -48,6 +50,8 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--curve-views", type=int, default=2, help="views of each of them")
     parser.add_argument("--mesh-resolution", type=int, default=0, help="samples of the mesh of a budget; 0: no mesh")
     parser.add_argument("--save", action="store_true", help="save a checkpoint at each budget")
+    parser.add_argument("--points", type=Path, help="folder for what a training that was killed goes on from")
+    parser.add_argument("--checkpoint-every", type=float, default=0.0, help="seconds between these; 0: none")
     parser.add_argument("--stock", action="store_true", help="the method builds LPIPS in its constructor")
     parser.add_argument("ns_train", nargs="+", help="after --: arguments of ns-train")
     return parser.parse_args(arguments)
@@ -94,6 +98,7 @@ def begin_measurement(
     measure_surface: MeasureSurface | None = None,
     *,
     preparation: float = 0.0,
+    checkpoints: Checkpoints | None = None,
 ) -> Measurement:
     """Measure `trainer` from its next step on, by callbacks before and after everything else in a step.
 
@@ -102,12 +107,14 @@ def begin_measurement(
         options: see `parse_arguments`.
         measure_surface: in place of meshes.
         preparation: seconds that the model took before this to prepare itself; they count as training.
+        checkpoints: of the trainer; those of a training that goes on know what was measured before.
     """
     from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackLocation
 
     from inr_plugins.bench.views import evaluation_indices, held_out_views, score_views
     from inr_plugins.engine.evaluation import spread_indices
 
+    saved = checkpoints or checkpoints_of(trainer, options)
     views = held_out_views(trainer.pipeline.datamanager, trainer.pipeline.model)
     chosen = evaluation_indices(len(views.dataset), every=options.eval_every_view)
 
@@ -136,29 +143,57 @@ def begin_measurement(
         stop=stop,
         surface=surface if options.mesh_resolution and measure_surface is not None else None,
         synchronise=synchronise,
-        on_budget=trainer.save_checkpoint if options.save else lambda step: None,
+        on_budget=saved.save_budget,
         on_progress=tell,
+        checkpoint=lambda step: saved.save_point(step, _so_far(measurement, options, saved)),
+        checkpoint_every=0.0 if options.points is None else options.checkpoint_every,
         preparation=preparation,
     )
+    if saved.point is not None:
+        measurement.go_on_from(saved.point.measured)
     before, after = TrainingCallbackLocation.BEFORE_TRAIN_ITERATION, TrainingCallbackLocation.AFTER_TRAIN_ITERATION
     trainer.callbacks.insert(0, TrainingCallback([before], lambda step: measurement.before_step()))
     trainer.callbacks.append(TrainingCallback([after], lambda step: measurement.after_step(step)))
     return measurement
 
 
-def describe(trainer: Trainer, measurement: Measurement, *, launched: float | None) -> dict[str, Any]:
-    """What was measured, and what only this process knows; `launched` is the Unix time when it was started."""
+def checkpoints_of(trainer: Trainer, options: argparse.Namespace) -> Checkpoints:
+    """What is saved of a training, and what it goes on from."""
+    return Checkpoints(trainer, options.points, keeps_budgets=options.save)
+
+
+def _so_far(measurement: Measurement, options: argparse.Namespace, saved: Checkpoints) -> dict[str, Any]:
+    return {**measurement.state(), "startup_seconds": startup_seconds(measurement, options, saved)}
+
+
+def startup_seconds(measurement: Measurement, options: argparse.Namespace, saved: Checkpoints) -> float | None:
+    """Seconds from when the process was launched until the first step, less preparation; of the first part, if several.
+
+    None where nobody has said when it was launched, or no step was done.
+    """
+    if saved.point is not None:
+        return saved.point.measured["startup_seconds"]
+    if options.launched is None or measurement.started_at is None:
+        return None
+    return measurement.started_at - options.launched - measurement.preparation
+
+
+def describe(trainer: Trainer, measurement: Measurement, *, startup_seconds: float | None) -> dict[str, Any]:
+    """What was measured, and what only this process knows.
+
+    Args:
+        trainer: after training.
+        measurement: of it.
+        startup_seconds: from its start to its first step.
+    """
     import torch
 
     rays = trainer.pipeline.datamanager.get_train_rays_per_batch()
     found = measurement.outcome()
     speed = found.pop("steps_per_second")
     uses_cuda = torch.cuda.is_initialized()
-    started = measurement.started_at
     return {
-        "startup_seconds": None
-        if launched is None or started is None
-        else started - launched - measurement.preparation,
+        "startup_seconds": startup_seconds,
         "rays_per_step": rays,
         "rays_per_second": None if speed is None else rays * speed,
         "steps_per_second": speed,
@@ -203,12 +238,16 @@ def time_training(options: argparse.Namespace, measure_surface: MeasureSurface |
     @functools.wraps(train)
     def measured(trainer: Trainer) -> None:
         wait_for_data(trainer.pipeline.datamanager)
-        measurement = begin_measurement(trainer, options, measure_surface, preparation=preparation)
+        saved = checkpoints_of(trainer, options)
+        measurement = begin_measurement(trainer, options, measure_surface, preparation=preparation, checkpoints=saved)
         train(trainer)
         measurement.finish(trainer.step)
+        saved.finish()
         if options.picture is not None:
             write_picture(trainer, measurement.curve_indices[0], options.picture, stride=options.eval_pixel_stride)
-        files.write_json(options.result, describe(trainer, measurement, launched=options.launched))
+        files.write_json(
+            options.result, describe(trainer, measurement, startup_seconds=startup_seconds(measurement, options, saved))
+        )
 
     Trainer.train = measured  # type: ignore[method-assign, assignment]
     VanillaPipeline.get_training_callbacks = prepared  # type: ignore[method-assign, assignment]
@@ -225,7 +264,8 @@ def main(arguments: Sequence[str] | None = None, *, measure_surface: MeasureSurf
     time_training(options, measure_surface)
     from nerfstudio.scripts import train
 
-    sys.argv = ["ns-train", *options.ns_train]
+    point = None if options.points is None else last_point(options.points)
+    sys.argv = ["ns-train", *(options.ns_train if point is None else resuming_arguments(options.ns_train, point))]
     train.entrypoint()
 
 

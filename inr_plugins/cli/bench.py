@@ -134,6 +134,7 @@ def _rules(options: HowToRun) -> Rules:
         rerun=options.rerun,
         other_code=options.other_code,
         time_limit=options.time_limit,
+        checkpoint_every=options.checkpoint_every,
         worker=_WORKER,
     )
 

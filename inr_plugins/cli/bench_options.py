@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 import tyro
 
-from inr_plugins.bench.rules import OtherCode, Rerun
+from inr_plugins.bench.rules import CHECKPOINT_EVERY, OtherCode, Rerun
 from inr_plugins.cli.arguments import CommonOptions, Groups
 from inr_plugins.options import told
 
@@ -60,11 +60,15 @@ class HowToRun(CommonOptions):
 
     rerun: Rerun = "failed"
     """What to run again of what has been run: what failed, also what is stale (measured by other code of this package
-    or with other versions of what it stands on), or all."""
+    or with other versions of what it stands on), or all, also what could go on, from its start."""
     other_code: OtherCode = "refuse"
     """What to do with stale trainings that are not run again: stop before anything is run, or count as finished."""
     time_limit: Annotated[float | None, told("S", "none")] = None
-    """End a training that takes longer than so many seconds, start-up and evaluation included: it has failed then."""
+    """End a training that takes longer than so many seconds, start-up and evaluation included: it has failed then, and
+    goes on where it was when it is run again."""
+    checkpoint_every: float = CHECKPOINT_EVERY
+    """Seconds between the checkpoints that a training goes on from when it was killed or stopped; 0: none, it begins
+    anew."""
     keep_runs: bool = False
     """Keep the run folders, with a checkpoint at each budget."""
 
@@ -79,7 +83,10 @@ class Run(HowToRun, Asked):
     stopped goes on. Machines that share the --output folder share the work: give each the same command.
     """
 
-    GROUPS: ClassVar[Groups] = {**_GROUPS_ASKED, "output": "output rerun other_code time_limit keep_runs devices ray"}
+    GROUPS: ClassVar[Groups] = {
+        **_GROUPS_ASKED,
+        "output": "output rerun other_code time_limit checkpoint_every keep_runs devices ray",
+    }
 
     devices: Annotated[tuple[int, ...], told("N [N ...]", "one training at a time")] = ()
     """Numbers of CUDA devices: one training at a time on each of them."""
@@ -106,7 +113,7 @@ class OneJob(HowToRun):
     process is at is waited for.
     """
 
-    GROUPS: ClassVar[Groups] = {"output": "output rerun other_code time_limit keep_runs"}
+    GROUPS: ClassVar[Groups] = {"output": "output rerun other_code time_limit checkpoint_every keep_runs"}
 
     key: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="KEY")]
     """Sixteen hexadecimal digits."""

@@ -11,8 +11,8 @@ from PIL import Image
 
 from inr_plugins.bench.plan import Job, Protocol
 from inr_plugins.bench.record import FAILED, FINISHED, FORMAT, record_path
-from inr_plugins.bench.runner import Workplace
 from inr_plugins.bench.scenes import Scene
+from inr_plugins.bench.workplace import Workplace
 from inr_plugins.files import write_json
 
 

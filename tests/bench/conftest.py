@@ -17,3 +17,18 @@ def scene_folder(tmp_path: Path) -> Path:
     from bench_helpers import write_blender
 
     return write_blender(tmp_path / "data" / "ball")
+
+
+@pytest.fixture
+def one_thread(monkeypatch):
+    """Trainings of this process, on one thread."""
+    import torch
+    from nerfstudio.utils import profiler, writer
+
+    monkeypatch.setattr(sys, "argv", ["pytest"])
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+    for table in (writer.EVENT_WRITERS, writer.EVENT_STORAGE, writer.GLOBAL_BUFFER, profiler.PROFILER):
+        table.clear()

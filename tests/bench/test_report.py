@@ -1,5 +1,7 @@
 """Reports from hand-written records: every number in a table worked out by hand."""
 
+import csv
+
 import pytest
 from bench_helpers import record, write_records
 
@@ -287,3 +289,14 @@ def test_rows_that_were_measured_by_different_code_are_said_to_be(tmp_path):
     assert "versions of this package's code" not in report(tmp_path / "same", *records[:2])
     text = report(tmp_path / "mixed", *records)
     assert "**Measured by 2 versions of this package's code (c0de, unknown)**" in text
+
+
+def test_trainings_that_were_stopped_and_went_on_are_marked_with_what_all_their_parts_took(tmp_path):
+    parts = [{"host": "a", "date": "d", "from_step": at, "seconds": 700.0} for at in (0, 5)]
+    resumed = record("a", two_budgets(20.0, 30.0)) | {"resumed": {"parts": parts, "seconds": 1400.0}}
+    text = report(tmp_path, resumed, record("b", two_budgets(21.0, 31.0)))
+    assert sorted(row[0] for row in rows(text)[0]) == ["a ‡", "b"]
+    assert "‡ A training was stopped and went on from a checkpoint: a (2 parts, 1,400 s in all). Its seconds" in text
+    written = list(csv.DictReader((tmp_path / "results.csv").open()))
+    assert {(row["label"], row["parts"], row["seconds_of_all_parts"]) for row in written} >= {("a", "2", "1400.0")}
+    assert "‡" not in report(tmp_path / "other", record("b", two_budgets(21.0, 31.0)))

@@ -16,12 +16,13 @@ from bench_helpers import job, measured, scene, stand_in
 from rich.console import Console
 
 from inr_plugins import machine
-from inr_plugins.bench import runner
+from inr_plugins.bench import one_job
 from inr_plugins.bench.plan import Job
 from inr_plugins.bench.progress import ProgressLine
 from inr_plugins.bench.record import read_json, record_path
 from inr_plugins.bench.rules import Rules
-from inr_plugins.bench.runner import Workplace, run_jobs, worker_command
+from inr_plugins.bench.runner import run_jobs
+from inr_plugins.bench.workplace import Workplace, worker_command
 from inr_plugins.errors import InputError
 
 RULES = {each.name for each in dataclasses.fields(Rules)}
@@ -32,7 +33,7 @@ LOUD = "import sys; print('first', file=sys.stderr); sys.exit('the disk ran away
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    monkeypatch.setattr(runner, "_POLL_SECONDS", 0.01)
+    monkeypatch.setattr(one_job, "_POLL_SECONDS", 0.01)
 
 
 def run(jobs, output, code, **options):

@@ -16,7 +16,7 @@ import pytest
 from bench_helpers import job, measured, stand_in
 from rich.console import Console
 
-from inr_plugins.bench import crew, runner
+from inr_plugins.bench import crew, one_job
 from inr_plugins.bench.claims import ClaimedError, claimed, neighbours
 from inr_plugins.bench.progress import ProgressLine
 from inr_plugins.bench.record import read_json, record_path
@@ -48,7 +48,7 @@ run_claimed([job(label) for label in sys.argv[2:]], Path(sys.argv[1]), command_o
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    monkeypatch.setattr(runner, "_POLL_SECONDS", 0.02)
+    monkeypatch.setattr(one_job, "_POLL_SECONDS", 0.02)
     monkeypatch.setattr(crew, "_LOOK_EVERY", 0.05)
 
 

@@ -10,50 +10,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from nerfstudio.engine.trainer import Trainer
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline
-from tiny_method import make_scene, tiny_config
+from tiny_training import train
 
 from inr_plugins.bench.memory import PeakMemory
-from inr_plugins.bench.worker import parse_arguments, time_training, wait_for_data
-from inr_plugins.engine.rng import seed_all
+from inr_plugins.bench.worker import wait_for_data
 
 
-@pytest.fixture
-def _one_thread(monkeypatch):
-    from nerfstudio.utils import profiler, writer
-
-    monkeypatch.setattr(sys, "argv", ["pytest"])
-    monkeypatch.setattr(Trainer, "train", Trainer.train)
-    monkeypatch.setattr(VanillaPipeline, "get_training_callbacks", VanillaPipeline.get_training_callbacks)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-    for table in (writer.EVENT_WRITERS, writer.EVENT_STORAGE, writer.GLOBAL_BUFFER, profiler.PROFILER):
-        table.clear()
-
-
-def train(tmp_path, arguments, *, timestamp="run", **overrides):
-    """Train the tiny method under the worker's clock; returns the trainer and what was measured, if anything."""
-    result = tmp_path / "result.json"
-    if arguments is not None:
-        time_training(parse_arguments([*arguments, "--result", str(result), "--", "tiny"]))
-    scene = tmp_path / "scene"
-    if not scene.exists():
-        make_scene(scene)
-    quiet = {"steps_per_eval_batch": 0, "steps_per_eval_image": 0, "steps_per_save": 0, "final_eval_images": 0}
-    config = tiny_config(scene, tmp_path / "runs", timestamp=timestamp, **{**quiet, **overrides})
-    config.set_timestamp()
-    config.save_config()
-    seed_all(config.machine.seed)
-    trainer = config.setup(local_rank=0, world_size=1)
-    trainer.setup()
-    trainer.train()
-    return trainer, json.loads(result.read_text()) if result.exists() else None
-
-
-@pytest.mark.usefixtures("_one_thread")
+@pytest.mark.usefixtures("one_thread")
 def test_a_training_is_measured_at_its_budgets_and_stopped_after_the_last(tmp_path):
     picture, progress = tmp_path / "a" / "view.png", tmp_path / "progress.json"
     trainer, measured = train(
@@ -80,14 +44,14 @@ def test_a_training_is_measured_at_its_budgets_and_stopped_after_the_last(tmp_pa
     assert names == ["step-000000001.ckpt", "step-000000004.ckpt"]
 
 
-@pytest.mark.usefixtures("_one_thread")
+@pytest.mark.usefixtures("one_thread")
 def test_a_training_shorter_than_its_budget_is_measured_where_it_ended(tmp_path):
     _, measured = train(tmp_path, ["--unit", "seconds", "--budgets", "1000"], max_num_iterations=3)
     (result,) = measured["results"]
     assert (result["steps"], result["ended_by_itself"]) == (3, True)
 
 
-@pytest.mark.usefixtures("_one_thread")
+@pytest.mark.usefixtures("one_thread")
 def test_what_the_model_does_before_the_first_step_counts_as_training_and_not_as_start_up(tmp_path, monkeypatch):
     callbacks = VanillaPipeline.get_training_callbacks
 
@@ -106,7 +70,7 @@ def test_what_the_model_does_before_the_first_step_counts_as_training_and_not_as
     assert measured["startup_seconds"] + measured["results"][0]["seconds"] < time.time() - launched
 
 
-@pytest.mark.usefixtures("_one_thread")
+@pytest.mark.usefixtures("one_thread")
 def test_measuring_changes_nothing_in_training(tmp_path):
     plain, _ = train(tmp_path, None, max_num_iterations=5)
     watched, _ = train(tmp_path, ["--unit", "steps", "--budgets", "2", "5"], max_num_iterations=5, timestamp="watched")
