@@ -112,9 +112,13 @@ class Balls:
         given, known = self._points(drawn) if self.shapes else self._rays(drawn)
         return given.to(device), {name: value.to(device) for name, value in known.items()}
 
-    def _rays(self, drawn: torch.Generator) -> tuple[Any, dict[str, Tensor]]:
+    def _lines(self, drawn: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Origins and directions of rays from all around."""
         origins = normalize(torch.randn(self.count, 3, generator=drawn), dim=-1) * 4
-        directions = normalize(torch.randn(self.count, 3, generator=drawn) * 0.6 - origins, dim=-1)
+        return origins, normalize(torch.randn(self.count, 3, generator=drawn) * 0.6 - origins, dim=-1)
+
+    def _rays(self, drawn: torch.Generator) -> tuple[Any, dict[str, Tensor]]:
+        origins, directions = self._lines(drawn)
         closest = (origins - (origins * directions).sum(-1, keepdim=True) * directions).norm(dim=-1)
         hit = (closest < _BALL)[:, None]
         image = torch.cat([torch.where(hit, torch.tensor(_COLOUR), torch.zeros(3)), hit.float()], -1)

@@ -20,7 +20,8 @@ SECONDS = {
 }
 MEMORY = {"memory_mib": "MiB", "loading_mib": "MiB while loading"}
 SIZES = {"table_mib": "MiB of the tables", "sent_mib": "MiB of gradients", "files_mib": "MiB of files"}
-QUANTITIES = {**SECONDS, **MEMORY, **SIZES}
+COUNTS = {"rows": "rows of the table", "asked": "rows that a step asks for"}
+QUANTITIES = {**SECONDS, **MEMORY, **SIZES, **COUNTS}
 """What a table may hold of a point's figures, and in which words."""
 
 
@@ -65,8 +66,12 @@ AXES = {
         "cells along a side",
         (64, 96, 128, 192, 256),
         (12, 16),
-        {"diner": trainings.lattice_of(None), "diner before cells are dropped": trainings.lattice_of(0.1)},
-        told=("step_seconds", "memory_mib", "table_mib"),
+        {
+            "diner": trainings.lattice_of(None),
+            "diner, rays on as many cells": trainings.lattice_of(None, same_cells=True),
+            "diner before cells are dropped": trainings.lattice_of(0.1),
+        },
+        told=("step_seconds", "memory_mib", "table_mib", "rows", "asked"),
     ),
     "experts": Axis(
         "A step of nid-shapes, and a code of nid-fit, against the dictionary",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from benchmarks.gpu_report.methods import Balls, make_small, preset
 from benchmarks.gpu_report.training import Training
@@ -22,7 +23,7 @@ FEW_RAYS = 1024
 BEFORE = {"finer-nerf": 100}
 """Steps before a method is timed, in which empty space is found; the same ones for each number of rays."""
 
-_BALL = 0.9
+_BALL, _FEWEST_CELLS = 0.9, 64
 _OPAQUE, _CLEAR = 3.0, 1e-4
 """Optical depths of a cell inside the ball and outside of it."""
 
@@ -75,6 +76,24 @@ def shell_lattice(cells: int, shell: float | None) -> SparseLattice:
     )
 
 
+@dataclass
+class Patch(Balls):
+    """Parallel rays onto a disc of the ball.
+
+    Attributes:
+        radius: of the disc.
+    """
+
+    radius: float = 0.45
+
+    def _lines(self, drawn: torch.Generator) -> tuple[Tensor, Tensor]:
+        angle, share = torch.rand(2, self.count, generator=drawn)
+        reach = self.radius * share.sqrt()
+        angle = 2 * torch.pi * angle
+        origins = torch.stack([reach * angle.cos(), reach * angle.sin(), torch.full_like(reach, 4.0)], -1)
+        return origins, torch.tensor([0.0, 0.0, -1.0]).expand_as(origins)
+
+
 def diner_config(cells: int, *, shell: float | None = None) -> Any:
     """The preset, with a lattice that holds a ball in place of one that was learnt."""
     config = preset("diner")
@@ -116,16 +135,25 @@ def small(method: str, *, tiny: bool) -> Any:
     return config
 
 
-def lattice_of(shell: float | None) -> Any:
-    """Measures a diner's steps against the cells along a side of its lattice."""
+def lattice_of(shell: float | None, *, same_cells: bool = False) -> Any:
+    """Measures a diner's steps against the cells along a side of its lattice.
+
+    Args:
+        shell: as BallDinerConfig's.
+        same_cells: have rays fall on a part of the ball that has as many cells in each lattice, so that nothing grows
+            but the table.
+    """
 
     def measure(task: Task) -> dict[str, Any]:
         config = diner_config(task.size, shell=shell)
-        source = Balls(64 if task.tiny else RAYS_OF_LATTICE)
+        rays = 64 if task.tiny else RAYS_OF_LATTICE
+        source = Patch(rays, radius=0.45 * _FEWEST_CELLS / max(task.size, _FEWEST_CELLS)) if same_cells else Balls(rays)
         training = Training(config, source, task.device, last_step=1000)
-        rows = training.model.field.lattice.num_rows
         table = sum(each.numel() * each.element_size() for each in training.model.parameters())
-        return {**steps_of(training, task, first=0), "rows": rows, "table_mib": table / (1 << 20)}
+        found = steps_of(training, task, first=0)
+        field = training.model.field
+        asked = field.table.keys.grad._indices().shape[1]
+        return {**found, "rows": field.lattice.num_rows, "asked": asked, "table_mib": table / (1 << 20)}
 
     return measure
 
