@@ -33,6 +33,7 @@ def paper_section(group: Group, preset: Preset) -> str:
     differing = [differs for scene in present.values() if (differs := difference(group, preset, scene))]
     if differing:
         parts.append(f"{_MARK} Not the paper's data: {'; '.join(differing)}.")
+    parts += [sentence[0].upper() + sentence[1:] for sentence in preset.missing()]
     if others:
         parts.append(f"Scenes that the paper does not have: {', '.join(others)}.")
     return "\n\n".join(parts)

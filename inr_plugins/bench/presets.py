@@ -43,6 +43,7 @@ class Preset:
         seconds: budgets of a preset that goes by time.
         printed: the paper's numbers by label.
         note: what a reader of the table must know.
+        not_computed: metrics of the paper's table that are not computed, and why, as a sentence's end.
     """
 
     name: str
@@ -57,6 +58,14 @@ class Preset:
     seconds: tuple[float, ...] = ()
     printed: Mapping[str, Numbers] = field(default_factory=dict)
     note: str = ""
+    not_computed: Mapping[str, str] = field(default_factory=dict)
+
+    def missing(self) -> list[str]:
+        """A sentence on each metric of the paper's that is not computed."""
+        return [
+            f"{metric} of the paper's table is not computed, because {why}."
+            for metric, why in self.not_computed.items()
+        ]
 
     def scene_of(self, name: str) -> str | None:
         """The wanted scene that a folder called `name` holds: its own name, or it and a suffix (lego_200)."""
@@ -142,6 +151,9 @@ _ALL = (
         eval_every_view=1,
         printed=papers.DINER_TABLE_4,
         note="The paper prints means over the eight scenes; its steps and its GPU are not stated.",
+        not_computed={
+            "lpips": "its networks' weights would have to be downloaded; inr-eval measures it where they are"
+        },
     ),
     Preset(
         name="diner-fig17",
@@ -230,6 +242,10 @@ _ALL = (
         resolution=(1600, 1200),
         metrics=("chamfer_mm",),
         printed=papers.NORM_TABLE_7,
+        not_computed={
+            "chamfer_mm": "it is measured against DTU's reference scans inside of its observation masks, which are not "
+            "read; inr-eval --truth SCAN compares a mesh with a scan without them"
+        },
     ),
     Preset(
         name="nid-table3",
@@ -243,6 +259,9 @@ _ALL = (
         data="ShapeNet chairs as clouds of 500k, 50k and 10k points",
         metrics=("chamfer_e3", "normal_consistency"),
         printed=papers.NID_TABLE_3,
+        not_computed={
+            "chamfer_e3": "the paper does not define it; the table of surfaces has distances that are defined"
+        },
         note="The paper does not define its distance: baselines have to be run again under one definition. Give the "
         'dictionary by --options nid-fit="--pipeline.model.dictionary RUN".',
     ),

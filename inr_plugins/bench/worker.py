@@ -24,6 +24,7 @@ from inr_plugins.bench.checkpoints import Checkpoints
 from inr_plugins.bench.clock import Schedule, TrainingClock, moments
 from inr_plugins.bench.measurement import Measurement
 from inr_plugins.bench.resume_points import last_point, resuming_arguments
+from inr_plugins.errors import is_out_of_memory
 
 if TYPE_CHECKING:
     from nerfstudio.engine.trainer import Trainer
@@ -266,7 +267,15 @@ def main(arguments: Sequence[str] | None = None, *, measure_surface: MeasureSurf
 
     point = None if options.points is None else last_point(options.points)
     sys.argv = ["ns-train", *(options.ns_train if point is None else resuming_arguments(options.ns_train, point))]
-    train.entrypoint()
+    try:
+        train.entrypoint()
+    except Exception as error:
+        # Of nerfstudio's own methods; ours say it themselves.
+        if not is_out_of_memory(error):
+            raise
+        from inr_plugins.engine.want_of_memory import want_of_memory_of_others
+
+        sys.exit(want_of_memory_of_others(error))
 
 
 if __name__ == "__main__":

@@ -83,6 +83,7 @@ def run(options: Run) -> int:
     from inr_plugins.bench.runner import run_jobs
 
     jobs = plan_of(options)
+    _tell_missing(options)
     if options.ray is None:
         devices = devices_of(options, jobs)
         line = _line(len(jobs), options, abreast=len(devices))
@@ -122,6 +123,12 @@ def run_one(options: OneJob) -> int:
     else:
         print(f"record  {path}")
     return _told_of(failed, options.output)
+
+
+def _tell_missing(options: Asked) -> None:
+    """Say which numbers of the preset's table will not be there."""
+    for sentence in () if options.preset is None or options.quiet else PRESETS[options.preset].missing():
+        print(f"inr-bench: {sentence}", file=sys.stderr)
 
 
 def _line(total: int, options: CommonOptions, *, abreast: int = 1) -> ProgressLine:
@@ -184,6 +191,7 @@ def plan(options: Plan) -> int:
     from inr_plugins.bench.rules import versions_now
 
     jobs = plan_of(options)
+    _tell_missing(options)
     write_jobs(options.output, jobs)
     now = versions_now()
     rows = [
@@ -263,8 +271,7 @@ def _needs(preset: Preset, missing: Sequence[str]) -> list[tuple[str, str]]:
     steps = sorted({entry.steps for entry in preset.entries if entry.steps})
     budget = ", ".join(f"{each:,} steps" for each in steps) or ", ".join(f"{each:g} s" for each in preset.seconds)
     lines.append(("budget", f"{budget or 'none of its own: give one'} (--seconds or --steps change it)"))
-    if preset.note:
-        lines.append(("note", preset.note))
+    lines += [("note", text) for text in (preset.note, *preset.missing()) if text]
     if missing:
         lines.append(("not yet", f"it cannot be run: this version does not have {', '.join(missing)}"))
     return lines

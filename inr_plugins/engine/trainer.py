@@ -40,6 +40,7 @@ from inr_plugins.engine.runs.config import unknown_option
 from inr_plugins.engine.runs.frame_file import write_frame_whole
 from inr_plugins.engine.runs.loading import refusing_misfits
 from inr_plugins.engine.runs.sources import check_sources
+from inr_plugins.engine.want_of_memory import naming_want_of_memory
 from inr_plugins.errors import InputError
 from inr_plugins.options import TRAINING, check_name, check_numbers
 
@@ -217,7 +218,7 @@ class InrTrainer(CheckpointingTrainer):
         """
         has_viewer = self.config.is_viewer_enabled() or self.config.is_viewer_legacy_enabled()
         try:
-            with sigterm_as_ctrl_c(), self._naming_full_disks(), while_others_end():
+            with sigterm_as_ctrl_c(), self._naming_full_disks(), self._naming_memory(), while_others_end():
                 if has_viewer and self.local_rank == 0:
                     check_viewer_address(self.config.viewer)
                     # The page writes camera paths there; without one, into the run folder.
@@ -266,7 +267,12 @@ class InrTrainer(CheckpointingTrainer):
         # One of several is told by the process that has started it, and never twice.
         signals = on_first_signal if self._vote is None else partial(on_each_signal, numbers=[signal.SIGTERM])
         try:
-            with self._naming_full_disks(), signals(self._stop_after_step) as stopped, suppress(_Parted):
+            with (
+                self._naming_full_disks(),
+                self._naming_memory(),
+                signals(self._stop_after_step) as stopped,
+                suppress(_Parted),
+            ):
                 super().train()
         except KeyboardInterrupt as error:
             # nerfstudio would print where it was stopped, and end as if all were well.
@@ -281,6 +287,9 @@ class InrTrainer(CheckpointingTrainer):
             reservation.release(self.base_dir)
         if stopped.number is not None and (self._interrupted or stopped.is_sigterm):
             raise SystemExit(128 + stopped.number)
+
+    def _naming_memory(self) -> AbstractContextManager[None]:
+        return naming_want_of_memory(self.config, evaluates=lambda: self._evaluating, go_on=self._how_to_go_on)
 
     def save_now(self) -> Path:
         """Write a checkpoint of the last step, from any thread, as soon as the step at hand has ended.

@@ -8,6 +8,7 @@ import pytest
 from inr_plugins.method_configs.shapes import cn_occupancy, finer_sdf
 
 from inr_plugins.bench import papers
+from inr_plugins.bench.paper_table import _DIGITS
 from inr_plugins.bench.peers import PEERS, known_methods, method_settings
 from inr_plugins.bench.presets import PRESETS, missing_methods
 from inr_plugins.networks.activations.settings import ActivationName
@@ -90,3 +91,8 @@ def test_only_peers_have_settings():
     assert method_settings("diner", "blender-data") == ()
     assert "uniform" in method_settings("nerfacto", "blender-data")
     assert method_settings("nerfacto", "nerfstudio-data") == ()
+
+
+def test_every_metric_of_a_preset_is_computed_or_said_not_to_be():
+    for preset in PRESETS.values():
+        assert {metric for metric in preset.metrics if metric not in _DIGITS} <= set(preset.not_computed), preset.name

@@ -300,3 +300,9 @@ def test_trainings_that_were_stopped_and_went_on_are_marked_with_what_all_their_
     written = list(csv.DictReader((tmp_path / "results.csv").open()))
     assert {(row["label"], row["parts"], row["seconds_of_all_parts"]) for row in written} >= {("a", "2", "1400.0")}
     assert "‡" not in report(tmp_path / "other", record("b", two_budgets(21.0, 31.0)))
+
+
+def test_a_number_of_the_papers_that_is_not_computed_is_said_to_be_and_why(tmp_path):
+    for name, scene, metric in (("norm-table7", "scan24", "Chamfer_mm"), ("nid-table3", "10k", "Chamfer_e3")):
+        text = report(tmp_path / name, record("x", two_budgets(20.0, 30.0), preset=name, scene_name=scene))
+        assert f"{metric} of the paper's table is not computed, because " in text

@@ -15,6 +15,7 @@ from tiny_training import train
 
 from inr_plugins.bench.memory import PeakMemory
 from inr_plugins.bench.worker import wait_for_data
+from inr_plugins.errors import InputError
 
 
 @pytest.mark.usefixtures("one_thread")
@@ -156,3 +157,13 @@ def test_peak_memory_leaves_out_what_happened_before_it_was_watched():
     watched.note()
     assert 0.05 < watched.host_gb - before < 0.25
     assert watched.is_of_training_alone
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_step_without_memory_is_a_sentence(tmp_path, monkeypatch):
+    def step(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has less.")
+
+    monkeypatch.setattr("nerfstudio.engine.trainer.Trainer.train_iteration", step)
+    with pytest.raises(InputError, match=r"not enough memory to train .*20\.00 GiB\): lower --pipeline\.datamanager"):
+        train(tmp_path, None, max_num_iterations=3)
