@@ -13,6 +13,7 @@ import torch
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline
 from tiny_training import train
 
+from inr_plugins.bench import worker
 from inr_plugins.bench.memory import PeakMemory
 from inr_plugins.bench.worker import wait_for_data
 from inr_plugins.errors import InputError
@@ -167,3 +168,19 @@ def test_a_step_without_memory_is_a_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr("nerfstudio.engine.trainer.Trainer.train_iteration", step)
     with pytest.raises(InputError, match=r"not enough memory to train .*20\.00 GiB\): lower --pipeline\.datamanager"):
         train(tmp_path, None, max_num_iterations=3)
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory. GPU 0 has less."), MemoryError()])
+def test_want_of_memory_in_a_method_of_nerfstudios_is_a_sentence_and_a_status(tmp_path, monkeypatch, error):
+    def train():
+        raise error
+
+    monkeypatch.setattr("nerfstudio.scripts.train.entrypoint", train)
+    monkeypatch.setattr("inr_plugins.bench.worker.time_training", lambda *_: None)
+    monkeypatch.setattr("inr_plugins.bench.worker.end_with_parent", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["worker"])
+    words = ["--unit", "steps", "--budgets", "2", "--result", str(tmp_path / "r.json"), "--", "nerfacto"]
+    with pytest.raises(
+        SystemExit, match=r"There is not enough memory .*: lower --pipeline\.datamanager\.train-num-rays"
+    ):
+        worker.main(words)

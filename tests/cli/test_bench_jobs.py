@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -135,3 +136,19 @@ def test_devices_that_there_are_not_are_one_sentence(command, monkeypatch, capsy
     command[command.index("cpu")] = device
     assert main(["run", *command, "--devices", *devices]) == 1
     assert words in capsys.readouterr().err
+
+
+def test_a_cluster_without_ray_is_one_sentence(command, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert main(["run", *command, "--ray", "local"]) == 1
+    said = capsys.readouterr().err
+    assert said == 'inr-bench: Ray is not installed: pip install "inr-plugins[cluster]".\n'
+
+
+def test_a_plan_says_which_numbers_of_the_papers_it_will_not_have(command, capsys):
+    start = command.index("--scenes")
+    words = ["plan", "--preset", "diner-table4", *command[start : command.index("--options")]]
+    assert main(words) == 0
+    assert "inr-bench: lpips of the paper's table is not computed, because " in capsys.readouterr().err
+    assert main([*words, "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
