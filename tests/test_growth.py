@@ -22,7 +22,7 @@ from benchmarks.growth.axes import AXES, points  # noqa: E402
 from benchmarks.growth.fit import fitted, in_words, longest_fit  # noqa: E402
 from benchmarks.growth.meter import TINY, Effort, Peak, Task, gradient_bytes, repeated, resident  # noqa: E402
 from benchmarks.growth.records import answer_of  # noqa: E402
-from benchmarks.growth.trainings import Patch, diner_config, shell_lattice  # noqa: E402
+from benchmarks.growth.trainings import diner_config, patch_of, shell_lattice  # noqa: E402
 
 CPU = torch.device("cpu")
 SIZES = [1024, 4096, 16384, 65536]
@@ -234,7 +234,7 @@ def test_the_diner_that_is_measured_holds_the_ball():
 def test_rays_on_as_many_cells_ask_for_as_many_rows(tmp_path):
     asked = []
     for cells in (64, 96):
-        training = Training(diner_config(cells), Patch(512, radius=0.45 * 64 / cells), CPU, last_step=10)
+        training = Training(diner_config(cells), patch_of(cells, 512), CPU, last_step=10)
         training.step(0)
         asked.append(training.model.field.table.keys.grad._indices().shape[1])
     assert asked[1] == pytest.approx(asked[0], rel=0.2)

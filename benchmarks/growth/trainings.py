@@ -94,6 +94,11 @@ class Patch(Balls):
         return origins, torch.tensor([0.0, 0.0, -1.0]).expand_as(origins)
 
 
+def patch_of(cells: int, rays: int) -> Patch:
+    """Rays onto as many cells of a lattice of any size as they fall on in the smallest one."""
+    return Patch(rays, radius=0.45 * _FEWEST_CELLS / max(cells, _FEWEST_CELLS))
+
+
 def diner_config(cells: int, *, shell: float | None = None) -> Any:
     """The preset, with a lattice that holds a ball in place of one that was learnt."""
     config = preset("diner")
@@ -147,7 +152,7 @@ def lattice_of(shell: float | None, *, same_cells: bool = False) -> Any:
     def measure(task: Task) -> dict[str, Any]:
         config = diner_config(task.size, shell=shell)
         rays = 64 if task.tiny else RAYS_OF_LATTICE
-        source = Patch(rays, radius=0.45 * _FEWEST_CELLS / max(task.size, _FEWEST_CELLS)) if same_cells else Balls(rays)
+        source = patch_of(task.size, rays) if same_cells else Balls(rays)
         training = Training(config, source, task.device, last_step=1000)
         table = sum(each.numel() * each.element_size() for each in training.model.parameters())
         found = steps_of(training, task, first=0)
