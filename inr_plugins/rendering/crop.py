@@ -15,7 +15,7 @@ Crop = tuple[Float[Tensor, " r"], Float[Tensor, " r"]]
 """Distances between which each ray is looked at; the first not below the second where a ray is not."""
 
 
-_BEFORE_NARROWING = "crop_before_narrowing"
+_BEFORE_NARROWING, _GUESS = "crop_before_narrowing", "guessed_distance"
 
 
 def crop_of(rays: RayBundle) -> Crop | None:
@@ -30,7 +30,19 @@ def cuts_off(rays: RayBundle) -> bool:
     return rays.nears is not None and _BEFORE_NARROWING not in (rays.metadata or {})
 
 
-def narrowed(rays: RayBundle, near: Float[Tensor, " r"], far: Float[Tensor, " r"]) -> RayBundle:
+def guess_of(rays: RayBundle) -> Float[Tensor, " r"] | None:
+    """Distances just behind where a bundle's rays are thought to meet a surface; not finite where that is not known."""
+    guess = (rays.metadata or {}).get(_GUESS)
+    return None if guess is None else guess.reshape(-1)
+
+
+def narrowed(
+    rays: RayBundle,
+    near: Float[Tensor, " r"],
+    far: Float[Tensor, " r"],
+    *,
+    guess: Float[Tensor, " r"] | None = None,
+) -> RayBundle:
     """Rays that are looked at between two distances only: those who ask know that nothing else is in the scene's box.
 
     What stands behind everything is still behind them, unless they have a crop already, which counts besides.
@@ -39,10 +51,14 @@ def narrowed(rays: RayBundle, near: Float[Tensor, " r"], far: Float[Tensor, " r"
         rays: a flat bundle.
         near: from where on each is looked at.
         far: up to where; not above `near` for rays that meet nothing.
+        guess: what `guess_of` is to answer for them.
     """
     made, crop = copy.copy(rays), crop_of(rays)
+    made.metadata = dict(rays.metadata or {})
+    if guess is not None:
+        made.metadata[_GUESS] = guess[:, None]
     if crop is None:
-        made.metadata = {**(rays.metadata or {}), _BEFORE_NARROWING: torch.ones_like(near[:, None])}
+        made.metadata[_BEFORE_NARROWING] = torch.ones_like(near[:, None])
     else:
         near, far = torch.maximum(near, crop[0]), torch.minimum(far, crop[1])
     made.nears, made.fars = near[:, None], far[:, None]

@@ -27,6 +27,9 @@ _OPAQUE = 0.95
 _POINTS_AT_ONCE = 4096
 _MARGIN = 3.0
 """Cells of the baked lattice by which a sharp frame looks before and behind what the bake saw."""
+_DEEPEST, _BEHIND = 6.0, 0.05
+"""Cells: where the bake's depth lies no deeper than the first behind the first thing that it saw, the surface is
+thought to be met before the second behind that depth. Head on, it lies 0.4 cells too far."""
 
 
 class Preparer(threading.Thread):
@@ -155,7 +158,7 @@ class Guided:
             # It is around the box, which is all that was baked.
             is_open = outputs["accumulation"][:, 0] < _OPAQUE
             near, far = near.masked_fill(is_open, 0), far.masked_fill(is_open, torch.inf)
-        some = narrowed(rays, near, far)
+        some = narrowed(rays, near, far, guess=self._guess(outputs, first))
         assert some.nears is not None
         assert some.fars is not None
         asked = (some.fars > some.nears).nonzero()[:, 0]
@@ -167,6 +170,15 @@ class Guided:
             for name, value in seen.items()
             if isinstance(value, Tensor) and name in outputs
         }
+
+    def _guess(self, outputs: dict[str, Tensor], first: Float[Tensor, " r"]) -> Float[Tensor, " r"] | None:
+        """Where rays are just behind the surface, for those who look for one; infinite where the bake is not sure."""
+        values = values_of(getattr(self.model, "field", None))
+        if values is None or not values.is_surface:
+            return None
+        depth, edge = outputs["depth"][:, 0], self.baked.grid.edge
+        is_sure = (outputs["accumulation"][:, 0] > _OPAQUE) & (depth - first < _DEEPEST * edge)
+        return torch.where(is_sure, depth + _BEHIND * edge, torch.inf)
 
     def _cut_open(self, rays: RayBundle) -> Bool[Tensor, " r"]:
         """Rays whose crop begins in a solid, of which a bake has the surface only."""

@@ -1,7 +1,7 @@
 import torch
 from nerfstudio.cameras.rays import RayBundle
 
-from inr_plugins.rendering.crop import crop_of, cuts_off, narrowed, within
+from inr_plugins.rendering.crop import crop_of, cuts_off, guess_of, narrowed, within
 from inr_plugins.rendering.grid.march import Samples
 
 
@@ -28,3 +28,14 @@ def test_rays_that_are_narrowed_still_have_behind_them_what_no_crop_cuts_off():
     cropped = narrowed(rays, near, far)
     assert [each.tolist() for each in crop_of(cropped)] == [[2.5, 2.5, 5], [3, 4, 5.5]]
     assert cuts_off(cropped)
+
+
+def test_a_guess_stays_with_its_ray():
+    rays = RayBundle(torch.zeros(3, 3), torch.ones(3, 3), torch.ones(3, 1))
+    assert guess_of(rays) is None
+    guess = torch.tensor([1.5, torch.inf, 7.0])
+    for begin in (None, torch.full((3, 1), 2.5)):
+        rays.nears, rays.fars = begin, begin
+        some = narrowed(rays, torch.zeros(3), torch.ones(3), guess=guess)[torch.tensor([2, 0, 1])]
+        assert guess_of(some).tolist() == [7.0, 1.5, torch.inf]
+        assert guess_of(rays) is None

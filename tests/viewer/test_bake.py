@@ -9,7 +9,7 @@ import torch
 from nerfstudio.cameras.rays import RayBundle
 from viewer.fake_viewer import BOX
 
-from inr_plugins.rendering.crop import cuts_off
+from inr_plugins.rendering.crop import cuts_off, guess_of
 from inr_plugins.viewer.bake import Values, bake
 from inr_plugins.viewer.baker import Guided
 
@@ -175,6 +175,24 @@ def test_a_guided_model_is_asked_about_the_scenery_that_no_bake_holds():
     assert float(bundle.nears[1]) == 0
     assert not cuts_off(bundle)
     torch.testing.assert_close(outputs["rgb"], torch.tensor([[1.0, 0, 0]] * 2))
+
+
+@pytest.mark.parametrize("field", [BallDistance, BallOccupancy])
+def test_a_guided_model_that_looks_for_a_surface_is_told_where_it_is_just_behind_it(field):
+    made, asked = guided(field())
+    offsets = torch.tensor([0.0, 0.2, 0.35, 0.9])
+    made.forward(rays_along(0, offsets))
+    (bundle,) = [each for each in asked if len(each) == 3] or asked
+    expected = 3 - (RADIUS**2 - offsets[:3] ** 2).sqrt()
+    behind = (guess_of(bundle)[:3] - expected) / made.baked.grid.edge
+    assert (behind > 0).all()
+    assert (behind < 1.5).all()
+
+
+def test_a_guided_model_of_a_density_is_told_of_no_surface():
+    made, asked = guided(BallDensity())
+    made.forward(rays_along(0, [0.0]))
+    assert guess_of(asked[0]) is None
 
 
 def test_where_a_steep_field_changes_its_sign_there_is_something():

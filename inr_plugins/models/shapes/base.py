@@ -32,6 +32,7 @@ from inr_plugins.models.shapes.checks import sign_problem
 from inr_plugins.models.shapes.config import ShapeSettings
 from inr_plugins.models.shapes.panels import TargetPanel
 from inr_plugins.options import check_model
+from inr_plugins.rendering.crop import guess_of
 from inr_plugins.rendering.grid.march import box_interval
 from inr_plugins.rendering.normal_shading import normal_shade
 from inr_plugins.rendering.tracing.sphere_tracing import Hits, trace_distance, trace_level
@@ -45,6 +46,8 @@ _LONGEST_STEP = 1 / 16
 """Longest step of sphere tracing, as a part of the box's longest side."""
 _SHORTEST_STEP = 1 / 4000
 """Shortest one; a ray that grazes the surface at less counts as a hit."""
+_SHORTEST_STEP_NEARBY = 1 / 1000
+"""Shortest one of rays that begin close to the surface, as those of the viewer's sharp frames: half of one's pixels."""
 
 
 @dataclass
@@ -188,7 +191,7 @@ class ShapeModel(PreciseSteps, Model):
             raise TypeError("models of shapes render rays; make them from the cameras with Cameras.generate_rays")
         origins, directions = ray_bundle.origins.reshape(-1, 3), ray_bundle.directions.reshape(-1, 3)
         enter, leave = self._span(ray_bundle)
-        box = self.trace_box
+        box, guess = self.trace_box, guess_of(ray_bundle)
         outputs = {
             "rgb": self._background_colour(origins).clone(),
             "depth": (origins - box.mean(0)).norm(dim=-1, keepdim=True) + (box[1] - box[0]).norm() / 2,
@@ -197,7 +200,8 @@ class ShapeModel(PreciseSteps, Model):
         }
         for shape, rays in self._rays_of_shapes(ray_bundle):
             surface = self.field_of(shape)
-            hits = self._trace(surface, origins[rays], directions[rays], enter[rays], leave[rays])
+            place = (origins[rays], directions[rays], enter[rays], leave[rays])
+            hits = self._trace(surface, *place, guess=None if guess is None else guess[rays])
             seen, distance = rays[hits.hit], hits.distance[hits.hit][:, None]
             normal = outward_normals(surface, origins[seen] + directions[seen] * distance)
             outputs["rgb"][seen] = normal_shade(normal, -directions[seen])
@@ -226,16 +230,27 @@ class ShapeModel(PreciseSteps, Model):
         for shape in own.unique().tolist():
             yield shape, (own == shape).nonzero()[:, 0]
 
-    def _trace(self, surface: Any, origins: Tensor, directions: Tensor, enter: Tensor, leave: Tensor) -> Hits:
+    def _trace(
+        self,
+        surface: Any,
+        origins: Tensor,
+        directions: Tensor,
+        enter: Tensor,
+        leave: Tensor,
+        *,
+        guess: Tensor | None = None,
+    ) -> Hits:
         config, side = self.config, float((self.trace_box[1] - self.trace_box[0]).max())
         if not isinstance(surface, SDFField):
             step = side / config.march_samples
-            return trace_level(surface.occupancy, origins, directions, enter, leave, step=step)
+            return trace_level(surface.occupancy, origins, directions, enter, leave, step=step, guess=guess)
         return trace_distance(
             *(surface.sdf, origins, directions, enter, leave),
-            box=self.trace_box,
+            # Rays that come with a guess begin close to the surface: there is nothing free to be passed.
+            box=self.trace_box if guess is None else None,
+            guess=guess,
             slope=config.trace_slope,
-            min_step=side * _SHORTEST_STEP,
+            min_step=side * (_SHORTEST_STEP if guess is None else _SHORTEST_STEP_NEARBY),
             max_step=side * _LONGEST_STEP,
             max_steps=config.trace_steps,
         )

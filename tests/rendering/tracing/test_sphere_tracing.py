@@ -277,3 +277,88 @@ def test_settings_that_cannot_be_used_are_refused(settings):
         trace_distance(sphere, x, x, x[:, 0], x[:, 0], **settings)
     with pytest.raises(ValueError, match="step"):
         trace_level(sphere, x, x, x[:, 0], x[:, 0], step=0.0)
+
+
+def sheets(x):
+    """The exact distance to thin sheets across z, between which a ray is mostly moving away from one."""
+    middles = torch.tensor([-0.9, -0.55, -0.5, 0.1, 0.13, 0.16, 0.8])
+    return (x[:, 2:] - middles).abs().amin(-1) - 0.001
+
+
+def test_longer_steps_jump_over_nothing():
+    """Rays begin between sheets of four shortest steps, and meet the next one in their way."""
+    generator = torch.Generator().manual_seed(0)
+    origins = 1.8 * torch.rand(3000, 3, generator=generator) - 0.9
+    origins = origins[sheets(origins) > 0.005]
+    directions = torch.nn.functional.normalize(torch.randn(len(origins), 3, generator=generator), dim=-1)
+    faces = torch.tensor([-0.9, -0.55, -0.5, 0.1, 0.13, 0.16, 0.8]) + torch.tensor([[-0.001], [0.001]])
+    away = (faces.flatten() - origins[:, 2:]) / directions[:, 2:]
+    expected = away.where(away > 0, torch.inf).amin(-1)
+    leave = torch.full((len(origins),), 1.5)
+    met = expected < 1.5
+    assert 1000 < int(met.sum()) < len(origins)
+    hits = trace_distance(sheets, origins, directions, torch.zeros_like(leave), leave, max_steps=1000)
+    assert torch.equal(hits.hit, met)
+    torch.testing.assert_close(hits.distance[met], expected[met], atol=1e-4, rtol=0)
+
+
+def test_steps_are_as_long_as_both_ends_allow():
+    """With a distance of half the true slope, steps of what one end promises take a third more."""
+    origins, directions = rays(4000)
+    enter, leave = box_interval(origins, directions, BOX)
+    hits = trace_distance(lambda x: 0.5 * sphere(x), origins, directions, enter, leave)
+    assert float(hits.steps.float().mean()) < 23
+
+
+def of_the_ball(origins, directions, **settings):
+    """Both ways of looking for the ball's surface; how often each asks, narrowing included."""
+    enter, leave = box_interval(origins, directions, BOX)
+    for trace, more in ((trace_distance, {}), (trace_level, {"level": 0.0, "inside_above": False})):
+        asked = []
+
+        def counted(x, asked=asked):
+            asked.append(len(x))
+            return sphere(x)
+
+        yield trace(counted, origins, directions, enter, leave, **more, **settings), sum(asked)
+
+
+def test_a_good_guess_spares_the_way_to_the_surface():
+    origins, directions = rays()
+    expected = truth(first_on_sphere, origins, directions)
+    origins, directions, expected = (each[expected.isfinite()] for each in (origins, directions, expected))
+    for (hits, asked), rounds in zip(
+        of_the_ball(origins, directions, guess=expected.float() + 0.01), (5, 12), strict=True
+    ):
+        assert hits.hit.all()
+        # Narrowed from the whole of the ray.
+        assert float((hits.distance.double() - expected).abs().max()) < 1e-3
+        assert set(hits.steps.tolist()) == {2}
+        assert asked <= (2 + rounds) * len(origins)
+
+
+@pytest.mark.parametrize("guess", ["before the surface", "where the ray begins", "past its end", "none", "nan"])
+def test_a_wrong_guess_changes_nothing(guess):
+    origins, directions = rays()
+    enter, leave = box_interval(origins, directions, BOX)
+    expected = truth(first_on_sphere, origins, directions).float()
+    places = {
+        "before the surface": torch.where(expected.isfinite(), expected - 0.05, enter + 0.01),
+        "where the ray begins": enter,
+        "past its end": leave + 1,
+        "none": torch.full_like(enter, torch.inf),
+        "nan": torch.full_like(enter, torch.nan),
+    }
+    guessed, without = of_the_ball(origins, directions, guess=places[guess]), of_the_ball(origins, directions)
+    for (hits, _), (plain, _) in zip(guessed, without, strict=True):
+        assert torch.equal(hits.hit, plain.hit)
+        assert torch.equal(hits.distance, plain.distance)
+
+
+def test_a_guess_beyond_either_end_of_a_ray_is_not_asked_about():
+    """There is something at both, which these rays have left behind or do not get to."""
+    origins, directions = torch.tensor([[0.0, 0.0, 0.7], [0.0, 0.0, 0.9]]), torch.tensor([[0.0, 0.0, 1.0]] * 2)
+    directions[1] *= -1
+    guess = torch.tensor([-0.2, 0.4])
+    hits = trace_distance(sphere, origins, directions, torch.zeros(2), torch.full((2,), 0.2), guess=guess)
+    assert not hits.hit.any()
