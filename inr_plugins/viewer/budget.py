@@ -22,7 +22,9 @@ _WINDOWS, _SHORTEST_WINDOW, _LONGEST_WINDOW = 40, 1.0, 20.0
 """Windows of steps that count, and seconds of one: longer ones hold an evaluation or a pause."""
 _TRUST = 0.3
 """What the guess of a toll weighs: as much as some ten windows, half of which were drawn in for a third."""
-_MOVING_SHARE = 0.8
+_MOVING_LOSS, _MOVING_SHARES = 0.5, (0.65, 0.8)
+"""Part of its speed that training loses to a moving camera, and the least and the largest share of one processor for
+that: with less, pictures of expensive methods come less than four times a second."""
 _ERRAND_LOSS, _LEAST_ERRAND_LOSS = 0.5, 0.15
 """Part of its speed that training loses to an errand and to refreshes together, and to the errand alone; 0.6 with what
 is not counted, such as waiting for Python's lock."""
@@ -69,8 +71,8 @@ class Budget:
 
     While training goes on, what is drawn without being waited for (refreshes) may cost training the part of its speed
     that the slider "Train Util" leaves: 0.85, where it stands at first, leaves 15 %. What a second of drawing costs is
-    learnt from training's own speed (`Toll`). A moving camera has most of one processor, and the first sharp frame
-    after it has stopped all of one.
+    learnt from training's own speed (`Toll`). A moving camera has most of one processor, less where that would cost
+    training more than half, and the first sharp frame after it has stopped all of one.
     """
 
     def __init__(self, train_util: Callable[[], float], *, toll: Toll | None = None) -> None:
@@ -94,7 +96,12 @@ class Budget:
         """The share of one processor for frames that are "moving", "sharp" or "refresh", and for an "errand"."""
         if kind == "errand":
             return self._errand_share
-        return max(self.still_share, {"moving": _MOVING_SHARE, "sharp": 1.0}.get(kind, 0.0))
+        return max(self.still_share, {"moving": self._moving_share, "sharp": 1.0}.get(kind, 0.0))
+
+    @property
+    def _moving_share(self) -> float:
+        least, most = _MOVING_SHARES
+        return min(max(_MOVING_LOSS / self.toll.estimate, least), most)
 
     @property
     def _errand_share(self) -> float:

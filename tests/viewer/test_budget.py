@@ -135,3 +135,8 @@ def test_cost_that_is_learnt_anew_forgets_what_was():
         cost.note(rays, 1e-6 * rays)
     cost.learn_anew(500, 0.1)
     assert cost.of(1000) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(("toll", "share"), [(0.3, 0.8), (0.7, 0.5 / 0.7), (1.3, 0.65)])
+def test_a_moving_camera_costs_training_half_where_four_pictures_a_second_can_be_had_for_that(toll, share):
+    assert Budget(lambda: 0.85, toll=Toll(guess=toll)).share("moving") == pytest.approx(share)

@@ -155,6 +155,12 @@ def test_a_path_is_written_into_its_folder(tmp_path):
     assert json.loads(file.read_text()) == {"fps": 24}
 
 
+def test_two_paths_of_one_name_are_two_files(tmp_path):
+    files = [write_path(tmp_path, "a", {"fps": fps}) for fps in (1, 2, 3)]
+    assert [file.name for file in files] == ["a.json", "a_2.json", "a_3.json"]
+    assert [json.loads(file.read_text())["fps"] for file in files] == [1, 2, 3]
+
+
 @pytest.fixture
 def server():
     with socket.socket() as probe:

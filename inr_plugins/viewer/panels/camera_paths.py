@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -103,12 +104,14 @@ def crop_entry(panel: Any) -> dict[str, Any] | None:
 
 
 def write_path(run_folder: Path, name: str, path: dict[str, Any]) -> Path:
-    """Write a camera path into the run folder, whole or not at all.
+    """Write a camera path into the run folder, whole or not at all; beside one of that name, by another.
 
     Raises:
         InputError: the folder takes no files.
     """
-    file = run_folder / FOLDER / f"{safe_name(name)}.json"
+    stem = safe_name(name)
+    names = (stem if number == 1 else f"{stem}_{number}" for number in count(1))
+    file = next(file for each in names if not (file := run_folder / FOLDER / f"{each}.json").exists())
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_json(file, path)
