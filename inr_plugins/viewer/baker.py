@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
 

@@ -253,7 +253,7 @@ def _trace(
     within = value <= 0
     hit[active[within]], distance[active[within]] = True, near[within]
     active, near, value = active[~within], near[~within], value[~within]
-    guessed = []
+    guessed: list[_Bracket] = []
     if guess is not None:
         guessed, active, near, value = _guessed(rays, active, near, value, leave, guess, steps)
     if enter.device.type == "cpu":
