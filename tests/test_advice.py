@@ -218,6 +218,8 @@ def test_the_options_that_pages_name_are_of_a_command_that_is_meant(known):
 def options_of_scripts(root: Path, page: str) -> set[str]:
     """Options of the scripts that a page names: words of their source, and the fields of the campaign's options."""
     scripts = set(re.findall(r"(?:scripts|benchmarks)/\w+(?:\.py)?", page))
+    # Packages are started by their names.
+    scripts |= {f"benchmarks/{name}/__main__.py" for name in re.findall(r"benchmarks\.(\w+)", page)}
     files = [root / each for each in scripts if (root / each).is_file()]
     found = {name for file in files for name in OPTION.findall(file.read_text(encoding="utf-8"))}
     if "scripts/campaign" in scripts:
