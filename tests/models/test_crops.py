@@ -102,6 +102,14 @@ def test_light_is_stopped_on_the_way_through_the_crop_and_nowhere_else(make, mon
     torch.testing.assert_close(outputs["rgb"][nothing], torch.ones(int(nothing.sum()), 3))
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("make", [diner, finer_nerf, cn_mipnerf])
+def test_a_crop_that_is_larger_than_the_scene_shows_no_more_than_that(make, monkeypatch):
+    model = make(monkeypatch).eval()
+    whole, around = model(rays_at(None)), model(rays_at(box_of([-3.5] * 3, [3.5] * 3)))
+    torch.testing.assert_close(around["accumulation"], whole["accumulation"], atol=1e-3, rtol=0)
+
+
 # -- surfaces ----------------------------------------------------------------------------------------------------------
 
 
@@ -135,9 +143,11 @@ def test_a_surface_is_seen_in_its_crop_whole_cut_open_or_not_at_all():
     model = neus()
     whole, around = model(rays_at(None)), model(rays_at(box_of([-0.7] * 3, [0.7] * 3)))
     torch.testing.assert_close(around["accumulation"], whole["accumulation"], atol=0.03, rtol=0)
-    beside = model(rays_at(box_of([0.6, -1.0, -1.0], [1.0, 1.0, 1.0])))
-    assert not beside["accumulation"].any()
-    assert len(beside["rgb"].reshape(-1, 3).unique(dim=0)) == 1
+    for low, high in (([0.6, -1.0, -1.0], [1.0] * 3), ([-1.0, -1.0, 0.6], [1.0] * 3), ([-1.0] * 3, [1.0, 1.0, -0.6])):
+        # Beside the ball, before it and behind it.
+        elsewhere = model(rays_at(box_of(low, high)))
+        assert not elsewhere["accumulation"].any()
+        assert len(elsewhere["rgb"].reshape(-1, 3).unique(dim=0)) == 1
     middle = SIZE // 2
     cut = model(rays_at(box_of([-1.0, -1.0, -1.0], [1.0, 1.0, 0.2])))
     assert float(whole["depth"][middle, middle]) == pytest.approx(3.5, abs=0.03)
