@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -188,11 +189,11 @@ def measure_tf32(device: torch.device) -> dict[str, Any]:
 
 def compare_cross_norm(device: torch.device) -> dict[str, Any]:
     """Whether the kernels of cross normalization agree with float64, and what a layer costs with them and without."""
-    from inr_plugins.networks.kernels import cross_norm_triton
+    from inr_plugins.networks.kernels import cross_norm_trust
 
     if device.type != "cuda":
         return {"passed": None, "note": "the kernels are for CUDA"}
-    agree = cross_norm_triton.agrees(device)
+    agree = (cross_norm_trust.first_trouble(device) or cross_norm_trust.second_trouble(device)) is None
     plain, twin = (_layer_ms(device, name, kernels=False) for name in ("none", "cross"))
     fused = _layer_ms(device, "cross", kernels=True)
     note = f"a layer {plain:.3g} ms, with cross norm {fused:.3g}, by torch's operations {twin:.3g}"
@@ -204,14 +205,13 @@ def _layer_ms(device: torch.device, normalization: str, *, kernels: bool) -> flo
     from unittest.mock import patch
 
     from inr_plugins.networks.activations.settings import ReLU
-    from inr_plugins.networks.kernels import cross_norm_triton
     from inr_plugins.networks.normalization.registry import NoNormalization, make_normalization
 
     norm = NoNormalization(256) if normalization == "none" else make_normalization(normalization, 256)
     norm, linear, relu = norm.to(device).train(), torch.nn.Linear(256, 256, device=device), ReLU()
     x = torch.randn(1 << 18, 256, device=device, dtype=torch.bfloat16, requires_grad=True)
     begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    with patch.object(cross_norm_triton, "works", lambda: kernels):
+    with patch.dict(os.environ, {"INR_KERNELS": "on" if kernels else "off"}):
         for step in range(13):
             if step == 3:
                 begin.record()

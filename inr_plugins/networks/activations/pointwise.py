@@ -2,7 +2,8 @@
 
 A composition of torch operations keeps an intermediate result for most of its steps and goes through memory once for
 each. Here the input is all that is kept, everything else is computed again from it, and the work is done in pieces
-that stay in the processor's cache from the first step to the last.
+that stay in the processor's cache from the first step to the last. On CUDA a kernel of Triton's does it all in one
+pass, of the functions that say how (`Pointwise.fused`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from typing import Any
 import torch
 from jaxtyping import Inexact
 from torch import Tensor
+
+from inr_plugins.networks.kernels import pointwise_triton
+from inr_plugins.networks.kernels.pointwise_triton import FusedFormula, Order
 
 PIECE_ON_CPU = 2**17
 """Elements worked on at a time: a few float32 buffers of this size stay in the cache of a core."""
@@ -52,6 +56,10 @@ class Pointwise(ABC):
     @abstractmethod
     def jet_curvature(self, z: Tensor, gradient: Tensor, direction: Tensor) -> Tensor:
         """How fast J(z)^T gradient changes when z moves in that direction (the Hessian of gradient . f, applied)."""
+
+    def fused(self) -> FusedFormula | None:
+        """The function as kernels for CUDA know it, if they do; the other methods are their twins."""
+        return None
 
     def pushforward(self, z: Tensor, direction: Tensor, out: Tensor, spare: Tensor) -> None:
         """Write `jet_pushforward` into out; spare is memory like z."""
@@ -95,7 +103,7 @@ class _Value(torch.autograd.Function):
     def forward(ctx: Any, z: Tensor, function: Pointwise) -> Tensor:
         ctx.save_for_backward(z)
         ctx.function = function
-        return _in_pieces(function.value, (z,), _value_dtype(function, z))
+        return _computed(function, "value", (z,), _value_dtype(function, z))
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
@@ -110,26 +118,33 @@ class _Pullback(torch.autograd.Function):
     def forward(ctx: Any, z: Tensor, gradient: Tensor, function: Pointwise) -> Tensor:
         ctx.save_for_backward(z, gradient)
         ctx.function = function
-        return _in_pieces(function.pullback, (z, gradient), z.dtype)
+        return _computed(function, "pullback", (z, gradient), z.dtype)
 
     @staticmethod
     def backward(ctx: Any, direction: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         z, gradient = ctx.saved_tensors
         function, bend, push = ctx.function, None, None
         if ctx.needs_input_grad[0]:
-            bend = _second(function.curvature, function.jet_curvature, (z, gradient, direction), z.dtype)
+            bend = _second(function, "curvature", (z, gradient, direction), z.dtype)
         if ctx.needs_input_grad[1]:
-            push = _second(function.pushforward, function.jet_pushforward, (z, direction), gradient.dtype)
+            push = _second(function, "pushforward", (z, direction), gradient.dtype)
         return bend, push, None
 
 
-def _second(
-    write: Callable[..., None], jet: Callable[..., Tensor], inputs: tuple[Tensor, ...], dtype: torch.dtype
-) -> Tensor:
-    """In pieces, or as one short graph of plain torch where third derivatives are wanted."""
+def _second(function: Pointwise, order: Order, inputs: tuple[Tensor, ...], dtype: torch.dtype) -> Tensor:
+    """In one go, or as one short graph of plain torch where third derivatives are wanted."""
     if torch.is_grad_enabled():
+        jet = function.jet_curvature if order == "curvature" else function.jet_pushforward
         return jet(*(t.to(_working_dtype(t)) for t in inputs)).to(dtype)
-    return _in_pieces(write, inputs, dtype)
+    return _computed(function, order, inputs, dtype)
+
+
+def _computed(function: Pointwise, order: Order, inputs: tuple[Tensor, ...], dtype: torch.dtype) -> Tensor:
+    """A method of a function for all numbers, by a kernel for CUDA or in pieces."""
+    formula = function.fused()
+    if formula is not None and pointwise_triton.fits(formula, order, function.plain, *inputs):
+        return pointwise_triton.run(formula, order, inputs, dtype)
+    return _in_pieces(getattr(function, order), inputs, dtype)
 
 
 def _in_pieces(write: Callable[..., None], inputs: tuple[Tensor, ...], dtype: torch.dtype) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from inr_plugins.networks.activations.pointwise import Pointwise
+from inr_plugins.networks.kernels.pointwise_triton import FusedFormula, FusedSine
 
 Jet = tuple[Tensor, Tensor, Tensor]
 """A function's values and its first and second derivatives."""
@@ -62,6 +63,14 @@ class SineFormula(RealFormula):
     """The FINER++ form."""
     detach: bool = False
     """Hold the scale |z| + 1 constant when differentiating."""
+
+    def fused(self) -> FusedFormula:
+        """As kernels know it."""
+        return FusedFormula("sine", sine=self.fused_sine())
+
+    def fused_sine(self) -> FusedSine:
+        """As kernels know it inside of another."""
+        return FusedSine(self.omega, self.variable, self.detach)
 
     def jet(self, z: Tensor) -> Jet:
         """sin p with p the phase, its slope cos(p) p' and curvature cos(p) p'' - sin(p) p'²."""
@@ -129,6 +138,10 @@ class SoftplusFormula(RealFormula):
     beta: float
     """β."""
 
+    def fused(self) -> FusedFormula:
+        """As kernels know it."""
+        return FusedFormula("softplus", self.beta)
+
     def jet(self, z: Tensor) -> Jet:
         """Value, σ(β z) and β σ(β z) σ(-β z)."""
         reach = self._reach(z)
@@ -180,6 +193,10 @@ class GaussFormula(RealFormula):
     """s."""
     inner: SineFormula | None = None
     """The sine of the FINER++ form."""
+
+    def fused(self) -> FusedFormula:
+        """As kernels know it."""
+        return FusedFormula("gauss", self.scale, sine=None if self.inner is None else self.inner.fused_sine())
 
     def jet(self, z: Tensor) -> Jet:
         """f = exp(-(s u)²), f' = -2 s² u u' f and f'' = (4 s⁴ u² u'² - 2 s² (u'² + u u'')) f."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from inr_plugins.networks.activations.pointwise import Pointwise
 from inr_plugins.networks.activations.real import SineFormula, lowest_exponent
+from inr_plugins.networks.kernels.pointwise_triton import FusedFormula
 
 LARGEST_ARGUMENT = 60.0
 """s |u| of the wavelet is held here, where its value is zero while its derivatives' factors are far from infinity."""
@@ -67,15 +68,14 @@ class _ComplexSine:
     """u = sin(p(x) + j p(y)) of z = x + j y: the real and the imaginary part each have their own scale.
 
     sin(a + j b) = sin a cosh b + j cos a sinh b has derivative cos a cosh b - j sin a sinh b. It grows like exp |b|, so
-    b is held where |u| is at least `largest`.
+    b is held at a bound, where |u| is at least sinh of it.
     """
 
-    def __init__(self, z: Tensor, sine: SineFormula, largest: float) -> None:
+    def __init__(self, z: Tensor, sine: SineFormula, bound: float) -> None:
         self.sine = sine
         self.x, self.y = z.real.contiguous(), z.imag.contiguous()
         a = sine.plain_phase(self.x)
         # torch's sinh and cosh take ten times as long as exp.
-        bound = math.asinh(largest)
         growth = torch.exp(sine.plain_phase(self.y).clamp(-bound, bound))
         self.sin, self.cos = torch.sin(a), torch.cos(a)
         self.sinh, self.cosh = (growth - 1 / growth) / 2, (growth + 1 / growth) / 2
@@ -141,6 +141,12 @@ class WaveletFormula(Pointwise):
 
     complex_values = True
 
+    def fused(self) -> FusedFormula:
+        """As kernels know it."""
+        if self.inner is None:
+            return FusedFormula("wavelet", self.scale, self.carrier)
+        return FusedFormula("wavelet", self.scale, self.carrier, self.inner.fused_sine(), self._largest_phase())
+
     def plain(self, z: Tensor) -> Tensor:
         """The values, as a composition of torch operations."""
         return self._wave(self._inner(z))
@@ -176,8 +182,12 @@ class WaveletFormula(Pointwise):
         if self.inner is None:
             return _Unchanged(z)
         if z.is_complex():
-            return _ComplexSine(z, self.inner, LARGEST_ARGUMENT / self.scale)
+            return _ComplexSine(z, self.inner, self._largest_phase())
         return _RealSine(z, self.inner)
+
+    def _largest_phase(self) -> float:
+        """Where the phase of an imaginary part is held."""
+        return math.asinh(LARGEST_ARGUMENT / self.scale)
 
     def _wave(self, inner: _Inner) -> Tensor:
         """exp(j c u - |s u|²) from real functions, as the real part of j c u is -c Im u."""

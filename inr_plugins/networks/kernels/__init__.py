@@ -1,1 +1,1 @@
-"""Compiled code for the CPU, with twins in torch."""
+"""Compiled code for the CPU and kernels for CUDA, with twins in torch."""

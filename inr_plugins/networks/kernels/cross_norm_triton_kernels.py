@@ -142,3 +142,102 @@ def add_column_terms(
     old = tl.load(grad_x + place, mask=mask, other=0.0).to(tl.float32)
     new = old + constant[None, :] + slope[None, :] * (value - middle[None, :])
     tl.store(grad_x + place, new.to(grad_x.dtype.element_ty), mask=mask)
+
+
+@triton.jit
+def pullback_rows(
+    x,
+    grad,
+    column,
+    variance,
+    scale,
+    share,
+    row_mean,
+    row_variance,
+    out,
+    rows,
+    CHANNELS: tl.constexpr,
+    PADDED: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """The gradient of values without factors, the columns' statistics being held."""
+    channel = tl.arange(0, PADDED)
+    inside = channel < CHANNELS
+    middle = tl.load(column + channel, mask=inside, other=0.0)
+    spread = tl.load(variance + channel, mask=inside, other=1.0)
+    part = tl.load(share)
+    row = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    mask = (row[:, None] < rows) & inside[None, :]
+    place = row[:, None].to(tl.int64) * CHANNELS + channel[None, :]
+    value = tl.load(x + place, mask=mask, other=0.0).to(tl.float32)
+    g = tl.load(grad + place, mask=mask, other=0.0).to(tl.float32)
+    mean = tl.load(row_mean + row, mask=row < rows, other=0.0)
+    own = tl.load(row_variance + row, mask=row < rows, other=1.0)
+    inverse = 1 / tl.sqrt(spread[None, :] + own[:, None])
+    a = g * tl.load(scale) * inverse
+    b = (value - middle[None, :] - mean[:, None] * (CHANNELS * part)) * a * inverse * inverse
+    by_spread = tl.sum(tl.where(mask, b, 0.0), 1) / max(CHANNELS - 1, 1)
+    result = a - tl.sum(a, 1)[:, None] * part - (value - mean[:, None]) * by_spread[:, None]
+    tl.store(out + place, result.to(out.dtype.element_ty), mask=mask)
+
+
+@triton.jit
+def pullback_backward_rows(
+    x,
+    grad,
+    u,
+    column,
+    variance,
+    scale,
+    share,
+    row_mean,
+    row_variance,
+    grad_grad,
+    grad_x,
+    parts,
+    rows,
+    blocks,
+    CHANNELS: tl.constexpr,
+    PADDED: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    """Gradients of grad and x but for the columns' terms; sums of a s² rho and kappa into (programs, 2, channels)."""
+    channel = tl.arange(0, PADDED)
+    inside = channel < CHANNELS
+    middle = tl.load(column + channel, mask=inside, other=0.0)
+    spread = tl.load(variance + channel, mask=inside, other=1.0)
+    factor, part = tl.load(scale), tl.load(share)
+    sum_value = tl.zeros([PADDED], dtype=tl.float32)
+    sum_kappa = tl.zeros([PADDED], dtype=tl.float32)
+    for k in range(blocks):
+        row = (tl.program_id(0) * blocks + k) * BLOCK + tl.arange(0, BLOCK)
+        mask = (row[:, None] < rows) & inside[None, :]
+        place = row[:, None].to(tl.int64) * CHANNELS + channel[None, :]
+        value = tl.load(x + place, mask=mask, other=0.0).to(tl.float32)
+        g = tl.load(grad + place, mask=mask, other=0.0).to(tl.float32)
+        across = tl.load(u + place, mask=mask, other=0.0).to(tl.float32)
+        mean = tl.load(row_mean + row, mask=row < rows, other=0.0)
+        own = tl.load(row_variance + row, mask=row < rows, other=1.0)
+        centred = value - mean[:, None]
+        rho = tl.sum(across * centred, 1) / max(CHANNELS - 1, 1)
+        of_u = tl.sum(across, 1)
+        inverse = 1 / tl.sqrt(spread[None, :] + own[:, None])
+        square = inverse * inverse
+        pull = (value - middle[None, :] - mean[:, None] * (CHANNELS * part)) * square
+        bend = pull * rho[:, None]
+        p = across - of_u[:, None] * part
+        tl.store(grad_grad + place, ((p - bend) * inverse * factor).to(grad_grad.dtype.element_ty), mask=mask)
+        # 0 outside of the rows, as g is.
+        a = g * inverse * factor
+        kappa = tl.where(mask, (p - 3 * bend) * square * a, 0.0)
+        by_value = tl.where(mask, a * square * rho[:, None], 0.0)
+        sum_value += tl.sum(by_value, 0)
+        sum_kappa += tl.sum(kappa, 0)
+        of_b = tl.sum(tl.where(mask, a * pull, 0.0), 1) / max(CHANNELS - 1, 1)
+        of_kappa = tl.sum(kappa, 1) / max(CHANNELS - 1, 1)
+        result = tl.sum(by_value, 1)[:, None] * part - by_value - centred * of_kappa[:, None]
+        result -= (across - (of_u / CHANNELS)[:, None]) * of_b[:, None]
+        tl.store(grad_x + place, result.to(grad_x.dtype.element_ty), mask=mask)
+    place = parts + tl.program_id(0) * 2 * CHANNELS + channel
+    tl.store(place, sum_value, mask=inside)
+    tl.store(place + CHANNELS, sum_kappa, mask=inside)

@@ -12,7 +12,7 @@ from torch import distributed as dist
 
 from inr_plugins import ranks
 from inr_plugins.networks.kernels import cross_norm as cross_norm_kernels
-from inr_plugins.networks.kernels import cross_norm_triton
+from inr_plugins.networks.kernels import cross_norm_triton, cross_norm_trust
 
 _CPU_BLOCK = 1 << 17
 """Elements of a block on a CPU: its few temporaries stay in the cache, so that main memory is read once."""
@@ -126,7 +126,7 @@ def _local_moments(x: Float[Tensor, "rows channels"]) -> ColumnMoments:
     if cross_norm_kernels.fits(x):
         mean, squared = cross_norm_kernels.column_sums(x)
         return ColumnMoments(torch.tensor(float(len(x))), mean, squared)
-    if cross_norm_triton.fits(x):
+    if cross_norm_trust.fits(x):
         mean, squared = cross_norm_triton.column_sums(x)
         return ColumnMoments(mean.new_full((), len(x)), mean, squared)
     counts, means, squares = [], [], []

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from inr_plugins.networks.kernels import cross_norm as cross_norm_kernels
-from inr_plugins.networks.kernels import cross_norm_triton
+from inr_plugins.networks.kernels import cross_norm_triton, cross_norm_trust
 from inr_plugins.networks.normalization.batch_statistics import (
     ColumnMoments,
     refuse_second_derivative,
@@ -148,7 +148,7 @@ def normalize_rows(
     gain, shift = _gain_and_shift(weight, bias, mean, scale)
     if cross_norm_kernels.fits(x):
         return cross_norm_kernels.normalize_rows(x, column, variance, gain, shift, share, rectify=rectify)
-    if cross_norm_triton.fits(x):
+    if cross_norm_trust.fits(x):
         return cross_norm_triton.normalize_rows(x, column, variance, gain, shift, share, rectify=rectify)
     out = torch.empty_like(x)
     row_mean, row_variance = mean.new_empty(2, len(x), 1).unbind()
@@ -195,7 +195,7 @@ def batch_gradient(
     given = (column, variance, gain, shift, share, row_mean, row_variance)
     if cross_norm_kernels.fits(x, grad):
         grad_x, sums = cross_norm_kernels.batch_gradient_rows(x, grad, *given, rectify=rectify)
-    elif cross_norm_triton.fits(x, grad):
+    elif cross_norm_trust.fits(x, grad):
         grad_x, sums = cross_norm_triton.batch_gradient_rows(x, grad, *given, rectify=rectify)
     else:
         grad_x, sums = _gradient_of_rows(x, grad, *given, rectify=rectify)
@@ -209,7 +209,7 @@ def add_column_terms(x: Tensor, grad_x: Tensor, mean: Tensor, by_mean: Tensor, b
     if cross_norm_kernels.fits(x, grad_x):
         cross_norm_kernels.add_column_terms(x, grad_x, mean, by_mean, by_spread)
         return
-    if cross_norm_triton.fits(x, grad_x):
+    if cross_norm_trust.fits(x, grad_x):
         cross_norm_triton.add_column_terms(x, grad_x, mean, by_mean, by_spread)
         return
     for part in row_blocks(x):

@@ -25,6 +25,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from inr_plugins.networks.kernels import cross_norm as cross_norm_kernels
+from inr_plugins.networks.kernels import cross_norm_triton, cross_norm_trust
 from inr_plugins.networks.normalization.batch_statistics import (
     ColumnMoments,
     refuse_second_derivative,
@@ -86,9 +87,11 @@ class _Pullback(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(x, grad, mean, variance, rows, row_mean, row_variance)
         column, share, scale = mean_terms(mean, rows)
+        given = (column, variance, scale, share, row_mean, row_variance)
         if cross_norm_kernels.fits(x, grad):
-            given = (column, variance, scale, share, row_mean, row_variance)
             return cross_norm_kernels.pullback_rows(x, grad, *given)
+        if cross_norm_trust.pullback_fits(x, grad):
+            return cross_norm_triton.pullback_rows(x, grad, *given)
         channels = x.shape[1]
         out = torch.empty_like(x)
         for part in row_blocks(x):
@@ -109,6 +112,8 @@ class _Pullback(torch.autograd.Function):
         given = (column, variance, scale, share, row_mean, row_variance)
         if cross_norm_kernels.fits(x, grad, u):
             grad_grad, grad_x, sums = cross_norm_kernels.pullback_backward_rows(x, grad, u, *given)
+        elif cross_norm_trust.pullback_fits(x, grad, u):
+            grad_grad, grad_x, sums = cross_norm_triton.pullback_backward_rows(x, grad, u, *given)
         else:
             grad_grad, grad_x, sums = _pullback_backward_of_rows(x, grad, u, *given)
         sum_column, sum_variance = sum_over_ranks(sums)

@@ -10,8 +10,14 @@ from torch import Tensor, nn
 
 from inr_plugins import ranks
 from inr_plugins.networks.activations.settings import ReLU
+from inr_plugins.networks.kernels import batch_norm_triton
 from inr_plugins.networks.normalization.base import EPS, Normalization
-from inr_plugins.networks.normalization.batch import batch_norm
+from inr_plugins.networks.normalization.batch import (
+    activated_batch_norm,
+    activated_by_statistics,
+    batch_norm,
+    fused_activation,
+)
 from inr_plugins.networks.normalization.batch_statistics import (
     ColumnMoments,
     column_moments,
@@ -100,6 +106,22 @@ class BatchNorm(RowCoupledNormalization):
 
     As there, the running variance is the average of unbiased ones.
     """
+
+    def activated(self, x: Float[Tensor, "*rows channels"], activation: nn.Module) -> Float[Tensor, "*rows channels"]:
+        """activation(`forward`); on CUDA in the same pass, but for second derivatives and onlookers."""
+        uses_batch = self.training and not self.statistics.frozen
+        analytic = not self.statistics.rowwise if uses_batch else not torch.is_grad_enabled()
+        hooked = any(each._forward_hooks or each._forward_pre_hooks for each in (self, activation))
+        fused, rows = fused_activation(activation), self._rows(x)
+        if fused is None or hooked or not analytic or not batch_norm_triton.fits(rows, fused):
+            return super().activated(x, activation)
+        own = (self.weight, self.bias, self.eps, fused)
+        if not uses_batch:
+            running = self.statistics.read(rows)
+            return activated_by_statistics(rows, running.mean, running.variance, *own).view(x.shape)
+        moments = detached_column_moments(rows)
+        self.statistics.record(moments.mean, moments.unbiased_variance, moments.rows)
+        return activated_batch_norm(rows, moments, *own).view(x.shape)
 
     def by_batch(self, x: Float[Tensor, "rows channels"]) -> Float[Tensor, "rows channels"]:
         """By the columns' means and biased variances."""
