@@ -56,7 +56,7 @@ def foreign_imports(*folders: str) -> set[str]:
     files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     names = {name.split(".")[0] for path in files for name in imported_names(ast.parse(path.read_text("utf-8")))}
     beside = {path.name for folder in ("tests", "benchmarks") for path in (ROOT / folder).iterdir()}
-    own = {path.stem for path in files} | beside | {"inr_plugins"}
+    own = {path.stem for path in files} | beside | {"inr_plugins", "benchmarks"}
     return names - own - set(sys.stdlib_module_names) - {""}
 
 
