@@ -48,8 +48,10 @@ def is_trusted(kernels: str, kind: Hashable, device: torch.device, check: Check)
     """
     key = (kernels, kind, device)
     if key not in _verdicts:
-        trouble = _trouble(device, check)
-        _verdicts[key] = trouble is None
+        # A device that is only called so, as tests do, needs no sentence.
+        there = torch.cuda.is_available()
+        trouble = _trouble(device, check) if there else None
+        _verdicts[key] = there and trouble is None
         if trouble is not None and kernels not in _told:
             _told.add(kernels)
             _log.warning(

@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 
-from inr_plugins.rendering.grid.backend import NerfaccGrid, nerfacc_is_built
+from inr_plugins.rendering.grid.backend import NerfaccGrid
 from inr_plugins.rendering.grid.density import DensityGrid
 from inr_plugins.rendering.grid.march import OccupancyGrid, march
+from inr_plugins.rendering.nerfacc_scan import nerfacc_is_built
 from inr_plugins.rendering.packed import packed_weights
 
 from .methods import IMAGES, SHAPES, Balls, make_small, preset, seed_everything

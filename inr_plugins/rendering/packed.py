@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from inr_plugins.rendering import nerfacc_scan
 from inr_plugins.rendering.device_sums import optical_depths_before, ray_starts
 
 # Less light than any float can hold is left behind this optical depth: exp(-1000) is 0 in float64 too.
@@ -35,9 +36,12 @@ def packed_weights(
         weights, and the transmittance before each sample.
     """
     optical_depth = optical_depth.clamp(max=_DARK)
-    # In float64: a sum of many float32 would be as coarse as its last, largest value.
+    # In float64: a sum of many float32 would be as coarse as its last, largest value. nerfacc's are of float32, each
+    # of one ray, whose light they change by a millionth at the most.
     if ray.device.type == "cpu":
         before = sums_before(optical_depth.double(), ray, num_rays)
+    elif nerfacc_scan.fits(optical_depth):
+        before = nerfacc_scan.sums_before(optical_depth, ray, num_rays)
     else:
         before = optical_depths_before(optical_depth.double(), ray, num_rays)
     before = before.to(optical_depth.dtype)

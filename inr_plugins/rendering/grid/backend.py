@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from functools import cache
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -14,6 +12,7 @@ from torch import Tensor
 
 from inr_plugins.rendering.grid.density import DensityGrid
 from inr_plugins.rendering.grid.march import Samples, box_interval
+from inr_plugins.rendering.nerfacc_scan import nerfacc_is_built
 
 GridBackend = Literal["auto", "torch", "nerfacc"]
 
@@ -95,19 +94,6 @@ def choose_grid(wanted: GridBackend, device: torch.device | str) -> type[Density
             return DensityGrid
         raise ValueError("grid 'nerfacc' does not work here: its CUDA code cannot be built or loaded; choose auto")
     return NerfaccGrid
-
-
-def nerfacc_is_built() -> bool:
-    """Whether nerfacc's CUDA code is there, in its wheel or from an earlier build: building it takes minutes."""
-    try:
-        if importlib.util.find_spec("nerfacc.csrc") is not None:
-            return True
-        folder = importlib.import_module("torch.utils.cpp_extension")._get_build_directory(
-            "nerfacc_cuda", verbose=False
-        )
-    except (ImportError, OSError, RuntimeError, ValueError):
-        return False
-    return any(Path(folder).glob("*.so"))
 
 
 @cache
