@@ -95,9 +95,13 @@ def test_what_a_moving_camera_cannot_wait_for_is_sharp_in_two_steps(opened):
     viewer, live, page = opened
     assert page.wait(lambda page: bool(page.frames), 8)
     viewer.pipeline.model.seconds_a_ray = 4e-5
+    # A page that draws before rays have been judged is at 320 pixels by then, past the first step.
+    live.pages[0]._moved_at = time.monotonic() + 30
     live.source.is_expensive, live.source._preparer._count = False, 0
-    page.frames.clear()
     live.retake()
+    assert page.wait(lambda _: live.source.is_expensive, 8)
+    page.frames.clear()
+    live.pages[0].redraw()
     assert page.wait(lambda page: bool(page.frames) and page.frames[-1]["rgb"].shape[1] == 400, 15)
     assert live.source.is_expensive
     widths = [frame["rgb"].shape[1] for frame in page.frames]
