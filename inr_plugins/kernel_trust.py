@@ -50,7 +50,7 @@ def is_trusted(kernels: str, kind: Hashable, device: torch.device, check: Check)
     if key not in _verdicts:
         # A device that is only called so, as tests do, needs no sentence.
         there = torch.cuda.is_available()
-        trouble = _trouble(device, check) if there else None
+        trouble = trouble_on(device, check) if there else None
         _verdicts[key] = there and trouble is None
         if trouble is not None and kernels not in _told:
             _told.add(kernels)
@@ -84,7 +84,8 @@ def disagreement(found: Mapping[str, Tensor], truth: Mapping[str, Tensor], *, to
     return None
 
 
-def _trouble(device: torch.device, check: Check) -> str | None:
+def trouble_on(device: torch.device, check: Check) -> str | None:
+    """What a check says on a device, or how it failed; torch.cuda.OutOfMemoryError is raised on."""
     try:
         # Asked in the middle of a step, wherever that is.
         with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cuda", enabled=False):

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Behind all else: what is beside it there has names that others have too.
 sys.path.append(str(ROOT / "benchmarks"))
 
-from gpu_report import checks, quality, speed  # noqa: E402
+from gpu_report import checks, kernels, quality, speed  # noqa: E402
 from gpu_report.__main__ import main  # noqa: E402
 from gpu_report.disc import make_disc  # noqa: E402
 from gpu_report.methods import IMAGES, PEERS, SHAPES, Balls, make_small, preset  # noqa: E402
@@ -64,7 +64,7 @@ def test_every_method_and_part_is_on_the_list(scene):
     found = checks.checks(torch.device("cuda"), tiny=False)
     ours = {*IMAGES, *SHAPES}
     assert {name.split("/")[1] for name in found if name.startswith("steps/")} == ours
-    assert {"marching", "compositing", "nerfacc", "tf32", "cross norm", "whole way"} <= set(found)
+    assert {"marching", "compositing", "nerfacc", "tf32", "whole way"} <= set(found)
     timed = speed.measurements(torch.device("cuda"), scene=None, tiny=False)
     assert set(timed) == {f"step/{name}" for name in (*ours, *PEERS)}
     trials = quality.trials(scene=scene, data=scene)
@@ -73,6 +73,37 @@ def test_every_method_and_part_is_on_the_list(scene):
     assert sorted(second for each in trials.values() if each.method == "diner" for second in each.seconds) == [
         *(60, 60, 120, 120, 420, 420)
     ]
+
+
+def test_every_kernel_is_compared_and_what_differs_is_said(monkeypatch):
+    compared = set()
+
+    def noted(name, wrong=""):
+        def trouble(*given, **_):
+            compared.add((name, *(str(each) for each in given if isinstance(each, str | int | torch.dtype))))
+            return wrong if wrong and torch.bfloat16 in given else None
+
+        return trouble
+
+    monkeypatch.setattr(kernels.cross_norm_trust, "first_trouble", noted("first"))
+    monkeypatch.setattr(kernels.cross_norm_trust, "second_trouble", noted("second", "their pullback is off"))
+    monkeypatch.setattr(kernels.batch_norm_triton, "trouble", noted("batch"))
+    monkeypatch.setattr(kernels.pointwise_triton, "trouble", noted("pointwise"))
+    monkeypatch.setattr(kernels, "_layer_ms", lambda *_, kernels: 1.5 if kernels else 2.5)
+    found = {name: check() for name, check in kernels.checks(torch.device("cuda")).items()}
+    assert {name.split("/")[1] for name in found} == {
+        *("cross norm", "batch norm", "packed sums", "softplus", "sine", "gauss", "wavelet"),
+        *("finer-sine", "finer-gauss", "finer-wavelet"),
+    }
+    assert {("first", "64", "torch.float32"), ("second", "256", "torch.bfloat16")} <= compared
+    assert {("batch", "64", "torch.bfloat16"), ("pointwise", "curvature"), ("pointwise", "pushforward")} <= compared
+    cross = found["kernels/cross norm"]
+    assert cross["wrong"] == ["their pullback is off"] * 2
+    assert not cross["passed"]
+    assert cross["note"].startswith("their pullback is off; a layer 1.5 ms, by torch's operations 2.5")
+    assert found["kernels/finer-wavelet"]["passed"]
+    assert found["kernels/packed sums"]["passed"] is None
+    assert all(check()["passed"] is None for check in kernels.checks(torch.device("cpu")).values())
 
 
 def test_a_difference_and_an_error_are_told_and_measured_again(tmp_path, monkeypatch, capsys):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from inr_plugins.rendering.grid.march import OccupancyGrid, march
 from inr_plugins.rendering.nerfacc_scan import nerfacc_is_built
 from inr_plugins.rendering.packed import packed_weights
 
+from . import kernels
 from .methods import IMAGES, SHAPES, Balls, make_small, preset, seed_everything
 from .training import Training, numbers_of_the_cpu
 
@@ -47,7 +47,7 @@ def checks(device: torch.device, *, tiny: bool) -> dict[str, Check]:
     found["compositing"] = _bound(compare_compositing, device)
     found["nerfacc"] = _bound(compare_grids, device)
     found["tf32"] = _bound(measure_tf32, device)
-    found["cross norm"] = _bound(compare_cross_norm, device)
+    found |= kernels.checks(device)
     found["whole way"] = _bound(go_the_whole_way, device, tiny=tiny)
     return found
 
@@ -186,42 +186,6 @@ def measure_tf32(device: torch.device) -> dict[str, Any]:
         # That others are rounded is what makes them fast.
         "passed": worst <= 1e-5 and (is_rounded or device.type != "cuda"),
     }
-
-
-def compare_cross_norm(device: torch.device) -> dict[str, Any]:
-    """Whether the kernels of cross normalization agree with float64, and what a layer costs with them and without."""
-    from inr_plugins.networks.kernels import cross_norm_trust
-
-    if device.type != "cuda":
-        return {"passed": None, "note": "the kernels are for CUDA"}
-    agree = (cross_norm_trust.first_trouble(device) or cross_norm_trust.second_trouble(device)) is None
-    plain, twin = (_layer_ms(device, name, kernels=False) for name in ("none", "cross"))
-    fused = _layer_ms(device, "cross", kernels=True)
-    note = f"a layer {plain:.3g} ms, with cross norm {fused:.3g}, by torch's operations {twin:.3g}"
-    return {"passed": agree, "note": note, "layer_ms": {"none": plain, "kernels": fused, "torch": twin}}
-
-
-def _layer_ms(device: torch.device, normalization: str, *, kernels: bool) -> float:
-    """Milliseconds, forwards and backwards, of a layer of 256 over 262,144 rows in bfloat16."""
-    from unittest.mock import patch
-
-    from inr_plugins.networks.activations.settings import ReLU
-    from inr_plugins.networks.normalization.registry import NoNormalization, make_normalization
-
-    norm = NoNormalization(256) if normalization == "none" else make_normalization(normalization, 256)
-    norm, linear, relu = norm.to(device).train(), torch.nn.Linear(256, 256, device=device), ReLU()
-    x = torch.randn(1 << 18, 256, device=device, dtype=torch.bfloat16, requires_grad=True)
-    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    with patch.dict(os.environ, {"INR_KERNELS": "on" if kernels else "off"}):
-        for step in range(13):
-            if step == 3:
-                begin.record()
-            with torch.autocast("cuda", torch.bfloat16):
-                out = norm.activated(linear(x), relu)
-            out.backward(torch.ones_like(out))
-    end.record()
-    torch.cuda.synchronize()
-    return begin.elapsed_time(end) / 10
 
 
 def go_the_whole_way(device: torch.device, *, tiny: bool) -> dict[str, Any]:
