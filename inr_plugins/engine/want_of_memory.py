@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from inr_plugins.errors import InputError, first_line, is_out_of_memory
@@ -55,6 +56,20 @@ def want_of_memory_of_others(error: BaseException) -> str:
         f"There is not enough memory ({_said(error)}): lower --{_DATA}train-num-rays-per-batch or "
         f"--{_MODEL}eval-num-rays-per-chunk."
     )
+
+
+def want_of_memory_to_look(error: BaseException, command: str, config_file: Path) -> str:
+    """The sentence for a command of nerfstudio's that opens a run: ns-eval, ns-render, ns-viewer.
+
+    Args:
+        error: what was raised.
+        command: the command's name.
+        config_file: the run's config.yml.
+    """
+    lower = "give it a lower --eval-num-rays-per-chunk"
+    if command != "ns-render":
+        lower = f"lower eval_num_rays_per_chunk in {config_file}, or use the CPU or a device with more memory"
+    return f"There is not enough memory for {command} ({_said(error)}): {lower}."
 
 
 def _said(error: BaseException) -> str:

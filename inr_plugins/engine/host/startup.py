@@ -21,7 +21,8 @@ import torch
 
 from inr_plugins.engine.host.noise import silence_startup_noise
 from inr_plugins.engine.runs.folder import load_config_argument
-from inr_plugins.errors import InputError, is_out_of_room
+from inr_plugins.engine.want_of_memory import want_of_memory_to_look
+from inr_plugins.errors import InputError, is_out_of_memory, is_out_of_room
 
 
 def await_choice() -> None:
@@ -82,8 +83,8 @@ def report_input_errors() -> None:
 
     The exit status is 1, as for every uncaught exception. Code that catches the error never gets here, so this reaches
     every way in (ns-train, ns-eval, ns-render, ns-export, ns-viewer) and changes nothing for Python callers. All other
-    exceptions go on to the hook that was there before, but for one that nerfstudio leaves unexplained: a --load-config
-    that is not there.
+    exceptions go on to the hook that was there before, but for two that nerfstudio leaves unexplained: a --load-config
+    that is not there, and want of memory where a run is looked at.
     """
     previous = sys.excepthook
 
@@ -93,6 +94,9 @@ def report_input_errors() -> None:
             print(f"Error: {error}", file=sys.stderr)
         elif isinstance(error, FileNotFoundError) and error.filename == str(config_file):
             print(f"Error: There is no {config_file}: --load-config wants the config.yml of a run.", file=sys.stderr)
+        elif config_file is not None and is_out_of_memory(error):
+            command = os.path.basename(sys.argv[0])
+            print(f"Error: {want_of_memory_to_look(error, command, config_file)}", file=sys.stderr)
         else:
             previous(kind, error, trace)
 

@@ -12,6 +12,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+import torch
 
 from inr_plugins.engine.evaluation import EvalBudget, spread_indices
 from inr_plugins.engine.host import memory
@@ -45,6 +46,31 @@ def test_input_errors_end_in_a_sentence_and_others_in_a_traceback(monkeypatch, c
     assert capsys.readouterr().err.startswith("Error: There is no gone/config.yml")
     sys.excepthook(FileNotFoundError, FileNotFoundError(2, "No such file", "other"), None)
     assert seen == [KeyError, FileNotFoundError]
+
+
+@pytest.mark.parametrize(
+    ("command", "lower"),
+    [
+        ("ns-render", "give it a lower --eval-num-rays-per-chunk"),
+        ("ns-eval", "lower eval_num_rays_per_chunk in run/co"),
+    ],
+)
+def test_want_of_memory_to_look_at_a_run_is_a_sentence(command, lower, monkeypatch, capsys):
+    seen = []
+    monkeypatch.setattr(sys, "excepthook", lambda *error: seen.append(error[0]))
+    report_input_errors()
+    monkeypatch.setattr(sys, "argv", [f"/bin/{command}", "--load-config", "run/config.yml"])
+    on_a_device = torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 9.31 GiB. GPU 0 has 2 GiB free")
+    for error in (on_a_device, MemoryError()):
+        sys.excepthook(type(error), error, None)
+        told = capsys.readouterr().err
+        assert told.startswith(f"Error: There is not enough memory for {command} (")
+        assert f"): {lower}" in told
+        assert len(told.splitlines()) == 1
+    assert not seen
+    monkeypatch.setattr(sys, "argv", ["/bin/python", "own.py"])
+    sys.excepthook(MemoryError, MemoryError(), None)
+    assert seen == [MemoryError]
 
 
 @pytest.mark.parametrize(
