@@ -147,7 +147,9 @@ class SoftplusFormula(RealFormula):
         reach = self._reach(z)
         scaled = (self.beta * z).clamp(-reach, reach)
         slope = torch.sigmoid(scaled) - self._least(reach)
-        value = z.clamp(min=0) + (torch.log1p(torch.exp(-scaled.abs())) - self._rest(reach)) / self.beta
+        # Without |z|, whose derivatives autograd does not have at 0.
+        beyond = torch.relu(z - reach / self.beta)
+        value = beyond + (torch.logaddexp(scaled, torch.zeros_like(scaled)) - self._rest(reach)) / self.beta
         return value, slope, self.beta * slope * (1 - slope)
 
     @staticmethod
