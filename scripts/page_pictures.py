@@ -108,11 +108,12 @@ def vases(folder: Path) -> Any:
         place.mkdir()
         for number in range(12):
             vase(random).export(place / f"vase_{number:02}.ply")
-    config = shape(nid_shapes, folder, experts=24, active=12, expert_width=6, trunk_width=24, trunk_layers=2)
-    config.pipeline.datamanager.data, config.pipeline.datamanager.shapes_per_batch = place, 2
-    config.pipeline.datamanager.points_per_batch = 800
+    config = shape(nid_shapes, folder, experts=96, active=24)
+    config.pipeline.datamanager.data, config.pipeline.datamanager.shapes_per_batch = place, 4
+    config.pipeline.datamanager.points_per_batch = 2048
     for group in config.optimizers.values():
-        group["optimizer"].lr = 5e-3
+        # With the preset's, so few points learn nothing.
+        group["optimizer"].lr = 1e-4
     return config
 
 
@@ -256,7 +257,7 @@ DINER |= {"dense": dense, "take_away": take_away, "cameras": compared}
 STAGES = [
     Stage(windmill, 1200, DINER, film="learning"),
     Stage(surface, 400, {"slice": sliced, "frequencies": opened("First-layer frequencies", show=True)}),
-    Stage(vases, 300, {"target": target, "code": blended}),
+    Stage(vases, 600, {"target": target, "code": blended}),
     Stage(occupancy, 200, {"statistics": measured}),
     Stage(rays, 300, {"ray": sampled}),
 ]
