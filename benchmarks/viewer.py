@@ -41,6 +41,8 @@ IMAGES = ("diner", "finer-nerf", "cn-mipnerf", "cn-neus")
 MESHES = ("finer-sdf", "cn-occupancy")
 METHODS = ("diner", "finer-sdf", "cn-neus", "finer-nerf", "nid-shapes")
 _ACTS_A_SECOND = 10
+_PART = 1.5
+"""Seconds within which the next part of a frame is shown; they are shown every 0.8."""
 
 
 class Training:
@@ -119,12 +121,17 @@ def moving(training: Training, page: PageClient, options: argparse.Namespace) ->
     row["fps"] = len(moved) / (time.monotonic() - begin)
     row["moving_width"] = sorted(frame.size[0] for frame in moved)[len(moved) // 2] if moved else None
     ended, count = time.monotonic(), len(page.frames)
-    page.wait(lambda: any(frame.size[0] >= 512 for frame in page.frames[count:]), 30)
+
+    def is_whole() -> bool:
+        wide = [frame.at for frame in page.frames[count:] if frame.size[0] >= 512]
+        return bool(wide) and time.monotonic() - wide[-1] > _PART
+
+    page.wait(is_whole, 30)
     later = page.frames[count:]
     row["sharp_width"] = max((frame.size[0] for frame in later), default=None)
     # Shown in parts: the last of the first ones of that size is the whole one.
     widest = [frame.at for frame in later if frame.size[0] == row["sharp_width"]]
-    whole = [a for a, b in zip(widest, [*widest[1:], float("inf")], strict=True) if b - a > 1.5]
+    whole = [a for a, b in zip(widest, [*widest[1:], float("inf")], strict=True) if b - a > _PART]
     row["sharp_after"] = whole[0] - ended if whole else None
     return row
 

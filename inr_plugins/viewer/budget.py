@@ -35,11 +35,14 @@ _LEAST_PIECE = 256
 _drawing: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
 
-def settle_thread() -> None:
+def settle_thread(*, gives_way: bool = True) -> None:
     """Have the calling thread draw with one processor, and give way to training where the system knows how.
 
     torch counts threads per thread, but begins with what any thread was told last; another thread puts that back, so
     that threads which begin later are as they would have been.
+
+    Args:
+        gives_way: whether training has more of a processor that both want.
     """
     _drawing.add(threading.current_thread())
     usual = torch.get_num_threads()
@@ -47,7 +50,7 @@ def settle_thread() -> None:
     restorer = threading.Thread(target=torch.set_num_threads, args=(usual,))
     restorer.start()
     restorer.join()
-    if sys.platform.startswith("linux"):
+    if gives_way and sys.platform.startswith("linux"):
         # Another program may already have made this process nicer than that, from which there is no way back.
         nice = os.getpriority(os.PRIO_PROCESS, 0)
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(19, nice + _NICENESS))
@@ -72,7 +75,7 @@ class Budget:
     While training goes on, what is drawn without being waited for (refreshes) may cost training the part of its speed
     that the slider "Train Util" leaves: 0.85, where it stands at first, leaves 15 %. What a second of drawing costs is
     learnt from training's own speed (`Toll`). A moving camera has most of one processor, less where that would cost
-    training more than half, and the first sharp frame after it has stopped all of one.
+    training more than half; the first sharp frame after it has stopped is waited for, and a crew draws it (`Crew`).
     """
 
     def __init__(self, train_util: Callable[[], float], *, toll: Toll | None = None) -> None:

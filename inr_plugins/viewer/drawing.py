@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -214,29 +214,27 @@ class PageRenderer(threading.Thread):
         cost, size = live.source.cost_of(plan.kind), live.source.piece_of(plan.kind)
         if plan.snapshot is not self.drawn[0]:
             size.doubt()
-        pieces = frame.pieces(size.rays)
-        while True:
-            begin, clock = time.monotonic(), live.source.clock()
-            with live.source.drawing(plan.snapshot):
-                rays = next(pieces, None)
-            if rays is None:
-                break
-            seconds = live.source.clock() - clock
-            used += seconds
-            size.note(rays, seconds)
-            owed = live.budget.spend(seconds, plan.kind, took=time.monotonic() - begin)
-            # A refresh is drawn at once; the next snapshot waits for what this one has used.
-            self._wait(owed if plan.kind == "moving" else 0.0, plan)
-            if plan.kind == "moving" and used > _TOO_LONG and plan.width > _LEAST_WIDTH and frame.done < len(frame):
-                # Rays have become far more expensive than they were.
-                cost.learn_anew(frame.done, used)
-                raise Moved
-            if self._gives_up(plan, time.monotonic() - started):
-                self._refreshes_first = True
-                raise Moved
-            if plan.kind == "sharp" and frame.done < len(frame) and time.monotonic() - shown_at > _SHOW_EVERY:
-                self._show(frame, plan)
-                shown_at = time.monotonic()
+        begin = time.monotonic()
+        with closing(live.source.pieces(frame, plan.snapshot, plan.kind)) as pieces:
+            for rays, seconds in pieces:
+                used += seconds
+                size.note(rays, seconds)
+                owed = live.budget.spend(seconds, plan.kind, took=time.monotonic() - begin)
+                # A refresh is drawn at once; the next snapshot waits for what this one has used.
+                self._wait(owed if plan.kind == "moving" else 0.0, plan)
+                if plan.kind == "moving" and used > _TOO_LONG and plan.width > _LEAST_WIDTH and frame.done < len(frame):
+                    # Rays have become far more expensive than they were.
+                    cost.learn_anew(frame.done, used)
+                    raise Moved
+                if self._gives_up(plan, time.monotonic() - started):
+                    self._refreshes_first = True
+                    raise Moved
+                if plan.kind == "sharp" and frame.done < len(frame) and time.monotonic() - shown_at > _SHOW_EVERY:
+                    self._show(frame, plan)
+                    shown_at = time.monotonic()
+                begin = time.monotonic()
+        if frame.done < len(frame):
+            raise Moved  # the page is about to end
         cost.note(len(frame), used)
         if plan.kind == "moving" and used > 0:
             now = max(1.0, (time.monotonic() - started) / used)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import threading
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ _SEEN = 0.5
 
 
 class Frame:
-    """A picture that fills row by row.
+    """A picture that fills row by row, about: several threads may draw it.
 
     What a model leaves open in front of nothing is given a depth beyond the scene's box: a depth of 0 would hide all
     that the page shows besides, and take the range of the colour map.
@@ -40,6 +40,8 @@ class Frame:
         self.height, self.width = self.rays.origins.shape[:2]
         self.outputs: dict[str, Tensor] = {}
         self.done = 0
+        """Rays that have been drawn."""
+        self._begun, self._lock = 0, threading.Lock()
 
     def __len__(self) -> int:
         return self.height * self.width
@@ -51,13 +53,20 @@ class Frame:
             sized = torch.nn.functional.interpolate(picture, (self.height, self.width), mode="nearest")
             self.outputs[name] = sized[0].permute(1, 2, 0).reshape(len(self), -1).contiguous()
 
-    def pieces(self, rays_at_once: Callable[[], int]) -> Iterator[int]:
-        """Draw, and yield the rays of each piece that has been added to `outputs`; asks how many to take each time."""
-        while self.done < len(self):
-            end = min(len(self), self.done + max(1, rays_at_once()))
-            self._take(self.done, end, self.draw(self.done, end))
-            taken, self.done = end - self.done, end
-            yield taken
+    def fill(self, rays: int) -> int:
+        """Draw so many of the rays that nobody draws yet, and add them to `outputs`; returns how many.
+
+        0 says that all have been begun. Several threads may do so at once.
+        """
+        with self._lock:
+            start = self._begun
+            end = self._begun = min(len(self), start + max(1, rays))
+        if end > start:
+            outputs = self.draw(start, end)
+            with self._lock:
+                self._take(start, end, outputs)
+                self.done += end - start
+        return end - start
 
     @torch.no_grad()
     def draw(self, start: int, end: int) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
 
@@ -12,6 +13,7 @@ from nerfstudio.cameras.cameras import Cameras
 from inr_plugins.viewer.baker import Guided, Preparer
 from inr_plugins.viewer.baker import quick as quick_look
 from inr_plugins.viewer.budget import Cost, PieceSize
+from inr_plugins.viewer.crew import Crew, Piece, Share, usual_size
 from inr_plugins.viewer.frames import Frame
 from inr_plugins.viewer.snapshot import Snapshot
 
@@ -40,6 +42,7 @@ class FrameSource:
         self.overhead = 0.0
         """Processor seconds that the last snapshot took before it could be drawn."""
         self._preparer, self._starting = Preparer(live), threading.Lock()
+        self._crew = Crew(usual_size())
         # Of the model itself, and of its bake.
         self._costs, self._pieces = (Cost(), Cost()), (PieceSize(self._most_rays), PieceSize(self._most_rays))
 
@@ -56,6 +59,15 @@ class FrameSource:
     def drawing(self, snapshot: Snapshot) -> Any:
         """To be held while a piece is drawn: the trainer's lock where the copy shares tensors with the model."""
         return self._live.train_lock if snapshot.is_shared and self._live.is_learning else nullcontext()
+
+    def pieces(self, frame: Frame, snapshot: Snapshot, kind: str) -> Iterator[Piece]:
+        """Draw a frame, and yield each piece that has been drawn, with the processor seconds that it took.
+
+        A "sharp" one is what somebody waits for, so that all processors draw it.
+        """
+        share = Share(frame, self.piece_of(kind).rays, lambda: self.drawing(snapshot), self.clock)
+        is_alone = kind != "sharp" or snapshot.is_shared or str(self._live.viewer.pipeline.model.device) != "cpu"
+        return share.pieces() if is_alone else self._crew.draw(share)
 
     def cost_of(self, kind: str) -> Cost:
         """What frames of a kind cost."""
@@ -123,6 +135,7 @@ class FrameSource:
 
     def wake(self) -> None:
         """There is a new snapshot."""
+        self._crew.start()
         with self._starting:
             if self._preparer.ident is None and self._preparer.running:
                 self._preparer.start()
@@ -133,4 +146,4 @@ class FrameSource:
         with self._starting:
             self._preparer.running = False
         self._preparer.wake()
-        return [self._preparer]
+        return [self._preparer, *self._crew.close()]

@@ -124,7 +124,7 @@ def test_without_photographs_there_is_no_panel():
 
 def frame_of(page, *, crop=None):
     frame = Frame(page.live.get_model(), page.live.pages[0].view.camera(48), crop=crop)
-    for _ in frame.pieces(lambda: 4096):
+    while frame.fill(4096):
         pass
     return frame
 
@@ -295,7 +295,7 @@ def sentence_of(page, truth, *, mask=None, width: int = 48) -> list[str]:
     view = page.panel._comparison(0, np.zeros(3))
     view.told = told.append
     frame = Frame(page.live.get_model(), view.camera(width))
-    for _ in frame.pieces(lambda: 4096):
+    while frame.fill(4096):
         pass
     view.lay_over(frame.shown(with_z=False), frame, 2.0, drawn_by="model")
     return told

@@ -1,0 +1,140 @@
+"""Frames that several threads draw: every ray once, in its place, and what goes wrong reaches the one who waits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import nullcontext
+from types import SimpleNamespace
+
+import pytest
+import torch
+from nerfstudio.cameras.cameras import Cameras
+
+from inr_plugins.viewer.crew import Crew, Share
+from inr_plugins.viewer.frames import Frame
+
+PIECE = 17
+
+
+class Ball:
+    """Answers with where rays go to, and notes who asked and for which."""
+
+    device = torch.device("cpu")
+    scene_box = SimpleNamespace(aabb=torch.tensor([[-1.0] * 3, [1.0] * 3]))
+
+    def __init__(self):
+        self.asked, self.by = [], set()
+
+    def forward(self, ray_bundle):
+        self.asked += ray_bundle.directions.tolist()
+        self.by.add(threading.current_thread().name)
+        time.sleep(0.002)
+        return {"rgb": ray_bundle.directions.abs()}
+
+
+def frame_of(model):
+    camera = Cameras(torch.eye(4)[None, :3], fx=20.0, fy=20.0, cx=10.0, cy=8.0, width=20, height=16)
+    return Frame(model, camera)
+
+
+def share_of(frame):
+    return Share(frame, lambda: PIECE, nullcontext, time.thread_time)
+
+
+@pytest.fixture
+def crew():
+    crew = Crew(3)
+    crew.start()
+    yield crew
+    for thread in crew.close():
+        thread.join(2)
+        assert not thread.is_alive()
+
+
+def test_a_crew_draws_what_one_thread_draws_each_ray_once(crew):
+    model, alone = Ball(), frame_of(Ball())
+    while alone.fill(1000):
+        pass
+    frame = frame_of(model)
+    pieces = list(crew.draw(share_of(frame)))
+    assert sum(rays for rays, _ in pieces) == len(frame) == frame.done == 320
+    assert max(rays for rays, _ in pieces) == PIECE
+    assert all(0 <= seconds < 1 for _, seconds in pieces)
+    assert torch.equal(frame.outputs["rgb"], alone.outputs["rgb"])
+    assert sorted(model.asked) == sorted(frame.rays.directions.reshape(-1, 3).tolist())
+    assert len(model.by) > 1
+    assert all(name.startswith("viewer crew") for name in model.by)
+
+
+def test_what_one_of_them_cannot_draw_is_raised_where_the_frame_is_wanted_and_the_next_is_drawn(crew):
+    model = Ball()
+    model.forward = lambda ray_bundle: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        list(crew.draw(share_of(frame_of(model))))
+    frame = frame_of(Ball())
+    list(crew.draw(share_of(frame)))
+    assert frame.done == len(frame)
+
+
+def test_a_frame_that_nobody_wants_any_more_is_left(crew):
+    model = Ball()
+    frame = frame_of(model)
+    pieces = crew.draw(share_of(frame))
+    next(pieces)
+    pieces.close()
+    time.sleep(0.05)
+    asked = len(model.asked)
+    time.sleep(0.05)
+    assert len(model.asked) == asked < len(frame)
+    other = frame_of(Ball())
+    list(crew.draw(share_of(other)))
+    assert other.done == len(other)
+
+
+def test_who_finds_the_crew_at_work_draws_alone(crew):
+    first = crew.draw(share_of(frame_of(Ball())))
+    next(first)
+    model = Ball()
+    frame = frame_of(model)
+    list(crew.draw(share_of(frame)))
+    assert frame.done == len(frame)
+    assert model.by == {threading.current_thread().name}
+    first.close()
+
+
+@pytest.mark.parametrize("size", [0, 1, 2])
+def test_without_a_crew_frames_are_drawn_all_the_same(size):
+    crew, model = Crew(size), Ball()
+    if size < 2:
+        crew.start()
+    frame = frame_of(model)
+    list(crew.draw(share_of(frame)))
+    assert frame.done == len(frame)
+    assert model.by == {threading.current_thread().name}
+    assert crew.close() == []
+
+
+def test_a_crew_that_ends_leaves_nobody_waiting():
+    crew, model, goes_on = Crew(2), Ball(), threading.Event()
+    crew.start()
+    usual = model.forward
+
+    def forward(ray_bundle):
+        goes_on.wait(5)
+        return usual(ray_bundle)
+
+    model.forward = forward
+    frame = frame_of(model)
+    pieces = crew.draw(share_of(frame))
+    waiting = threading.Thread(target=lambda: list(pieces))
+    waiting.start()
+    time.sleep(0.05)
+    threads = crew.close()
+    assert len(threads) == 2
+    goes_on.set()
+    waiting.join(5)
+    assert not waiting.is_alive()
+    for thread in threads:
+        thread.join(5)
+        assert not thread.is_alive()
