@@ -28,7 +28,6 @@ that: with less, pictures of expensive methods come less than four times a secon
 _ERRAND_LOSS, _LEAST_ERRAND_LOSS = 0.5, 0.15
 """Part of its speed that training loses to an errand and to refreshes together, and to the errand alone; 0.6 with what
 is not counted, such as waiting for Python's lock."""
-_PIECE_SECONDS = 0.06
 _LEAST_PIECE = 256
 """Rays. What each piece costs however few they are, such as the steps of sphere tracing, must not make them fewer."""
 
@@ -129,7 +128,11 @@ class Budget:
         What others have used of that time, because they wanted the same processor, has been waited for already.
         """
         now = time.monotonic()
-        self.toll.note_drawing(seconds)
+        if kind == "sharp":
+            # Several threads draw it, which give way to nobody: what that costs says nothing of other frames.
+            self.toll.leave_out()
+        else:
+            self.toll.note_drawing(seconds)
         with self._lock:
             free_at = max(self._free_at.get(kind, 0.0), now - took) + seconds / self.share(kind)
             if self.share(kind) >= 1:
@@ -164,6 +167,11 @@ class Toll:
         with self._lock:
             self._drawn += seconds
 
+    def leave_out(self) -> None:
+        """Training is not as fast as usual: what steps take now is not to count."""
+        with self._lock:
+            self._begun = None
+
     def note_step(self, *, at: float | None = None) -> None:
         """Training has done a step, at a time in seconds; now by default."""
         now = time.monotonic() if at is None else at
@@ -196,12 +204,13 @@ class Toll:
 class PieceSize:
     """How many rays to draw at once: a moved camera waits for a piece of the frame that it has made useless."""
 
-    def __init__(self, most: Callable[[], int]) -> None:
+    def __init__(self, most: Callable[[], int], *, seconds: float = 0.06) -> None:
         """
         Args:
             most: rays that memory is there for.
+            seconds: that a piece is to take.
         """
-        self._most = most
+        self._most, self._seconds = most, seconds
         self._rays = float(_LEAST_PIECE)
 
     def rays(self) -> int:
@@ -214,13 +223,13 @@ class PieceSize:
 
     def note(self, rays: int, seconds: float) -> None:
         """Take in how long a piece took; what is less than half of a whole one says nothing of larger ones."""
-        if rays < self.rays() / 2 and seconds < _PIECE_SECONDS:
+        if rays < self.rays() / 2 and seconds < self._seconds:
             return
         # Down at once: rays of a model that has begun to show something may take a hundred times as long.
-        factor = min(_PIECE_SECONDS / max(seconds, 1e-6), 4.0)
-        if seconds < 3 * _PIECE_SECONDS:
+        factor = min(self._seconds / max(seconds, 1e-6), 4.0)
+        if seconds < 3 * self._seconds:
             # What each piece costs however few its rays are must not keep pieces small: a frame has that many times.
-            factor = max(factor, 1.5 if seconds < 1.5 * _PIECE_SECONDS else 1.0)
+            factor = max(factor, 1.5 if seconds < 1.5 * self._seconds else 1.0)
         self._rays = min(max(rays * factor, float(_LEAST_PIECE)), float(self._most()))
 
 

@@ -37,6 +37,8 @@ _TOO_LONG = 1.0
 _NO_LIMIT = 1 << 20
 _GROWTH = 2.5
 """How many times wider a frame is than the one before, until it is sharp."""
+_NEARLY = 0.5
+"""Part of the sharp frame's width: where the next one would be wider, the sharp one follows at once, shown in parts."""
 
 Kind = Literal["moving", "sharp", "refresh"]
 
@@ -162,6 +164,8 @@ class PageRenderer(threading.Thread):
             next_width = round(width * _GROWTH)
             if self.live.source.is_expensive:
                 next_width = _EXPENSIVE_WIDTH if self._sharpest < _EXPENSIVE_WIDTH else self._sharp_width()
+            elif next_width > _NEARLY * self._sharp_width():
+                next_width = self._sharp_width()
             return Plan("sharp", max(1, min(self._sharp_width(), next_width)), snapshot, version, self.view)
         if drawn is snapshot:
             return None
@@ -211,7 +215,7 @@ class PageRenderer(threading.Thread):
             frame.lie_over(self._last)
         started = shown_at = time.monotonic()
         used = 0.0
-        cost, size = live.source.cost_of(plan.kind), live.source.piece_of(plan.kind)
+        cost, size = live.source.cost_of(plan.kind), live.source.piece_of(plan.snapshot, plan.kind)
         if plan.snapshot is not self.drawn[0]:
             size.doubt()
         begin = time.monotonic()

@@ -24,6 +24,8 @@ _EXPENSIVE_RAYS, _EXPENSIVE_SECONDS = 128 * 72, 0.2
 """A frame of so many rays that takes longer than this is too slow for a camera that moves: there are to be four a
 second, from a part of one processor."""
 _HOPEFUL = 4.0
+_CREW_PIECE = 0.15
+"""Seconds of a piece that a crew draws: a page whose camera moves does not wait for it, and fewer take less in all."""
 
 
 class FrameSource:
@@ -44,7 +46,11 @@ class FrameSource:
         self._preparer, self._starting = Preparer(live), threading.Lock()
         self._crew = Crew(usual_size())
         # Of the model itself, and of its bake.
-        self._costs, self._pieces = (Cost(), Cost()), (PieceSize(self._most_rays), PieceSize(self._most_rays))
+        self._costs = Cost(), Cost()
+        self._pieces = {
+            **{who: PieceSize(self._most_rays) for who in ("page", "bake")},
+            "crew": PieceSize(self._most_rays, seconds=_CREW_PIECE),
+        }
 
     def _most_rays(self) -> int:
         """Rays that are drawn at once, at the most."""
@@ -65,17 +71,22 @@ class FrameSource:
 
         A "sharp" one is what somebody waits for, so that all processors draw it.
         """
-        share = Share(frame, self.piece_of(kind).rays, lambda: self.drawing(snapshot), self.clock)
-        is_alone = kind != "sharp" or snapshot.is_shared or str(self._live.viewer.pipeline.model.device) != "cpu"
-        return share.pieces() if is_alone else self._crew.draw(share)
+        share = Share(frame, self.piece_of(snapshot, kind).rays, lambda: self.drawing(snapshot), self.clock)
+        return self._crew.draw(share) if self._wants_crew(snapshot, kind) else share.pieces()
+
+    def _wants_crew(self, snapshot: Snapshot, kind: str) -> bool:
+        is_on_cpu = str(self._live.viewer.pipeline.model.device) == "cpu"
+        return kind == "sharp" and is_on_cpu and not snapshot.is_shared
 
     def cost_of(self, kind: str) -> Cost:
         """What frames of a kind cost."""
         return self._costs[self.is_expensive and kind != "sharp"]
 
-    def piece_of(self, kind: str) -> PieceSize:
+    def piece_of(self, snapshot: Snapshot, kind: str) -> PieceSize:
         """How many rays of a kind of frame are drawn at once."""
-        return self._pieces[self.is_expensive and kind != "sharp"]
+        if self._wants_crew(snapshot, kind):
+            return self._pieces["crew"]
+        return self._pieces["bake" if self.is_expensive and kind != "sharp" else "page"]
 
     @property
     def drawable(self) -> Snapshot | None:

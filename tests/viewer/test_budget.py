@@ -104,6 +104,22 @@ def test_who_draws_nothing_learns_nothing():
     assert toll.estimate == 0.9
 
 
+@pytest.mark.parametrize("kind", ["sharp", "moving"])
+def test_what_is_drawn_by_all_processors_says_nothing_of_what_one_costs(kind):
+    """Training stands still while a frame is drawn, by whoever does."""
+    toll = Toll(guess=0.7)
+    budget, at = Budget(lambda: 0.85, toll=toll), 0.0
+    for _ in range(20):
+        for _ in range(20):
+            at += 0.1
+            toll.note_step(at=at)
+        for _ in range(3):
+            budget.spend(0.7, kind, took=1.0)
+            at += 1.0
+        toll.note_step(at=at)
+    assert (toll.estimate == 0.7) is (kind == "sharp")
+
+
 def test_a_dearer_toll_leaves_less():
     """Of 15 % of its speed, at a loss of 1.5 a processor, a tenth of one."""
     assert Budget(lambda: 0.85, toll=Toll(guess=1.5)).share("refresh") == pytest.approx(0.1)
