@@ -251,6 +251,16 @@ COMMANDS = {
             ("", Range(2, 65_536, also=0), "mesh-resolution"),
         ]
     ),
+    "inr-photos": _table(
+        [
+            ("", Range(32, 16_384), "max-size"),
+            ("", Range(3, 10_000), "frames"),
+            ("", Range(100, 10**6), "max-features"),
+            ("", _PART, "at-least"),
+            ("", Range(0, 2**31 - 1), "seed"),
+            ("", _POSITIVE, "known-length"),
+        ]
+    ),
     "inr-demo": _table([("", _COUNT, "steps"), ("", _COUNT, "frames"), ("", Range(2, 65_536), "mesh-resolution")]),
     "inr-view": _table([("", _PORT, "port")]),
 }

@@ -19,7 +19,7 @@ from nerfstudio.scripts.render import DatasetRender, RenderCameraPath, RenderInt
 from nerfstudio.scripts.viewer.run_viewer import RunViewer
 
 import inr_plugins
-from inr_plugins.cli import bench, demo, scene
+from inr_plugins.cli import bench, demo, photos, scene
 from inr_plugins.cli.arguments import american, texts_of
 from inr_plugins.cli.check import CheckOptions
 from inr_plugins.cli.eval_options import EvalOptions
@@ -37,6 +37,7 @@ OURS: dict[str, tuple[Any, ...]] = {
     "inr-demo": (demo.Options,),
     "inr-eval": (EvalOptions,),
     "inr-mesh": (MeshOptions,),
+    "inr-photos": (photos.Arguments,),
     "inr-scene": (scene.Arguments, SceneOptions()),
     "inr-view": (ViewOptions,),
 }
@@ -54,6 +55,7 @@ MEANT: tuple[tuple[str, tuple[str, ...]], ...] = (
     # What they say of next steps is ns-train's.
     ("cli/check", ("inr-check", "ns-train")),
     ("cli/scene", ("inr-scene", "ns-train")),
+    ("cli/photos", ("inr-photos", "ns-train")),
     ("cli/eval", ("inr-eval",)),
     ("cli/bench", ("inr-bench", "ns-train")),
     # A worker has options of its own.
@@ -64,6 +66,7 @@ MEANT: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("meshing/", ("inr-mesh",)),
     ("geometry/", ("inr-mesh",)),
     ("scenes/", ("inr-scene",)),
+    ("photos/", ("inr-photos",)),
     ("options.py", ("ns-train",)),
     ("engine/address.py", ("inr-view", "ns-train")),
     ("", ("ns-train",)),

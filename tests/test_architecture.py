@@ -13,7 +13,19 @@ PACKAGE = "inr_plugins"
 
 # The arrows of the architecture: what each layer may import of the others.
 ARROWS = {
-    "cli": {"bench", "evaluation", "meshing", "scenes", "models", "data", "fields", "geometry", "metrics", "engine"},
+    "cli": {
+        "bench",
+        "evaluation",
+        "meshing",
+        "photos",
+        "scenes",
+        "models",
+        "data",
+        "fields",
+        "geometry",
+        "metrics",
+        "engine",
+    },
     "bench": {"evaluation", "engine", "geometry", "metrics"},
     "evaluation": {"meshing", "engine", "geometry", "metrics"},
     "meshing": {"fields", "geometry", "engine"},
@@ -23,6 +35,7 @@ ARROWS = {
     "fields": {"networks", "sparse_codes"},
     "rendering": set(),
     "losses": set(),
+    "photos": {"data", "geometry"},
     "scenes": {"geometry"},
     "data": {"geometry"},
     "engine": set(),
@@ -48,6 +61,7 @@ HEAVY = {
     "mcubes",
     "nerfacc",
     "open3d",
+    "pycolmap",
     "skimage",
     "tinycudann",
     "torchmetrics",

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import tyro
 
-from inr_plugins.cli import bench, demo, scene
+from inr_plugins.cli import bench, demo, photos, scene
 from inr_plugins.cli.arguments import parse, parse_subcommand
 from inr_plugins.cli.check import CheckOptions
 from inr_plugins.cli.eval_options import EvalOptions
@@ -38,6 +38,7 @@ _SEPARATORS = {"&&", "||", ";", "|", "&"}
 COMMANDS: dict[str, Any] = {
     "inr-mesh": MeshOptions,
     "inr-eval": EvalOptions,
+    "inr-photos": photos.Arguments,
     "inr-scene": scene.Arguments,
     "inr-bench": bench.SUBCOMMANDS,
     "inr-demo": demo.Options,

@@ -43,7 +43,7 @@ class Options(CommonOptions):
     """
 
     GROUPS: ClassVar[Groups] = {
-        "data": "data scene",
+        "data": "data photos scene",
         "training": "steps train",
         "output": "output frames mesh_resolution",
     }
@@ -51,6 +51,8 @@ class Options(CommonOptions):
     data: Annotated[Path | None, told("PATH", "a made scene")] = None
     """Your own data instead of the made scene: a folder with transforms_train.json (Blender) or transforms.json
     (nerfstudio)."""
+    photos: Annotated[Path | None, told("PATH", "none")] = None
+    """A folder of photographs, or a video, instead: inr-photos finds out where they were taken from."""
     output: Path = Path("demo")
     """Folder for everything that is made, in the folder that one is in."""
     scene: str = "windmill"
@@ -157,6 +159,8 @@ def run_demo(options: Options) -> None:
         InputError: data that is not there, a place that takes no files, or a step that failed.
     """
     check_numbers(options, COMMANDS["inr-demo"])
+    if options.photos is not None and options.data is not None:
+        raise InputError("--photos makes a dataset, and --data names one: give one of the two.")
     output, more = options.output, _words(options.train)
     _ffmpeg()
     check_place(output / "runs")
@@ -164,7 +168,11 @@ def run_demo(options: Options) -> None:
     steps: list[Step] = []
     step = partial(run_step, quiet=options.quiet)
     quietly = ["--quiet"] if options.quiet else []
-    if options.data is None:
+    if options.photos is not None:
+        data = output / "datasets" / options.photos.resolve().stem
+        command = ["inr-photos", str(options.photos), str(data), *quietly]
+        steps.append(step("Find out where the photos were taken from", command))
+    elif options.data is None:
         data = output / Path(options.scene).stem
         if not (data / "scene.json").is_file():
             views = ["--num-train", "100", "--num-val", "5", "--num-test", "20"]

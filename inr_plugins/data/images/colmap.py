@@ -15,18 +15,11 @@ from nerfstudio.data.dataparsers.base_dataparser import DataparserOutputs
 from nerfstudio.data.dataparsers.colmap_dataparser import ColmapDataParser, ColmapDataParserConfig
 from nerfstudio.utils.rich_utils import CONSOLE
 
+from inr_plugins.data.images.colmap_places import find_reconstruction, is_reconstruction
 from inr_plugins.data.images.document import far_offset
 from inr_plugins.data.images.downscaled import refuse_missing, smaller_folder
 from inr_plugins.data.images.frames import check_frame, parsers_map, shift, with_applied, with_frame
 from inr_plugins.errors import InputError
-
-PLACES = ("colmap/sparse/0", "sparse/0", "colmap/sparse", "sparse", "colmap", ".")
-"""Where a reconstruction lies in folders as ns-process-data, COLMAP, and people make them."""
-
-
-def find_reconstruction(data: Path) -> Path | None:
-    """The first of :data:`PLACES` below `data` that holds a reconstruction, or None."""
-    return next((Path(place) for place in PLACES if _is_reconstruction(data / place)), None)
 
 
 def check_colmap(config: ColmapDataParserConfig) -> Path:
@@ -38,7 +31,7 @@ def check_colmap(config: ColmapDataParserConfig) -> Path:
         InputError: there is no reconstruction, no folder of images, or a list of views under a name that is not read.
     """
     data, place = Path(config.data), Path(config.colmap_path)
-    if not _is_reconstruction(data / place):
+    if not is_reconstruction(data / place):
         found = find_reconstruction(data)
         if found is None:
             raise InputError(
@@ -140,12 +133,6 @@ def _in_own_frame(
 def _below(image: Path, folders: tuple[Path, ...]) -> Path:
     """`image` as seen from the one of the folders that it lies in."""
     return next(image.relative_to(folder) for folder in folders if image.is_relative_to(folder))
-
-
-def _is_reconstruction(folder: Path) -> bool:
-    return any(
-        all((folder / f"{name}.{ending}").exists() for name in ("cameras", "images")) for ending in ("txt", "bin")
-    )
 
 
 @contextmanager

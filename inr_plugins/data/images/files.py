@@ -18,7 +18,8 @@ from nerfstudio.data.dataparsers.colmap_dataparser import ColmapDataParserConfig
 from nerfstudio.data.dataparsers.instant_ngp_dataparser import InstantNGPDataParserConfig
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 
-from inr_plugins.data.images.colmap import check_colmap, find_reconstruction
+from inr_plugins.data.images.colmap import check_colmap
+from inr_plugins.data.images.colmap_places import find_reconstruction
 from inr_plugins.data.images.document import read_transforms, settle
 from inr_plugins.data.images.downscaled import refuse_missing, smaller_folder
 from inr_plugins.data.images.images import check_decodes, read_header

@@ -1,0 +1,152 @@
+"""Why photos could not be placed, and what to photograph instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from inr_plugins.errors import InputError, setting
+
+_FEW_FEATURES = 100
+_FEW_PHOTOS = 10
+_FROM_ONE_PLACE = 0.6
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was found in photos and between them.
+
+    Attributes:
+        names: of all photos, in their order.
+        features: in each photo.
+        matches: features that two photos have in common by one motion of the camera, by their names in order.
+        still: of these pairs, those that a turn of the camera on the spot, or a flat scene, explains too.
+        groups: names of the photos of each model that came of it, the largest first.
+    """
+
+    names: tuple[str, ...]
+    features: dict[str, int]
+    matches: dict[tuple[str, str], int]
+    still: frozenset[tuple[str, str]] = frozenset()
+    groups: tuple[frozenset[str], ...] = field(default=())
+
+    @property
+    def placed(self) -> frozenset[str]:
+        """Photos of the largest model."""
+        return self.groups[0] if self.groups else frozenset()
+
+    def renamed(self, names: Mapping[str, str]) -> Evidence:
+        """The same with other names."""
+        return Evidence(
+            names=tuple(names[each] for each in self.names),
+            features={names[each]: count for each, count in self.features.items()},
+            matches={(names[first], names[second]): count for (first, second), count in self.matches.items()},
+            still=frozenset((names[first], names[second]) for first, second in self.still),
+            groups=tuple(frozenset(names[each] for each in group) for group in self.groups),
+        )
+
+    def partners(self, name: str) -> dict[str, int]:
+        """The photos that one has matches with, the most first."""
+        found = {pair[pair[0] == name]: count for pair, count in self.matches.items() if name in pair}
+        return dict(sorted(found.items(), key=lambda each: (-each[1], each[0])))
+
+
+def why_not_placed(name: str, evidence: Evidence) -> str:
+    """Why a photo has no place, as the end of a sentence that begins with its name."""
+    features, partners = evidence.features.get(name, 0), evidence.partners(name)
+    if features < _FEW_FEATURES:
+        return f"has {features} features only: it is blurred or dark, or shows little but one colour"
+    if not partners:
+        beside = _neighbour(name, evidence)
+        return f"matches no other photo: take it again with half of the picture in common with {beside}"
+    to_placed = [each for each in partners if each in evidence.placed]
+    if not to_placed:
+        return (
+            f"matches only photos that have no place either ({_some(list(partners))}): photograph the way from there "
+            f"to {_neighbour(name, evidence)} in small steps"
+        )
+    best = to_placed[0]
+    return (
+        f"has {partners[best]} features in common with {best}, but no place fits them: it is blurred, too like it, or "
+        "what it shows has moved"
+    )
+
+
+def check_enough(evidence: Evidence, at_least: float) -> None:
+    """Refuse a reconstruction that has too few of the photos.
+
+    Args:
+        evidence: of all photos.
+        at_least: share of them that has to have a place.
+
+    Raises:
+        InputError: saying which photos are missing, and what to photograph.
+    """
+    count, placed = len(evidence.names), len(evidence.placed)
+    if not placed:
+        raise InputError(_none_placed(evidence))
+    if placed >= at_least * count:
+        return
+    missing = [name for name in evidence.names if name not in evidence.placed]
+    raise InputError(
+        f"Only {placed} of {count} photos found their place; {missing[0]} {why_not_placed(missing[0], evidence)}. "
+        f"{_gap(evidence)}, or give {setting('at_least', f'{placed / count:.2g}')} to go on with the {placed} "
+        f"(without a place are {_some(missing)})."
+    )
+
+
+def _none_placed(evidence: Evidence) -> str:
+    """The sentence for photos of which not even two fit together."""
+    count = len(evidence.names)
+    poor = [name for name in evidence.names if evidence.features.get(name, 0) < _FEW_FEATURES]
+    if len(poor) > count / 2:
+        return (
+            f"{len(poor)} of {count} photos have next to no features ({poor[0]} has "
+            f"{evidence.features.get(poor[0], 0)}): photograph something with texture, sharp and in good light, or put "
+            "newspaper under it."
+        )
+    if not evidence.matches:
+        return (
+            f"No two of the {count} photos show the same thing from two sides ({_some(list(evidence.names))}): walk "
+            "around what you photograph in small steps, with at least half of each picture in common with the one "
+            "before."
+        )
+    if len(evidence.still) > _FROM_ONE_PLACE * len(evidence.matches):
+        return (
+            f"The {count} photos seem to be taken from one spot, or to show one flat surface: {len(evidence.still)} of "
+            f"{len(evidence.matches)} matching pairs differ by a turn of the camera alone. Walk around what you "
+            "photograph."
+        )
+    alone = [name for name in evidence.names if not evidence.partners(name)]
+    more = f"; {_some(alone)} match no other at all" if alone else ""
+    few = f", {max(20, _FEW_PHOTOS)} photos or more" if count < _FEW_PHOTOS else ""
+    return (
+        f"None of the {count} photos could be placed: {len(evidence.matches)} of {count * (count - 1) // 2} pairs "
+        f"match, none well enough to begin with{more}. Photograph in smaller steps around it{few}, sharp, with half of "
+        "each picture in common with the one before."
+    )
+
+
+def _gap(evidence: Evidence) -> str:
+    """What to photograph: the way between two photos that follow each other, of which one has a place."""
+    for first, second in pairwise(evidence.names):
+        if (first in evidence.placed) != (second in evidence.placed):
+            return f"Photograph the way from {first} to {second} in small steps"
+    return "Photograph more of the way between them"
+
+
+def _neighbour(name: str, evidence: Evidence) -> str:
+    """The photo with a place that is nearest in the order of names, or the one beside it."""
+    place = evidence.names.index(name)
+    others = [each for each in evidence.names if each in evidence.placed] or [
+        each for each in evidence.names if each != name
+    ]
+    return min(others, key=lambda each: abs(evidence.names.index(each) - place))
+
+
+def _some(names: Sequence[str]) -> str:
+    """A few names, and how many more there are."""
+    shown = ", ".join(names[:_NAMED])
+    return f"{shown} and {len(names) - _NAMED} more" if len(names) > _NAMED else shown

@@ -1,0 +1,89 @@
+"""Masks that come with photos: which belongs to which, and how they are turned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool
+from PIL import Image
+
+from inr_plugins.data.images.masks import MASK_MODES, inside
+from inr_plugins.data.images.orientation import Header, header_of, turned_like
+from inr_plugins.errors import InputError, setting
+from inr_plugins.photos.pictures import ENDINGS, UNREADABLE, Photo
+
+_SAME_SHAPE = 0.01
+"""Largest relative difference of two ratios of width to height that are one."""
+
+
+def find_masks(folder: Path, photos: Sequence[Photo]) -> dict[str, Path]:
+    """The mask of each photo by the photo's name: a picture that is called as the photo is, with or without its ending.
+
+    Raises:
+        InputError: a photo has none; the message names it.
+    """
+    try:
+        files = [each for each in folder.iterdir() if each.is_file() and each.suffix.lower() in ENDINGS]
+    except OSError as error:
+        raise InputError(f"{folder} cannot be read ({error.strerror}): give {setting('masks')} another.") from error
+    by_name = {each.stem: each for each in files}
+    found = dict[str, Path]()
+    for photo in photos:
+        path = by_name.get(photo.name) or by_name.get(Path(photo.name).stem)
+        if path is None:
+            raise InputError(
+                f"{folder} has no mask for {photo.name} (called {Path(photo.name).stem}.png or {photo.name}.png): add "
+                f"it, white where the photo counts, or leave {setting('masks')} out."
+            )
+        found[photo.name] = path
+    return found
+
+
+def read_mask(path: Path, photo: Photo, size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
+    """A photo's mask, turned as the photo is, True inside.
+
+    Args:
+        path: its file.
+        photo: what it is the mask of. A mask of the shape of the photo as viewers show it is upright already; one of
+            the shape of the stored pixels is turned as the photo is.
+        size: width and height to give it.
+
+    Raises:
+        InputError: it is no mask, has another shape than the photo, or leaves nothing.
+    """
+    try:
+        with Image.open(path) as stored:
+            header = header_of(stored)
+            if stored.mode in MASK_MODES:
+                values, _ = inside(stored, path)
+            else:
+                values = np.asarray(stored.convert("L")) > 127
+    except UNREADABLE as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"Mask {path} cannot be read ({error}): replace it.") from error
+    turn = _turn(header, photo)
+    if turn is None:
+        raise InputError(
+            f"Mask {path} has {header.width} x {header.height} pixels, which is not the shape of {photo.name} "
+            f"({photo.size[0]} x {photo.size[1]}): make it from that photo."
+        )
+    mask = np.array(turned_like(Image.fromarray(values), turn, turn.upright).resize(size, Image.Resampling.NEAREST))
+    if not mask.any():
+        raise InputError(f"Mask {path} is black all over, which leaves nothing of {photo.name}: white is what counts.")
+    return mask
+
+
+def _turn(mask: Header, photo: Photo) -> Header | None:
+    """The mask's header with the orientation that it is to be turned by; None where no turn fits the photo."""
+    if _is_like(mask.upright, photo.size):
+        return mask
+    as_stored = Header(mask.width, mask.height, mask.mode, photo.header.orientation)
+    return as_stored if _is_like(as_stored.upright, photo.size) else None
+
+
+def _is_like(first: tuple[int, int], second: tuple[int, int]) -> bool:
+    ratio = first[0] * second[1] / (first[1] * second[0])
+    return abs(ratio - 1) <= _SAME_SHAPE

@@ -1,0 +1,104 @@
+"""What is said of a dataset that was made: report.json."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from inr_plugins.geometry.frames import Similarity
+from inr_plugins.photos.dataset import View
+from inr_plugins.photos.failures import Evidence, why_not_placed
+from inr_plugins.photos.measure import KnownLength
+from inr_plugins.photos.model import Model
+from inr_plugins.photos.pictures import fitted
+from inr_plugins.photos.sources import Source
+from inr_plugins.photos.upright import Up
+
+_UNITS = "the median distance from a camera to what it sees is 1"
+_MANY = 0.1
+
+
+def describe(
+    found: Source,
+    evidence: Evidence | None,
+    failed: dict[str, str],
+    model: Model,
+    views: Sequence[View],
+    *,
+    up: Up,
+    length: KnownLength | None,
+    frame: Similarity,
+    max_size: int,
+) -> dict[str, Any]:
+    """The report, JSON.
+
+    Args:
+        found: the photos.
+        evidence: what was found in them, by their names; None where the poses came with them.
+        failed: why photos could not be read, by their names.
+        model: the reconstruction.
+        views: the photos of the dataset.
+        up: where it is.
+        length: that was known.
+        frame: from the reconstruction's frame to the dataset's.
+        max_size: of the images' longer side, pixels.
+    """
+    without = dict(failed)
+    if evidence is not None:
+        without |= {name: why_not_placed(name, evidence) for name in evidence.names if name not in evidence.placed}
+    without |= found.unreadable
+    return {
+        "registered": len(views),
+        "photos": len(views) + len(without),
+        "not_registered": [{"photo": name, "why": why} for name, why in without.items()],
+        "points": len(model.points),
+        "reprojection_error_pixels": round(model.reprojection, 4),
+        "lenses": [_lens(number, model, views, max_size) for number in sorted({view.placed.camera for view in views})],
+        "frame": "that of COLMAP's reconstruction, turned so that z points up, and scaled; right-handed",
+        "units": "metres" if length is not None else _UNITS,
+        "from_colmap": frame.matrix.tolist(),
+        "up": {"means": up.means, "direction_in_colmap": up.direction.tolist(), "tilt_degrees": round(up.tilt, 2)},
+        "known_length": None
+        if length is None
+        else {"metres": length.metres, "in_colmap": length.length, "ends": list(length.ends)},
+        "notes": [*found.notes, *_doubts(evidence, up)],
+        "views": [
+            {"photo": view.photo.name, "points": len(view.placed.points), "features": view.placed.features}
+            for view in views
+        ],
+    }
+
+
+def _lens(number: int, model: Model, views: Sequence[View], max_size: int) -> dict[str, Any]:
+    """A lens as it was found, and what EXIF says of it."""
+    mine = [view.photo for view in views if view.placed.camera == number]
+    lens, by_exif = model.lenses[number], mine[0].lens.focal
+    diagonal = math.hypot(*fitted(mine[0].size, max_size))
+    return {
+        "camera": mine[0].lens.camera,
+        "photos": len(mine),
+        "size": [int(lens.width), int(lens.height)],
+        "focal_by_exif": None if by_exif is None else round(by_exif * diagonal, 2),
+        "focal": round(float(lens.mean_focal_length()), 2),
+        "model": str(lens.model_name),
+        "params": [float(value) for value in lens.params],
+    }
+
+
+def _doubts(evidence: Evidence | None, up: Up) -> list[str]:
+    """Sentences on what may not be as it is wanted."""
+    notes = []
+    if up.means == "mean":
+        notes.append(
+            "Where up is could not be told from how level the cameras are, and their mean was taken: see whether it is "
+            "right, and name another axis of the reconstruction with --up if not."
+        )
+    groups = () if evidence is None else evidence.groups[1:]
+    others = [group for group in groups if evidence is not None and len(group) > _MANY * len(evidence.names)]
+    if others:
+        notes.append(
+            f"{len(others[0])} photos fit together among themselves but not with the rest ({min(others[0])} is one): "
+            "photograph the way between them."
+        )
+    return notes

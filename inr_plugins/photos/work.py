@@ -1,0 +1,164 @@
+"""The folder that unfinished work is kept in, so that the same command goes on where one was stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from inr_plugins.errors import InputError, setting
+from inr_plugins.files import locked, sweep, write_json
+from inr_plugins.geometry.io.output_place import check_place
+
+REPORT = "report.json"
+TRANSFORMS = "transforms.json"
+IMAGES, MASKS, POINTS = "images", "masks", "sparse_points.ply"
+_OURS = {REPORT, TRANSFORMS, IMAGES, MASKS, POINTS, "work"}
+_ENDS = 1 << 16
+
+
+@dataclass(frozen=True)
+class Work:
+    """The folder `work` in the dataset's."""
+
+    output: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where it is."""
+        return self.output / "work"
+
+    @property
+    def state(self) -> Path:
+        """What it was begun with: photos and options, JSON."""
+        return self.folder / "state.json"
+
+    @property
+    def database(self) -> Path:
+        """COLMAP's, of features and matches."""
+        return self.folder / "database.db"
+
+    @property
+    def pictures(self) -> Path:
+        """The pictures that are compared."""
+        return self.folder / "pictures"
+
+    @property
+    def frames(self) -> Path:
+        """The frames of a video."""
+        return self.folder / "frames"
+
+    @property
+    def film(self) -> Path:
+        """Which frames of a video these are, JSON."""
+        return self.folder / "film.json"
+
+    @property
+    def models(self) -> Path:
+        """The reconstructions, each in a folder of its number."""
+        return self.folder / "models"
+
+    @property
+    def failed(self) -> Path:
+        """Which photos could not be read, JSON."""
+        return self.folder / "failed.json"
+
+    @property
+    def outcome(self) -> Path:
+        """What came of placing the cameras, JSON."""
+        return self.folder / "outcome.json"
+
+    def drop_bulk(self) -> None:
+        """Remove what is large and no longer needed once the cameras have their places and the images are written."""
+        for folder in (self.pictures, self.frames):
+            shutil.rmtree(folder, ignore_errors=True)
+        for ending in ("", "-wal", "-shm", "-journal"):
+            self.database.with_name(self.database.name + ending).unlink(missing_ok=True)
+
+    def begin(self, state: dict[str, Any], *, overwrite: bool) -> None:
+        """Go on with what is there if it was begun with the same, or begin; what is unfinished of other photos goes.
+
+        Raises:
+            InputError: a dataset of something else is complete here, without `overwrite`.
+        """
+        if self.state.is_file():
+            if _read(self.state) == json.loads(json.dumps(state)):
+                return
+            if not overwrite and (self.output / TRANSFORMS).exists():
+                raise InputError(
+                    f"{self.output} is a dataset of other photos or options: give {setting('overwrite', True)} to "
+                    "begin anew, or give another folder."
+                )
+        self.forget()
+        write_json(self.state, state, durable=False)
+
+    def forget(self) -> None:
+        """Remove all that was done, and the dataset that was made of it."""
+        (self.output / TRANSFORMS).unlink(missing_ok=True)
+        for folder in (self.pictures, self.frames, self.models):
+            shutil.rmtree(folder, ignore_errors=True)
+        self.drop_bulk()
+        for path in (self.film, self.failed, self.outcome):
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def opened(output: Path) -> Iterator[Work]:
+    """The folder of work of a dataset, for this process alone.
+
+    Raises:
+        InputError: the place takes no files, holds something else, or another process is at work there.
+    """
+    check_place(output / TRANSFORMS)
+    if output.exists() and not output.is_dir():
+        raise InputError(f"{output} is a file: give a folder for the dataset.")
+    if output.is_dir():
+        sweep(output)
+        names = {each.name for each in output.iterdir()} - {"lost+found"}
+        foreign = sorted(names - _OURS)
+        if names and (foreign or not (output / "work").is_dir()):
+            raise InputError(
+                f"{output} holds {(foreign or sorted(names))[0]}, which is none of inr-photos's work: give another "
+                "folder."
+            )
+    work = Work(output)
+    try:
+        with locked(work.folder / "lock"):
+            yield work
+    except BlockingIOError as error:
+        raise InputError(f"Another inr-photos is at work in {output}: wait for it, or give another folder.") from error
+
+
+def digest_of(paths: Iterable[Path]) -> str:
+    """Hexadecimal digits that follow from files' names, sizes, beginnings and ends."""
+    digest = hashlib.sha256()
+    for path in paths:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            content = file.read(_ENDS)
+            file.seek(max(0, size - _ENDS))
+            content += file.read(_ENDS)
+        digest.update(f"{path.name}\0{size}\0".encode(errors="surrogatepass") + content)
+    return digest.hexdigest()[:16]
+
+
+def read_json(path: Path) -> Any:
+    """What an own file holds, None where there is none or it cannot be read."""
+    return _read(path)
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def internal_names(endings: Sequence[str]) -> list[str]:
+    """Names of pictures for COLMAP, whose lists have spaces between names: numbers."""
+    return [f"{number:06d}{ending}" for number, ending in enumerate(endings)]

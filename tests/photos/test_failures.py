@@ -1,0 +1,66 @@
+"""What is said of photos that have no place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from inr_plugins.errors import InputError
+from inr_plugins.photos.failures import Evidence, check_enough, why_not_placed
+
+NAMES = tuple(f"p{number}.jpg" for number in range(1, 9))
+GOOD = Evidence(
+    names=NAMES,
+    features=dict.fromkeys(NAMES, 2000) | {"p8.jpg": 12},
+    matches={
+        ("p1.jpg", "p2.jpg"): 300,
+        ("p2.jpg", "p3.jpg"): 250,
+        ("p1.jpg", "p3.jpg"): 200,
+        ("p3.jpg", "p4.jpg"): 40,
+        ("p5.jpg", "p6.jpg"): 90,
+    },
+    groups=(frozenset({"p1.jpg", "p2.jpg", "p3.jpg"}), frozenset({"p5.jpg", "p6.jpg"})),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("p4.jpg", "has 40 features in common with p3.jpg, but no place fits them"),
+        (
+            "p5.jpg",
+            r"matches only photos that have no place either \(p6.jpg\): photograph the way from there to p3.jpg",
+        ),
+        ("p7.jpg", "matches no other photo: take it again with half of the picture in common with p3.jpg"),
+        ("p8.jpg", "has 12 features only"),
+    ],
+)
+def test_a_photo_without_a_place_says_why(name, words):
+    import re
+
+    assert re.search(words, why_not_placed(name, GOOD))
+
+
+def test_too_few_with_a_place_say_what_to_photograph():
+    check_enough(GOOD, 3 / 8)
+    with pytest.raises(InputError) as error:
+        check_enough(GOOD, 0.5)
+    said = error.value.on_command_line
+    assert said.startswith("Only 3 of 8 photos found their place; p4.jpg has 40 features")
+    assert "Photograph the way from p3.jpg to p4.jpg in small steps, or give --at-least 0.38" in said
+    assert "p4.jpg, p5.jpg, p6.jpg and 2 more" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"matches": {}}, "No two of the 8 photos show the same thing"),
+        ({"features": dict.fromkeys(NAMES, 20)}, r"8 of 8 photos have next to no features \(p1.jpg has 20\)"),
+        ({"still": frozenset(list(GOOD.matches)[:4])}, "from one spot, or to show one flat surface: 4 of 5"),
+        ({}, r"None of the 8 photos could be placed: 5 of 28 pairs match.*p7.jpg, p8.jpg match no other"),
+    ],
+)
+def test_no_place_at_all_says_what_to_photograph(change, words):
+    with pytest.raises(InputError, match=words):
+        check_enough(replace(GOOD, groups=(), **change), 0.0)

@@ -1,0 +1,67 @@
+"""Masks of photos: found by name, turned as the photo is, refused where they cannot be right."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from inr_plugins.errors import InputError
+from inr_plugins.photos.masks import find_masks, read_mask
+from inr_plugins.photos.pictures import look_into, photo_of
+
+TURNED_BY = Image.Exif()
+TURNED_BY[0x0112] = 6  # the stored pixels are to be turned by 90 degrees clockwise
+
+
+def folder_of_photos(folder, *names):
+    folder.mkdir()
+    for name in names:
+        Image.new("RGB", (8, 6)).save(folder / name)
+    return look_into(folder).photos
+
+
+def test_masks_are_found_with_or_without_the_photos_ending(tmp_path):
+    photos = folder_of_photos(tmp_path / "photos", "a.jpg", "b.jpg", "c.png")
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    for name in ("a.png", "b.jpg.png", "c.png", "d.png"):
+        Image.new("L", (8, 6), 255).save(masks / name)
+    assert {name: path.name for name, path in find_masks(masks, photos).items()} == {
+        "a.jpg": "a.png",
+        "b.jpg": "b.jpg.png",
+        "c.png": "c.png",
+    }
+    (masks / "b.jpg.png").unlink()
+    with pytest.raises(InputError, match=r"no mask for b.jpg \(called b.png or b.jpg.png\)"):
+        find_masks(masks, photos)
+
+
+@pytest.mark.parametrize("is_stored_shape", [False, True])
+def test_a_mask_is_turned_where_it_has_the_shape_of_the_stored_pixels(tmp_path, is_stored_shape):
+    Image.new("RGB", (8, 6)).save(tmp_path / "a.jpg", exif=TURNED_BY)
+    photo = photo_of(tmp_path / "a.jpg")
+    upright = np.zeros((8, 6), np.uint8)
+    upright[:2] = 255  # the top, as a viewer shows it
+    stored = np.rot90(upright) if is_stored_shape else upright
+    Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / "mask.png")
+    assert np.array_equal(read_mask(tmp_path / "mask.png", photo, photo.size), upright > 0)
+
+
+@pytest.mark.parametrize(
+    ("mask", "words"),
+    [
+        (Image.new("L", (8, 6), 0), "black all over, which leaves nothing of a.jpg"),
+        (Image.new("L", (5, 6), 255), "5 x 6 pixels, which is not the shape of a.jpg"),
+        (Image.new("L", (8, 6), 90), "not plain what is inside"),
+    ],
+)
+def test_masks_that_cannot_be_right_are_named(tmp_path, mask, words):
+    (photo,) = folder_of_photos(tmp_path / "photos", "a.jpg")
+    mask.save(tmp_path / "m.png")
+    with pytest.raises(InputError, match=words) as error:
+        read_mask(tmp_path / "m.png", photo, (8, 6))
+    assert "m.png" in str(error.value)
+    (tmp_path / "m.png").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"m\.png cannot be read"):
+        read_mask(tmp_path / "m.png", photo, (8, 6))
