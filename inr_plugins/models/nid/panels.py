@@ -168,12 +168,15 @@ class CodePanel(Panel):
         for slider in self._sliders.values():
             slider.handle.remove()
         most, step = _range(code)
+        # viser would write whole numbers at the ends.
+        marks = tuple((end, f"{end:.3g}") for end in (-most, most))
         made = {}
         with self._folder:
             for order, (row, expert) in enumerate(largest):
                 handle = self.gui.add_slider(
                     f"Expert {expert}" if len(code) == 1 else f"Patch {row}, expert {expert}",
                     *(-most, most, step, _rounded(float(code[row, expert]), most, step)),
+                    marks=marks,
                     hint="What this expert counts in the shape that is drawn.",
                     order=float(order),
                 )
