@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import pkgutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from jaxtyping import install_import_hook
 
 PACKAGE = Path(__file__).resolve().parents[1] / "inr_plugins"
@@ -21,3 +24,26 @@ CHECKED = [
     f"inr_plugins.{each.name}" for each in pkgutil.iter_modules([str(PACKAGE)]) if each.ispkg and each.name != "engine"
 ]
 install_import_hook(CHECKED, "runtime_types.typecheck")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """While everything is imported there is next to no garbage, and each search for it goes through all there is."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    """What is not looked at when Python ends counts as leaked to some libraries."""
+    gc.unfreeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _garbage_is_looked_for_in_what_is_new() -> None:
+    """What imports and earlier files have left stays until the end: a search through it takes a second, and commands
+    begin one after every run."""
+    gc.collect()
+    gc.freeze()

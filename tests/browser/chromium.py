@@ -23,6 +23,27 @@ from scipy.spatial.transform import Rotation
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 # In a container there is no sandbox, and nowhere is there a graphics card to count on.
 SETTINGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-dev-shm-usage"]
+# Without a graphics card, a page that draws the scene as often as it can takes a whole processor for ever.
+SELDOM = """{
+    const soon = window.requestAnimationFrame.bind(window), asked = new Map();
+    let count = 0, isPlanned = false;
+    const draw = at => {
+        isPlanned = false;
+        for (const number of [...asked.keys()]) {
+            const call = asked.get(number);
+            asked.delete(number);
+            call?.(at);
+        }
+    };
+    window.requestAnimationFrame = call => {
+        if (!isPlanned) setTimeout(() => soon(draw), 100);
+        isPlanned = true;
+        asked.set(++count, call);
+        return count;
+    };
+    window.cancelAnimationFrame = number => { asked.delete(number); };
+}"""
+SLOW_CLOCK = "const now = performance.now.bind(performance); performance.now = () => now() / 10"
 SCENE_UNITS = 10.0
 """Of the page in a normalised unit."""
 
@@ -78,13 +99,16 @@ class Chromium:
     launched: Any
     pages: list[OpenPage] = field(default_factory=list)
 
-    def open(self, port: int, *, size: tuple[int, int] = (1000, 600), is_sharp: bool = False) -> OpenPage:
+    def open(
+        self, port: int, *, size: tuple[int, int] = (1000, 600), is_sharp: bool = False, is_busy: bool = False
+    ) -> OpenPage:
         """A page of a viewer, in a context of its own, as another person's would be.
 
         Args:
             port: of the viewer.
             size: of the window, in pixels.
             is_sharp: whether the page is made to think that it is fast: a slow one blurs what it shows.
+            is_busy: whether the page draws the scene as often as it can, not ten times a second.
         """
         context = self.launched.new_context(
             viewport={"width": size[0], "height": size[1]},
@@ -93,7 +117,9 @@ class Chromium:
         )
         context.set_default_timeout(30_000)
         if is_sharp:
-            context.add_init_script("const now = performance.now.bind(performance); performance.now = () => now() / 10")
+            context.add_init_script(SLOW_CLOCK)
+        if not is_busy:
+            context.add_init_script(SELDOM)
         # The titlebar's logo is elsewhere.
         context.route(lambda url: "127.0.0.1" not in url and "localhost" not in url, lambda route: route.abort())
         page = OpenPage(context.new_page())
