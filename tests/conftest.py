@@ -8,8 +8,9 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import jaxtyping
 import pytest
-from jaxtyping import install_import_hook
+import runtime_types
 
 PACKAGE = Path(__file__).resolve().parents[1] / "inr_plugins"
 
@@ -23,7 +24,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 CHECKED = [
     f"inr_plugins.{each.name}" for each in pkgutil.iter_modules([str(PACKAGE)]) if each.ispkg and each.name != "engine"
 ]
-install_import_hook(CHECKED, "runtime_types.typecheck")
+jaxtyping.jaxtyped = runtime_types.jaxtyped
+jaxtyping.install_import_hook(CHECKED, "runtime_types.typecheck")
 
 
 @pytest.hookimpl(wrapper=True)
