@@ -180,6 +180,11 @@ TRAINING = _table(
         (_MODEL, Range(0, 2, above=True), "coarse-step-size step-size"),
         (_MODEL, _COUNT_OR_NONE, "prune-steps warm-up-steps"),
         (_MODEL, _NOT_NEGATIVE, "coarse-entropy-weight entropy-weight coarse-point-weight point-weight"),
+        # diner-surface.
+        (_MODEL, Range(24, 2048), "lattice-sizes"),
+        (_MODEL, _COUNT, "stage-steps sharpening-steps refresh-every"),
+        (_MODEL, _POSITIVE, "sharpness-start sharpness-end"),
+        (_MODEL, _NOT_NEGATIVE, "curvature-weight area-weight smooth-share"),
         # Surfaces and shapes.
         (_MODEL, Range(1, 10**8), "eikonal-points"),
         (_MODEL, _NOT_NEGATIVE, "eikonal-weight mask-weight coarse-loss-weight coarse-weight normal-weight"),

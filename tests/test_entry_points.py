@@ -129,6 +129,7 @@ def test_methods_are_registered() -> None:
     assert METHODS, "no entry point of this package is installed: run scripts/setup"
     methods = {"diner", "finer-nerf", "finer-gauss-nerf", "finer-wavelet-nerf", "cn-mipnerf", "cn-neus"}
     assert methods | {
+        "diner-surface",
         "cn-neus-table",
         "cn-neus-room",
         "finer-neus",

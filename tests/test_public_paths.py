@@ -36,6 +36,8 @@ PUBLIC = {
     "inr_plugins.models.cn_mipnerf.model.CnMipNerfModelConfig",
     "inr_plugins.models.diner.model.DinerModel",
     "inr_plugins.models.diner.model.DinerModelConfig",
+    "inr_plugins.models.diner_surface.model.DinerSurfaceModel",
+    "inr_plugins.models.diner_surface.model.DinerSurfaceModelConfig",
     "inr_plugins.models.finer_nerf.model.FinerNerfModel",
     "inr_plugins.models.finer_nerf.model.FinerNerfModelConfig",
     "inr_plugins.models.neus.model.NeusModel",

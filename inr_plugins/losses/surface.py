@@ -5,6 +5,8 @@ Of several processes each has equally many rays; counts that differ among them a
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -50,3 +52,17 @@ def mask_entropy(accumulation: Float[Tensor, "r 1"], mask: Float[Tensor, "r 1"])
     """
     p = accumulation.float().clamp(OPACITY_MARGIN, 1 - OPACITY_MARGIN)
     return -(mask * p.log() + (1 - mask) * torch.log1p(-p)).mean()
+
+
+def smeared_area(distance: Float[Tensor, " n"], gradient: Float[Tensor, "n 3"]) -> Float[Tensor, ""]:
+    """Area of a level set per vertex of a lattice, in faces of a cell; 0 without vertices.
+
+    The coarea formula: the mean over all levels near 0, weighed by a normal distribution of one cell's deviation, of
+    their areas is the mean of that weight times the gradient's length.
+
+    Args:
+        distance: at the vertices, in cells.
+        gradient: of it, per cell.
+    """
+    weight = torch.exp(-0.5 * distance.square()) / math.sqrt(2 * math.pi)
+    return joint_mean(weight * (gradient.square().sum(-1) + 1e-12).sqrt())

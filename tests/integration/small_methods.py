@@ -4,6 +4,7 @@ import copy
 
 from inr_plugins.method_configs.cn_mipnerf import cn_mipnerf
 from inr_plugins.method_configs.diner import diner
+from inr_plugins.method_configs.diner_surface import diner_surface
 from inr_plugins.method_configs.finer_nerf import finer_nerf
 from inr_plugins.method_configs.nid import nid_shapes
 from inr_plugins.method_configs.shapes import finer_sdf
@@ -17,6 +18,18 @@ def small_diner(data, output):
     model = config.pipeline.model
     model.num_voxels, model.coarse_voxels, model.coarse_steps = 8000, (1000, 3000), (50, 20)
     model.coarse_prune_every, model.prune_steps, model.warm_up_steps = 40, (10, 25), 5
+    config.output_dir = output
+    return config
+
+
+def small_diner_surface(data, output):
+    """diner-surface; a change of stage is at step 20."""
+    config = copy.deepcopy(diner_surface.config)
+    config.pipeline.datamanager.data = data
+    config.pipeline.datamanager.train_num_rays_per_batch = 512
+    model = config.pipeline.model
+    model.lattice_sizes, model.stage_steps, model.smooth_share = (24, 32), (20,), (1.0, 4.0)
+    model.sharpening_steps, model.refresh_every, model.network.width = 20, 8, 16
     config.output_dir = output
     return config
 

@@ -1,9 +1,11 @@
 """NeuS's losses against torch's own and by hand."""
 
+import math
+
 import pytest
 import torch
 
-from inr_plugins.losses.surface import eikonal, mask_entropy, masked_l1
+from inr_plugins.losses.surface import eikonal, mask_entropy, masked_l1, smeared_area
 
 
 def test_absolute_errors_are_summed_over_channels_and_averaged_over_masked_rays():
@@ -36,3 +38,12 @@ def test_mask_entropy_is_torchs_and_finite_at_the_ends():
 def test_mask_entropy_runs_under_autocast():
     with torch.autocast("cpu", torch.bfloat16):
         assert mask_entropy(torch.rand(5, 1).bfloat16(), torch.ones(5, 1)).dtype == torch.float32
+
+
+def test_smeared_area_of_a_ball_is_the_mean_of_the_areas_around_it():
+    axis = torch.arange(-20, 21).float()
+    x = torch.cartesian_prod(axis, axis, axis)
+    radius = x.norm(dim=-1)
+    found = smeared_area(radius - 12, x / radius[:, None].clamp(min=1e-6)) * len(x)
+    # The mean of 4 pi r^2 over a normal distribution about 12 of deviation 1.
+    assert float(found) == pytest.approx(4 * math.pi * (144 + 1), rel=0.01)

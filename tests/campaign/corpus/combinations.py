@@ -141,6 +141,7 @@ POSSIBLE: dict[str, list[dict[str, Any]]] = {
     "diner": [{"model.network.activation": each} for each in ACTIVATIONS]
     + [{"model.network.encoding": "positional", "model.network.octaves": 4},
        {"model.network.hidden_layers": 3, "model.network.skips": (1, 2)}],
+    "diner-surface": [{"model.network.activation": each} for each in ACTIVATIONS],
     "nid-shapes": [{"model.activation": each} for each in ACTIVATIONS if "wavelet" not in each],
     "cn-neus-table": [{"model.octaves": 0}], "cn-neus-room": [{}], "finer-neus": [{}],
 }  # fmt: skip

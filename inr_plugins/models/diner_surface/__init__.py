@@ -1,0 +1,1 @@
+"""diner-surface: signed distances on a sparse voxel lattice, coloured by keys and normals."""

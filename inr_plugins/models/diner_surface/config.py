@@ -1,0 +1,59 @@
+"""Settings of `ns-train diner-surface`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from nerfstudio.models.base_model import ModelConfig
+
+from inr_plugins.models.common.network_settings import PrecisionSettings
+from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
+
+
+@dataclass
+class DinerSurfaceSettings(ModelConfig, PrecisionSettings):
+    """Signed distances on voxels, coloured by keys and normals."""
+
+    enable_collider: bool = False
+    """Not used: rays are cut to the band of cells, near_plane and far_plane."""
+    lattice_sizes: tuple[int, ...] = (64, 112, 176)
+    """Cells along the longest side of the object's box, one stage after another."""
+    stage_steps: tuple[int, ...] = (200, 300)
+    """Training steps of each stage but the last, which lasts as long as training does."""
+    sharpening_steps: int = 400
+    """Steps in which the last stage's surface sharpens."""
+    sharpness_start: float = 1.0
+    """Sharpness of the surface at the beginning of a stage, 1 / cell: light is stopped within a few cells."""
+    sharpness_end: float = 4.0
+    """Sharpness at the end of a stage, 1 / cell."""
+    key_width: int = 15
+    """Length of a vertex's key."""
+    network: CoordinateNetworkConfig = field(default_factory=CoordinateNetworkConfig)
+    """Network from a key and a normal to 27 spherical-harmonic coefficients."""
+    background_color: Literal["white", "black"] = "white"
+    """What is behind the object."""
+    box_scale: float = 1.0
+    """Enlarges the scene box around its middle, in which the object is looked for."""
+    near_plane: float = 0.05
+    """Distance from the camera before which nothing is sampled."""
+    far_plane: float = 1000.0
+    """Distance from the camera beyond which nothing is sampled."""
+    step_size: float = 0.7
+    """Distance between samples, in cells."""
+    min_weight: float = 1e-3
+    """Sections that contribute less to a pixel are not shaded."""
+    refresh_every: int = 50
+    """Steps after which the band of cells follows the surface."""
+    mask_weight: float = 0.02
+    """Weight of the loss that compares opacity with masks or alpha."""
+    eikonal_weight: float = 2e-3
+    """Weight of the loss that makes the field a distance."""
+    curvature_weight: float = 2e-3
+    """Weight of squared second differences of the distance."""
+    area_weight: float = 0.0
+    """Weight of the surface's area, which closes what no camera sees by a surface that is no larger than it must be."""
+    smooth_share: tuple[float, ...] = (0.5, 1.0, 8.0)
+    """What both of these weights are multiplied by in each stage: carve first, smooth late."""
+    eval_num_rays_per_chunk: int = 1 << 15
+    """Rays rendered at once in evaluation."""

@@ -1,0 +1,194 @@
+"""Where training starts: the visual hull, which is what no mask leaves out, and the distance to its surface."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from nerfstudio.cameras.cameras import Cameras, CameraType
+from torch import Tensor
+from torch.nn import functional as F
+
+from inr_plugins.boxes import checked_box
+from inr_plugins.errors import InputError
+
+_ROUGH = 64
+"""Points along the longest side of the scene box when the hull's box is looked for."""
+_FEW = 40
+"""The same when it is asked which view leaves nothing of the hull."""
+_PAD = 4
+"""Cells around the hull."""
+
+
+@dataclass(frozen=True)
+class MaskedViews:
+    """Pinhole cameras (with OpenCV's distortion, if any) and what of each picture the object covers.
+
+    Attributes:
+        cameras: of the pictures, normalised frame.
+        masks: of each, True where the object may be: grown by a pixel, within which poses and edges are unsure.
+        names: of each picture, for messages.
+    """
+
+    cameras: Cameras
+    masks: Sequence[Bool[Tensor, "height width"]]
+    names: Sequence[str]
+
+    def outside(self, view: int, x: Float[Tensor, "n 3"]) -> tuple[Bool[Tensor, " n"], Bool[Tensor, " n"]]:
+        """Which points lie in a picture beside its mask, and which in the picture at all."""
+        mask = self.masks[view]
+        u, v, front = project(self.cameras, view, x)
+        height, width = mask.shape
+        seen = front & (u >= 0) & (u < width) & (v >= 0) & (v < height)
+        column, row = u.nan_to_num(0.0).clamp(0, width - 1).long(), v.nan_to_num(0.0).clamp(0, height - 1).long()
+        return seen & ~mask[row, column], seen
+
+
+def masked_views(dataset: object) -> MaskedViews:
+    """The views of a dataset of images with alpha or masks.
+
+    Raises:
+        InputError: an image has neither, or a camera is no pinhole.
+    """
+    cameras: Cameras = dataset.cameras  # type: ignore[attr-defined]
+    if (cameras.camera_type != CameraType.PERSPECTIVE.value).any():
+        raise InputError(
+            "diner-surface starts from masks seen through pinhole cameras, and some of these are of another kind: "
+            "undistort the pictures, or train with cn-neus."
+        )
+    masks, names = [], [str(name) for name in dataset.image_filenames]  # type: ignore[attr-defined]
+    for view in range(len(cameras)):
+        data = dataset.get_data(view)  # type: ignore[attr-defined]
+        image = data["image"]
+        if image.shape[-1] == 4:
+            mask = image[..., 3] > 0
+        elif "mask" in data:
+            mask = data["mask"][..., 0] > 0
+        else:
+            raise InputError(
+                f"{names[view]} has neither a mask nor an alpha channel, which diner-surface starts from: give the "
+                "images masks, or train with diner or cn-neus-table."
+            )
+        masks.append(F.max_pool2d(mask.float()[None, None], 3, stride=1, padding=1)[0, 0] > 0)
+    return MaskedViews(cameras.to("cpu"), masks, names)
+
+
+def project(
+    cameras: Cameras, view: int, x: Float[Tensor, "n 3"]
+) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"], Bool[Tensor, " n"]]:
+    """Pixel coordinates (from the corner of the top left pixel, x right, y down) of points, and whether they are in
+    front of the camera.
+
+    OpenCV's model: nerfstudio's distortion parameters are k1, k2, k3, k4 and p1, p2.
+    """
+    pose = cameras.camera_to_worlds[view].to(x)
+    local = (x - pose[:, 3]) @ pose[:, :3]
+    depth = -local[:, 2]
+    front = depth > 1e-6
+    safe = torch.where(front, depth, 1.0)
+    a, b = local[:, 0] / safe, -local[:, 1] / safe
+    if cameras.distortion_params is not None and bool((cameras.distortion_params[view] != 0).any()):
+        k1, k2, k3, k4, p1, p2 = cameras.distortion_params[view].tolist()
+        r2 = a * a + b * b
+        radial = 1 + r2 * (k1 + r2 * (k2 + r2 * (k3 + r2 * k4)))
+        a, b = (
+            a * radial + 2 * p1 * a * b + p2 * (r2 + 2 * a * a),
+            b * radial + 2 * p2 * a * b + p1 * (r2 + 2 * b * b),
+        )
+    numbers = {name: float(getattr(cameras, name)[view]) for name in ("fx", "fy", "cx", "cy")}
+    return a * numbers["fx"] + numbers["cx"], b * numbers["fy"] + numbers["cy"], front
+
+
+def in_hull(views: MaskedViews, x: Float[Tensor, "n 3"]) -> Bool[Tensor, " n"]:
+    """Points that some picture shows and no picture shows beside its mask."""
+    alive = torch.arange(len(x))
+    seen = torch.zeros(len(x), dtype=torch.bool)
+    for view in range(len(views.masks)):
+        out, shown = views.outside(view, x[alive])
+        seen[alive] |= shown
+        alive = alive[~out]
+    found = torch.zeros(len(x), dtype=torch.bool)
+    found[alive] = seen[alive]
+    return found
+
+
+def hull_distances(
+    views: MaskedViews, box: Float[Tensor, "2 3"], longest: int
+) -> tuple[Float[Tensor, " 3"], float, Float[Tensor, "x y z"]]:
+    """The signed distance to the hull's surface on a lattice around it.
+
+    Args:
+        views: what was seen.
+        box: to look in, normalised frame.
+        longest: cells along the longest side of the lattice.
+
+    Returns:
+        Lowest corner and edge of the cells, normalised units, and the distance of each vertex in cells, negative
+        inside, good to about half a cell.
+
+    Raises:
+        InputError: the hull is empty.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    box = checked_box(box.detach().cpu())
+    axes, edge = _axes(box, _ROUGH)
+    found = in_hull(views, torch.cartesian_prod(*axes)).view([len(axis) for axis in axes])
+    if not bool(found.any()):
+        raise InputError(_why_empty(views, box))
+    at = found.nonzero()
+    low = torch.stack([axis[index] for axis, index in zip(axes, at.amin(0), strict=True)]) - 1.5 * edge
+    high = torch.stack([axis[index] for axis, index in zip(axes, at.amax(0), strict=True)]) + 1.5 * edge
+    low, high = torch.maximum(low, box[0]), torch.minimum(high, box[1])
+    cell = float((high - low).max()) / (longest - 2 * _PAD)
+    counts = ((high - low) / cell).ceil().long() + 2 * _PAD
+    origin = (low + high) / 2 - cell / 2 * counts
+    axes = [origin[i] + cell * torch.arange(int(counts[i]) + 1) for i in range(3)]
+    inside = in_hull(views, torch.cartesian_prod(*axes)).view([len(axis) for axis in axes])
+    for axis in range(3):
+        # What reaches past the scene box is closed there.
+        beyond = (axes[axis] < box[0, axis]) | (axes[axis] > box[1, axis])
+        inside &= ~beyond.reshape([-1 if i == axis else 1 for i in range(3)])
+    if not bool(inside.any()):
+        raise InputError(_why_empty(views, box))
+    solid = inside.numpy()
+    out, deep = (torch.from_numpy(distance_transform_edt(part)).float() for part in (~solid, solid))
+    return origin, cell, torch.where(inside, 0.5 - deep, out - 0.5)
+
+
+def _axes(box: Tensor, longest: int) -> tuple[list[Tensor], float]:
+    edge = float((box[1] - box[0]).max()) / longest
+    counts = ((box[1] - box[0]) / edge).ceil().long().clamp(min=1).tolist()
+    return [box[0, i] + (torch.arange(n) + 0.5) * (box[1, i] - box[0, i]) / n for i, n in enumerate(counts)], edge
+
+
+def _why_empty(views: MaskedViews, box: Tensor) -> str:
+    """In a sentence, why there is no hull: a view that disagrees with all others, or none that looks into the box."""
+    axes, _ = _axes(box, _FEW)
+    x = torch.cartesian_prod(*axes)
+    against, last = torch.zeros(len(x)), torch.full((len(x),), -1)
+    seen = torch.zeros(len(x), dtype=torch.int64)
+    for view in range(len(views.masks)):
+        out, shown = views.outside(view, x)
+        seen += shown
+        against += out
+        last[out] = view
+    if not bool((seen > 0).any()):
+        return (
+            "No camera looks into the scene box: centre the poses with the dataparser's options, or enlarge the box "
+            "with --pipeline.model.box-scale."
+        )
+    alone = last[(seen > 1) & (against == 1)]
+    if len(alone):
+        worst, count = alone.unique(return_counts=True)
+        name = views.names[int(worst[count.argmax()])]
+        return (
+            f"The masks leave nothing of the object: that of {name} disagrees with all others. Mend it, or leave the "
+            "image out."
+        )
+    return (
+        "The masks leave nothing of the object in the scene box: see that they are white where the object is, and that "
+        "the poses are right, or enlarge the box with --pipeline.model.box-scale."
+    )

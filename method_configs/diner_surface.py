@@ -1,0 +1,46 @@
+"""`ns-train diner-surface`."""
+
+from __future__ import annotations
+
+from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConfig
+from nerfstudio.engine.optimizers import AdamOptimizerConfig
+from nerfstudio.plugins.types import MethodSpecification
+
+from inr_plugins.data.images.datamanager import InrDataManagerConfig
+from inr_plugins.engine.optimization.adam import AdamConfig
+from inr_plugins.engine.optimization.row_adam import RowAdamConfig
+from inr_plugins.engine.optimization.schedulers import ExponentialDecayConfig
+from inr_plugins.engine.pipeline import InrPipelineConfig
+from inr_plugins.engine.trainer import InrTrainerConfig
+from inr_plugins.models.diner_surface.model import DinerSurfaceModelConfig
+
+_STEPS = 1500
+
+
+def _decay(lr: float, part: float = 0.1) -> ExponentialDecayConfig:
+    return ExponentialDecayConfig(lr_final=lr * part, max_steps=_STEPS)
+
+
+diner_surface = MethodSpecification(
+    config=InrTrainerConfig(
+        method_name="diner-surface",
+        max_num_iterations=_STEPS,
+        steps_per_save=500,
+        pipeline=InrPipelineConfig(
+            datamanager=InrDataManagerConfig(
+                # Alpha is left to the model; made scenes and the usual synthetic ones have it.
+                dataparser=BlenderDataParserConfig(alpha_color=None),
+                masks="labels",
+                train_num_rays_per_batch=4096,
+                eval_num_rays_per_batch=4096,
+            ),
+            model=DinerSurfaceModelConfig(),
+        ),
+        optimizers={
+            "distances": {"optimizer": AdamConfig(lr=0.1), "scheduler": _decay(0.1, 0.2)},
+            "keys": {"optimizer": RowAdamConfig(lr=0.03), "scheduler": _decay(0.03)},
+            "network": {"optimizer": AdamOptimizerConfig(lr=3e-3, eps=1e-8), "scheduler": _decay(3e-3)},
+        },
+    ),
+    description="Signed distances on voxels, coloured by DINER's keys and normals: surface of an object with masks.",
+)

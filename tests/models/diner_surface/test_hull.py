@@ -1,0 +1,115 @@
+"""The visual hull against brute force, its distance against a ball's, and what is said where there is none."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from nerfstudio.cameras.cameras import Cameras, CameraType
+
+from inr_plugins.errors import InputError
+from inr_plugins.models.diner_surface.hull import hull_distances, in_hull, masked_views, project
+
+BOX = torch.tensor([[-1.0] * 3, [1.0] * 3])
+RADIUS, MIDDLE = 0.4, torch.tensor([0.1, -0.15, 0.2])
+SIZE = 60
+
+
+def cameras(count=12, **more):
+    """Cameras around the box at distance 3, looking at its middle."""
+    torch.manual_seed(0)
+    back = torch.nn.functional.normalize(torch.randn(count, 3), dim=-1)
+    right = torch.nn.functional.normalize(
+        torch.linalg.cross(torch.tensor([[0.1, 0.2, 1.0]]).expand_as(back), back), dim=-1
+    )
+    poses = torch.stack([right, torch.linalg.cross(back, right), back, 3 * back], -1)
+    return Cameras(poses, fx=70.0, fy=72.0, cx=SIZE / 2 + 1, cy=SIZE / 2 - 2, width=SIZE, height=SIZE, **more)
+
+
+def mask_of(rig, view):
+    """Pixels whose ray meets the ball."""
+    rays = rig.generate_rays(camera_indices=view)
+    along = ((MIDDLE - rays.origins) * rays.directions).sum(-1, keepdim=True)
+    return (rays.origins + along * rays.directions - MIDDLE).norm(dim=-1) < RADIUS
+
+
+class Pictures(SimpleNamespace):
+    """A dataset of masks."""
+
+    def get_data(self, index):
+        mask = self.masks[index]
+        return {"image": torch.cat([torch.ones(*mask.shape, 3), mask[..., None].float()], -1)}
+
+
+def pictures(rig, masks=None):
+    count = len(rig)
+    masks = masks or [mask_of(rig, view) for view in range(count)]
+    return Pictures(cameras=rig, masks=masks, image_filenames=[f"view{view}.png" for view in range(count)])
+
+
+def test_points_fall_where_nerfstudios_rays_come_from():
+    distortion = torch.tensor([0.02, -0.01, 0.003, 0.0, 0.004, -0.006]).expand(12, 6)
+    for rig in (cameras(), cameras(distortion_params=distortion)):
+        rays = rig.generate_rays(camera_indices=5)
+        points = (rays.origins + 2.5 * rays.directions).reshape(-1, 3)
+        u, v, front = project(rig, 5, points)
+        rows, columns = torch.meshgrid(torch.arange(SIZE) + 0.5, torch.arange(SIZE) + 0.5, indexing="ij")
+        assert bool(front.all())
+        torch.testing.assert_close(u, columns.reshape(-1), atol=0.01, rtol=0)
+        torch.testing.assert_close(v, rows.reshape(-1), atol=0.01, rtol=0)
+
+
+def test_the_hull_is_what_every_mask_holds():
+    rig = cameras()
+    views = masked_views(pictures(rig))
+    x = torch.rand(4000, 3) * 2 - 1
+    found = in_hull(views, x)
+    # Every cone around the ball holds the ball, and what all cones hold is little more.
+    assert bool(found[(x - MIDDLE).norm(dim=-1) < RADIUS].all())
+    truth = torch.ones(len(x), dtype=torch.bool)
+    for view in range(len(rig)):
+        pose = rig.camera_to_worlds[view]
+        to_ball, to_point = MIDDLE - pose[:, 3], x - pose[:, 3]
+        cosine = (to_point * to_ball).sum(-1) / to_point.norm(dim=-1) / to_ball.norm()
+        # Two pixels more than the ball's own cone.
+        truth &= cosine.acos() < torch.asin(RADIUS / to_ball.norm()) + 2 / 70
+    assert not bool((found & ~truth).any())
+    assert bool(found.any())
+
+
+def test_its_distance_is_about_that_of_the_ball_in_cells():
+    origin, edge, distances = hull_distances(masked_views(pictures(cameras(60))), BOX, 40)
+    assert max(distances.shape) == pytest.approx(41, abs=2)
+    axes = [origin[i] + edge * torch.arange(n) for i, n in enumerate(distances.shape)]
+    truth = ((torch.cartesian_prod(*axes) - MIDDLE).norm(dim=-1) - RADIUS).view(distances.shape) / edge
+    # A pixel is 1.7 cells here, and masks are grown by one.
+    error = distances - truth
+    assert float(error.abs().max()) < 4.5
+    assert float(error.mean()) == pytest.approx(-2, abs=1.5)
+    assert float(distances.amin()) < -5
+
+
+def test_the_view_that_disagrees_is_named():
+    rig = cameras()
+    masks = [mask_of(rig, view) for view in range(len(rig))]
+    masks[7] = torch.zeros_like(masks[7])
+    masks[7][:3, :3] = True
+    with pytest.raises(InputError, match=r"view7\.png disagrees with all others"):
+        hull_distances(masked_views(pictures(rig, masks)), BOX, 32)
+
+
+def test_masks_that_leave_nothing_and_cameras_that_look_away_are_told_apart():
+    rig = cameras()
+    with pytest.raises(InputError, match="leave nothing of the object in the scene box"):
+        hull_distances(masked_views(pictures(rig, [torch.zeros(SIZE, SIZE, dtype=torch.bool)] * 12)), BOX, 32)
+    with pytest.raises(InputError, match="No camera looks into the scene box"):
+        hull_distances(masked_views(pictures(rig)), BOX + 50, 32)
+
+
+def test_pictures_without_masks_and_fisheyes_are_refused():
+    rig = cameras(2)
+    bare = pictures(rig, [torch.ones(SIZE, SIZE, dtype=torch.bool)] * 2)
+    bare.get_data = lambda index: {"image": torch.ones(SIZE, SIZE, 3)}
+    with pytest.raises(InputError, match=r"view0\.png has neither a mask nor an alpha"):
+        masked_views(bare)
+    with pytest.raises(InputError, match="undistort"):
+        masked_views(pictures(cameras(2, camera_type=CameraType.FISHEYE), bare.masks))
