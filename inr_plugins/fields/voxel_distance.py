@@ -90,7 +90,7 @@ class VoxelDistanceField(nn.Module):
         self._far: Tensor | None = None
         self._baked: tuple[tuple[object, ...], Reading] | None = None
 
-    def _apply(self, fn, recurse=True):  # type: ignore[no-untyped-def]
+    def _apply(self, fn, recurse=True):
         """As nn.Module's, which moves to other devices; what is derived is made anew there."""
         found = super()._apply(fn, recurse)
         self.stencils = LatticeStencils(self.lattice)
@@ -192,7 +192,7 @@ class VoxelDistanceField(nn.Module):
         return self._in_band(x, lambda reading, rows, weights, hit: reading.colour_at(rows, weights, d[hit]))
 
     @torch.no_grad()
-    def _in_band(self, x: Tensor, ask) -> Tensor:  # type: ignore[no-untyped-def]
+    def _in_band(self, x: Tensor, ask) -> Tensor:
         reading, out = self.reading(), torch.zeros_like(x)
         for first in range(0, len(x), _CHUNK):
             cell, fraction = self.lattice.locate(x[first : first + _CHUNK])
