@@ -8,9 +8,8 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import jaxtyping
 import pytest
-import runtime_types
+from jaxtyping import install_import_hook
 
 PACKAGE = Path(__file__).resolve().parents[1] / "inr_plugins"
 
@@ -24,8 +23,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 CHECKED = [
     f"inr_plugins.{each.name}" for each in pkgutil.iter_modules([str(PACKAGE)]) if each.ispkg and each.name != "engine"
 ]
-jaxtyping.jaxtyped = runtime_types.jaxtyped
-jaxtyping.install_import_hook(CHECKED, "runtime_types.typecheck")
+install_import_hook(CHECKED, "runtime_types.typecheck")
 
 
 @pytest.hookimpl(wrapper=True)
