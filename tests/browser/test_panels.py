@@ -21,6 +21,7 @@ from inr_plugins.engine.runs import checkpoints
 @pytest.fixture(scope="module")
 def page(browser, training):
     """A trained model's, which stands still."""
+    training.live.panel._max_res.value = 256
     page = browser.open(training.port, is_sharp=True)
     assert page.wait(lambda: page.step > 150, 60)
     page.click("Pause Training")
