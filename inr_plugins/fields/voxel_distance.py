@@ -39,6 +39,9 @@ class VoxelDistanceField(nn.Module):
     shading need not be carved into the surface.
 
     Outside the band the distance is rough: of the right sign, and never greater than the way to the surface.
+
+    Attributes:
+        degree: of the spherical harmonics that count, 0 to 2: colours that depend on the view explain a wrong surface.
     """
 
     lattice: SparseLattice
@@ -68,6 +71,7 @@ class VoxelDistanceField(nn.Module):
         self.network = network.build(key_width + 3, 3 * NUM_COEFFICIENTS).to(device)
         self.precision: Precision = precision
         self.key_width = key_width
+        self.degree = 2
         self.take(lattice, distances, KeyTable(lattice.num_rows, key_width).keys.detach().to(device), solid)
 
     def take(
@@ -249,8 +253,9 @@ class Reading:
             coefficients = interpolate(found, place, weights)
         else:
             coefficients = interpolate(self.baked(), rows, weights)
-        basis = spherical_harmonics(directions)[:, None]
-        return torch.sigmoid((coefficients.view(-1, 3, NUM_COEFFICIENTS) * basis).sum(-1))
+        count = (field.degree + 1) ** 2
+        basis = spherical_harmonics(directions)[:, None, :count]
+        return torch.sigmoid((coefficients.view(-1, 3, NUM_COEFFICIENTS)[..., :count] * basis).sum(-1))
 
     def baked(self) -> Float[Tensor, "v 27"]:
         """SH coefficients of all vertices, evaluated once."""

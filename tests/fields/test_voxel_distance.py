@@ -74,6 +74,19 @@ def test_a_point_has_one_value_whatever_else_is_asked():
     torch.testing.assert_close(field.colour(x[100:101], d[100:101]), field.colour(x, d)[100:101], atol=1e-6, rtol=0)
 
 
+def test_colours_of_degree_0_are_the_same_from_everywhere_and_of_degree_2_are_not():
+    field = ball_field(16)
+    with torch.no_grad():
+        for weight in field.network.parameters():
+            weight.normal_()
+    x = torch.nn.functional.normalize(torch.randn(100, 3), dim=-1) * RADIUS
+    up, down = (torch.tensor([0.0, 0.0, sign]).expand_as(x) for sign in (1.0, -1.0))
+    assert float((field.colour(x, up) - field.colour(x, down)).abs().mean()) > 0.05
+    field.degree = 0
+    assert torch.equal(field.colour(x, up), field.colour(x, down))
+    assert float(field.colour(x, up).std(0).min()) > 0.05
+
+
 def test_the_band_follows_a_surface_that_moved_with_distances_that_go_on():
     field = ball_field()
     edge = float(field.lattice.edge)

@@ -29,6 +29,7 @@ def small_diner_surface(data, output):
     config.pipeline.datamanager.train_num_rays_per_batch = 512
     model = config.pipeline.model
     model.lattice_sizes, model.stage_steps, model.smooth_share = (24, 32), (20,), (1.0, 4.0)
+    model.colour_degrees = (0, 2)
     model.sharpening_steps, model.refresh_every, model.network.width = 20, 8, 16
     config.output_dir = output
     return config

@@ -13,10 +13,11 @@ from inr_plugins.options import check_model, model_option
 def check_config(config: DinerSurfaceSettings) -> None:
     """Raise InputError for the first setting that cannot be used, with its name and range."""
     sizes = config.lattice_sizes
-    if not sizes or len(config.stage_steps) != len(sizes) - 1 or len(config.smooth_share) != len(sizes):
+    each = (sizes, config.smooth_share, config.colour_degrees)
+    if not sizes or len(config.stage_steps) != len(sizes) - 1 or any(len(numbers) != len(sizes) for numbers in each):
         raise InputError(
-            f"{model_option('lattice_sizes')} and {model_option('smooth_share')} need one number for each stage, and "
-            f"{model_option('stage_steps')} one for each but the last."
+            f"{model_option('lattice_sizes')}, {model_option('smooth_share')} and {model_option('colour_degrees')} "
+            f"need one number for each stage, and {model_option('stage_steps')} one for each but the last."
         )
     if any(b <= a for a, b in pairwise(sizes)):
         raise InputError(f"{model_option('lattice_sizes')} must grow from stage to stage, got {sizes}.")

@@ -19,7 +19,7 @@ class DinerSurfaceSettings(ModelConfig, PrecisionSettings):
     """Not used: rays are cut to the band of cells, near_plane and far_plane."""
     lattice_sizes: tuple[int, ...] = (64, 112, 176)
     """Cells along the longest side of the object's box, one stage after another."""
-    stage_steps: tuple[int, ...] = (200, 300)
+    stage_steps: tuple[int, ...] = (300, 300)
     """Training steps of each stage but the last, which lasts as long as training does."""
     sharpening_steps: int = 400
     """Steps in which the last stage's surface sharpens."""
@@ -31,6 +31,9 @@ class DinerSurfaceSettings(ModelConfig, PrecisionSettings):
     """Length of a vertex's key."""
     network: CoordinateNetworkConfig = field(default_factory=CoordinateNetworkConfig)
     """Network from a key and a normal to 27 spherical-harmonic coefficients."""
+    colour_degrees: tuple[int, ...] = (0, 1, 2)
+    """Degree of the spherical harmonics in each stage, 0 to 2: while colours do not depend on the view, what they show
+    has to be explained by the surface."""
     background_color: Literal["white", "black"] = "white"
     """What is behind the object."""
     box_scale: float = 1.0
@@ -53,7 +56,7 @@ class DinerSurfaceSettings(ModelConfig, PrecisionSettings):
     """Weight of squared second differences of the distance."""
     area_weight: float = 0.0
     """Weight of the surface's area, which closes what no camera sees by a surface that is no larger than it must be."""
-    smooth_share: tuple[float, ...] = (0.5, 1.0, 8.0)
+    smooth_share: tuple[float, ...] = (0.1, 0.5, 4.0)
     """What both of these weights are multiplied by in each stage: carve first, smooth late."""
     eval_num_rays_per_chunk: int = 1 << 15
     """Rays rendered at once in evaluation."""

@@ -118,6 +118,7 @@ class DinerSurfaceModel(PreciseSteps, Model):
 
     def _take_field(self, new: VoxelDistanceField) -> None:
         self.field = new
+        self.field.degree = self.config.colour_degrees[self._stage]
         self._grid: OccupancyGrid | None = None
 
     @property
@@ -229,6 +230,7 @@ class DinerSurfaceModel(PreciseSteps, Model):
             self._take_field(self._field_of(lattice, zeros, solid).train(self.training))
         loaded = super().load_state_dict(state_dict, *args, **kwargs)
         self._stage, self._sharpness = int(self.stage), float(self.sharpness)
+        self.field.degree = self.config.colour_degrees[self._stage]
         return loaded
 
     # -- rendering -----------------------------------------------------------------------------------------------------
