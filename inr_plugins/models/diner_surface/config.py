@@ -54,7 +54,7 @@ class DinerSurfaceSettings(ModelConfig, PrecisionSettings):
     """Weight of the loss that makes the field a distance."""
     curvature_weight: float = 2e-3
     """Weight of squared second differences of the distance."""
-    area_weight: float = 0.0
+    area_weight: float = 1e-3
     """Weight of the surface's area, which closes what no camera sees by a surface that is no larger than it must be."""
     smooth_share: tuple[float, ...] = (0.1, 0.5, 4.0)
     """What both of these weights are multiplied by in each stage: carve first, smooth late."""
