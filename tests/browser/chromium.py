@@ -241,11 +241,18 @@ class OpenPage:
         (within or self.raw).get_by_role("button", name=button, exact=True).first.click()
 
     def drag(self, across: float, *, steps: int = 6) -> None:
-        """Turn the camera about what it looks at, by moving the mouse over so many pixels of the picture."""
+        """Turn the camera about what it looks at, by moving the mouse over so many pixels of the picture, and wait
+        until the page has said where it has come to rest."""
+        before = self.camera
         self.raw.mouse.move(200, 300)
         self.raw.mouse.down()
         self.raw.mouse.move(200 + across, 300, steps=steps)
         self.raw.mouse.up()
+        assert self.wait(lambda: self.camera is not before), "the camera has not moved"
+        last = None
+        while self.camera is not last:
+            last = self.camera
+            self.raw.wait_for_timeout(300)
 
     def folder(self, title: str) -> Folder:
         """A panel, opened."""

@@ -103,7 +103,6 @@ def test_it_is_seen_in_the_scene_until_it_is_cleared(page, training):
 
     panel = page.folder("Sampling of a ray")
     page.drag(90)  # seen from the side
-    page.next_frame()
     training.sharp_frame(page)
     with_cone = red()
     panel.click("Clear")
