@@ -22,7 +22,7 @@ from inr_plugins.photos.options import PhotoOptions
 from inr_plugins.progress import progress
 
 _DESCRIPTION = (
-    "Find out where photographs were taken from, and write them as a dataset that `ns-train METHOD nerfstudio-data` "
+    "Find out where photographs were taken from, and write them as a dataset that `ns-train METHOD --data OUTPUT` "
     "reads: undistorted images, poses, and points of the scene, z up, with a report on what was found.\n\n"
     "Poses are found by COLMAP (pycolmap, the extra photos of this package), on the CPU: features, comparison, "
     "mapping. What is done is kept, and the same command goes on where one was stopped. Good photographs are sharp, "
@@ -106,7 +106,7 @@ def _summarise(made: MadeDataset) -> None:
     for note in _notes(report):
         print(f"   note  {note}")
     print(f"seconds  {report['seconds']}")
-    print(f"   next  ns-train diner nerfstudio-data --data {shlex.quote(str(made.folder))}")
+    print(f"   next  ns-train diner --data {shlex.quote(str(made.folder))}")
 
 
 def _lens(lens: dict[str, Any]) -> str:

@@ -57,6 +57,14 @@ class Checked(Protocol):
 
 
 @runtime_checkable
+class Settling(Protocol):
+    """A datamanager's configuration that finds out what is to read its data."""
+
+    def settle_parser(self) -> None:
+        """Choose the dataparser, where none was chosen."""
+
+
+@runtime_checkable
 class DeviceChecked(Protocol):
     """A part of a configuration that knows what it needs of a device."""
 
@@ -104,6 +112,12 @@ class InrTrainerConfig(CheckpointingConfig):
                 path = path.parent if path.suffix == ".json" else path.with_suffix("")
             self.experiment_name = path.name
         super().set_experiment_name()
+
+    def set_timestamp(self) -> None:
+        """As the base class; before that, what is to read the data is settled by what it is."""
+        if isinstance(self.pipeline.datamanager, Settling):
+            self.pipeline.datamanager.settle_parser()
+        super().set_timestamp()
 
     def save_config(self) -> None:
         """As the base class; several processes are started by what `setup` gives then, and not by nerfstudio."""

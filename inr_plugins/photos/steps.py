@@ -108,7 +108,13 @@ def find_poses(
         for group in groups
     ]
     job = {**common, "groups": [each for each in lenses if each["names"]], "max_features": options.max_features}
-    run_step("features", job, log=log, on_progress=lambda done: tell("Finding features", done, len(used)))
+    run_step(
+        "features",
+        job,
+        log=log,
+        on_progress=lambda done: tell("Finding features", done, len(used)),
+        counted="descriptors",
+    )
     tell("Finding features", len(used), len(used))
 
     wants_all = options.matching == "all" or (
@@ -118,7 +124,13 @@ def find_poses(
     listed = work.folder / "pairs.txt"
     write_text(listed, "".join(f"{used[first]} {used[second]}\n" for first, second in pairs), durable=False)
     job = {**common, "list": str(listed), "seed": options.seed}
-    run_step("matches", job, log=log, on_progress=lambda done: tell("Comparing photos", done, len(pairs)))
+    run_step(
+        "matches",
+        job,
+        log=log,
+        on_progress=lambda done: tell("Comparing photos", done, len(pairs)),
+        counted="two_view_geometries",
+    )
     tell("Comparing photos", len(pairs), len(pairs))
 
     models = _place(common, work, options, log, count=len(used), tell=tell)

@@ -51,7 +51,7 @@ def test_what_was_found_is_said_with_the_next_command(made, capsys):
     assert "Maker M, 48 photos of 1600 x 1200: focal length 1291 pixels (EXIF: 1300)" in said
     assert "z, by the cameras, which are held level to 2.3 degrees" in said
     assert "note  IMG_7.jpg matches no other photo.\n" in said
-    assert "ns-train diner nerfstudio-data --data 'data/my set'" in said
+    assert "ns-train diner --data 'data/my set'" in said
     assert (made["source"], made["options"].max_size) == (Path("my photos"), 900)
     assert made["options"].known_length == ("a.jpg", "b.jpg:3,4", 1.5)
 

@@ -14,6 +14,8 @@ from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager, VanillaDataManagerConfig
 from nerfstudio.data.dataparsers.base_dataparser import DataParser
+from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConfig
+from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 from nerfstudio.data.pixel_samplers import PixelSamplerConfig
 from nerfstudio.data.utils.dataloaders import FixedIndicesEvalDataloader, RandIndicesEvalDataloader
 from nerfstudio.model_components.ray_generators import RayGenerator
@@ -21,6 +23,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
 from inr_plugins.data.fingerprint import Fingerprint, fingerprint_of_views
+from inr_plugins.data.images.files import right_parser
 from inr_plugins.data.images.images import InrDataset
 from inr_plugins.data.images.parser import CheckedDataParser, TestMode
 from inr_plugins.data.images.pixels import MaskUse, PixelStore, load_pixels, store_bytes
@@ -53,6 +56,22 @@ class InrDataManagerConfig(VanillaDataManagerConfig):
     """Train on the first training view and every n-th after it; 4 makes 25 views of 100. Held-out views all stay."""
     masks: MaskUse = "sample-inside"
     """What masks are for: pixels are drawn inside them only, or everywhere with their mask or alpha as a label."""
+
+    def settle_parser(self) -> None:
+        """Have `data` read by nerfstudio-data where it is that, and no dataparser was named: the default is Blender's.
+
+        Raises:
+            InputError: its transforms.json cannot be read.
+        """
+        is_default = type(self.dataparser) is BlenderDataParserConfig
+        if self.data is None or not is_default or self.dataparser.data != BlenderDataParserConfig().data:
+            return
+        folder = Path(self.data)
+        if not folder.is_dir() or (folder / "transforms_train.json").exists():
+            return
+        if right_parser(folder) == "nerfstudio-data":
+            self.dataparser = NerfstudioDataParserConfig()
+            CONSOLE.print(f"{self.data} is read as nerfstudio-data.", soft_wrap=True)
 
 
 class InrDataManager(VanillaDataManager[InrDataset]):

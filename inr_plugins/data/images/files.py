@@ -75,8 +75,12 @@ def check_dataset_files(config: DataParserConfig, *, split: str, read_images: bo
         check_colmap(config)
 
 
-def _right_parser(folder: Path) -> str | None:
-    """The parser that reads what the folder holds, by its name on the command line; None where that is not plain."""
+def right_parser(folder: Path) -> str | None:
+    """The parser that reads what the folder holds, by its name on the command line; None where that is not plain.
+
+    Raises:
+        InputError: its transforms.json cannot be read.
+    """
     if (folder / "transforms.json").exists():
         document = read_transforms(folder / "transforms.json")
         owners = [document, *(frame for frame in document["frames"] if isinstance(frame, dict))]
@@ -186,7 +190,7 @@ def _check_instant_ngp(data: Path) -> None:
 
 def _put_instead(folder: Path, otherwise: str, *, but: str) -> str:
     """What to do about a missing JSON file: name the parser that reads what is there, unless it is `but`."""
-    right = _right_parser(folder) if folder.is_dir() else None
+    right = right_parser(folder) if folder.is_dir() else None
     if right is None or right == but:
         return otherwise
     held = {"colmap": "a reconstruction of COLMAP", "blender-data": "a transforms_train.json"}

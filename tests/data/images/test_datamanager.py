@@ -398,3 +398,26 @@ def test_images_are_scaled_as_nerfstudio_scales_them(tmp_path: Path) -> None:
     for (image, line, column), colour in zip(batch["indices"].tolist(), batch["image"], strict=True):
         assert torch.equal(colour, data.train_dataset[image]["image"][line, column])
         assert data.train_dataset[image]["mask"][line, column]
+
+
+@pytest.mark.parametrize(
+    ("make", "parser", "expected"),
+    [
+        (nerfstudio_scene, BlenderDataParserConfig(alpha_color=None), NerfstudioDataParserConfig),
+        (blender_scene, BlenderDataParserConfig(), BlenderDataParserConfig),
+        # Chosen by name, with a folder of its own.
+        (nerfstudio_scene, BlenderDataParserConfig(data=Path("here")), BlenderDataParserConfig),
+    ],
+)
+def test_data_of_nerfstudios_is_read_as_that_where_no_parser_was_chosen(tmp_path, make, parser, expected) -> None:
+    make(tmp_path)
+    config = InrDataManagerConfig(data=tmp_path, dataparser=parser)
+    config.settle_parser()
+    assert type(config.dataparser) is expected
+
+
+def test_a_folder_of_both_kinds_is_read_by_the_parser_that_is_set(tmp_path: Path) -> None:
+    nerfstudio_scene(blender_scene(tmp_path))
+    config = InrDataManagerConfig(data=tmp_path, dataparser=BlenderDataParserConfig())
+    config.settle_parser()
+    assert type(config.dataparser) is BlenderDataParserConfig

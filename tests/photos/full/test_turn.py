@@ -60,9 +60,7 @@ def test_diner_trains_on_it(made, tmp_path):
     program = Path(sysconfig.get_path("scripts")) / "ns-train"
     command = [program, "diner", "--max-num-iterations", "6", "--vis", "tensorboard", "--output-dir", tmp_path / "runs"]
     command += ["--pipeline.model.num-voxels", "30000", "--pipeline.datamanager.train-num-rays-per-batch", "512"]
-    done = subprocess.run(
-        [*command, "nerfstudio-data", "--data", made.folder], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([*command, "--data", made.folder], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
 
 
