@@ -66,7 +66,7 @@ def want_of_memory_to_look(error: BaseException, command: str, config_file: Path
         command: the command's name.
         config_file: the run's config.yml.
     """
-    lower = "give it a lower --eval-num-rays-per-chunk"
+    lower = "give ns-render a lower --eval-num-rays-per-chunk"
     if command != "ns-render":
         lower = f"lower eval_num_rays_per_chunk in {config_file}, or use the CPU or a device with more memory"
     return f"There is not enough memory for {command} ({_said(error)}): {lower}."

@@ -51,7 +51,7 @@ def test_input_errors_end_in_a_sentence_and_others_in_a_traceback(monkeypatch, c
 @pytest.mark.parametrize(
     ("command", "lower"),
     [
-        ("ns-render", "give it a lower --eval-num-rays-per-chunk"),
+        ("ns-render", "give ns-render a lower --eval-num-rays-per-chunk"),
         ("ns-eval", "lower eval_num_rays_per_chunk in run/co"),
     ],
 )
