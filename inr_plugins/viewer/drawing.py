@@ -17,16 +17,10 @@ from inr_plugins.viewer.budget import settle_thread
 from inr_plugins.viewer.comparison import Comparison, DrawnBy
 from inr_plugins.viewer.frames import Frame
 from inr_plugins.viewer.snapshot import Snapshot
+from inr_plugins.viewer.widths import LEAST_WIDTH, Widths
 
 _STILL_AFTER = 0.25
 """Seconds without a movement after which a camera stands still."""
-_FRAMES_A_SECOND = 6.0
-_LEAST_WIDTH = 128
-"""Of frames while the camera moves."""
-_EXPENSIVE_WIDTH = 256
-"""Of sharp frames whose rays are expensive: a wider one follows if it takes no more than so many processor seconds."""
-_WIDER_WITHIN, _IDLE_WIDER_WITHIN = 10.0, 60.0
-"""While something is trained, and where nothing is."""
 _SHOW_EVERY = 0.8
 """Seconds after which what there is of a slow frame is shown."""
 _GIVE_UPS, _GIVE_UP_AFTER = 3, 2.5
@@ -35,11 +29,6 @@ start of a training a frame would show what has long been learnt better."""
 _TOO_LONG = 1.0
 """Processor seconds after which a frame of a moving camera is given up for a smaller one."""
 _NO_LIMIT = 1 << 20
-_GROWTH = 2.5
-"""How many times wider a frame is than the one before, until it is sharp."""
-_NEARLY = 0.5
-"""Part of the sharp frame's width: where the next one would be wider, the sharp one follows at once, shown in parts."""
-
 Kind = Literal["moving", "sharp", "refresh"]
 
 
@@ -85,8 +74,7 @@ class PageRenderer(threading.Thread):
         self._last_plan: Plan | None = None
         self._give_ups = _GIVE_UPS
         self._refreshes_first = False
-        self._crowding = 1.0
-        """Seconds that pass while a moving frame uses one of the processor: others want it too."""
+        self._widths = Widths(live, page)
         self._version = 0
         self._moved_at = time.monotonic()
         self._is_placed = False
@@ -154,58 +142,24 @@ class PageRenderer(threading.Thread):
         drawn, drawn_version, width = self.drawn
         if version != drawn_version:
             self._sharpest = 0
-            return Plan("moving", self._moving_width(snapshot), snapshot, version, self.view)
+            return Plan("moving", self._widths.moving, snapshot, version, self.view)
         if time.monotonic() - self._moved_at < _STILL_AFTER:
             return None
         if self._refreshes_first and drawn is not snapshot:
             self._refreshes_first = False
-            return Plan("refresh", self._refresh_width(), snapshot, version, self.view)
+            return Plan("refresh", self._widths.refresh, snapshot, version, self.view)
         if not self.is_sharp:
-            next_width = round(width * _GROWTH)
-            if self.live.source.is_expensive:
-                next_width = _EXPENSIVE_WIDTH if self._sharpest < _EXPENSIVE_WIDTH else self._sharp_width()
-            elif next_width > _NEARLY * self._sharp_width():
-                next_width = self._sharp_width()
-            return Plan("sharp", max(1, min(self._sharp_width(), next_width)), snapshot, version, self.view)
+            return Plan("sharp", self._widths.wider(width, sharpest=self._sharpest), snapshot, version, self.view)
         if drawn is snapshot:
             return None
         if not self.live.is_learning:
-            return Plan("sharp", self._sharp_width(), snapshot, version, self.view)
-        return Plan("refresh", self._refresh_width(), snapshot, version, self.view)
-
-    def _refresh_width(self) -> int:
-        return min(self._sharp_width(), self._width_for(self.live.pace.refresh_seconds))
+            return Plan("sharp", self._widths.sharp, snapshot, version, self.view)
+        return Plan("refresh", self._widths.refresh, snapshot, version, self.view)
 
     @property
     def is_sharp(self) -> bool:
         """Whether this view has been drawn as sharply as the page asks for."""
-        return self._sharpest >= self._sharp_width()
-
-    def _sharp_width(self) -> int:
-        """Of a frame whose longer side is what the page's slider says."""
-        longest, aspect = int(self.live.panel.max_res), self._aspect()
-        if self.live.source.is_expensive:
-            within = _WIDER_WITHIN if self.live.is_learning else _IDLE_WIDER_WITHIN
-            rays = round(longest**2 / max(aspect, 1 / aspect))
-            if self.live.source.cost_of("sharp").of(rays) > within:
-                longest = min(longest, _EXPENSIVE_WIDTH)
-        return max(1, longest if aspect >= 1 else int(longest * aspect))
-
-    def _moving_width(self, snapshot: Snapshot) -> int:
-        share = self.live.budget.share("moving")
-        width = (
-            self._width_for(share / _FRAMES_A_SECOND / self._crowding)
-            if self.live.source.cost_of("moving").is_known
-            else 0
-        )
-        return min(self._sharp_width(), max(_LEAST_WIDTH, width))
-
-    def _width_for(self, seconds: float) -> int:
-        rays = self.live.source.cost_of("moving").rays_for(seconds)
-        return max(_LEAST_WIDTH // 2, int((rays * self._aspect()) ** 0.5))
-
-    def _aspect(self) -> float:
-        return float(self.page.client.camera.aspect) or 1.0
+        return self._sharpest >= self._widths.sharp
 
     def _draw(self, plan: Plan) -> None:
         live = self.live
@@ -226,7 +180,7 @@ class PageRenderer(threading.Thread):
                 owed = live.budget.spend(seconds, plan.kind, took=time.monotonic() - begin)
                 # A refresh is drawn at once; the next snapshot waits for what this one has used.
                 self._wait(owed if plan.kind == "moving" else 0.0, plan)
-                if plan.kind == "moving" and used > _TOO_LONG and plan.width > _LEAST_WIDTH and frame.done < len(frame):
+                if plan.kind == "moving" and used > _TOO_LONG and plan.width > LEAST_WIDTH and frame.done < len(frame):
                     # Rays have become far more expensive than they were.
                     cost.learn_anew(frame.done, used)
                     raise Moved
@@ -240,9 +194,8 @@ class PageRenderer(threading.Thread):
         if frame.done < len(frame):
             raise Moved  # the page is about to end
         cost.note(len(frame), used)
-        if plan.kind == "moving" and used > 0:
-            now = max(1.0, (time.monotonic() - started) / used)
-            self._crowding = min(10.0, 0.7 * self._crowding + 0.3 * now)
+        if plan.kind == "moving":
+            self._widths.note_moving(time.monotonic() - started, used=used)
         self._show(frame, plan)
         self._last, self._last_plan = frame, plan
         self.drawn = (plan.snapshot, plan.version, plan.width)
@@ -287,7 +240,7 @@ class PageRenderer(threading.Thread):
         outputs = self.live.outputs_of(frame)
         if plan.view is not None:
             drawn_by, is_edited = self._drawn_by(frame, plan), plan.snapshot.is_edited
-            plan.view.lay_over(outputs, frame, self._aspect(), drawn_by=drawn_by, is_edited=is_edited)
+            plan.view.lay_over(outputs, frame, self._widths.aspect, drawn_by=drawn_by, is_edited=is_edited)
         self.page._send_output_to_viewer(outputs, static_render=plan.kind != "moving")
 
     @staticmethod
