@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from inr_plugins.cli import bench, check, demo, eval, mesh, scene, view
+from inr_plugins.cli import bench, check, demo, eval, mesh, photos, scene, view
 from inr_plugins.cli.ending import run_command
 from inr_plugins.errors import InputError
 
@@ -29,6 +29,7 @@ COMMANDS = {
     "inr-eval": (eval, "evaluate", ["run"]),
     "inr-bench": (bench, "run", ["run"]),
     "inr-demo": (demo, "run_demo", []),
+    "inr-photos": (photos, "make_dataset", ["photos", "out"]),
 }
 
 

@@ -66,7 +66,7 @@ def test_copies_bakes_and_frames_leave_the_generators_alone(method, knot, balls,
     snapshot = take_snapshot(model, 0)
     bake(snapshot.model, seconds=0.02)
     frame = Frame(snapshot.model, camera)
-    for _ in frame.pieces(lambda: 64):
+    while frame.fill(64):
         pass
     assert frame.done == len(frame)
     assert generators() == before
