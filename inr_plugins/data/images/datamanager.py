@@ -5,6 +5,7 @@ It serves any dataparser that gives images and poses. What it leaves to nerfstud
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,8 @@ class InrDataManagerConfig(VanillaDataManagerConfig):
         if self.data is None or not is_default or self.dataparser.data != BlenderDataParserConfig().data:
             return
         folder = Path(self.data)
-        if not folder.is_dir() or (folder / "transforms_train.json").exists():
+        # os.path's: of a name that no file can have they say no, and the next one who reads says why.
+        if not os.path.isdir(folder) or os.path.exists(folder / "transforms_train.json"):
             return
         if right_parser(folder) == "nerfstudio-data":
             self.dataparser = NerfstudioDataParserConfig()
