@@ -19,7 +19,7 @@ from typing import Any
 
 from inr_plugins.photos.pycolmap_import import import_pycolmap
 
-_MANY, _ASIDE, _WORSE = 20, 0.05, 1.01
+_MANY, _ASIDE, _WORSE = 40, 0.05, 1.01
 """Photos of a lens from which on its middle is refined; how far from the picture's that may be, in its longer sides;
 and how much larger the error may have become, of rounding."""
 
