@@ -22,6 +22,7 @@ from inr_plugins.bench.rules import Rules, finished_keys
 from inr_plugins.bench.runner import only_one, prepare, run_claimed
 from inr_plugins.bench.workplace import Workplace
 from inr_plugins.errors import InputError
+from inr_plugins.signals_kept import sigterm_kept
 
 _LOST = 3
 """Times that a training is begun anew after its machine was lost."""
@@ -72,7 +73,7 @@ def run_on_ray(
     if rules.keep_runs:
         raise InputError("--keep-runs cannot be had with --ray: run folders stay on the machines. Leave one out.")
     prepare(output)
-    with only_one(output):
+    with only_one(output), sigterm_kept():
         kept = finished_keys(jobs, output, rules)
         ray = _begun(address)
         try:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import ModuleType
 
 from inr_plugins.errors import InputError
+from inr_plugins.signals_kept import sigterm_kept
 
 
 def import_pycolmap() -> ModuleType:
@@ -18,7 +15,7 @@ def import_pycolmap() -> ModuleType:
         InputError: it is missing or cannot be loaded; the message says how to install it.
     """
     try:
-        with _own_signals():
+        with sigterm_kept():
             import pycolmap
     except ModuleNotFoundError as error:
         raise InputError(
@@ -33,15 +30,3 @@ def import_pycolmap() -> ModuleType:
         ) from error
     pycolmap.logging.minloglevel = pycolmap.logging.ERROR.value
     return pycolmap
-
-
-@contextmanager
-def _own_signals() -> Iterator[None]:
-    """What SIGTERM does stays as it is, which pycolmap changes when it is first imported, to print where it was."""
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        # Only the main thread may say what a signal does; None is what Python did not set.
-        if threading.current_thread() is threading.main_thread() and before is not None:
-            signal.signal(signal.SIGTERM, before)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ from inr_plugins.bench.progress import ProgressLine
 from inr_plugins.bench.record import read_json, record_path
 from inr_plugins.bench.rules import Rules
 from inr_plugins.errors import InputError
+from inr_plugins.signals_kept import sigterm_kept
 
 pytest.importorskip("ray", reason='there is no Ray: install "inr-plugins[cluster]"')
 
@@ -33,7 +35,7 @@ def cluster():
     """Two machines of one processor each."""
     from ray.cluster_utils import Cluster
 
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, sigterm_kept():
         # Workers import what stand-ins are made of.
         patch.setenv("PYTHONPATH", f"{TESTS}:{TESTS / 'bench'}")
         patch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -46,9 +48,11 @@ def cluster():
 def run(cluster, jobs, output, code, **rules):
     screen = io.StringIO()
     line = ProgressLine(len(jobs), Console(file=screen, width=200))
+    before = signal.getsignal(signal.SIGTERM)
     failed = run_on_ray(
         jobs, output, address=cluster.address, rules=Rules(**rules), command_of=stand_in(code), line=line
     )
+    assert signal.getsignal(signal.SIGTERM) is before  # Ray has another, which it leaves
     return failed, screen.getvalue()
 
 
