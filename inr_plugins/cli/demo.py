@@ -24,10 +24,10 @@ from rich.table import Table
 from inr_plugins.cli.arguments import CommonOptions, Groups, parse
 from inr_plugins.cli.ending import run_command, start
 from inr_plugins.cli.result import print_places
-from inr_plugins.engine.host.ffmpeg import ensure_ffmpeg
+from inr_plugins.engine.host.ffmpeg import ensure_ffmpeg_somewhere
 from inr_plugins.engine.interrupt import Terminated
 from inr_plugins.errors import InputError
-from inr_plugins.files import cache_folder, write_json
+from inr_plugins.files import write_json
 from inr_plugins.geometry.io.output_place import check_place
 from inr_plugins.options import COMMANDS, check_numbers, told
 from inr_plugins.scenes.turntable import turntable_path
@@ -105,7 +105,9 @@ def run_step(title: str, command: Sequence[str], *, quiet: bool = False) -> Step
         _CONSOLE.print(f"$ {shlex.join(command)}", soft_wrap=True, markup=False)
     start = time.perf_counter()
     # The commands of this environment, whether or not it has been activated.
-    path = os.pathsep.join([str(Path(program).parent), os.environ.get("PATH", os.defpath), str(_ffmpeg().parent)])
+    path = os.pathsep.join(
+        [str(Path(program).parent), os.environ.get("PATH", os.defpath), str(ensure_ffmpeg_somewhere().parent)]
+    )
     output = subprocess.DEVNULL if quiet else None
     process = subprocess.Popen([program, *command[1:]], env={**os.environ, "PATH": path}, stdout=output)
     try:
@@ -142,16 +144,6 @@ def _program(name: str) -> str:
     return found
 
 
-def _ffmpeg() -> Path:
-    """The ffmpeg that ns-render will use, put where nothing else need be changed if the environment is read-only."""
-    try:
-        return ensure_ffmpeg()
-    except InputError:
-        folder = cache_folder() / "bin"
-        folder.mkdir(exist_ok=True)
-        return ensure_ffmpeg(folder)
-
-
 def run_demo(options: Options) -> None:
     """Run every step and print what came of it.
 
@@ -162,7 +154,7 @@ def run_demo(options: Options) -> None:
     if options.photos is not None and options.data is not None:
         raise InputError("--photos makes a dataset, and --data names one: give one of the two.")
     output, more = options.output, _words(options.train)
-    _ffmpeg()
+    ensure_ffmpeg_somewhere()
     check_place(output / "runs")
     output.mkdir(parents=True, exist_ok=True)
     steps: list[Step] = []

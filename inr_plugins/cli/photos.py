@@ -14,9 +14,7 @@ import tyro
 from inr_plugins.cli.arguments import CommonOptions, Groups, parse
 from inr_plugins.cli.ending import run_command, start
 from inr_plugins.cli.result import print_places
-from inr_plugins.engine.host.ffmpeg import ensure_ffmpeg
-from inr_plugins.errors import InputError
-from inr_plugins.files import cache_folder
+from inr_plugins.engine.host.ffmpeg import ensure_ffmpeg_somewhere
 from inr_plugins.photos.make import MadeDataset, make_dataset
 from inr_plugins.photos.options import PhotoOptions
 from inr_plugins.progress import progress
@@ -77,18 +75,13 @@ def _make(given: Arguments) -> MadeDataset:
     options = PhotoOptions(**{each.name: getattr(given, each.name) for each in fields(PhotoOptions)})
     with progress(quiet=given.quiet) as bar:
         return make_dataset(
-            given.source, given.output, options=options, overwrite=given.overwrite, tell=bar, ffmpeg=_ffmpeg
+            given.source,
+            given.output,
+            options=options,
+            overwrite=given.overwrite,
+            tell=bar,
+            ffmpeg=ensure_ffmpeg_somewhere,
         )
-
-
-def _ffmpeg() -> Path:
-    """An ffmpeg, in the user's cache where the environment takes no files."""
-    try:
-        return ensure_ffmpeg()
-    except InputError:
-        folder = cache_folder() / "bin"
-        folder.mkdir(exist_ok=True)
-        return ensure_ffmpeg(folder)
 
 
 def _summarise(made: MadeDataset) -> None:

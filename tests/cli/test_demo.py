@@ -16,7 +16,7 @@ from inr_plugins.errors import InputError
 
 @pytest.fixture(autouse=True)
 def with_ffmpeg(monkeypatch, tmp_path):
-    monkeypatch.setattr(demo, "ensure_ffmpeg", lambda folder=None: tmp_path / "ffmpeg")
+    monkeypatch.setattr(demo, "ensure_ffmpeg_somewhere", lambda: tmp_path / "ffmpeg")
 
 
 def command(folder: Path, monkeypatch, script: str) -> str:
@@ -76,17 +76,6 @@ def test_a_place_that_takes_no_files_is_refused_before_any_step(tmp_path, capsys
     (tmp_path / "notes").write_text("mine")
     assert main(["--output", str(tmp_path / "notes")]) == 1
     assert "notes is a file" in capsys.readouterr().err
-
-
-def test_an_ffmpeg_goes_into_the_cache_where_the_environment_takes_none(tmp_path, monkeypatch):
-    def read_only(folder=None):
-        if folder is None:
-            raise InputError("Cannot put an ffmpeg here.")
-        return folder / "ffmpeg"
-
-    monkeypatch.setattr(demo, "ensure_ffmpeg", read_only)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert demo._ffmpeg() == tmp_path / "inr-plugins" / "bin" / "ffmpeg"
 
 
 def test_options_that_cannot_be_told_apart_are_refused_before_anything_is_made(tmp_path, capsys):

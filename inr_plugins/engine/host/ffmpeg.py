@@ -12,7 +12,7 @@ import sysconfig
 from pathlib import Path
 
 from inr_plugins.errors import InputError
-from inr_plugins.files import write_link
+from inr_plugins.files import cache_folder, write_link
 
 
 def ensure_ffmpeg(folder: Path | None = None) -> Path:
@@ -48,6 +48,21 @@ def ensure_ffmpeg(folder: Path | None = None) -> Path:
             f"Cannot put an ffmpeg into {folder} ({error.strerror}): install it by other means."
         ) from error
     return link
+
+
+def ensure_ffmpeg_somewhere() -> Path:
+    """An ffmpeg as `ensure_ffmpeg`'s, in the user's cache where the environment takes no files.
+
+    Raises:
+        InputError: see `ensure_ffmpeg`.
+        OSError: there is no place for a cache either.
+    """
+    try:
+        return ensure_ffmpeg()
+    except InputError:
+        folder = cache_folder() / "bin"
+        folder.mkdir(exist_ok=True)
+        return ensure_ffmpeg(folder)
 
 
 def main() -> int:

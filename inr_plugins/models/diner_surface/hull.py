@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -46,21 +47,24 @@ class MaskedViews:
         return seen & ~mask[row, column], seen
 
 
-def masked_views(dataset: object) -> MaskedViews:
+def masked_views(dataset: Any) -> MaskedViews:
     """The views of a dataset of images with alpha or masks.
+
+    Args:
+        dataset: nerfstudio's InputDataset, or what has its `cameras`, `image_filenames` and `get_data`.
 
     Raises:
         InputError: an image has neither, or a camera is no pinhole.
     """
-    cameras: Cameras = dataset.cameras  # type: ignore[attr-defined]
+    cameras = dataset.cameras
     if (cameras.camera_type != CameraType.PERSPECTIVE.value).any():
         raise InputError(
             "diner-surface starts from masks seen through pinhole cameras, and some of these are of another kind: "
             "undistort the pictures, or train with cn-neus."
         )
-    masks, names = [], [str(name) for name in dataset.image_filenames]  # type: ignore[attr-defined]
+    masks, names = [], [str(name) for name in dataset.image_filenames]
     for view in range(len(cameras)):
-        data = dataset.get_data(view)  # type: ignore[attr-defined]
+        data = dataset.get_data(view)
         image = data["image"]
         if image.shape[-1] == 4:
             mask = image[..., 3] > 0

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from inr_plugins.engine.evaluation import EvalBudget, spread_indices
-from inr_plugins.engine.host import memory
+from inr_plugins.engine.host import ffmpeg, memory
 from inr_plugins.engine.host.ffmpeg import ensure_ffmpeg
 from inr_plugins.engine.host.noise import silence_dependencies, silence_startup_noise
 from inr_plugins.engine.host.startup import (
@@ -200,6 +200,17 @@ def test_the_systems_ffmpeg_is_left_alone(tmp_path, monkeypatch):
     (tmp_path / "bin").mkdir()
     assert ensure_ffmpeg(tmp_path / "bin") == own
     assert os.listdir(tmp_path / "bin") == []
+
+
+def test_an_ffmpeg_goes_into_the_cache_where_the_environment_takes_none(tmp_path, monkeypatch):
+    def read_only(folder=None):
+        if folder is None:
+            raise InputError("Cannot put an ffmpeg here.")
+        return folder / "ffmpeg"
+
+    monkeypatch.setattr(ffmpeg, "ensure_ffmpeg", read_only)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert ffmpeg.ensure_ffmpeg_somewhere() == tmp_path / "inr-plugins" / "bin" / "ffmpeg"
 
 
 def test_ffmpeg_in_a_folder_that_is_not_there(tmp_path, monkeypatch):
