@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from contextlib import nullcontext
@@ -13,6 +14,8 @@ from nerfstudio.cameras.cameras import Cameras
 
 from inr_plugins.viewer.crew import Crew, Share
 from inr_plugins.viewer.frames import Frame
+from inr_plugins.viewer.snapshot import Snapshot
+from inr_plugins.viewer.source import FrameSource
 
 PIECE = 17
 
@@ -24,11 +27,13 @@ class Ball:
     scene_box = SimpleNamespace(aabb=torch.tensor([[-1.0] * 3, [1.0] * 3]))
 
     def __init__(self):
-        self.asked, self.by = [], set()
+        self.asked, self.by, self.threads, self.niceness = [], set(), set(), set()
 
     def forward(self, ray_bundle):
         self.asked += ray_bundle.directions.tolist()
         self.by.add(threading.current_thread().name)
+        self.threads.add(torch.get_num_threads())
+        self.niceness.add(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
         time.sleep(0.002)
         return {"rgb": ray_bundle.directions.abs()}
 
@@ -65,6 +70,12 @@ def test_a_crew_draws_what_one_thread_draws_each_ray_once(crew):
     assert sorted(model.asked) == sorted(frame.rays.directions.reshape(-1, 3).tolist())
     assert len(model.by) > 1
     assert all(name.startswith("viewer crew") for name in model.by)
+    # One processor each, for which they do not give way to training.
+    assert model.threads == {1}
+    assert model.niceness == {os.getpriority(os.PRIO_PROCESS, 0)}
+    again = Ball()
+    list(crew.draw(share_of(frame_of(again))))
+    assert all(name.startswith("viewer crew") for name in again.by)
 
 
 def test_what_one_of_them_cannot_draw_is_raised_where_the_frame_is_wanted_and_the_next_is_drawn(crew):
@@ -113,6 +124,64 @@ def test_without_a_crew_frames_are_drawn_all_the_same(size):
     assert frame.done == len(frame)
     assert model.by == {threading.current_thread().name}
     assert crew.close() == []
+
+
+def test_what_nobody_draws_is_not_awaited_for_ever():
+    looks = iter([True, False])
+    begin = time.monotonic()
+    assert list(share_of(frame_of(Ball())).awaited(lambda: next(looks))) == []
+    assert 0.5 < time.monotonic() - begin < 5
+
+
+@pytest.fixture
+def source(monkeypatch):
+    """The frame source of a viewer whose training goes on, with a crew of two."""
+    monkeypatch.setattr("inr_plugins.viewer.source.usual_size", lambda: 2)
+    pipeline = SimpleNamespace(model=Ball())
+    viewer = SimpleNamespace(config=SimpleNamespace(num_rays_per_chunk=PIECE), pipeline=pipeline)
+    source = FrameSource(SimpleNamespace(viewer=viewer, train_lock=threading.Lock(), is_learning=True))
+    # It would look for pages.
+    monkeypatch.setattr(source._preparer, "run", lambda: None)
+    source.wake()
+    yield source
+    for thread in source.close()[1:]:
+        thread.join(2)
+        assert not thread.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_shared", "device", "has_crew"),
+    [
+        ("sharp", False, "cpu", True),
+        ("moving", False, "cpu", False),
+        ("refresh", False, "cpu", False),
+        ("sharp", True, "cpu", False),
+        ("sharp", False, "cuda", False),
+    ],
+)
+def test_a_crew_draws_what_is_waited_for_from_a_copy_on_a_cpu(source, kind, is_shared, device, has_crew):
+    model, lock, locked = Ball(), source._live.train_lock, set()
+    usual = model.forward
+
+    def forward(ray_bundle):
+        locked.add(lock.locked())
+        return usual(ray_bundle)
+
+    model.forward = forward
+    source._live.viewer.pipeline.model.device = device
+    frame = frame_of(model)
+    list(source.pieces(frame, Snapshot(model, 0, is_shared=is_shared), kind))
+    assert frame.done == len(frame)
+    assert all(name.startswith("viewer crew") is has_crew for name in model.by)
+    assert locked == {is_shared}
+
+
+def test_a_sources_crew_ends_with_it(source):
+    crew = source.close()[1:]
+    assert len(crew) == 2
+    for thread in crew:
+        thread.join(2)
+        assert not thread.is_alive()
 
 
 def test_a_crew_that_ends_leaves_nobody_waiting():

@@ -62,6 +62,7 @@ def test_expensive_rays_are_256_wide_first_and_wider_where_that_does_not_take_to
     found = widths(expensive=True)
     assert found.wider(200, sharpest=0) == 256
     assert found.wider(256, sharpest=256) == 512
+    assert widths(expensive=True, longest=200).wider(128, sharpest=0) == 200
     slow = widths(expensive=True, ray=15 * RAY)
     assert slow.sharp == slow.wider(256, sharpest=256) == 256
     assert widths(expensive=True, ray=15 * RAY, learns=False).sharp == 512
