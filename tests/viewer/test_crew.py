@@ -48,7 +48,16 @@ def share_of(frame):
 
 
 @pytest.fixture
-def crew():
+def two_threads():
+    """What torch gives each thread that says nothing."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def crew(two_threads):
     crew = Crew(3)
     crew.start()
     yield crew
