@@ -22,7 +22,7 @@ import pytest
 SMALL = """
     --pipeline.model.width 24 --pipeline.model.hidden-layers 2 --pipeline.model.skips --pipeline.model.colour-width 16
     --pipeline.model.colour-layers 1 --pipeline.model.uniform-samples 24 --pipeline.model.finer-samples 16
-    --pipeline.model.outside-samples 8 --pipeline.model.eikonal-points 64 --pipeline.model.start-steps 250
+    --pipeline.model.outside-samples 8 --pipeline.model.eikonal-points 64 --pipeline.model.start-steps 500
     --pipeline.datamanager.train-num-rays-per-batch 96 --machine.device-type cpu
 """
 

@@ -1,7 +1,7 @@
 """inr-mesh end to end on runs whose field is a formula: frame, size, orientation, colour, and every bad input."""
 
-import ctypes
-import gc
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -25,8 +25,6 @@ from cli.sphere_runs import (
     inr_mesh,
     read,
 )
-
-from inr_plugins.machine import resident_bytes
 
 
 @pytest.mark.parametrize("mirror", [False, True])
@@ -156,31 +154,18 @@ def test_fewer_faces_and_no_colours_on_request(run_folder):
     assert sidecar["colours"] is None
 
 
-class HungrySphere(SphereSDF):
-    """A field that takes 8,000 bytes of each point while it answers, as a network of 8 x 250 does."""
-
-    def sdf(self, x):
-        return super().sdf(x) + 0 * x.new_ones(len(x), 2000)[:, 0]
-
-
 def test_memory_gb_bounds_the_whole_process(run_folder):
-    fake = Fake(HungrySphere)
-    assert inr_mesh(fake, run_folder, "--resolution", 128) == 0
-    whole = (run_folder / "mesh.ply").read_bytes()
-    # What earlier tests have left and the command would give back would be room that the bound below does not know of.
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    # The kernel's own account of the most that this process has held, begun anew.
-    Path("/proc/self/clear_refs").write_text("5")
-    room = 0.5e9
-    bound = (resident_bytes() + room) / 1e9
-    fake.field.largest_chunk = 0
-    assert inr_mesh(fake, run_folder, "--resolution", 128, "--memory-gb", bound, "--overwrite") == 0
-    status = Path("/proc/self/status").read_text()
-    peak = int(status.split("VmHWM:")[1].split()[0]) * 1024
-    assert peak <= bound * 1e9
-    assert 0 < fake.field.largest_chunk <= room / 8000
-    assert (run_folder / "mesh.ply").read_bytes() == whole
+    room = 350_000_000
+    tests = Path(__file__).parents[1]
+    command = [sys.executable, "-W", "ignore", tests / "cli" / "hungry_mesh.py", run_folder, str(room)]
+    ran = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(tests)}, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout.splitlines()[-1])
+    assert found["statuses"] == [0, 0], ran.stderr
+    assert found["peak"] <= found["bound"]
+    unbounded, bounded = found["chunks"]
+    assert 0 < bounded <= room / 8000 < unbounded
+    assert found["is_same"]
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_the_mesh_lies_over_the_fit_and_is_hidden_again(opened):
     assert 0 < mesh.opacity < 1
     assert mesh.side == "double"
     assert np.allclose(newest(page, "SetPositionMessage").position, 0)
-    assert page.says("tetrahedron: 4 faces.")
+    assert page.says("tetrahedron: 4 faces."), newest_words(page)
     page.set("Surface", "wireframe")
     assert shows(page, "MeshMessage", 2)
     assert newest(page, "MeshMessage").wireframe

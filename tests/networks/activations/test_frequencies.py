@@ -34,6 +34,8 @@ def test_what_is_not_periodic_has_none():
 
 def test_a_fresh_layer_is_one_as_the_activation_makes_them_and_draws_nothing_from_torch():
     activation = make_activation(ActivationSettings("finer-sine", first_bias=1.0))
+    # Of 20,000 biases in [-1, 1] a quantile is off by 0.007, the difference of two by 0.01: not by luck.
+    torch.manual_seed(0)
     state = torch.get_rng_state()
     weight, bias = fresh_layer(activation, 3, neurons=20_000)
     assert torch.equal(state, torch.get_rng_state())
