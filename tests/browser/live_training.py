@@ -14,11 +14,35 @@ import numpy as np
 import torch
 from browser.chromium import OpenPage, Shown
 from nerfstudio.data.scene_box import OrientedBox
+from viser._messages import BackgroundImageMessage
+from viser.infra import WebsockMessageHandler
 
 from inr_plugins.engine.rng import seed_all
 
 JPEG, NOT_THE_MODEL = 30.0, 25.0
 """dB: a page's compression leaves more than the first of the model's own picture; no other picture comes so near."""
+
+
+class SentPictures:
+    """The newest picture that the process at hand has queued for each of its pages."""
+
+    def __init__(self) -> None:
+        self.newest: dict[int, bytes] = {}
+        """By the identity of the connection."""
+        self._queue = WebsockMessageHandler.queue_message
+
+    def watch(self) -> None:
+        queue, newest = self._queue, self.newest
+
+        def noting(connection: Any, message: Any) -> None:
+            if isinstance(message, BackgroundImageMessage):
+                newest[id(connection)] = message.rgb_bytes
+            queue(connection, message)
+
+        WebsockMessageHandler.queue_message = noting  # type: ignore[method-assign]
+
+    def end(self) -> None:
+        WebsockMessageHandler.queue_message = self._queue  # type: ignore[method-assign]
 
 
 def free_port() -> int:
@@ -37,6 +61,7 @@ class LiveTraining:
         self.config, self.port = config, config.viewer.websocket_port
         self.trainer: Any = None
         self.trouble = ""
+        self._sent = SentPictures()
         self._is_set_up = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -56,6 +81,7 @@ class LiveTraining:
             self._is_set_up.set()
 
     def __enter__(self) -> LiveTraining:
+        self._sent.watch()
         self._thread.start()
         assert self._is_set_up.wait(60)
         assert not self.trouble, self.trouble
@@ -63,6 +89,7 @@ class LiveTraining:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._sent.end()
         self.end()
 
     def end(self) -> None:
@@ -105,10 +132,13 @@ class LiveTraining:
             is_last = newest is not None and newest.step == self.live.status.step
             return is_last and all(each.is_sharp and each.drawn[0] is newest for each in self.live.pages)
 
+        def has_come() -> bool:
+            return is_drawn() and bool(page.frames) and page.frames[-1].jpeg in self._sent.newest.values()
+
         assert page.wait(lambda: self.trainer.training_state != "training")
         page.raw.wait_for_timeout(200)  # for what was done to the page to be heard of
-        assert page.wait(is_drawn, seconds), f"no sharp frame within {seconds} s; {page.notes}; {self._state()}"
-        return page.still_frame(quiet=0.3)
+        assert page.wait(has_come, seconds), f"no sharp frame within {seconds} s; {page.notes}; {self._state()}"
+        return page.frames[-1]
 
     def _state(self) -> str:
         newest, pages = self.live.snapshot, self.live.pages

@@ -6,7 +6,6 @@ import json
 import re
 
 import numpy as np
-import open3d as o3d
 import pytest
 import torch
 import trimesh
@@ -16,6 +15,7 @@ from nerfstudio.data.scene_box import OrientedBox
 from scipy.spatial.transform import Rotation
 
 from inr_plugins.engine.runs import checkpoints
+from inr_plugins.geometry.open3d_import import import_open3d
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def silhouette(mesh: trimesh.Trimesh, training, shown, every: int = 8) -> np.nda
     mesh = mesh.copy().apply_transform(transform).apply_scale(outputs.dataparser_scale)
     rays = shown.rays_from.generate_rays(camera_indices=0, keep_shape=True)
     origins, directions = (each[::every, ::every].numpy() for each in (rays.origins, rays.directions))
-    scene = o3d.t.geometry.RaycastingScene()
+    scene = import_open3d().t.geometry.RaycastingScene()
     scene.add_triangles(mesh.vertices.astype(np.float32), mesh.faces.astype(np.uint32))
     hits = scene.cast_rays(np.concatenate([origins, directions], axis=-1).astype(np.float32))["t_hit"].numpy()
     return np.isfinite(hits)

@@ -35,7 +35,7 @@ def training(tmp_path_factory):
 @pytest.fixture(scope="module")
 def page(browser, training):
     """A trained model's, which stands still."""
-    training.live.panel._max_res.value = 48
+    training.live.panel._max_res.value = 32
     page = browser.open(training.port, size=(900, 600), is_sharp=True)
     assert page.wait(lambda: page.step > 100, 60)
     page.click("Pause Training")
