@@ -61,6 +61,7 @@ HEAVY = {
     "mcubes",
     "nerfacc",
     "open3d",
+    "pillow_heif",
     "pycolmap",
     "skimage",
     "tinycudann",

@@ -10,7 +10,7 @@ from jaxtyping import Bool
 from PIL import Image
 
 from inr_plugins.data.images.masks import MASK_MODES, inside
-from inr_plugins.data.images.orientation import Header, header_of, turned_like
+from inr_plugins.data.images.orientation import Header, as_stored, header_of, turned_like
 from inr_plugins.errors import InputError, setting
 from inr_plugins.photos.pictures import ENDINGS, UNREADABLE, Photo
 
@@ -56,10 +56,11 @@ def read_mask(path: Path, photo: Photo, size: tuple[int, int]) -> Bool[np.ndarra
     try:
         with Image.open(path) as stored:
             header = header_of(stored)
-            if stored.mode in MASK_MODES:
-                values, _ = inside(stored, path)
+            image = as_stored(stored)
+            if image.mode in MASK_MODES:
+                values, _ = inside(image, path)
             else:
-                values = np.asarray(stored.convert("L")) > 127
+                values = np.asarray(image.convert("L")) > 127
     except UNREADABLE as error:
         if isinstance(error, InputError):
             raise

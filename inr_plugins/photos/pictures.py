@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,18 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from inr_plugins.data.images.orientation import Header, header_of, turned_like
+from inr_plugins.data.images.orientation import Header, as_stored, header_of, turned_like
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown, why_unreadable
 from inr_plugins.photos.exif import Lens, lens_of
+from inr_plugins.photos.heif import HEIF_ENDINGS, open_picture
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".avif", ".mpo")
+ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".avif", ".mpo", *HEIF_ENDINGS)
 """Of pictures, in lower case."""
-UNREAD_ENDINGS = (".heic", ".heif", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2")
+UNREAD_ENDINGS = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2")
 """Of pictures too, which are not read here."""
 VIDEO_ENDINGS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".3gp", ".mts", ".gif")
-_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
-_LOSSY = ("JPEG", "MPO", "WEBP", "AVIF")
+_LOSSY = ("JPEG", "MPO", "WEBP", "AVIF", "HEIF")
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 """What Pillow raises for files that it cannot read."""
 
@@ -70,7 +70,8 @@ def look_into(folder: Path) -> Folder:
     """The pictures right in a folder, from their headers; what is hidden is passed over.
 
     Raises:
-        InputError: the folder cannot be read, or holds no picture; the message says what it holds instead.
+        InputError: the folder cannot be read, or holds no picture, when the message says what it holds instead; or
+            there are HEIC files, and nothing to read them with.
     """
     problem = why_unreadable(folder, folders=True)
     if problem is not None:
@@ -84,6 +85,8 @@ def look_into(folder: Path) -> Folder:
             continue
         try:
             photos.append(photo_of(path))
+        except InputError:
+            raise
         except UNREADABLE as error:
             unreadable[path.name] = _reason(error)
     if not photos:
@@ -95,17 +98,11 @@ def photo_of(path: Path) -> Photo:
     """A picture from its header.
 
     Raises:
+        InputError: it is a HEIC file, and there is nothing to read it with.
         OSError: or another of `UNREADABLE`, where it is none.
     """
-    with Image.open(path) as image:
-        return Photo(path, path.name, _header(image), lens_of(image), image.format in _LOSSY)
-
-
-def _header(image: Image.Image) -> Header:
-    """The header of an opened picture, with the size of the pixels as they are stored, which Pillow turns in a TIFF."""
-    header = header_of(image)
-    tags = getattr(image, "tag_v2", {})
-    return replace(header, width=tags[_TIFF_WIDTH], height=tags[_TIFF_HEIGHT]) if _TIFF_WIDTH in tags else header
+    with open_picture(path) as image:
+        return Photo(path, path.name, header_of(image), lens_of(image), image.format in _LOSSY)
 
 
 def natural(path: Path) -> list[Any]:
@@ -124,15 +121,11 @@ def pixels_of(photo: Photo, max_size: int) -> UInt8[np.ndarray, "h w c"]:
     Raises:
         OSError: or another of `UNREADABLE`, where it does not decode.
     """
-    with Image.open(photo.path) as stored:
+    with open_picture(photo.path) as stored:
         if stored.format == "JPEG":
             # Decodes no more than is needed of a large one.
             stored.draft(None, (2 * max_size, 2 * max_size))
-        stored.load()
-        # Of a TIFF, Pillow turns the pixels itself when it loads them, and takes the tag away.
-        is_upright = header_of(stored).orientation == 1
-        header = replace(photo.header, orientation=1) if is_upright else photo.header
-        image = turned_like(_in_bytes(stored), header, header.upright)
+        image = turned_like(_in_bytes(as_stored(stored)), photo.header, photo.size)
         image = image.resize(fitted(photo.size, max_size), Image.Resampling.LANCZOS)
     pixels = np.array(image, dtype=np.uint8)
     return pixels[..., :3] if pixels.shape[2] == 4 and (pixels[..., 3] == 255).all() else pixels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from inr_plugins.errors import InputError
+from inr_plugins.photos import heif
 from inr_plugins.photos.lenses import lens_groups
 from inr_plugins.photos.pictures import look_into, photo_of, pixels_of
 
@@ -87,7 +89,7 @@ def test_a_folder_is_read_in_the_order_of_numbers_and_what_is_no_picture_is_name
     ("files", "words"),
     [
         ({}, "holds no pictures"),
-        ({"a.heic": b"x", "b.heic": b"x"}, r"HEIC files \(a.heic is one\).*export them as JPEG"),
+        ({"a.dng": b"x", "b.dng": b"x"}, r"DNG files \(a.dng is one\).*export them as JPEG"),
         ({"walk.mp4": b"x"}, "but a video: give .*walk.mp4 itself"),
         ({"inner/a.png": b"x"}, "its folder inner does: give .*inner"),
         ({"a.png": b"x"}, "No picture in .* can be read; of a.png"),
@@ -98,6 +100,32 @@ def test_a_folder_without_pictures_says_what_it_holds_instead(tmp_path, files, w
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=words):
+        look_into(tmp_path)
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_heic_of_a_telephone_is_read_upright(tmp_path, orientation):
+    if importlib.util.find_spec("pillow_heif") is None:
+        pytest.skip("pillow-heif, of the extra photos, is not installed")
+    import pillow_heif
+
+    # Telephones store the sensor's pixels, and how to turn them both in the container and in EXIF.
+    large = np.ascontiguousarray(STORED[orientation]).repeat(16, 0).repeat(16, 1)
+    file = pillow_heif.from_pillow(Image.fromarray(large))
+    file.save(tmp_path / "IMG_0001.HEIC", quality=100, exif=exif(orientation, film=26).tobytes(), chroma=444)
+    (photo,) = look_into(tmp_path).photos
+    assert photo.size == (144, 96)
+    assert photo.lens.focal == pytest.approx(26 / np.hypot(36, 24))
+    assert photo.is_lossy
+    seen = pixels_of(photo, 1000).reshape(6, 16, 9, 16, 3)[:, 8, :, 8].astype(int)
+    assert np.abs(seen - CORNERS).max() < 60
+
+
+def test_heic_without_its_reader_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr(heif, "_can_read", lambda: False)
+    for name in ("a.jpg", "b.heic"):
+        Image.new("RGB", (4, 4)).save(tmp_path / name, format="JPEG")
+    with pytest.raises(InputError, match=r"b\.heic is a HEIC file.*pip install pillow-heif.*export as JPEG"):
         look_into(tmp_path)
 
 

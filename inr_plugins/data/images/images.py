@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from inr_plugins.data.images.masks import MASK_MODES, inside
-from inr_plugins.data.images.orientation import Header, header_of, turned, turned_like
+from inr_plugins.data.images.orientation import Header, as_stored, header_of, turned, turned_like
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown, why_unreadable
 
@@ -160,8 +160,9 @@ class InrDataset(InputDataset):
         require_file(path, what="Mask")
         try:
             with Image.open(path) as stored:
-                values, has_greys = inside(stored, path)
-                mask = turned_like(Image.fromarray(values), header_of(stored), self._camera_size(image_idx))
+                header = header_of(stored)
+                values, has_greys = inside(as_stored(stored), path)
+                mask = turned_like(Image.fromarray(values), header, self._camera_size(image_idx))
         except UNREADABLE as error:
             raise _undecodable(path, error, what="Mask") from error
         if has_greys and not self._said_greys:

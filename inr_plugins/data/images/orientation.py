@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 _TAG = 0x0112
+_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -16,6 +17,8 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_BACK = _TURNS | {6: _TURNS[8], 8: _TURNS[6]}
+"""What undoes each."""
 
 
 @dataclass(frozen=True)
@@ -57,20 +60,41 @@ class Header:
 
 
 def header_of(image: Image.Image) -> Header:
-    """The header of an opened image; nothing is decoded."""
+    """The header of an opened image whose pixels have not been read; nothing is decoded.
+
+    The size is that of the pixels as they are stored: of a TIFF Pillow says what it will be once turned.
+    """
     orientation = 1
     # Of a PNG without the tag up front Pillow would decode everything to look for one behind.
     if image.format != "PNG" or "exif" in image.info:
         orientation = image.getexif().get(_TAG, 1)
-    return Header(*image.size, image.mode, orientation if orientation in _TURNS else 1)
+    tags = getattr(image, "tag_v2", {})
+    width, height = (tags[_TIFF_WIDTH], tags[_TIFF_HEIGHT]) if _TIFF_WIDTH in tags else image.size
+    return Header(width, height, image.mode, orientation if orientation in _TURNS else 1)
+
+
+def as_stored(image: Image.Image) -> Image.Image:
+    """An opened image with its pixels as they are stored: a TIFF's are turned by Pillow as it reads them.
+
+    To be called with the image itself, before anything else has read its pixels; `header_of` comes before.
+    """
+    turn = header_of(image).orientation
+    if turn == 1 or image.format != "TIFF":
+        return image
+    # Pillow 13 would map a grey file that is not compressed as if it were stored upright, and so scramble it.
+    image.filename = ""  # type: ignore[attr-defined]
+    image.load()
+    has_been_turned = image.getexif().get(_TAG, 1) == 1
+    return image.transpose(_BACK[turn]) if has_been_turned else image
 
 
 def turned(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """An opened image, turned for a camera of this width and height."""
-    return turned_like(image, header_of(image), size)
+    """An opened image whose pixels have not been read, turned for a camera of this width and height."""
+    header = header_of(image)
+    return turned_like(as_stored(image), header, size)
 
 
 def turned_like(image: Image.Image, header: Header, size: tuple[int, int]) -> Image.Image:
-    """Pixels of the file that `header` is of, turned for a camera of this width and height."""
+    """Pixels as the file that `header` is of stores them, turned for a camera of this width and height."""
     turn = header.turn(size)
     return image if turn == 1 else image.transpose(_TURNS[turn])

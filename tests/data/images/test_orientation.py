@@ -91,6 +91,30 @@ def test_pictures_stay_as_they_are_stored_where_their_cameras_say_so(tmp_path: P
     np.testing.assert_array_equal(manager(folder).train_dataset.get_numpy_image(3), stored)
 
 
+@pytest.mark.parametrize("orientation", SHOWN)
+@pytest.mark.parametrize("is_upright", [True, False])
+def test_a_tiff_is_turned_once_or_not_at_all(tmp_path: Path, orientation: int, is_upright: bool) -> None:
+    """Pillow turns a TIFF as it reads it, and says beforehand that it is upright."""
+    stored = (12, 10)
+    width, height = stored[::-1] if is_upright and orientation >= 5 else stored
+    folder = scene(tmp_path, width=width, height=height, stored=stored, masks=True)
+    # All but what turns no picture on its side, which a size cannot tell from one that is upright.
+    expected = SHOWN[orientation] if is_upright or orientation < 5 else SHOWN[1]
+    for index in range(10):
+        for kind in ("images", "masks"):
+            path = folder / f"{kind}/{index:02d}.png"
+            path.rename(path.with_suffix(".tif"))
+    mask = np.zeros((10, 12), dtype=np.uint8)
+    mask[:4, :7] = 255
+    pixels = [tag(path, orientation) for path in sorted((folder / "images").iterdir())]
+    for path in (folder / "masks").iterdir():
+        tag(path, orientation, mask)
+    (folder / "transforms.json").write_text((folder / "transforms.json").read_text().replace(".png", ".tif"))
+    dataset = manager(folder).train_dataset
+    np.testing.assert_array_equal(dataset.get_numpy_image(3), expected(pixels[3]))
+    np.testing.assert_array_equal(dataset[3]["mask"][..., 0], expected(mask) > 0)
+
+
 def test_another_size_still_names_exif(tmp_path: Path) -> None:
     folder = scene(tmp_path, width=11, height=10, stored=(12, 10))
     for index in range(10):
