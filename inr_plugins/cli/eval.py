@@ -162,6 +162,7 @@ def _settings(options: EvalOptions) -> Settings:
         data=options.data,
         device=options.device,
         shape=options.shape,
+        seen_only=options.seen_only,
     )
 
 

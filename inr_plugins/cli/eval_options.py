@@ -23,7 +23,7 @@ class EvalOptions(SeveralRuns):
     GROUPS: ClassVar[Groups] = {
         "run": "load_config shape data device",
         "image": "split every views background silhouettes save_images",
-        "surface": "truth mesh resolution thresholds samples seed iou",
+        "surface": "truth mesh seen_only resolution thresholds samples seed iou",
         "output": "output overwrite",
     }
 
@@ -42,6 +42,8 @@ class EvalOptions(SeveralRuns):
     """True mesh or point cloud, in the dataset's frame; auto: a shape's own file, or that of a scene of inr-scene."""
     mesh: Annotated[Path | None, told("FILE", "the run's own, extracted as inr-mesh does")] = None
     """Judge this mesh or cloud instead; with --truth, no run is needed."""
+    seen_only: bool = False
+    """Leave out what no training camera of the run sees of the truth, and say how much that is."""
     shape: Annotated[str | None, told("NAME|NUMBER", "the only one; of several, the views of all")] = None
     """Of a run of several shapes, measure this one, by its name or number."""
     resolution: int = 256
@@ -102,6 +104,10 @@ def _check_subject(options: EvalOptions) -> None:
         raise InputError("--mesh without a run needs --truth, the file to judge it by.")
     if options.mesh is not None and options.truth == "none":
         raise InputError("--mesh needs a truth to be judged by: leave out --truth none, or give a file.")
+    if options.seen_only and not runs:
+        raise InputError("--seen-only needs a run, whose training cameras do the seeing: give one beside --mesh.")
+    if options.seen_only and options.truth == "none":
+        raise InputError("--seen-only is of the true surface: leave out --truth none, or --seen-only.")
     if options.shape is not None and not runs:
         raise InputError(f"--shape {options.shape} is of a run: give one with it, or leave it out.")
 

@@ -21,8 +21,10 @@ from inr_plugins.evaluation.runs import Split, data_folder, find_truth, open_run
 from inr_plugins.evaluation.surfaces import SurfaceSettings, compare_surfaces, read_named
 from inr_plugins.geometry.io.clouds.read import Cloud
 from inr_plugins.geometry.mesh import Mesh
+from inr_plugins.geometry.pinhole import PinholeViews
 from inr_plugins.meshing.extracted import ExtractedMesh
-from inr_plugins.meshing.shapes import RunShape, find_shape, views_of
+from inr_plugins.meshing.shapes import RunShape, find_shape, frame_of, views_of
+from inr_plugins.meshing.views import require_views, training_views
 
 if TYPE_CHECKING:
     from inr_plugins.engine.runs.run import Run
@@ -64,6 +66,7 @@ class Settings:
         data: where the dataset is now.
         device: where models go; None: CUDA when there is one.
         shape: name or number of the shape to measure; None: the views of all, and the surface of a run's only one.
+        seen_only: measure the surface over what the training cameras see too.
     """
 
     split: Split = "test"
@@ -77,6 +80,7 @@ class Settings:
     data: Path | None = None
     device: str | None = None
     shape: str | None = None
+    seen_only: bool = False
 
 
 OnView = Callable[[int, int, str, Float[Tensor, "height width 3"], Float[Tensor, "height width 3"]], None]
@@ -257,23 +261,25 @@ def _surface(
     """The surface part of a run's entry; None, with the reason in `log`, where there is nothing to judge it by."""
     truth_file = _truth_file(run, settings, shape)
     if truth_file is None:
-        if settings.mesh is not None:
+        asking = "mesh" if settings.mesh is not None else "seen_only" if settings.seen_only else None
+        if asking is not None:
             raise InputError(
                 f"The dataset of {run.config_path.parent} has no true surface: give {setting('truth')} for "
-                f"{setting('mesh')}."
+                f"{setting(asking)}."
             )
         no_scene = "the dataset was not made by inr-scene, so its true surface is not known; --truth names it"
         log.missing["surface"] = "not asked for" if settings.truth is None else no_scene
         return None
     truth = read_named(truth_file, option="truth", tell=log.notes.append)
+    views = _cameras(run, shape) if settings.seen_only else None
     try:
         pred, extraction = _prediction(run, settings, extract=extract, log=log)
         with log.timed("surface"):
-            found = compare_surfaces(pred, truth, settings.surface)
+            found = compare_surfaces(pred, truth, settings.surface, views=views)
     except (InputError, RuntimeError, MemoryError) as error:
         # Nobody asked for it, so the images are measured all the same.
         understood = isinstance(error, InputError) or is_out_of_memory(error)
-        if settings.truth == "auto" and settings.mesh is None and understood:
+        if settings.truth == "auto" and settings.mesh is None and not settings.seen_only and understood:
             reason = failure(error, run.config_path.parent, device=settings.device).on_command_line
             log.missing["surface"] = reason
             log.notes.append(f"The surface was not measured: {reason}")
@@ -281,6 +287,16 @@ def _surface(
         raise
     files = {"truth_file": truth_file, "prediction_file": settings.mesh}
     return {**found, **files, "extraction": extraction}
+
+
+def _cameras(run: Run, shape: RunShape | None) -> PinholeViews:
+    """The training cameras, in the frame of the dataset.
+
+    Raises:
+        InputError: there are none, or they are no pinholes.
+    """
+    views = require_views(training_views(run, shape), setting("seen_only", True))
+    return views.moved(frame_of(run, shape).inverse())
 
 
 def _truth_file(run: Run, settings: Settings, shape: RunShape | None) -> Path | None:

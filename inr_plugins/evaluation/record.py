@@ -89,6 +89,7 @@ def _protocol(settings: Settings) -> dict[str, Any]:
             "seed": asked.seed,
             "thresholds": list(asked.thresholds) or None,
             "frame": "the dataset's",
+            "seen_only": settings.seen_only,
             "definitions": SURFACE_DEFINITIONS,
         },
         "silhouettes": {"measured": settings.silhouettes, "definition": SILHOUETTE_DEFINITION},

@@ -11,14 +11,18 @@ import numpy as np
 from jaxtyping import Float
 
 from inr_plugins.errors import InputError, setting
+from inr_plugins.geometry.appearance.visibility import PointsSeen
 from inr_plugins.geometry.distance.winding import WindingNumber
 from inr_plugins.geometry.io.clouds.read import Cloud
 from inr_plugins.geometry.io.mesh_file import Tell
 from inr_plugins.geometry.io.surface_read import read_surface
 from inr_plugins.geometry.mesh import Mesh, is_watertight
+from inr_plugins.geometry.pinhole import PinholeViews
 from inr_plugins.geometry.repair.solid import Solid, solid_of
 from inr_plugins.metrics.sampling import Inside, PointCloud, inside_mesh
-from inr_plugins.metrics.surface import DEFINITIONS, surface_metrics, volumetric_iou
+from inr_plugins.metrics.seen import COUNTED_PLACES, SeenPart, Sees
+from inr_plugins.metrics.surface import DEFINITIONS, surface_metrics
+from inr_plugins.metrics.volume import volumetric_iou
 
 DEFAULT_FRACTIONS = (0.005, 0.01, 0.02)
 """Thresholds of the F-score where none are given: parts of the diagonal of the truth's bounding box."""
@@ -29,6 +33,7 @@ SURFACE_DEFINITIONS = {
     "winding number is above 1/2",
     "surface": "of a mesh, oriented outward part by part: faces, and pieces of faces, of one part that lie inside "
     "others are no surface, and none of them is drawn",
+    "seen": COUNTED_PLACES,
 }
 
 # More than this between the sizes of two boxes is another unit of length, not a bad surface.
@@ -88,32 +93,49 @@ def _corner(point: Float[np.ndarray, " 3"]) -> str:
     return "(" + ", ".join(f"{value:.4g}" for value in point) + ")"
 
 
-def compare_surfaces(pred: Mesh | Cloud, truth: Mesh | Cloud, settings: SurfaceSettings) -> dict[str, Any]:
+def compare_surfaces(
+    pred: Mesh | Cloud, truth: Mesh | Cloud, settings: SurfaceSettings, *, views: PinholeViews | None = None
+) -> dict[str, Any]:
     """The record of one comparison: scores, their floor, thresholds and IoU, in units of the truth.
 
     Of meshes the surface is drawn from that `solid_of` leaves of their faces, as it is for training.
 
+    Args:
+        pred: the surface to judge.
+        truth: what it is judged by.
+        settings: how.
+        views: cameras, in the frame of the truth: measure over what they see too, under "seen" of the record
+            (`inr_plugins.metrics.seen`).
+
     Raises:
-        InputError: the surfaces lie in different frames, cannot be sampled, or have no inside although IoU is wanted.
+        InputError: the surfaces lie in different frames, cannot be sampled, have no inside although IoU is wanted, or
+            there are views and the truth is no mesh, or they see nothing of it.
     """
     pred_box, truth_box = surface_box(pred), surface_box(truth)
     check_same_frame(pred_box, truth_box)
     thresholds = settings.thresholds or default_thresholds(truth_box)
     pred_solid, truth_solid = _solid(pred, name="prediction"), _solid(truth, name="truth")
     try:
-        found = surface_metrics(
+        measured = surface_metrics(
             _measurable(pred_solid),
             _measurable(truth_solid),
             thresholds=thresholds,
             samples=settings.samples,
             seed=settings.seed,
-        ).to_json()
+            sees=_sees(truth_solid, views),
+        )
     except InputError:
         raise
     except ValueError as error:
         raise InputError(f"The surfaces cannot be compared: {error}") from error
+    found = measured.to_json()
     del found["definitions"]
-    iou, missing = _iou(pred_solid, truth_solid, np.stack([pred_box, truth_box]), settings)
+    boxes = np.stack([pred_box, truth_box])
+    iou, missing = _iou(pred_solid, truth_solid, boxes, settings)
+    if measured.seen is not None and views is not None:
+        part = measured.seen.part
+        seen_iou = None if iou is None else _iou(pred_solid, truth_solid, boxes, settings, part=part)[0]
+        found["seen"] = {**found["seen"], "iou": seen_iou, "cameras": len(views)}
     parts = ", ".join(f"{100 * fraction:g} %" for fraction in DEFAULT_FRACTIONS)
     default = f"{parts} of the diagonal of the truth's bounding box"
     return {
@@ -124,6 +146,18 @@ def compare_surfaces(pred: Mesh | Cloud, truth: Mesh | Cloud, settings: SurfaceS
         "prediction": {**describe_surface(pred), **_repaired(pred_solid)},
         "truth": {**describe_surface(truth), **_repaired(truth_solid)},
     }
+
+
+def _sees(truth: Solid | Cloud, views: PinholeViews | None) -> Sees | None:
+    """Whether the views see points past the truth; None without views."""
+    if views is None:
+        return None
+    if isinstance(truth, Cloud):
+        raise InputError(
+            f"{setting('seen_only', True)} needs a true mesh, and the truth is a cloud of points, which hides nothing: "
+            "leave it out."
+        )
+    return PointsSeen(truth.surface, views)
 
 
 def _solid(surface: Mesh | Cloud, *, name: str) -> Solid | Cloud:
@@ -153,9 +187,14 @@ def _repaired(surface: Solid | Cloud) -> dict[str, Any]:
 
 
 def _iou(
-    pred: Solid | Cloud, truth: Solid | Cloud, boxes: Float[np.ndarray, "2 2 3"], settings: SurfaceSettings
+    pred: Solid | Cloud,
+    truth: Solid | Cloud,
+    boxes: Float[np.ndarray, "2 2 3"],
+    settings: SurfaceSettings,
+    *,
+    part: SeenPart | None = None,
 ) -> tuple[dict[str, Any] | None, str | None]:
-    """The volumetric IoU, or why there is none."""
+    """The volumetric IoU, or why there is none; over the places of a part only, if one is given."""
     if not (isinstance(pred, Solid) and isinstance(truth, Solid)):
         if settings.iou:
             raise InputError(
@@ -169,7 +208,8 @@ def _iou(
     try:
         filmed = any(0 < solid.open_edges <= _MOST_FILMED_EDGES for solid in (pred, truth))
         resolution = _FILMED_RESOLUTION if filmed else _IOU_RESOLUTION
-        found = volumetric_iou(_inside(pred), _inside(truth), box, resolution=resolution)
+        counts = None if part is None else part.counts
+        found = volumetric_iou(_inside(pred), _inside(truth), box, resolution=resolution, counts=counts)
     except ValueError as error:
         raise InputError(f"The volumes cannot be compared: {error}") from error
     if not open_ones:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -59,8 +60,9 @@ def image_rows(runs: Sequence[Mapping[str, Any]]) -> list[Row]:
 
 
 def surface_rows(runs: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """Rows of the distances, each with its floor, the F-scores and the IoU."""
-    surfaces = [run["surface"] for run in runs]
+    """Rows of the distances, each with its floor, the F-scores and the IoU; over what cameras see, if that is known."""
+    surfaces = [None if run["surface"] is None else {**run["surface"], **_seen(run)} for run in runs]
+    suffix = ", seen" if any(map(_seen, runs)) else ""
 
     def both(key: str) -> tuple[list[float | None], list[float | None]]:
         values, floors = (
@@ -77,15 +79,31 @@ def surface_rows(runs: Sequence[Mapping[str, Any]]) -> list[Row]:
         ("normal consistency", "normal_consistency", "high"),
     ):
         values, floors = both(key)
-        rows.append(Row(name, values, better, ".4g", floors))  # type: ignore[arg-type]
+        rows.append(Row(f"{name}{suffix}", values, better, ".4g", floors))  # type: ignore[arg-type]
+        if key == "chamfer":
+            shares = [[_share_of_diagonal(*pair) for pair in zip(part, surfaces, strict=True)] for part in both(key)]
+            rows.append(Row(f"{name}{suffix} (% of diagonal)", shares[0], "low", ".3g", shares[1]))
     for place, name in enumerate(next((threshold_names(surface) for surface in surfaces if surface), [])):
         found = [
             [None if s is None else s[part]["thresholds"][place]["f_score"] for s in surfaces]
             for part in ("scores", "floor")
         ]
-        rows.append(Row(f"F-score at {name}", found[0], "high", ".4f", found[1]))
+        rows.append(Row(f"F-score{suffix} at {name}", found[0], "high", ".4f", found[1]))
     ious = [None if surface is None or surface["iou"] is None else surface["iou"]["iou"] for surface in surfaces]
-    return [*rows, Row("volumetric IoU", ious, "high", ".4f")]
+    return [*rows, Row(f"volumetric IoU{suffix}", ious, "high", ".4f")]
+
+
+def _seen(run: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What was measured over what cameras see; empty where it was not."""
+    return (run["surface"] or {}).get("seen") or {}
+
+
+def _share_of_diagonal(distance: float | None, surface: Mapping[str, Any] | None) -> float | None:
+    """A distance in percent of the diagonal of the truth's box."""
+    if distance is None or surface is None:
+        return None
+    low, high = surface["truth"]["box"]
+    return 100 * distance / math.dist(low, high)
 
 
 def make_table(record: Mapping[str, Any]) -> Table:
@@ -135,6 +153,7 @@ def captions(record: Mapping[str, Any]) -> list[str]:
             "sampling of the truth gets."
         )
         lines += [_thresholds(surface) for surface in surfaces[:1]]
+        lines += [line for line in map(_unseen, record["runs"]) if line]
         if len({(surface["truth"]["kind"], str(surface["truth"]["box"])) for surface in surfaces}) > 1:
             lines.append("The runs have different truths, so their surfaces do not compare.")
     lines += [f"{run['label']}: {note}" for run in record["runs"] for note in run["notes"]]
@@ -153,6 +172,20 @@ def _background(view: Mapping[str, Any]) -> str:
     if view["truth"] == "whole":
         return "images taken whole, with what is outside of their masks (--background white cuts them out)"
     return "images without alpha, taken as they are"
+
+
+def _unseen(run: Mapping[str, Any]) -> str | None:
+    """What is left out where only what cameras see is measured."""
+    seen = _seen(run)
+    if not seen:
+        return None
+    iou = seen["iou"]
+    volume = "" if iou is None else f", and {100 * iou['left_out_share']:.1f} % of the volume of both"
+    return (
+        f"{run['label']}: seen by none of {seen['cameras']} training cameras, and left out: "
+        f"{100 * seen['unseen_share']:.1f} % of the truth's area, {100 * seen['left_out_share']:.1f} % of the "
+        f"prediction's{volume}. The record has the whole surfaces' scores too."
+    )
 
 
 def _thresholds(surface: Mapping[str, Any]) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+
+from inr_plugins.geometry.frames import Similarity
 
 # Poses are float32 products of a few rotations: 1e-6 of shear is rounding, 1e-3 another map.
 _SHEAR_TOLERANCE = 1e-3
@@ -55,6 +57,12 @@ class PinholeViews:
 
     def __len__(self) -> int:
         return len(self.camera_to_world)
+
+    def moved(self, similarity: Similarity) -> PinholeViews:
+        """The cameras in another frame, in which they see the same; where it is a mirror image, their axes are too."""
+        rotation = similarity.rotation @ self.camera_to_world[:, :, :3].astype(np.float64)
+        position = similarity.points(self.camera_to_world[:, :, 3].astype(np.float64))
+        return replace(self, camera_to_world=np.concatenate([rotation, position[:, :, None]], axis=2))
 
     def origin(self, view: int) -> Float[np.ndarray, " 3"]:
         """Position of a camera."""

@@ -104,7 +104,11 @@ class TriangleScene:
         return ray, self._numbers(met["primitive_ids"], met["geometry_ids"], np.ones(len(ray), dtype=bool))
 
     def blocked(
-        self, origins: Float[np.ndarray, "n 3"], directions: Float[np.ndarray, "n 3"], *, reach: float = np.inf
+        self,
+        origins: Float[np.ndarray, "n 3"] | Float[np.ndarray, " 3"],
+        directions: Float[np.ndarray, "n 3"],
+        *,
+        reach: float = np.inf,
     ) -> Bool[np.ndarray, " n"]:
         """Whether rays hit anything within `reach`, in multiples of their directions."""
         return self._scene.test_occlusions(self._rays(origins, directions), tnear=0.0, tfar=reach).numpy()

@@ -1,4 +1,4 @@
-"""How far a surface is from the true one: Chamfer distances, F-score, normal consistency, volumetric IoU.
+"""How far a surface is from the true one: Chamfer distances, F-score, normal consistency.
 
 Both surfaces are in one frame and one unit; distances come out in that unit. Distances are measured between points
 drawn from the surfaces, so that even a perfect surface does not score zero: between two independent drawings of n
@@ -9,18 +9,18 @@ curvature aside). That *floor* is measured and returned beside every score.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
 
-from inr_plugins.metrics.sampling import Inside, PointCloud, TriangleMesh, draw_samples, most_samples
+from inr_plugins.metrics.sampling import PointCloud, TriangleMesh, draw_samples, most_samples
+from inr_plugins.metrics.seen import SeenPart, Sees
 
 # Fewer points make every score a matter of luck.
 _FEWEST_SAMPLES = 100
-_POINTS_AT_A_TIME = 2**20
 
 DEFINITIONS = {
     "accuracy": "mean distance from points of the prediction to the nearest point of the truth",
@@ -62,6 +62,30 @@ class SurfaceScores:
 
 
 @dataclass(frozen=True)
+class SeenScores:
+    """Scores over what cameras see; see :mod:`inr_plugins.metrics.seen`.
+
+    Attributes:
+        scores: prediction against truth.
+        floor: a second sampling of the truth against the truth.
+        unseen_share: share of the truth's area that no camera sees.
+        left_out_share: share of the prediction's area that does not count.
+        part: the places that count.
+    """
+
+    scores: SurfaceScores
+    floor: SurfaceScores
+    unseen_share: float
+    left_out_share: float
+    part: SeenPart
+
+    def to_json(self) -> dict[str, Any]:
+        """All but the places, as JSON values."""
+        shares = {"unseen_share": self.unseen_share, "left_out_share": self.left_out_share}
+        return {"scores": asdict(self.scores), "floor": asdict(self.floor), **shares}
+
+
+@dataclass(frozen=True)
 class SurfaceMetrics:
     """Scores of a prediction and their floor, with what it takes to measure them again.
 
@@ -70,16 +94,25 @@ class SurfaceMetrics:
         floor: a second sampling of the truth against the truth: what a perfect prediction gets.
         samples: points drawn from each surface.
         seed: seed of the drawing.
+        seen: the same over what cameras see; None unless asked for.
     """
 
     scores: SurfaceScores
     floor: SurfaceScores
     samples: int
     seed: int
+    seen: SeenScores | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON values, with the definition of every score."""
-        return {**asdict(self), "definitions": DEFINITIONS}
+        return {
+            "scores": asdict(self.scores),
+            "floor": asdict(self.floor),
+            "samples": self.samples,
+            "seed": self.seed,
+            "seen": None if self.seen is None else self.seen.to_json(),
+            "definitions": DEFINITIONS,
+        }
 
 
 def surface_metrics(
@@ -89,6 +122,7 @@ def surface_metrics(
     thresholds: Sequence[float] = (),
     samples: int = 300_000,
     seed: int = 0,
+    sees: Sees | None = None,
 ) -> SurfaceMetrics:
     """Distances between a surface and the true one, both ways, from points drawn from each.
 
@@ -102,9 +136,11 @@ def surface_metrics(
         thresholds: distances of the F-scores, in the truth's units.
         samples: points to draw from each surface, at least 100; the papers' number by default.
         seed: seed of the drawing; equal seeds give equal scores.
+        sees: whether cameras see points, past the truth; measure over what they see too.
 
     Raises:
-        ValueError: a surface is empty or not finite, a threshold is not positive, or there are too few samples.
+        ValueError: a surface is empty or not finite, a threshold is not positive, there are too few samples, or
+            cameras see nothing of the truth or of the prediction.
     """
     for threshold in thresholds:
         if not (threshold > 0 and math.isfinite(threshold)):
@@ -120,148 +156,87 @@ def surface_metrics(
     rng_pred, rng_truth = (np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(2))
     reference, again = draw_samples(truth, count, rng_truth, parts=2)
     (drawn,) = draw_samples(pred, count, rng_pred, parts=1)
+    pairs, floor = _between(drawn, reference), _between(again, reference)
     return SurfaceMetrics(
-        scores=_compare(drawn, reference, thresholds),
-        floor=_compare(again, reference, thresholds),
+        scores=_scores(pairs, thresholds),
+        floor=_scores(floor, thresholds),
         samples=count,
         seed=seed,
+        seen=None if sees is None else _seen_scores(pairs, floor, SeenPart.of(reference.points, sees), thresholds),
     )
 
 
-def _compare(pred: PointCloud, truth: PointCloud, thresholds: Sequence[float]) -> SurfaceScores:
-    there, cosine_there = _nearest(pred, truth)
-    back, cosine_back = _nearest(truth, pred)
+class _Nearest(NamedTuple):
+    """The points of one surface, and of each its nearest point of the other.
+
+    `points` (n, 3). `distance` (n,). `number` (n,): that of the nearest. `cosine` (n,): |n . n'|; None if unknown.
+    """
+
+    points: np.ndarray
+    distance: np.ndarray
+    number: np.ndarray
+    cosine: np.ndarray | None
+
+    def where(self, chosen: Bool[np.ndarray, " n"]) -> _Nearest:
+        """Of some of the points only."""
+        cosine = None if self.cosine is None else self.cosine[chosen]
+        return _Nearest(self.points[chosen], self.distance[chosen], self.number[chosen], cosine)
+
+
+class _Pairs(NamedTuple):
+    """Both ways: from the prediction to the truth, and back."""
+
+    there: _Nearest
+    back: _Nearest
+
+
+def _between(pred: PointCloud, truth: PointCloud) -> _Pairs:
+    return _Pairs(_nearest(pred, truth), _nearest(truth, pred))
+
+
+def _nearest(source: PointCloud, target: PointCloud) -> _Nearest:
+    from scipy.spatial import cKDTree
+
+    distance, index = cKDTree(target.points).query(source.points)
+    if source.normals is None or target.normals is None:
+        return _Nearest(source.points, distance, index, None)
+    cosine = np.abs((source.normals * target.normals[index]).sum(axis=1))
+    return _Nearest(source.points, distance, index, cosine)
+
+
+def _scores(pairs: _Pairs, thresholds: Sequence[float]) -> SurfaceScores:
+    (_, there, _, cosine_there), (_, back, _, cosine_back) = pairs
     accuracy, completeness = float(there.mean()), float(back.mean())
     return SurfaceScores(
         chamfer_squared=float((there**2).mean() + (back**2).mean()),
         chamfer=(accuracy + completeness) / 2,
         accuracy=accuracy,
         completeness=completeness,
-        normal_consistency=None if cosine_there is None or cosine_back is None else (cosine_there + cosine_back) / 2,
+        normal_consistency=None
+        if cosine_there is None or cosine_back is None
+        else (float(cosine_there.mean()) + float(cosine_back.mean())) / 2,
         thresholds=tuple(_threshold_score(there, back, float(threshold)) for threshold in thresholds),
     )
 
 
-def _nearest(source: PointCloud, target: PointCloud) -> tuple[Float[np.ndarray, " n"], float | None]:
-    """Distance of each source point to its nearest target point, and mean |cosine| between their normals."""
-    from scipy.spatial import cKDTree
+def _seen_scores(pairs: _Pairs, floor: _Pairs, part: SeenPart, thresholds: Sequence[float]) -> SeenScores:
+    counted, in_floor = (part.counts_beside(each.there.number, each.there.points) for each in (pairs, floor))
+    if not counted.any():
+        raise ValueError("none of the prediction lies where a camera sees; check that it is in the truth's frame.")
 
-    distance, index = cKDTree(target.points).query(source.points)
-    if source.normals is None or target.normals is None:
-        return distance, None
-    return distance, float(np.abs((source.normals * target.normals[index]).sum(axis=1)).mean())
+    def scores(found: _Pairs, counted: Bool[np.ndarray, " n"]) -> SurfaceScores:
+        return _scores(_Pairs(found.there.where(counted), found.back.where(part.seen)), thresholds)
+
+    return SeenScores(
+        scores=scores(pairs, counted),
+        floor=scores(floor, in_floor),
+        unseen_share=part.unseen_share,
+        left_out_share=1 - float(counted.mean()),
+        part=part,
+    )
 
 
 def _threshold_score(there: Float[np.ndarray, " n"], back: Float[np.ndarray, " m"], threshold: float) -> ThresholdScore:
     precision, recall = float((there < threshold).mean()), float((back < threshold).mean())
     both = precision + recall
     return ThresholdScore(threshold, precision, recall, 2 * precision * recall / both if both else 0.0)
-
-
-@dataclass(frozen=True)
-class VolumetricIou:
-    """Intersection over union of two solids.
-
-    Attributes:
-        iou: in [0, 1].
-        standard_error: of ``iou`` when the points were random; None for a grid.
-        pred_volume: volume of the prediction inside the box, cubed units.
-        truth_volume: volume of the truth inside the box, cubed units.
-        points: number of points asked.
-        definition: how the points were chosen, in words.
-    """
-
-    iou: float
-    standard_error: float | None
-    pred_volume: float
-    truth_volume: float
-    points: int
-    definition: str
-
-    def to_json(self) -> dict[str, Any]:
-        """All of it as JSON values."""
-        return asdict(self)
-
-
-def volumetric_iou(
-    inside_pred: Inside,
-    inside_truth: Inside,
-    box: Float[np.ndarray, "2 3"],
-    *,
-    resolution: int | None = None,
-    points: int | None = None,
-    seed: int = 0,
-) -> VolumetricIou:
-    """Share of the points inside either solid that are inside both; a perfect prediction gets exactly 1.
-
-    Asked at the centres of ``resolution``^3 equal cells of the box, or at ``points`` random points, uniform in it.
-    (BACON and FINER++ ask 128^3 corners of [-1, 1]^3, of which their shapes fill about 57^3: give a tight box.)
-
-    Args:
-        inside_pred: True for points (n, 3) inside the prediction; see
-            :func:`inr_plugins.metrics.sampling.inside_mesh` for a mesh's.
-        inside_truth: the same for the truth, in the same frame.
-        box: lowest and highest corner of the box.
-        resolution: cells along each side of the box; exactly one of this and ``points``.
-        points: number of random points.
-        seed: seed of the random points.
-
-    Raises:
-        ValueError: the box has no volume, not exactly one of ``resolution`` and ``points`` is given or it is below 1,
-            an answer is not a bool a point, or no point is inside either solid.
-    """
-    low, high = box.astype(np.float64)
-    if not (np.isfinite(box).all() and (high > low).all()):
-        raise ValueError(f"box must hold its lowest and its highest corner, finite and apart, not {box.tolist()}.")
-    if (resolution is None) == (points is None):
-        raise ValueError("Give exactly one of resolution (a grid) and points (random points).")
-    if resolution is not None:
-        total, placed, batches = resolution**3, f"the centres of {resolution}^3 cells", _unit_grid(resolution)
-    else:
-        total, placed = points or 0, f"{points} uniform random points (seed {seed})"
-        batches = _unit_random(total, seed)
-    if total < 1:
-        name, value = ("points", points) if resolution is None else ("resolution", resolution)
-        raise ValueError(f"{name} must be at least 1, not {value}.")
-    counts = np.zeros(3, dtype=np.int64)
-    for unit in batches:
-        where = low + unit * (high - low)
-        a, b = _ask(inside_pred, where, name="inside_pred"), _ask(inside_truth, where, name="inside_truth")
-        counts += [(a & b).sum(), a.sum(), b.sum()]
-    both, pred, truth = (int(count) for count in counts)
-    union = pred + truth - both
-    if union == 0:
-        raise ValueError("Neither inside_pred nor inside_truth holds a point of box; give a tighter box.")
-    iou = both / union
-    box_volume = float(np.prod(high - low))
-    return VolumetricIou(
-        iou=iou,
-        standard_error=math.sqrt(iou * (1 - iou) / union) if resolution is None else None,
-        pred_volume=pred / total * box_volume,
-        truth_volume=truth / total * box_volume,
-        points=total,
-        definition=f"points inside both / points inside either, of {placed} in the box {box.tolist()}",
-    )
-
-
-def _ask(inside: Inside, where: Float[np.ndarray, "n 3"], *, name: str) -> Bool[np.ndarray, " n"]:
-    answer = np.asarray(inside(where))
-    if answer.dtype != bool or answer.shape != (len(where),):
-        raise ValueError(
-            f"{name} must return a bool for each of {len(where)} points, not {answer.dtype} of shape {answer.shape}."
-        )
-    return answer
-
-
-def _unit_grid(resolution: int) -> Iterator[Float[np.ndarray, "n 3"]]:
-    """Centres of the cells of the unit cube, a batch at a time."""
-    for first in range(0, resolution**3, _POINTS_AT_A_TIME):
-        index = np.arange(first, min(first + _POINTS_AT_A_TIME, resolution**3))
-        yield (np.stack(np.unravel_index(index, (resolution,) * 3), axis=1) + 0.5) / resolution
-
-
-def _unit_random(count: int, seed: int) -> Iterator[Float[np.ndarray, "n 3"]]:
-    """Uniform points of the unit cube, a batch at a time."""
-    rng = np.random.default_rng(seed)
-    for first in range(0, count, _POINTS_AT_A_TIME):
-        yield rng.random((min(_POINTS_AT_A_TIME, count - first), 3))

@@ -164,6 +164,54 @@ def test_a_mesh_without_a_run(scene, tmp_path, capsys):
     assert "F-score at 0.1" in capsys.readouterr().out
 
 
+def test_what_no_training_camera_sees_is_left_out_on_request(scene, run_folder, capsys):
+    runs = BallRuns(scene, {"ball": BallModel()}, cameras=True)
+
+    def without_caps(run):
+        """A ball whose poles, which no camera of the circle sees, are drawn in."""
+        found = write_ball(RADIUS)(run)
+        vertices = found.mesh.vertices.copy()
+        vertices[:, 2] = np.sign(vertices[:, 2]) * np.minimum(np.abs(vertices[:, 2]), 0.9)
+        return SimpleNamespace(mesh=Mesh(vertices, found.mesh.faces), description=found.description)
+
+    arguments = (run_folder, "--views", 1, "--seen-only", *SAMPLES)
+    assert inr_eval(*arguments, load=runs, extract=without_caps) == 0
+    record = read(run_folder / "eval.json")
+    surface = record["runs"][0]["surface"]
+    seen = surface["seen"]
+    # A camera at distance 4 of a unit ball sees the points that lean towards it by more than a quarter.
+    up = (np.arange(4000) + 0.5) / 2000 - 1
+    lean = np.sqrt(1 - up**2)[:, None] * np.cos(np.linspace(-np.pi / 5, np.pi / 5, 400))
+    assert seen["unseen_share"] == pytest.approx((lean < 1 / 4).mean(), abs=0.005)
+    assert seen["cameras"] == 5
+    assert seen["scores"]["chamfer"] == pytest.approx(seen["floor"]["chamfer"], rel=0.03)
+    assert surface["scores"]["chamfer"] > 1.1 * surface["floor"]["chamfer"]
+    assert seen["iou"]["iou"] > surface["iou"]["iou"]
+    assert 0 < seen["iou"]["left_out_share"] < 0.1
+    assert "nearest of the truth's points" in record["protocol"]["surface"]["definitions"]["seen"]
+    assert record["protocol"]["surface"]["seen_only"] is True
+    printed = capsys.readouterr().out
+    for words in ("Chamfer, seen", "(% of diagonal)", "volumetric IoU, seen", "seen by none of 5 training cameras"):
+        assert words in printed
+
+
+def test_what_cannot_be_seen_is_not_measured_over_it(scene, run_folder, tmp_path, capsys):
+    trimesh.PointCloud(trimesh.creation.icosphere(subdivisions=4).vertices).export(tmp_path / "cloud.ply")
+    runs = BallRuns(scene, {"ball": BallModel()}, cameras=True)
+    for arguments, given, words in (
+        (["--mesh", scene / "mesh.ply", "--truth", scene / "mesh.ply"], runs, "--seen-only needs a run"),
+        ([run_folder, "--truth", "none"], runs, "leave out --truth none, or --seen-only"),
+        ([run_folder, "--truth", tmp_path / "cloud.ply"], runs, "needs a true mesh"),
+        ([run_folder], BallRuns(scene, {"ball": BallModel()}), "needs training cameras that are pinholes"),
+    ):
+        assert inr_eval(*arguments, "--seen-only", load=given) == 1
+        assert words in capsys.readouterr().err
+    (scene / "scene.json").unlink()
+    assert inr_eval(run_folder, "--seen-only", load=runs) == 1
+    assert "has no true surface: give --truth for --seen-only" in capsys.readouterr().err
+    assert not (run_folder / "eval.json").exists()
+
+
 def test_a_mesh_beside_a_run_takes_the_place_of_its_own(scene, run_folder, tmp_path):
     trimesh.creation.icosphere(subdivisions=4, radius=1.3).export(tmp_path / "other.ply")
     runs = BallRuns(scene, {"ball": BallModel()})

@@ -83,8 +83,10 @@ class BallModel:
 class BallRuns:
     """In place of engine.runs.run.load_run: the model of each run folder, by its name."""
 
-    def __init__(self, data: Path, models: dict[str, BallModel], *, alpha_color: str | None = None) -> None:
-        self.data, self.models, self.alpha_color = data, models, alpha_color
+    def __init__(
+        self, data: Path, models: dict[str, BallModel], *, alpha_color: str | None = None, cameras: bool = False
+    ) -> None:
+        self.data, self.models, self.alpha_color, self.cameras = data, models, alpha_color, cameras
         self.loaded: list[str] = []
 
     def __call__(self, path, *, device, data):
@@ -93,12 +95,15 @@ class BallRuns:
         parser = BlenderDataParserConfig(data=data or self.data, alpha_color=self.alpha_color)
         config = VanillaDataManagerConfig(data=data or self.data, dataparser=parser)
         manager = SimpleNamespace(dataparser=parser.setup(), config=config, dataset_type=InputDataset)
+        outputs = SimpleNamespace(dataparser_transform=torch.eye(4)[:3], dataparser_scale=1.0)
+        if self.cameras:
+            outputs.cameras = manager.dataparser.get_dataparser_outputs(split="train").cameras
         return SimpleNamespace(
             config=SimpleNamespace(method_name=name.split("-")[0], pipeline=SimpleNamespace(datamanager=config)),
             config_path=path,
             pipeline=SimpleNamespace(model=self.models[name], device=torch.device("cpu"), datamanager=manager),
             step=7,
-            dataparser_outputs=SimpleNamespace(dataparser_transform=torch.eye(4)[:3], dataparser_scale=1.0),
+            dataparser_outputs=outputs,
         )
 
 

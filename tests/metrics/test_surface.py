@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import trimesh
 
-from inr_plugins.metrics import sampling, surface
+from inr_plugins.metrics import sampling, volume
 from inr_plugins.metrics.sampling import PointCloud, inside_mesh, sample_surface
-from inr_plugins.metrics.surface import SurfaceScores, surface_metrics, volumetric_iou
+from inr_plugins.metrics.surface import SurfaceScores, surface_metrics
+from inr_plugins.metrics.volume import volumetric_iou
 
 UNIT_BOX = np.array([[-1.0, -1.0, -1.0], [1.0, 1.0, 1.0]])
 
@@ -304,7 +305,7 @@ def test_iou_of_spheres_at_random_points():
 def test_iou_does_not_depend_on_the_order_or_the_batches(monkeypatch):
     box = np.array([[-1.0, 0.0, -2.0], [1.0, 1.0, 3.0]])
     whole = volumetric_iou(ball(0.6), ball(0.9), box, resolution=20)
-    monkeypatch.setattr(surface, "_POINTS_AT_A_TIME", 999)
+    monkeypatch.setattr(volume, "_POINTS_AT_A_TIME", 999)
     assert volumetric_iou(ball(0.6), ball(0.9), box, resolution=20) == whole
     assert volumetric_iou(ball(0.9), ball(0.6), box, resolution=20).iou == whole.iou
     assert volumetric_iou(ball(0.6), ball(0.6), box, resolution=20).iou == 1.0

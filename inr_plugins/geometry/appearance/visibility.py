@@ -19,6 +19,7 @@ from inr_plugins.geometry.appearance.ray_casting import MeshCaster
 from inr_plugins.geometry.levelset.lattice import Progress
 from inr_plugins.geometry.mesh import Mesh, select_faces
 from inr_plugins.geometry.pinhole import PinholeViews
+from inr_plugins.geometry.triangle_scene import TriangleScene
 
 # Points that a camera is asked about at once.
 _POINTS_AT_ONCE = 1 << 18
@@ -132,6 +133,41 @@ def visible_vertices(
             clear, sight = _clear_sight(caster, views, view, mesh.vertices[asked], tolerance=tolerance)
             if len(clear):
                 yield view, asked[clear], sight / np.linalg.norm(sight, axis=1, keepdims=True)
+
+
+class PointsSeen:
+    """Tells which points of space some camera sees, with a mesh as the only thing that may stand in the way.
+
+    Raises:
+        InputError: open3d cannot be imported.
+    """
+
+    def __init__(self, mesh: Mesh, views: PinholeViews, *, tolerance: float = 1e-4) -> None:
+        """
+        Args:
+            mesh: that both sides of hide what is behind, in any frame.
+            views: cameras in the same frame.
+            tolerance: of what lies between, as a share of the distance to the point: rounding, not thickness. Within
+                it, the mesh's own points are not hidden by their faces.
+        """
+        self._scene = TriangleScene(mesh.bounds.mean(axis=0)).add(mesh.vertices, mesh.faces)
+        self._views, self._reach = views, 1 - tolerance
+
+    def __call__(self, points: Float[np.ndarray, "n 3"]) -> Bool[np.ndarray, " n"]:
+        """Points that project into a camera's image, with nothing between them and the camera."""
+        seen = np.zeros(len(points), dtype=bool)
+        for start in range(0, len(points), _POINTS_AT_ONCE):
+            left = np.arange(start, min(start + _POINTS_AT_ONCE, len(points)))
+            for view in range(len(self._views)):
+                asked = np.nonzero(self._views.contains(view, points[left]))[0]
+                if len(asked) == 0:
+                    continue
+                origin = self._views.origin(view)
+                sight = points[left[asked]] - origin
+                clear = asked[~self._scene.blocked(origin, sight, reach=self._reach)]
+                seen[left[clear]] = True
+                left = np.delete(left, clear)
+        return seen
 
 
 def _clear_sight(
