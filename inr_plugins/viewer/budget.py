@@ -22,6 +22,9 @@ _WINDOWS, _SHORTEST_WINDOW, _LONGEST_WINDOW = 40, 1.0, 20.0
 """Windows of steps that count, and seconds of one: longer ones hold an evaluation or a pause."""
 _TRUST = 0.3
 """What the guess of a toll weighs: as much as some ten windows, half of which were drawn in for a third."""
+_COUNTED = 0.7
+"""Part of what refreshes cost training that is drawing; the rest is copies of the model, and waiting for Python's lock.
+Planned without it, 15 % were 27 and 33 (diner, nid-shapes)."""
 _MOVING_LOSS, _MOVING_SHARES = 0.5, (0.65, 0.8)
 """Part of its speed that training loses to a moving camera, and the least and the largest share of one processor for
 that: with less, pictures of expensive methods come less than four times a second."""
@@ -92,7 +95,7 @@ class Budget:
     def still_share(self) -> float:
         """The share of one processor for refreshes."""
         allowed = 1.0 - self._train_util()
-        return 1.0 if allowed >= 1 else max(_LEAST_SHARE, min(1.0, allowed / self.toll.estimate))
+        return 1.0 if allowed >= 1 else max(_LEAST_SHARE, min(1.0, _COUNTED * allowed / self.toll.estimate))
 
     def share(self, kind: str) -> float:
         """The share of one processor for frames that are "moving", "sharp" or "refresh", and for an "errand"."""
