@@ -20,7 +20,7 @@ def clock(monkeypatch):
         source = FrameSource(SimpleNamespace())
         source.overhead = overhead
         source.cost_of("refresh").learn_anew(512 * 288, sharp)
-        # A processor that is drawn on all the time costs all of training's speed, and 0.7 of what is allowed is drawing.
+        # A processor that is drawn on all the time costs all of training's speed; 0.7 of what is allowed is drawing.
         pace = Pace(Budget(lambda: 1 - share / 0.7, toll=Toll(guess=1.0)), source)
         assert pace.is_due
         now.seconds = 100.0
