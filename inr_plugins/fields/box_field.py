@@ -39,9 +39,20 @@ class BoxField(nn.Module):
         """
         super().__init__()
         self.precision: Precision = precision
-        box = checked_box(box)
-        self.register_buffer("middle", box.mean(0))
-        self.register_buffer("extent", (box[1] - box[0]) / 2)
+        self.register_buffer("middle", torch.zeros(3))
+        self.register_buffer("extent", torch.ones(3))
+        self.place(box)
+
+    @torch.no_grad()
+    def place(self, box: Float[Tensor, "2 3"]) -> None:
+        """Have values in another box from now on: the networks stay as they are, and mean other places.
+
+        Raises:
+            ValueError: as of the constructor.
+        """
+        box = checked_box(box).to(self.middle)
+        self.middle.copy_(box.mean(0))
+        self.extent.copy_((box[1] - box[0]) / 2)
 
     @property
     def box(self) -> Float[Tensor, "2 3"]:

@@ -8,6 +8,7 @@ from typing import Literal
 from nerfstudio.models.base_model import ModelConfig
 
 from inr_plugins.models.common.network_settings import PrecisionSettings
+from inr_plugins.models.common.object_box import BoxChoice
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 
 
@@ -36,8 +37,11 @@ class DinerSurfaceSettings(ModelConfig, PrecisionSettings):
     has to be explained by the surface."""
     background_color: Literal["white", "black"] = "white"
     """What is behind the object."""
+    box: BoxChoice = "found"
+    """Where the object is looked for. found: where the masks or alpha of all pictures agree that it can be; scene: in
+    the dataparser's box."""
     box_scale: float = 1.0
-    """Enlarges the scene box around its middle, in which the object is looked for."""
+    """Enlarges that box around its middle."""
     near_plane: float = 0.05
     """Distance from the camera before which nothing is sampled."""
     far_plane: float = 1000.0

@@ -28,11 +28,12 @@ from inr_plugins.fields.voxel_distance import VoxelDistanceField
 from inr_plugins.losses.surface import eikonal, mask_entropy, smeared_area
 from inr_plugins.metrics.image import ImageMetrics
 from inr_plugins.models.common.feasibility import IN_TRAINING, check_room, hidden_weights, naming_options, surface_cells
+from inr_plugins.models.common.hull import hull_distances, masked_views
 from inr_plugins.models.common.network_settings import PreciseSteps
+from inr_plugins.models.common.object_box import object_box
 from inr_plugins.models.common.pictures import evaluation_pictures
 from inr_plugins.models.diner_surface.checks import check_config, check_masks
 from inr_plugins.models.diner_surface.config import DinerSurfaceSettings
-from inr_plugins.models.diner_surface.hull import hull_distances, masked_views
 from inr_plugins.networks.voxels.sparse_lattice import SparseLattice
 from inr_plugins.rendering.crop import crop_of
 from inr_plugins.rendering.distance_render import DistanceRendering, render_distances
@@ -173,7 +174,9 @@ class DinerSurfaceModel(PreciseSteps, Model):
         Raises:
             InputError: they leave nothing.
         """
-        origin, edge, distances = hull_distances(masked_views(dataset), self.box, self.config.lattice_sizes[0])
+        config = self.config
+        box = object_box(dataset, self.scene_box.aabb, config.box, masked=True, scale=config.box_scale)
+        origin, edge, distances = hull_distances(masked_views(dataset), box, config.lattice_sizes[0])
         shape = [n - 1 for n in distances.shape]
         origin, distances = origin.to(self.device), distances.to(self.device)
         whole = SparseLattice(origin, edge, torch.ones(shape, dtype=torch.bool, device=self.device))

@@ -95,9 +95,9 @@ def _check_orbit(config: NeusSettings, distance: Tensor, radius: float) -> None:
     needed = 0.9 * float(distance.min()) / radius * config.resolved_box_scale
     raise InputError(
         f"{inside} of {len(distance)} cameras stand inside the sphere of radius {radius:.3g} around the middle of the "
-        "scene box, where the object is taken to be at first: centre the poses on what is looked at (nerfstudio-data "
-        f"has --center-method focus), set {model_option('box_scale')} below {needed:.2g}, or train a room, seen from "
-        "inside, with cn-neus-room."
+        "box that the object is looked for in, where it is taken to be at first: centre the poses on what is looked at "
+        f"(nerfstudio-data has --center-method focus), set {model_option('box_scale')} below {needed:.2g}, or train a "
+        "room, seen from inside, with cn-neus-room."
     )
 
 

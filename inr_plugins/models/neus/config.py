@@ -8,6 +8,7 @@ from typing import Literal
 from nerfstudio.models.base_model import ModelConfig
 
 from inr_plugins.models.common.network_settings import PrecisionSettings
+from inr_plugins.models.common.object_box import BoxChoice
 from inr_plugins.networks.activations.settings import ActivationName, ActivationSettings
 from inr_plugins.networks.normalization.registry import NormalizationName
 
@@ -50,8 +51,11 @@ class NeusSettings(ModelConfig, PrecisionSettings, ActivationSettings):
     """Hidden layers of the colour network."""
     background_color: Literal["auto", "white", "black"] = "auto"
     """What pictures show where nothing is; auto: white."""
+    box: BoxChoice = "found"
+    """Where the surface is looked for. found: around what masks or alpha cut out of the pictures; without them around
+    the point that the cameras look at. scene: the dataparser's box, which a room always has."""
     box_scale: float | None = None
-    """Enlarges the scene box around its middle; None: 1, and 2 for a room, whose walls are behind the cameras."""
+    """Enlarges that box around its middle; None: 1, and 2 for a room, whose walls are behind the cameras."""
     near_plane: float = 0.05
     """Distance from the camera before which nothing is sampled."""
     far_plane: float = 1000.0

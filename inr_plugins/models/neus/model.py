@@ -19,30 +19,29 @@ from torch.nn import functional as F
 
 from inr_plugins import ranks
 from inr_plugins.boxes import scaled_box
-from inr_plugins.errors import InputError
-from inr_plugins.fields.background import BackgroundField, composite_background
-from inr_plugins.fields.sphere_start import SphereStart, start_as_sphere
+from inr_plugins.fields.background import BackgroundField
 from inr_plugins.fields.surface import SurfaceField
-from inr_plugins.losses.surface import eikonal, mask_entropy, masked_l1
+from inr_plugins.losses.surface import masked_l1
 from inr_plugins.metrics.image import ImageMetrics
 from inr_plugins.models.common.feasibility import IN_TRAINING, check_room, hidden_weights, naming_options
 from inr_plugins.models.common.network_settings import PreciseSteps
 from inr_plugins.models.common.panels import network_panels
 from inr_plugins.models.common.pictures import evaluation_pictures
-from inr_plugins.models.neus.checks import check_cameras, check_config, check_masks
+from inr_plugins.models.neus.behind import seen_behind
+from inr_plugins.models.neus.checks import check_config, check_masks
 from inr_plugins.models.neus.config import NeusSettings
+from inr_plugins.models.neus.losses import coverage, eikonal_loss, object_losses
 from inr_plugins.models.neus.networks import colour_config, distance_config
+from inr_plugins.models.neus.start import check_where_cameras_stand, place_fields, start_surface
 from inr_plugins.models.neus.watch import look_steps, sample_box, surface_problem
 from inr_plugins.rendering.crop import Crop, crop_of, cuts_off
 from inr_plugins.rendering.grid.march import box_interval
 from inr_plugins.rendering.neus.render import SurfaceRendering, render_surface
-from inr_plugins.rendering.neus.sampling import SectionSettings, distances_beyond, place_edges, worthwhile_sections
+from inr_plugins.rendering.neus.sampling import SectionSettings, place_edges, worthwhile_sections
 from inr_plugins.rendering.sections import pack_sections
 from inr_plugins.viewer.page import LivePage
 
 _PUBLISHED_STEPS = 300_000
-_SMOOTH_ENOUGH = 0.25
-"""Largest mean error of the sphere that training starts from, as a part of its radius."""
 
 
 @dataclass
@@ -97,12 +96,6 @@ class NeusModel(PreciseSteps, Model):
                 if config.capture == "table"
                 else None
             )
-        part = 0.9 if config.capture == "room" else 0.5
-        self.start = SphereStart(
-            radius=part * float(self.field.extent.min() / self.field.network_unit),
-            hollow=config.capture == "room",
-            steps=config.start_steps,
-        )
         self.run_steps = _PUBLISHED_STEPS
         self.camera_positions = torch.zeros(0, 3)
         self.register_buffer("anneal", torch.tensor(1.0))
@@ -137,6 +130,9 @@ class NeusModel(PreciseSteps, Model):
             labelled = getattr(manager.config, "masks", None) == "labels"
             check_masks(self.config, opaque=bool(self.metadata.get("opaque", False)), labelled=labelled)
             if manager.train_dataset is not None:
+                if not bool(self.is_started):
+                    fields = [each for each in (self.field, self.background) if each is not None]
+                    place_fields(fields, manager.train_dataset, self.scene_box.aabb, self.config)
                 self.look_at(manager.train_dataset.cameras)
         self.begin()
         before, after = TrainingCallbackLocation.BEFORE_TRAIN_ITERATION, TrainingCallbackLocation.AFTER_TRAIN_ITERATION
@@ -147,7 +143,7 @@ class NeusModel(PreciseSteps, Model):
 
     def look_at(self, cameras: Cameras) -> None:
         """Check the training cameras, and keep where they stand; InputError if that cannot work."""
-        check_cameras(self.config, cameras, self.field.box, radius=self.start.radius * float(self.field.network_unit))
+        check_where_cameras_stand(self.field, self.config, cameras)
         self.camera_positions = cameras.camera_to_worlds[:, :3, 3].detach().float()
 
     def begin(self) -> None:
@@ -160,13 +156,7 @@ class NeusModel(PreciseSteps, Model):
         """
         if bool(self.is_started):
             return
-        error = start_as_sphere(self.field, self.start) if self.start.steps else 0.0
-        if not error < _SMOOTH_ENOUGH * self.start.radius:
-            raise InputError(
-                f"The surface does not become the sphere that training starts from (mean error {error:.2g} of the "
-                "box's half side): lower --pipeline.model.omega, scale or carrier, whose activation is too rough for "
-                "a distance, or raise --pipeline.model.start-steps."
-            )
+        start_surface(self.field, self.config)
         self.field.sharpness_rate.fill_(self.config.resolved_sharpness_rate(self.run_steps))
         self.is_started.fill_(True)
 
@@ -192,27 +182,18 @@ class NeusModel(PreciseSteps, Model):
         self, outputs: dict[str, Any], batch: dict[str, Any], metrics_dict: dict[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
         config, image = self.config, batch["image"].to(self.device)
-        mask = self._mask(image, batch)
+        mask = coverage(image, batch, config)
         if not self.training or config.capture != "object":
             losses = {"rgb_loss": masked_l1(self._seen(outputs), self._target(image, mask))}
-        elif mask is None:
-            raise InputError(
-                "The batches carry neither masks nor alpha: leave the dataparser's --alpha-color at None, and the "
-                "options of the pixel sampler as they are."
-            )
         else:
-            # Over black on both sides; what is beside the object has no colour of its own, only a mask.
-            losses = {"rgb_loss": masked_l1(outputs["rgb"], image[:, :3] * mask, (mask > 0).float())}
-            losses["mask_loss"] = config.mask_weight * mask_entropy(outputs["accumulation"], mask)
+            losses = object_losses(outputs, image, mask, config)
         if "gradient" in outputs:
-            # As many even points as points near the surface count in NeuS, which evaluates both kinds on each ray.
-            near, even = outputs["gradient"].tensor_split([-config.eikonal_points])
-            losses["eikonal_loss"] = config.eikonal_weight * 0.5 * (eikonal(near) + eikonal(even))
+            losses["eikonal_loss"] = eikonal_loss(outputs["gradient"], config)
         return losses
 
     def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
         image = batch["image"].to(self.device)
-        error = F.mse_loss(self._seen(outputs).detach(), self._target(image, self._mask(image, batch)))
+        error = F.mse_loss(self._seen(outputs).detach(), self._target(image, coverage(image, batch, self.config)))
         sharpness = (self.field.sharpness * self.field.network_unit).detach()
         return {"psnr": -10 * torch.log10(error.clamp(min=1e-10)), "sharpness": sharpness}
 
@@ -260,35 +241,6 @@ class NeusModel(PreciseSteps, Model):
             extra=extra,
         )
 
-    def _behind(self, origins: Tensor, directions: Tensor, light: Tensor) -> Tensor:
-        """Colour of the background model along rays, black where less light than min_weight is left."""
-        assert self.background is not None
-        lit = light[:, 0] > self.config.min_weight
-        if origins.device.type != "cpu":
-            # Asking which rays these are costs more than the others.
-            return torch.where(lit[:, None], self._beyond(origins, directions), 0.0)
-        rays = lit.nonzero()[:, 0]
-        colours = torch.zeros_like(origins)
-        if len(rays) == 0:
-            return colours
-        return colours.index_copy(0, rays, self._beyond(origins[rays], directions[rays]))
-
-    def _beyond(self, origins: Tensor, directions: Tensor) -> Tensor:
-        """Colour of the background model along rays."""
-        assert self.background is not None
-        enter, leave = box_interval(origins, directions, self.field.box)
-        # A ray that misses the box has its background from where it comes nearest to the middle.
-        nearest = ((self.field.middle - origins) * directions).sum(-1)
-        start = torch.where(leave > enter, leave, nearest).clamp(min=self.config.near_plane)
-        jitter = torch.rand(len(origins), device=origins.device) if self.training else None
-        places, lengths = distances_beyond(
-            start, start.clamp(min=self.field.network_unit), self.config.outside_samples, jitter
-        )
-        points = origins[:, None] + directions[:, None] * places[..., None]
-        along = directions[:, None].expand_as(points)
-        density, colour = self.background.density_and_colour(points.reshape(-1, 3), along.reshape(-1, 3))
-        return composite_background(density.view(places.shape), colour.view(points.shape), lengths)
-
     def get_outputs(self, ray_bundle: RayBundle | Cameras) -> dict[str, Any]:
         if isinstance(ray_bundle, Cameras):
             raise TypeError("NeusModel renders rays; make them from the cameras with Cameras.generate_rays")
@@ -296,7 +248,7 @@ class NeusModel(PreciseSteps, Model):
         seen = self.render(origins, directions, crop_of(ray_bundle))
         rgb, light = seen.rgb, 1 - seen.accumulation
         if self.background is not None and not cuts_off(ray_bundle):
-            rgb = rgb + light * self._behind(origins, directions, light.detach())
+            rgb = rgb + light * seen_behind(self.background, origins, directions, light.detach(), self.config)
         elif self.background is not None:
             # The box of a crop holds nothing of what stands around the scene.
             rgb = rgb + light * self._background_colour(rgb)
@@ -326,12 +278,6 @@ class NeusModel(PreciseSteps, Model):
         """Blended colours of training's outputs, which are not, or of evaluation's, which are."""
         return self._blended(outputs) if self.training else outputs["rgb"]
 
-    def _mask(self, image: Tensor, batch: dict[str, Any]) -> Tensor | None:
-        """What of each pixel the object covers, in [0, 1]: its alpha, else its mask; None where there is neither."""
-        if image.shape[-1] == 4:
-            return image[..., 3:]
-        return batch["mask"].to(image) if "mask" in batch and self.config.capture == "object" else None
-
     def _target(self, image: Tensor, mask: Tensor | None) -> Tensor:
         if mask is None:
             return image
@@ -341,7 +287,7 @@ class NeusModel(PreciseSteps, Model):
         self, outputs: dict[str, Tensor], batch: dict[str, Any]
     ) -> tuple[dict[str, float], dict[str, Tensor]]:
         image = batch["image"].to(outputs["rgb"].device)
-        target = self._target(image, self._mask(image, batch))
+        target = self._target(image, coverage(image, batch, self.config))
         return self.image_metrics(outputs["rgb"], target), evaluation_pictures(outputs, target)
 
     def surface_aabb(self) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from nerfstudio.cameras.cameras import Cameras, CameraType
 
 from inr_plugins.errors import InputError
-from inr_plugins.models.diner_surface.hull import hull_distances, in_hull, masked_views, project
+from inr_plugins.models.common.hull import hull_distances, in_hull, masked_views, project
 
 BOX = torch.tensor([[-1.0] * 3, [1.0] * 3])
 RADIUS, MIDDLE = 0.4, torch.tensor([0.1, -0.15, 0.2])

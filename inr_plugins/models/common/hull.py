@@ -1,4 +1,4 @@
-"""Where training starts: the visual hull, which is what no mask leaves out, and the distance to its surface."""
+"""The visual hull, which is what no mask leaves out, and the distance to its surface."""
 
 from __future__ import annotations
 
@@ -47,11 +47,12 @@ class MaskedViews:
         return seen & ~mask[row, column], seen
 
 
-def masked_views(dataset: Any) -> MaskedViews:
+def masked_views(dataset: Any, chosen: Sequence[int] | None = None) -> MaskedViews:
     """The views of a dataset of images with alpha or masks.
 
     Args:
         dataset: nerfstudio's InputDataset, or what has its `cameras`, `image_filenames` and `get_data`.
+        chosen: which of its views; None: all.
 
     Raises:
         InputError: an image has neither, or a camera is no pinhole.
@@ -62,8 +63,9 @@ def masked_views(dataset: Any) -> MaskedViews:
             "diner-surface starts from masks seen through pinhole cameras, and some of these are of another kind: "
             "undistort the pictures, or train with cn-neus."
         )
-    masks, names = [], [str(name) for name in dataset.image_filenames]
-    for view in range(len(cameras)):
+    chosen = range(len(cameras)) if chosen is None else chosen
+    masks, names = [], [str(dataset.image_filenames[view]) for view in chosen]
+    for number, view in enumerate(chosen):
         data = dataset.get_data(view)
         image = data["image"]
         if image.shape[-1] == 4:
@@ -72,11 +74,11 @@ def masked_views(dataset: Any) -> MaskedViews:
             mask = data["mask"][..., 0] > 0
         else:
             raise InputError(
-                f"{names[view]} has neither a mask nor an alpha channel, which diner-surface starts from: give the "
+                f"{names[number]} has neither a mask nor an alpha channel, which tell where the object is: give the "
                 "images masks, or train with diner or cn-neus-table."
             )
         masks.append(F.max_pool2d(mask.float()[None, None], 3, stride=1, padding=1)[0, 0] > 0)
-    return MaskedViews(cameras.to("cpu"), masks, names)
+    return MaskedViews(cameras.to("cpu")[torch.as_tensor([*chosen])], masks, names)
 
 
 def project(
@@ -103,6 +105,29 @@ def project(
         )
     numbers = {name: float(getattr(cameras, name)[view]) for name in ("fx", "fy", "cx", "cy")}
     return a * numbers["fx"] + numbers["cx"], b * numbers["fy"] + numbers["cy"], front
+
+
+def project_widely(
+    cameras: Cameras, view: int, x: Float[Tensor, "n 3"]
+) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"], Float[Tensor, " n"], Float[Tensor, " n"]]:
+    """Pixel coordinates of points also far beyond the picture, where the lens's polynomials say nothing.
+
+    Returns:
+        Column and row, depth along the camera's axis (negative behind it), and how many pixels a small ball's image is
+        wide at most, times its depth and divided by its radius.
+    """
+    pose = cameras.camera_to_worlds[view].to(x)
+    local = (x - pose[:, 3]) @ pose[:, :3]
+    depth = -local[:, 2]
+    safe = torch.where(depth > 1e-6, depth, 1.0)
+    a, b = local[:, 0] / safe, -local[:, 1] / safe
+    numbers = {name: float(getattr(cameras, name)[view]) for name in ("fx", "fy", "cx", "cy", "width", "height")}
+    u, v = a * numbers["fx"] + numbers["cx"], b * numbers["fy"] + numbers["cy"]
+    if cameras.distortion_params is not None and bool((cameras.distortion_params[view] != 0).any()):
+        near = ((u / numbers["width"] - 0.5).abs() < 0.7) & ((v / numbers["height"] - 0.5).abs() < 0.7)
+        seen_u, seen_v, _ = project(cameras, view, x)
+        u, v = torch.where(near, seen_u, u), torch.where(near, seen_v, v)
+    return u, v, depth, max(numbers["fx"], numbers["fy"]) * (1 + a * a + b * b).sqrt()
 
 
 def in_hull(views: MaskedViews, x: Float[Tensor, "n 3"]) -> Bool[Tensor, " n"]:
@@ -141,7 +166,7 @@ def hull_distances(
     axes, edge = _axes(box, _ROUGH)
     found = in_hull(views, torch.cartesian_prod(*axes)).view([len(axis) for axis in axes])
     if not bool(found.any()):
-        raise InputError(_why_empty(views, box))
+        raise InputError(why_empty(views, box))
     at = found.nonzero()
     low = torch.stack([axis[index] for axis, index in zip(axes, at.amin(0), strict=True)]) - 1.5 * edge
     high = torch.stack([axis[index] for axis, index in zip(axes, at.amax(0), strict=True)]) + 1.5 * edge
@@ -156,7 +181,7 @@ def hull_distances(
         beyond = (axes[axis] < box[0, axis]) | (axes[axis] > box[1, axis])
         inside &= ~beyond.reshape([-1 if i == axis else 1 for i in range(3)])
     if not bool(inside.any()):
-        raise InputError(_why_empty(views, box))
+        raise InputError(why_empty(views, box))
     solid = inside.numpy()
     out, deep = (torch.from_numpy(distance_transform_edt(part)).float() for part in (~solid, solid))
     return origin, cell, torch.where(inside, 0.5 - deep, out - 0.5)
@@ -168,7 +193,7 @@ def _axes(box: Tensor, longest: int) -> tuple[list[Tensor], float]:
     return [box[0, i] + (torch.arange(n) + 0.5) * (box[1, i] - box[0, i]) / n for i, n in enumerate(counts)], edge
 
 
-def _why_empty(views: MaskedViews, box: Tensor) -> str:
+def why_empty(views: MaskedViews, box: Tensor) -> str:
     """In a sentence, why there is no hull: a view that disagrees with all others, or none that looks into the box."""
     axes, _ = _axes(box, _FEW)
     x = torch.cartesian_prod(*axes)
