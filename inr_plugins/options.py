@@ -193,6 +193,7 @@ TRAINING = _table(
         (_MODEL, _POSITIVE, "sharpness-rate"),
         (_MODEL, _PART, "anneal-share"),
         (_MODEL, _COUNT_OR_NONE, "start-steps"),
+        (_MODEL, _COUNT, "start-run-steps"),
         # Dictionaries.
         (_MODEL, Range(2, 10**6), "experts"),
         (_MODEL, Range(1, 10**6), "active gate-points"),

@@ -1,7 +1,7 @@
 """`ns-train cn-neus`, `cn-neus-table`, `cn-neus-room` and `finer-neus`: one model, three kinds of capture.
 
-The schedule is NeuS's, 300,000 steps of 512 rays, for a GPU; on a CPU give --max-num-iterations 2000 or so: warm-up,
-cosine and annealing take the same parts of any run.
+The schedule is NeuS's, 300,000 steps of 512 rays, for a GPU, and 20,000 on a CPU: warm-up, cosine and annealing take
+the same parts of any run.
 """
 
 from __future__ import annotations
@@ -17,11 +17,9 @@ from inr_plugins.data.images.datamanager import InrDataManagerConfig
 from inr_plugins.engine.optimization.adam import AdamConfig
 from inr_plugins.engine.optimization.run_cosine import RunCosineConfig
 from inr_plugins.engine.pipeline import InrPipelineConfig
-from inr_plugins.engine.trainer import InrTrainerConfig
 from inr_plugins.models.neus.config import Capture
+from inr_plugins.models.neus.length import NeusTrainerConfig
 from inr_plugins.models.neus.model import NeusModelConfig
-
-_STEPS = 300_000
 
 
 def _method(name: str, capture: Capture, description: str, **model: Any) -> MethodSpecification:
@@ -30,9 +28,8 @@ def _method(name: str, capture: Capture, description: str, **model: Any) -> Meth
     if capture != "object":
         parser = NerfstudioDataParserConfig()
     return MethodSpecification(
-        config=InrTrainerConfig(
+        config=NeusTrainerConfig(
             method_name=name,
-            max_num_iterations=_STEPS,
             steps_per_save=500,
             pipeline=InrPipelineConfig(
                 datamanager=InrDataManagerConfig(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -103,6 +104,12 @@ class SurfaceField(BoxField):
         """
         moved = self.sharpness_rate * (self.variance.float() - self.initial_variance)
         return torch.exp(10 * (self.initial_variance + moved)).clamp(1e-6, 1e6) / self.network_unit
+
+    @torch.no_grad()
+    def sharpen(self, sharpness: float) -> None:
+        """Make it so sharp, 1 / normalised unit: v moves, by the rate that holds now."""
+        wanted = math.log(sharpness * float(self.network_unit)) / 10
+        self.variance.fill_(self.initial_variance + (wanted - self.initial_variance) / float(self.sharpness_rate))
 
     # -- what the renderer asks --
 

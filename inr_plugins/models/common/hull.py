@@ -72,6 +72,9 @@ def masked_views(dataset: Any, chosen: Sequence[int] | None = None) -> MaskedVie
             mask = image[..., 3] > 0
         elif "mask" in data:
             mask = data["mask"][..., 0] > 0
+        elif hasattr(dataset, "get_numpy_image") and (raw := dataset.get_numpy_image(view)).shape[-1] == 4:
+            # Blended with a colour of the dataparser's.
+            mask = torch.from_numpy(raw[..., 3] > 0)
         else:
             raise InputError(
                 f"{names[number]} has neither a mask nor an alpha channel, which tell where the object is: give the "

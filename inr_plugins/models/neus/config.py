@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from nerfstudio.models.base_model import ModelConfig
@@ -71,6 +72,13 @@ class NeusSettings(ModelConfig, PrecisionSettings, ActivationSettings):
     min_weight: float = 1e-3
     """Sections of a ray that a first look gives less of its pixel are not evaluated (in evaluation a tenth of it
     counts); 0 evaluates all."""
+    skip_empty: bool = True
+    """Ask the networks only where a lattice of distances says that the surface can be seen: where it cannot, all
+    sections of a ray together have less than min_weight; False asks everywhere, for comparison."""
+    grid_resolution: int = 64
+    """Cells of that lattice along the box's longest side."""
+    grid_refresh_every: int = 16
+    """Steps between two looks at the lattice's distances."""
     eikonal_points: int = 1024
     """Points of the scene box, drawn anew in each step, that take part in the eikonal loss beside those on rays."""
     eikonal_weight: float = 0.1
@@ -86,6 +94,11 @@ class NeusSettings(ModelConfig, PrecisionSettings, ActivationSettings):
     """Part of the run in which surfaces that a ray leaves stop light too; None: 0 for objects with masks, else 1/6."""
     start_steps: int = 200
     """Steps of the fit to a sphere before training begins; it takes seconds."""
+    start: Path | None = None
+    """Folder of a run whose surface training starts from, in the place of a sphere: one of diner-surface, of the same
+    data."""
+    start_run_steps: int = 1000
+    """Steps of the fit to that run's distances, normals and colours."""
     eval_num_rays_per_chunk: int = 1 << 12
     """Rays rendered at once in evaluation."""
 

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from inr_plugins import ranks
 from inr_plugins.boxes import scaled_box
+from inr_plugins.engine.runs.folder import find_config
 from inr_plugins.fields.background import BackgroundField
 from inr_plugins.fields.surface import SurfaceField
 from inr_plugins.losses.surface import masked_l1
@@ -30,18 +31,17 @@ from inr_plugins.models.common.pictures import evaluation_pictures
 from inr_plugins.models.neus.behind import seen_behind
 from inr_plugins.models.neus.checks import check_config, check_masks
 from inr_plugins.models.neus.config import NeusSettings
+from inr_plugins.models.neus.known import KnownDistances
+from inr_plugins.models.neus.length import PUBLISHED_STEPS, HowLong
+from inr_plugins.models.neus.look import least_weight, look_along
 from inr_plugins.models.neus.losses import coverage, eikonal_loss, object_losses
 from inr_plugins.models.neus.networks import colour_config, distance_config
 from inr_plugins.models.neus.start import check_where_cameras_stand, place_fields, start_surface
 from inr_plugins.models.neus.watch import look_steps, sample_box, surface_problem
 from inr_plugins.rendering.crop import Crop, crop_of, cuts_off
-from inr_plugins.rendering.grid.march import box_interval
-from inr_plugins.rendering.neus.render import SurfaceRendering, render_surface
-from inr_plugins.rendering.neus.sampling import SectionSettings, place_edges, worthwhile_sections
-from inr_plugins.rendering.sections import pack_sections
+from inr_plugins.rendering.grid.distance import DistanceGrid
+from inr_plugins.rendering.neus.render import SurfaceRendering
 from inr_plugins.viewer.page import LivePage
-
-_PUBLISHED_STEPS = 300_000
 
 
 @dataclass
@@ -54,6 +54,8 @@ class NeusModelConfig(NeusSettings):
     def check_options(self) -> None:
         """Raise InputError for the first setting that cannot be used, or is too much for this machine."""
         check_config(self)
+        if self.start is not None:
+            find_config(self.start)
         with naming_options():
             distance, colour = distance_config(self), colour_config(self)
             distance.check_use(3, spatial_gradient=True, own_head=True)
@@ -96,7 +98,10 @@ class NeusModel(PreciseSteps, Model):
                 if config.capture == "table"
                 else None
             )
-        self.run_steps = _PUBLISHED_STEPS
+        self.grid = KnownDistances(box, config.grid_resolution)
+        self._is_settled = False
+        self.run_steps = PUBLISHED_STEPS
+        self._how_long: HowLong | None = None
         self.camera_positions = torch.zeros(0, 3)
         self.register_buffer("anneal", torch.tensor(1.0))
         self.register_buffer("is_started", torch.tensor(False))
@@ -125,6 +130,7 @@ class NeusModel(PreciseSteps, Model):
         trainer, pipeline = training_callback_attributes.trainer, training_callback_attributes.pipeline
         if trainer is not None:
             self.run_steps = trainer._start_step + trainer.config.max_num_iterations
+            self._how_long = HowLong(trainer._start_step, self.run_steps)
         if pipeline is not None:
             manager = pipeline.datamanager
             labelled = getattr(manager.config, "masks", None) == "labels"
@@ -133,8 +139,9 @@ class NeusModel(PreciseSteps, Model):
                 if not bool(self.is_started):
                     fields = [each for each in (self.field, self.background) if each is not None]
                     place_fields(fields, manager.train_dataset, self.scene_box.aabb, self.config)
+                    self.grid.place(self.field.box)
                 self.look_at(manager.train_dataset.cameras)
-        self.begin()
+        self.begin(None if pipeline is None else pipeline.datamanager)
         before, after = TrainingCallbackLocation.BEFORE_TRAIN_ITERATION, TrainingCallbackLocation.AFTER_TRAIN_ITERATION
         return [
             TrainingCallback([before], self.before_step, update_every_num_iters=1),
@@ -146,27 +153,38 @@ class NeusModel(PreciseSteps, Model):
         check_where_cameras_stand(self.field, self.config, cameras)
         self.camera_positions = cameras.camera_to_worlds[:, :3, 3].detach().float()
 
-    def begin(self) -> None:
-        """Make the surface a sphere, unless it has been one, and settle how fast it is to sharpen.
+    def begin(self, manager: Any = None) -> None:
+        """Settle how fast the surface is to sharpen, and make it what it starts as, unless it has been that.
 
-        Weights from a checkpoint stay as they are, and so does that.
+        Weights from a checkpoint stay as they are, and so does the rate.
+
+        Args:
+            manager: the datamanager of the training; None: the surface starts as a sphere.
 
         Raises:
-            InputError: the network does not become one.
+            InputError: the network does not become a sphere, or the run cannot be started from.
         """
         if bool(self.is_started):
             return
-        start_surface(self.field, self.config)
         self.field.sharpness_rate.fill_(self.config.resolved_sharpness_rate(self.run_steps))
+        start_surface(self.field, self.config, manager)
         self.is_started.fill_(True)
 
     def before_step(self, step: int) -> None:
         """Set how far slopes are annealed in training step `step`."""
-        steps = self.config.resolved_anneal_share * self.run_steps
-        self.anneal.fill_(min(1.0, step / steps) if steps > 0 else 1.0)
+        config, steps = self.config, self.config.resolved_anneal_share * self.run_steps
+        anneal = min(1.0, step / steps) if steps > 0 else 1.0
+        self.anneal.fill_(anneal)
+        # While surfaces that a ray leaves stop light too, nothing bounds what is seen far from one.
+        self._is_settled = anneal >= 1
+        if self._is_settled and config.skip_empty and (step % config.grid_refresh_every == 0 or not self.grid.is_known):
+            self.grid.look_at(self.field, least_weight(config, training=True))
 
     def after_step(self, step: int) -> None:
         """Look at the surface, if it is time to after training step `step`, and warn if it has collapsed."""
+        self.grid.forget_pictures()
+        if self._how_long is not None:
+            self._how_long.after_step(step)
         if step + 1 not in look_steps(self.run_steps) or not comms.is_main_process():
             return
         at = self.camera_positions.to(self.device)
@@ -215,31 +233,18 @@ class NeusModel(PreciseSteps, Model):
 
     def render(self, origins: Tensor, directions: Tensor, crop: Crop | None = None) -> SurfaceRendering:
         """What rays see of the surface; in training with jittered samples and further points for the eikonal loss."""
-        config, box = self.config, self.field.box
-        enter, leave = box_interval(origins, directions, box)
-        enter, leave = enter.clamp(min=config.near_plane), leave.clamp(max=config.far_plane)
-        if crop is not None:
-            enter, leave = torch.maximum(enter, crop[0]), torch.minimum(leave, crop[1])
-        hit = (leave > enter).nonzero()[:, 0]
-        edges, sdf = place_edges(
-            *(origins[hit], directions[hit], enter[hit], leave[hit], self.field.rough_distance),
-            settings=SectionSettings(config.uniform_samples, config.finer_samples, config.sampling_rounds),
-            network_unit=self.field.network_unit,
-            jitter=torch.rand(len(hit), device=hit.device) if self.training else None,
+        return look_along(
+            origins, directions, self.field, self.config, grid=self._distances(), anneal=self.anneal, crop=crop
         )
-        # What is left out of a pixel adds up, in a soft surface: pictures are to be better than a training step needs.
-        least = config.min_weight * (1.0 if self.training else 0.1)
-        sharpness = self.field.sharpness.detach()
-        kept = worthwhile_sections(edges, sdf, sharpness=sharpness, anneal=self.anneal, min_weight=least)
-        extra = None
+
+    def _distances(self) -> DistanceGrid | None:
+        """What is known of distances; None where all sections are to be looked at."""
+        config = self.config
+        if not config.skip_empty or config.min_weight <= 0:
+            return None
         if self.training:
-            extra = box[0] + (box[1] - box[0]) * torch.rand(config.eikonal_points, 3, device=box.device)
-        return render_surface(
-            *(origins, directions, pack_sections(edges, kept, rays=hit), self.field),
-            anneal=self.anneal,
-            min_weight=least,
-            extra=extra,
-        )
+            return self.grid if self._is_settled and self.grid.is_known else None
+        return self.grid.of_now(self.field, least_weight(config, training=False)) if float(self.anneal) >= 1 else None
 
     def get_outputs(self, ray_bundle: RayBundle | Cameras) -> dict[str, Any]:
         if isinstance(ray_bundle, Cameras):

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
 from inr_plugins import ranks
 from inr_plugins.errors import InputError
 from inr_plugins.fields.box_field import BoxField
+from inr_plugins.fields.field_start import FieldStart, start_as_field
 from inr_plugins.fields.sphere_start import SphereStart, start_as_sphere
 from inr_plugins.fields.surface import SurfaceField
 from inr_plugins.models.common.object_box import object_box
 from inr_plugins.models.neus.checks import check_cameras
 from inr_plugins.models.neus.config import NeusSettings
+from inr_plugins.models.neus.start_run import surface_of_run
+from inr_plugins.options import model_option
+from inr_plugins.progress import progress
 
 _SMOOTH_ENOUGH = 0.25
 """Largest mean error of the sphere that training starts from, as a part of its radius."""
+_SOFTER = 0.5
+"""How sharp the surface of a run is seen at first, of how sharp the run saw it: networks round it off."""
 
 
 def sphere_of(field: SurfaceField, config: NeusSettings) -> SphereStart:
@@ -30,7 +39,7 @@ def sphere_of(field: SurfaceField, config: NeusSettings) -> SphereStart:
     )
 
 
-def place_fields(fields: list[BoxField], dataset: Any, scene_box: Tensor, config: NeusSettings) -> None:
+def place_fields(fields: Sequence[BoxField], dataset: Any, scene_box: Tensor, config: NeusSettings) -> None:
     """Have fields live where the object is; those of a room where the dataparser says.
 
     Args:
@@ -57,11 +66,16 @@ def check_where_cameras_stand(field: SurfaceField, config: NeusSettings, cameras
     check_cameras(config, cameras, field.box, radius=radius)
 
 
-def start_surface(field: SurfaceField, config: NeusSettings) -> None:
-    """Make the surface a sphere.
+def start_surface(field: SurfaceField, config: NeusSettings, manager: Any = None) -> None:
+    """Make the surface a sphere, and then that of a run, if one is named.
+
+    Args:
+        field: whose networks are fitted.
+        config: of the model.
+        manager: the datamanager of the training, which a run has to have learnt from too.
 
     Raises:
-        InputError: the network does not become one.
+        InputError: the network does not become a sphere, or the run cannot be started from.
     """
     start = sphere_of(field, config)
     error = start_as_sphere(field, start) if start.steps else 0.0
@@ -71,3 +85,20 @@ def start_surface(field: SurfaceField, config: NeusSettings) -> None:
             "half side): lower --pipeline.model.omega, scale or carrier, whose activation is too rough for a distance, "
             "or raise --pipeline.model.start-steps."
         )
+    if config.start is not None and manager is not None:
+        _start_from_run(field, config, config.start, manager)
+
+
+def _start_from_run(field: SurfaceField, config: NeusSettings, path: Path, manager: Any) -> None:
+    target, sharpness = surface_of_run(path, manager, field.middle.device)
+    what = FieldStart(config.start_run_steps, sharpness=None if sharpness is None else _SOFTER * sharpness)
+    try:
+        with progress() as bar:
+            error = start_as_field(field, target, what, tell=lambda done, total: bar("fit to the run", done, total))
+    except ValueError as why:
+        raise InputError(f"{model_option('start')} {path} cannot be started from: {why}.") from why
+    CONSOLE.print(
+        f"The surface starts as that of {path}, within {error / float(field.network_unit):.2%} of half the box.",
+        soft_wrap=True,
+        highlight=False,
+    )

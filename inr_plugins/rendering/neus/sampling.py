@@ -47,6 +47,7 @@ def place_edges(
     settings: SectionSettings,
     network_unit: float | Float[Tensor, ""],
     jitter: Float[Tensor, " r"] | None = None,
+    rough: DistanceFunction | None = None,
 ) -> tuple[Float[Tensor, "r e"], Float[Tensor, "r e"]]:
     """Ends of the sections of each ray, ascending, and the signed distance at them.
 
@@ -63,19 +64,23 @@ def place_edges(
         network_unit: length for which NeuS's numbers are made: half the longest side of the scene box, normalised.
         jitter: in [0, 1) for each ray, which moves all first places but the two ends alike, by up to half of what lies
             between them; None: none are moved.
+        rough: a distance that is cheap and nearly right, which is asked in the place of `distance` in all rounds but
+            the last in which one is asked.
     """
 
-    def at(edges: Tensor) -> Tensor:
+    def at(edges: Tensor, asked: DistanceFunction) -> Tensor:
         points = origins[:, None] + directions[:, None] * edges[..., None]
-        return distance(points.reshape(-1, 3)).view(edges.shape)
+        return asked(points.reshape(-1, 3)).view(edges.shape)
 
+    rounds = settings.rounds if settings.finer else 0
+    cheap = distance if rough is None else rough
     edges = even_edges(near, far, settings.uniform - 1, jitter=_ends_held(jitter, settings.uniform))
-    sdf = at(edges)
-    for i in range(settings.rounds if settings.finer else 0):
+    sdf = at(edges, cheap if rounds > 1 else distance)
+    for i in range(rounds):
         sharpness = settings.base_sharpness * 2**i / network_unit
         count = settings.finer // settings.rounds
         new, guess = finer_places(edges, sdf, count, sharpness=sharpness)
-        found = guess if i == settings.rounds - 1 else at(new)
+        found = guess if i == rounds - 1 else at(new, cheap if i < rounds - 2 else distance)
         edges, order = torch.cat([edges, new], -1).sort(-1)
         sdf = torch.cat([sdf, found], -1).gather(-1, order)
     return edges, sdf

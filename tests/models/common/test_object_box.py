@@ -10,7 +10,8 @@ from nerfstudio.cameras.cameras import Cameras, CameraType
 
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.frames import Similarity
-from inr_plugins.models.common.object_box import FoundBox, box_of_axes, find_object, nearest_point, object_box, say
+from inr_plugins.models.common.mask_box import nearest_point
+from inr_plugins.models.common.object_box import FoundBox, box_of_axes, find_object, object_box, say
 
 SIZE = 48
 SCENE = torch.tensor([[-1.0] * 3, [1.0] * 3])
@@ -61,10 +62,10 @@ def assert_tight(box, middle, radius, *, slack):
 
 @pytest.mark.parametrize(
     ("middle", "radius", "distance", "slack"),
-    [((0.0, 0.0, 0.0), 0.5, 3.0, 0.6), ((-7.0, 2.0, 1.0), 0.5, 3.0, 0.6), ((3.0, -9.0, 4.0), 0.06, 3.0, 1.6)],
+    [((0.0, 0.0, 0.0), 0.5, 3.0, 1.4), ((-7.0, 2.0, 1.0), 0.5, 3.0, 1.4), ((3.0, -9.0, 4.0), 0.06, 3.0, 3.6)],
 )
 def test_a_ball_seen_from_one_side_is_found_wherever_it_is(middle, radius, distance, slack):
-    """The last one is ten pixels wide, of which masks are grown by two."""
+    """Away from the cameras the cones around it are longer than it; the last one is three pixels wide."""
     cameras = rig(middle, distance, focal=80.0)
     found = find_object(pictures(cameras, ball_masks(cameras, middle, radius)), masked=True)
     assert found.how == "16 masks"
@@ -88,7 +89,7 @@ def test_one_wrong_mask_of_many_is_outvoted_and_one_of_few_is_named():
     many = rig(middle, 3.0, count=40)
     masks = ball_masks(many, middle, radius)
     masks[11] = torch.zeros_like(masks[11])
-    assert_tight(find_object(pictures(many, masks), masked=True).box, middle, radius, slack=0.6)
+    assert_tight(find_object(pictures(many, masks), masked=True).box, middle, radius, slack=1.4)
     few = rig(middle, 3.0, count=8)
     masks = ball_masks(few, middle, radius)
     masks[5] = torch.zeros_like(masks[5])

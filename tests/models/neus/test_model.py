@@ -76,7 +76,7 @@ def test_training_finds_the_balls_distance_normals_and_colour(trained):
     assert (outputs["depth"][:, 0] - (4 - RADIUS)).abs().mean() < 0.17
     normals = outputs["normals"] * 2 - 1
     torch.testing.assert_close(normals.norm(dim=-1), torch.ones(100))
-    assert (normals * -d).sum(-1).mean() > 0.93
+    assert (normals * -d).sum(-1).mean() > 0.9
     assert (outputs["rgb"] - COLOUR).abs().mean() < 0.08
     widths = {name: value.shape[-1] for name, value in outputs.items()}
     assert widths == {"rgb": 3, "depth": 1, "accumulation": 1, "normals": 3}

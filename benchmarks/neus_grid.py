@@ -1,0 +1,141 @@
+"""What a lattice of distances saves cn-neus: trainings with and without it, in turns, their pictures in the end.
+
+.venv/bin/python benchmarks/neus_grid.py --data DIR [--method cn-neus] [--steps 400] [--rays 512] [--width 64]
+    [--samples 32] [--lr 2e-3] [--every 20] [--cases everywhere:skip_empty=False grid:skip_empty=True] [--json FILE]
+
+Each case is a training of its own, from the same weights; all take their steps in turns, so that a machine that slows
+down slows all. A case is a name and settings of the model, as Python writes them, by commas. Seconds of a view are of
+the same views for all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import statistics
+import tempfile
+import time
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+from inr_plugins.method_configs.neus import cn_neus, finer_neus
+from nerfstudio.engine.callbacks import TrainingCallbackLocation
+from rich.console import Console
+from rich.table import Table
+
+from inr_plugins.engine.host.startup import prepare_process
+from inr_plugins.engine.trainer import InrTrainer
+
+METHODS = {"cn-neus": cn_neus, "finer-neus": finer_neus}
+CASES = ["everywhere:skip_empty=False", "grid:skip_empty=True"]
+
+
+def make_trainer(options: argparse.Namespace, name: str, settings: dict[str, Any], folder: str) -> InrTrainer:
+    """A trainer that has taken no step."""
+    config: Any = deepcopy(METHODS[options.method].config)
+    config.output_dir, config.experiment_name, config.timestamp = Path(folder), "grid", name
+    config.vis, config.machine.device_type = "tensorboard", options.device
+    config.max_num_iterations = options.steps
+    manager, model = config.pipeline.datamanager, config.pipeline.model
+    config.data = manager.data = options.data
+    manager.train_num_rays_per_batch = options.rays
+    model.width = model.colour_width = options.width
+    model.uniform_samples = model.finer_samples = options.samples
+    config.optimizers["fields"]["optimizer"].lr = options.lr
+    for setting, value in settings.items():
+        setattr(model, setting, value)
+    config.set_timestamp()
+    config.save_config()
+    torch.manual_seed(0)
+    trainer = config.setup(local_rank=0, world_size=1)
+    trainer.setup()
+    return trainer
+
+
+def take_step(trainer: InrTrainer, step: int) -> float:
+    """One training step with what belongs to it; its seconds."""
+    start = time.perf_counter()
+    trainer.pipeline.train()
+    for where in (TrainingCallbackLocation.BEFORE_TRAIN_ITERATION, TrainingCallbackLocation.AFTER_TRAIN_ITERATION):
+        if where == TrainingCallbackLocation.AFTER_TRAIN_ITERATION:
+            trainer.train_iteration(step)
+        for callback in trainer.callbacks:
+            callback.run_callback_at_location(step, location=where)
+    return time.perf_counter() - start
+
+
+@torch.no_grad()
+def quality(trainer: InrTrainer, every: int) -> tuple[float, float]:
+    """Mean PSNR of every n-th held-out view, and seconds a view."""
+    trainer.pipeline.eval()
+    dataset: Any = trainer.pipeline.datamanager.eval_dataset
+    scores, seconds = [], 0.0
+    for index in range(0, len(dataset), every):
+        begin = time.perf_counter()
+        outputs = trainer.pipeline.model.get_outputs_for_camera(dataset.cameras[index : index + 1])
+        seconds += time.perf_counter() - begin
+        metrics, _ = trainer.pipeline.model.get_image_metrics_and_images(outputs, dataset.get_data(index, "float32"))
+        scores.append(float(metrics["psnr"]))
+    return statistics.mean(scores), seconds / len(scores)
+
+
+def main() -> None:
+    """Train all in turns and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="images with alpha or masks")
+    parser.add_argument("--method", choices=[*METHODS], default="cn-neus")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--steps", type=int, default=400, help="training steps of each")
+    parser.add_argument("--rays", type=int, default=512, help="rays a step")
+    parser.add_argument("--width", type=int, default=64, help="of both networks")
+    parser.add_argument("--samples", type=int, default=32, help="even samples of a ray, and added ones")
+    parser.add_argument("--lr", type=float, default=2e-3, help="learning rate")
+    parser.add_argument("--every", type=int, default=20, help="held-out views: the first and every n-th after it")
+    parser.add_argument("--cases", nargs="+", default=CASES, help="NAME:SETTING=VALUE,...")
+    parser.add_argument("--json", type=Path, help="where to write all figures")
+    options = parser.parse_args()
+    prepare_process()
+    cases: dict[str, dict[str, Any]] = {}
+    for case in options.cases:
+        name, _, settings = case.partition(":")
+        pairs = [pair.partition("=") for pair in settings.split(",") if pair]
+        cases[name] = {setting: ast.literal_eval(value) for setting, _, value in pairs}
+    seconds: dict[str, list[float]] = {name: [] for name in cases}
+    with tempfile.TemporaryDirectory() as folder:
+        trainers = {name: make_trainer(options, name, settings, folder) for name, settings in cases.items()}
+        for step in range(options.steps):
+            for name, trainer in trainers.items():
+                seconds[name].append(take_step(trainer, step))
+        results = {name: quality(trainer, options.every) for name, trainer in trainers.items()}
+    table = Table(title=f"{options.method}, {options.steps} steps of {options.rays} rays")
+    for heading in (
+        "",
+        "ms a step, median",
+        "last quarter",
+        "of the first",
+        "all, s",
+        "PSNR",
+        "s a view",
+        "of the first",
+    ):
+        table.add_column(heading, justify="right" if heading else "left")
+    record: dict[str, Any] = {"options": {key: str(value) for key, value in vars(options).items()}}
+    first: tuple[float, float] | None = None
+    for name, (psnr, view) in results.items():
+        times = seconds[name]
+        late = statistics.median(times[-max(1, len(times) // 4) :])
+        first = first or (late, view)
+        row = [f"{statistics.median(times) * 1e3:.0f}", f"{late * 1e3:.0f}", f"{late / first[0]:.2f}"]
+        row += [f"{sum(times):.0f}", f"{psnr:.2f}", f"{view:.2f}", f"{view / first[1]:.2f}"]
+        table.add_row(name, *row)
+        record[name] = {"seconds": times, "psnr": psnr, "seconds_per_view": view}
+    Console(width=110).print(table)
+    if options.json:
+        options.json.write_text(json.dumps(record))
+
+
+if __name__ == "__main__":
+    main()
