@@ -18,7 +18,7 @@ from torch.nn.functional import normalize
 from inr_plugins.shape_points import ShapePoints
 
 IMAGES = (
-    *("diner", "finer-nerf", "finer-gauss-nerf", "finer-wavelet-nerf", "cn-mipnerf"),
+    *("diner", "diner-surface", "finer-nerf", "finer-gauss-nerf", "finer-wavelet-nerf", "cn-mipnerf"),
     *("cn-neus", "cn-neus-table", "cn-neus-room", "finer-neus"),
 )
 SHAPES = ("finer-sdf", "cn-occupancy", "nid-shapes")
@@ -53,6 +53,11 @@ def make_small(config: Any, *, tiny: bool = False) -> Any:
         model.coarse_prune_every, model.prune_steps, model.warm_up_steps = 1000, (5,), 5
         model.visible_weight = 0.01
         manager.train_num_rays_per_batch = 256
+    elif name == "diner-surface":
+        # A refined lattice, and a band that follows the surface, within 50 steps.
+        model.lattice_sizes, model.stage_steps, model.sharpening_steps = (24, 32), (30,), 20
+        model.smooth_share, model.colour_degrees, model.refresh_every = (1.0, 1.0), (0, 2), 10
+        model.network.width = wide
     elif name in ("finer-nerf", "finer-gauss-nerf", "finer-wavelet-nerf"):
         model.width, model.samples_per_diagonal, model.double_samples_at = wide, 128, (20, 35)
         model.grid_resolution, model.grid_refresh_every, model.grid_warm_up_steps = 32, 8, 16

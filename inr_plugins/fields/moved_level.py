@@ -30,6 +30,8 @@ def at_level(field: Any, level: float) -> Any:
     own["sdf"] = lambda x: field.sdf(x) - level
     if hasattr(field, "rough_distance"):
         own["rough_distance"] = lambda x: field.rough_distance(x) - level
+    if hasattr(field, "reading"):
+        own["reading"] = lambda: field.reading().at_level(level)
     if hasattr(field, "distance_and_gradient"):
 
         def distance_and_gradient(x: torch.Tensor) -> tuple[torch.Tensor, ...]:

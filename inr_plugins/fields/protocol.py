@@ -50,8 +50,9 @@ class ColourField(Protocol):
 class CellBounds:
     """What a model knows about its field's values without asking it: bounds in each cell of a lattice of cubes.
 
-    Export looks for a level set only in cells whose bounds hold it, and takes the field for 0 (empty) outside all
-    cells and in those whose largest value is 0, as the model's own pictures do, whatever a network would say there.
+    Export looks for a level set only in cells whose bounds hold it. It takes a density or an occupancy for 0 (empty)
+    outside all cells and in those whose largest value is 0, as the model's own pictures do, whatever a network would
+    say there.
 
     Attributes:
         origin: lowest corner of the lattice, normalised frame.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from inr_plugins.fields.protocol import CellBounds
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.precision import Precision, autocast_of
 from inr_plugins.networks.voxels.key_table import KeyTable, distinct_rows
@@ -187,6 +188,32 @@ class VoxelDistanceField(nn.Module):
             self._far = (way - 3**0.5 * factor).clamp(min=0).to(occupied.device)
         return self._far, factor
 
+    @property
+    def level_reach(self) -> float:
+        """Largest distance at which the level set lies in the band, to be drawn there; normalised units."""
+        return _LEAST_FAR * float(self.lattice.edge)
+
+    @torch.no_grad()
+    def cell_bounds(self) -> CellBounds:
+        """Bounds of the distance in each cell: of the band by its corners, elsewhere by the side of the surface.
+
+        Solid cells beyond the band's box are left open, since whoever cuts the solid off there makes a surface.
+        """
+        lattice, edge = self.lattice, float(self.lattice.edge)
+        corners = self.reading().distance.detach()[lattice.corner_rows.long()]
+        solid = self.solid_cells
+        least, largest = (torch.full(lattice.shape, sign * torch.inf, device=solid.device) for sign in (-1, 1))
+        least[~solid] = _LEAST_FAR * edge
+        boxed = torch.zeros_like(solid)
+        first, last = lattice.occupied.nonzero().aminmax(dim=0)
+        boxed[tuple(slice(a, b + 1) for a, b in zip(first.tolist(), last.tolist(), strict=True))] = True
+        largest[solid & boxed] = -_LEAST_FAR * edge
+        # What is interpolated in float32 may leave the corners' range by rounding.
+        slack = 1e-5 * corners.abs().amax(-1)
+        least.view(-1)[self.flat_cells] = (corners.amin(-1) - slack) * edge
+        largest.view(-1)[self.flat_cells] = (corners.amax(-1) + slack) * edge
+        return CellBounds(lattice.origin, edge, least, largest, lattice.aabb)
+
     def normal(self, x: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
         """Unit normals, outward, from smoothed differences; zero outside the band."""
         return self._in_band(x, lambda reading, rows, weights, hit: reading.normal_at(rows, weights))
@@ -264,6 +291,10 @@ class Reading:
                 pairs = zip(self.field.keys.split(_CHUNK), self.gradient.split(_CHUNK), strict=True)
                 self._coefficients = torch.cat([self.field.coefficients(k, g) for k, g in pairs])
         return self._coefficients
+
+    def at_level(self, level: float) -> Reading:
+        """The distances to the surface where this one's have a value, in normalised units; colours stay."""
+        return replace(self, distance=self.distance - level / self.field.lattice.edge)
 
     def second_differences(self) -> Float[Tensor, "v 3"]:
         """Along the axes, in cells."""

@@ -146,14 +146,14 @@ def choose_blocks(
 ) -> tuple[BlockChoice, int, str]:
     """Which blocks of the lattice to look into, cells along a block's side, and in words why these.
 
-    A distance bounds itself; a model that knows bounds of its field loses nothing by them; any other field is sampled
+    A model that knows bounds of its field loses nothing by them; a distance bounds itself; any other field is sampled
     at the corners and middles of small blocks, between which something thin can be missed.
     """
-    if surface.kind == "sdf":
-        return ByDistance(), 8, "blocks no farther from the surface than their distance says"
     if cells is not None:
         may_cross = Crossings(cells, region.to_normalised, level=level)
         return ByPredicate(may_cross, is_sure=True), 8, "blocks that the model's own bounds leave open"
+    if surface.kind == "sdf":
+        return ByDistance(), 8, "blocks no farther from the surface than their distance says"
     return BySamples(), 4, "blocks around which the samples change sides, and their neighbours"
 
 

@@ -128,3 +128,37 @@ def test_on_a_finer_lattice_the_ball_is_the_same():
     y = torch.rand(5000, 3) * 1.4 - 0.7
     far = ball(y).abs() > 0.03
     assert bool((field.sdf(y).detach().sign() == ball(y).sign())[far].all())
+
+
+def test_bounds_hold_everywhere_in_each_cell_and_leave_only_the_surface_open():
+    field = ball_field(24)
+    with torch.no_grad():
+        # A band that is a distance no more, and steep.
+        field.distances += 0.5 * torch.randn(len(field.distances))
+    bounds, lattice = field.cell_bounds(), field.lattice
+    x = lattice.origin + lattice.edge * (lattice.cells * torch.rand(40000, 3))
+    u = (x - lattice.origin) / lattice.edge
+    clear = ((u - u.floor() > 1e-3) & (u - u.floor() < 1 - 1e-3)).all(-1)
+    cell, value = tuple(u[clear].long().T), field.sdf(x[clear]).detach()
+    assert bool((value >= bounds.least[cell]).all())
+    assert bool((value <= bounds.largest[cell]).all())
+    crossed = (bounds.least <= 0) & (bounds.largest >= 0)
+    assert bool((crossed & ~lattice.occupied).any()) is False
+    assert 0.1 < float(crossed.float().sum() / lattice.occupied.float().sum()) < 0.7
+
+
+def test_solid_beyond_the_bands_box_is_left_open_because_a_mesh_is_closed_there():
+    whole = SparseLattice.over_box(torch.tensor([[-1.0] * 3, [1.0] * 3]), 16**3)
+    # A solid half space whose band reaches up to the middle of x only.
+    distances = whole.vertices()[:, 2] / whole.edge
+    near = near_cells(whole, distances)
+    near[8:] = False
+    band = SparseLattice(whole.origin, float(whole.edge), near)
+    solid = torch.zeros(whole.shape, dtype=torch.bool)
+    solid[:, :, :8] = True
+    field = VoxelDistanceField(
+        band, distances[band.rows_in(whole)], solid, key_width=2, network=CoordinateNetworkConfig(width=4)
+    )
+    bounds = field.eval().cell_bounds()
+    assert bool((bounds.largest[8:, :, :7] == torch.inf).all())
+    assert bool((bounds.least[:, :, 9:] > 0).all())

@@ -21,6 +21,8 @@ _FEW = 40
 """The same when it is asked which view leaves nothing of the hull."""
 _PAD = 4
 """Cells around the hull."""
+_MOST_NAMED = 3
+"""Views that are named as the wrong ones; of more, nobody knows which they are."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,8 @@ def masked_views(dataset: Any, chosen: Sequence[int] | None = None) -> MaskedVie
             mask = torch.from_numpy(raw[..., 3] > 0)
         else:
             raise InputError(
-                f"{names[number]} has neither a mask nor an alpha channel, which tell where the object is: give the "
-                "images masks, or train with diner or cn-neus-table."
+                f"{names[number]} has neither a mask nor an alpha channel, which tell where the object is: give all "
+                "images masks, or train with cn-neus-table, or with diner-surface and --pipeline.model.capture table."
             )
         masks.append(F.max_pool2d(mask.float()[None, None], 3, stride=1, padding=1)[0, 0] > 0)
     return MaskedViews(cameras.to("cpu")[torch.as_tensor([*chosen])], masks, names)
@@ -161,10 +163,8 @@ def hull_distances(
         inside, good to about half a cell.
 
     Raises:
-        InputError: the hull is empty.
+        InputError: the hull is empty, or cameras stand in it.
     """
-    from scipy.ndimage import distance_transform_edt
-
     box = checked_box(box.detach().cpu())
     axes, edge = _axes(box, _ROUGH)
     found = in_hull(views, torch.cartesian_prod(*axes)).view([len(axis) for axis in axes])
@@ -185,9 +185,17 @@ def hull_distances(
         inside &= ~beyond.reshape([-1 if i == axis else 1 for i in range(3)])
     if not bool(inside.any()):
         raise InputError(why_empty(views, box))
+    check_outside(views, origin, cell, inside)
+    return origin, cell, cells_to_border(inside)
+
+
+def cells_to_border(inside: Bool[Tensor, "x y z"]) -> Float[Tensor, "x y z"]:
+    """The signed distance, in cells, to halfway between the vertices that are inside and those that are not."""
+    from scipy.ndimage import distance_transform_edt
+
     solid = inside.numpy()
     out, deep = (torch.from_numpy(distance_transform_edt(part)).float() for part in (~solid, solid))
-    return origin, cell, torch.where(inside, 0.5 - deep, out - 0.5)
+    return torch.where(inside, 0.5 - deep, out - 0.5)
 
 
 def _axes(box: Tensor, longest: int) -> tuple[list[Tensor], float]:
@@ -197,30 +205,72 @@ def _axes(box: Tensor, longest: int) -> tuple[list[Tensor], float]:
 
 
 def why_empty(views: MaskedViews, box: Tensor) -> str:
-    """In a sentence, why there is no hull: a view that disagrees with all others, or none that looks into the box."""
+    """In a sentence, why there is no hull: a mask without anything, views that disagree with the others, or none that
+    looks into the box."""
     axes, _ = _axes(box, _FEW)
     x = torch.cartesian_prod(*axes)
-    against, last = torch.zeros(len(x)), torch.full((len(x),), -1)
-    seen = torch.zeros(len(x), dtype=torch.int64)
+    beside, seen = torch.zeros(len(views.masks), len(x), dtype=torch.bool), torch.zeros(len(x), dtype=torch.int64)
     for view in range(len(views.masks)):
-        out, shown = views.outside(view, x)
+        beside[view], shown = views.outside(view, x)
         seen += shown
-        against += out
-        last[out] = view
     if not bool((seen > 0).any()):
         return (
             "No camera looks into the scene box: centre the poses with the dataparser's options, or enlarge the box "
             "with --pipeline.model.box-scale."
         )
-    alone = last[(seen > 1) & (against == 1)]
-    if len(alone):
-        worst, count = alone.unique(return_counts=True)
-        name = views.names[int(worst[count.argmax()])]
+    empty = [name for name, mask in zip(views.names, views.masks, strict=True) if not bool(mask.any())]
+    if 0 < len(empty) < len(views.masks):
         return (
-            f"The masks leave nothing of the object: that of {name} disagrees with all others. Mend it, or leave the "
-            "image out."
+            f"The mask of {_listed(empty)} holds nothing of the object, and so the hull of all masks does not: mend "
+            "it, or leave the image out."
+        )
+    against = beside.sum(0)
+    # Where all but the fewest views agree that the object may be, seen by twice as many as disagree.
+    fewest = torch.where(seen > 2 * against, against, len(views.masks)).min()
+    if 0 < int(fewest) <= _MOST_NAMED:
+        agreed = (against == fewest) & (seen > 2 * against)
+        # Of several such places, the one that most of them share.
+        sets, count = beside[:, agreed].unique(dim=1, return_counts=True)
+        wrong = [views.names[int(view)] for view in sets[:, count.argmax()].nonzero()[:, 0]]
+        disagree = "that of {} disagrees" if len(wrong) == 1 else "those of {} disagree"
+        return (
+            f"The masks leave nothing of the object: {disagree.format(_listed(wrong))} with all others. Mend "
+            f"{'it' if len(wrong) == 1 else 'them'}, or leave {'the image' if len(wrong) == 1 else 'these images'} out."
         )
     return (
         "The masks leave nothing of the object in the scene box: see that they are white where the object is, and that "
         "the poses are right, or enlarge the box with --pipeline.model.box-scale."
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Names in a sentence, of many the first ones."""
+    shown = list(names[:_MOST_NAMED])
+    if len(names) > len(shown):
+        return f"{', '.join(shown)} and {len(names) - len(shown)} more"
+    return " and ".join([*([", ".join(shown[:-1])] if len(shown) > 1 else []), shown[-1]])
+
+
+def check_outside(views: MaskedViews, origin: Tensor, cell: float, inside: Bool[Tensor, "x y z"]) -> None:
+    """See that no camera stands in the hull.
+
+    Args:
+        views: whose cameras are meant.
+        origin: lowest vertex of the hull's lattice.
+        cell: distance of its vertices.
+        inside: which of them are in the hull.
+
+    Raises:
+        InputError: one does.
+    """
+    at = ((views.cameras.camera_to_worlds[:, :, 3] - origin) / cell).round().long()
+    limits = torch.tensor(inside.shape)
+    within = ((at >= 0) & (at < limits)).all(-1)
+    index = at.clamp(min=0).minimum(limits - 1)
+    within &= inside[index[:, 0], index[:, 1], index[:, 2]]
+    standing = within.nonzero()[:, 0].tolist()
+    if standing:
+        raise InputError(
+            f"{len(standing)} of {len(within)} cameras, that of {views.names[standing[0]]} among them, stand inside of "
+            "what the masks leave of the object: see that masks are white where the object is, and black beside it."
+        )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from nerfstudio.cameras.cameras import Cameras, CameraType
+
 from inr_plugins.errors import InputError
 from inr_plugins.models.common.checks import check_planes
 from inr_plugins.models.diner_surface.config import DinerSurfaceSettings
@@ -33,10 +35,23 @@ def check_masks(*, opaque: bool, labelled: bool) -> None:
     """
     if opaque:
         raise InputError(
-            "The images have neither masks nor an alpha channel, from which diner-surface starts: train with diner or "
-            "cn-neus-table, or give the images masks."
+            "The images have neither masks nor an alpha channel, from which capture object starts: leave "
+            f"{model_option('capture')} at auto or set it to table, or give the images masks."
         )
     if not labelled:
         raise InputError(
             "diner-surface learns from rays beside the object too: set --pipeline.datamanager.masks labels."
+        )
+
+
+def check_pinholes(cameras: Cameras) -> None:
+    """See that points can be found in the pictures.
+
+    Raises:
+        InputError: a camera is no pinhole.
+    """
+    if (cameras.camera_type != CameraType.PERSPECTIVE.value).any():
+        raise InputError(
+            "diner-surface needs pinhole cameras, and some of these are of another kind: undistort the pictures, or "
+            "train with cn-neus."
         )

@@ -24,7 +24,8 @@ from inr_plugins.engine.host.memory import release_free_memory
 from inr_plugins.engine.optimization.optimizers import rebuild_param_group
 from inr_plugins.errors import InputError
 from inr_plugins.fields.distance_band import HALF_WIDTH, follow_surface, grown, near_cells, refine, solid_of_state
-from inr_plugins.fields.voxel_distance import VoxelDistanceField
+from inr_plugins.fields.protocol import CellBounds
+from inr_plugins.fields.voxel_distance import Reading, VoxelDistanceField
 from inr_plugins.losses.surface import eikonal, mask_entropy, smeared_area
 from inr_plugins.metrics.image import ImageMetrics
 from inr_plugins.models.common.feasibility import IN_TRAINING, check_room, hidden_weights, naming_options, surface_cells
@@ -176,7 +177,10 @@ class DinerSurfaceModel(PreciseSteps, Model):
         """
         config = self.config
         box = object_box(dataset, self.scene_box.aabb, config.box, masked=True, scale=config.box_scale)
-        origin, edge, distances = hull_distances(masked_views(dataset), box, config.lattice_sizes[0])
+        self.start_at(*hull_distances(masked_views(dataset), box, config.lattice_sizes[0]))
+
+    def start_at(self, origin: Tensor, edge: float, distances: Tensor) -> None:
+        """Make the surface that of signed distances, in cells, at the vertices (x, y, z) of a lattice."""
         shape = [n - 1 for n in distances.shape]
         origin, distances = origin.to(self.device), distances.to(self.device)
         whole = SparseLattice(origin, edge, torch.ones(shape, dtype=torch.bool, device=self.device))
@@ -221,7 +225,7 @@ class DinerSurfaceModel(PreciseSteps, Model):
 
     def _rebuild(self, optimizers: Optimizers, carry: Tensor | None = None) -> None:
         for name, params in self.get_param_groups().items():
-            index = {0: carry} if carry is not None and name != "network" else None
+            index = {0: carry} if carry is not None and name in ("distances", "keys") else None
             rebuild_param_group(optimizers, name, params, carry_state_index=index)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
@@ -241,10 +245,18 @@ class DinerSurfaceModel(PreciseSteps, Model):
     def get_outputs(self, ray_bundle: RayBundle | Cameras) -> dict[str, Any]:
         if isinstance(ray_bundle, Cameras):
             raise TypeError("diner-surface renders rays; make them from the cameras with Cameras.generate_rays")
+        reading = self.field.reading()
+        seen = self._see(ray_bundle, reading)
+        rgb = seen.rgb + self._background_colour(seen.rgb) * (1 - seen.accumulation)
+        if self.training:
+            return {"rgb": rgb, "accumulation": seen.accumulation, "depth": seen.depth, "reading": reading}
+        return self._pictures(seen, rgb, ray_bundle.origins.shape[:-1])
+
+    def _see(self, ray_bundle: RayBundle, reading: Reading) -> DistanceRendering:
+        """What rays see of the surface."""
         config = self.config
         origins, directions = ray_bundle.origins.reshape(-1, 3), ray_bundle.directions.reshape(-1, 3)
-        reading = self.field.reading()
-        seen = render_distances(
+        return render_distances(
             *(origins, directions, reading, self.grid),
             MarchSettings(config.step_size, config.near_plane, config.far_plane, min_weight=config.min_weight),
             self._sharpness,
@@ -252,10 +264,6 @@ class DinerSurfaceModel(PreciseSteps, Model):
             with_normals=not self.training,
             crop=crop_of(ray_bundle),
         )
-        rgb = seen.rgb + self._background_colour(seen.rgb) * (1 - seen.accumulation)
-        if self.training:
-            return {"rgb": rgb, "accumulation": seen.accumulation, "depth": seen.depth, "reading": reading}
-        return self._pictures(seen, rgb, ray_bundle.origins.shape[:-1])
 
     @staticmethod
     def _pictures(seen: DistanceRendering, rgb: Tensor, shape: torch.Size) -> dict[str, Tensor]:
@@ -297,8 +305,12 @@ class DinerSurfaceModel(PreciseSteps, Model):
                 "The batches carry neither masks nor alpha: leave the dataparser's --alpha-color at None, and the "
                 "options of the pixel sampler as they are."
             )
-        reading, share = outputs["reading"], config.smooth_share[self._stage]
         losses["mask_loss"] = config.mask_weight * mask_entropy(outputs["accumulation"], mask)
+        return losses | self._smoothness(outputs["reading"])
+
+    def _smoothness(self, reading: Reading) -> dict[str, Tensor]:
+        """The losses that need no picture."""
+        config, share, losses = self.config, self.config.smooth_share[self._stage], {}
         losses["eikonal_loss"] = config.eikonal_weight * share * eikonal(reading.gradient)
         bending = reading.second_differences().square().sum(-1).mean()
         losses["curvature_loss"] = config.curvature_weight * share * bending
@@ -323,3 +335,7 @@ class DinerSurfaceModel(PreciseSteps, Model):
     def surface_aabb(self) -> Tensor:
         """Box of the band's cells, (2, 3), normalised frame."""
         return self.field.lattice.occupied_aabb()
+
+    def surface_cells(self) -> CellBounds:
+        """Bounds of the distance in each cell of the lattice."""
+        return self.field.cell_bounds()

@@ -43,7 +43,7 @@ class LookPanel(Panel):
 
     def build(self) -> None:
         """Add the controls of what the model's field answers."""
-        self._kind = work.kind_of(getattr(self.model, "field", None))
+        self._kind = getattr(self.model, "later_kind", None) or work.kind_of(getattr(self.model, "field", None))
         self._level = 0.0 if self._kind == "distance" else 0.5
         self._gizmo: Any = None
         self._image: Any = None
@@ -71,7 +71,9 @@ class LookPanel(Panel):
     def _build_surface(self) -> None:
         side = float((work.box_of(self.model)[1] - work.box_of(self.model)[0]).max())
         if self._kind == "distance":
-            limits = {"min": -side / 8, "max": side / 8, "step": side / 800}
+            # Of a distance that is known around the surface only, other levels cannot be drawn.
+            reach = min(side / 8, getattr(self.model.field, "level_reach", math.inf))
+            limits = {"min": -reach, "max": reach, "step": reach / 100}
             hint = "Draw the surface where the distance is this, in normalised units: below 0 inside. Not trained."
         else:
             limits = {"min": 0.01, "max": 0.99, "step": 0.01}
@@ -121,8 +123,13 @@ class LookPanel(Panel):
             self._text.content = "Frames of this model have no normals to shade by."
 
     def _edit(self, model: Any) -> None:
-        if self._kind is not None and self._level != (0.0 if self._kind == "distance" else 0.5):
+        moved = self._kind is not None and self._level != (0.0 if self._kind == "distance" else 0.5)
+        if moved and self._is_there(model):
             work.move_level(model, self._level)
+
+    def _is_there(self, model: Any) -> bool:
+        """Whether a model's field is of the panel's kind by now."""
+        return work.kind_of(getattr(model, "field", None)) == self._kind
 
     def _set_level(self, _: Any) -> None:
         self._level = float(self._slider.value)
@@ -251,6 +258,9 @@ class LookPanel(Panel):
             if not asked and not is_still and time.monotonic() - drawn_at < _REFRESH:
                 continue
             try:
+                if not self._is_there(snapshot.model):
+                    self._text.content = "There is no surface yet."
+                    continue
                 # Nobody is to wait for the trainer's lock while this thread pays.
                 self._pays_later = snapshot.is_shared and self.live.is_learning
                 with self.live.source.drawing(snapshot):

@@ -97,6 +97,35 @@ def test_the_view_that_disagrees_is_named():
         hull_distances(masked_views(pictures(rig, masks)), BOX, 32)
 
 
+def test_two_views_that_disagree_are_both_named_and_a_mask_without_anything_too():
+    rig = cameras()
+    masks = [mask_of(rig, view) for view in range(len(rig))]
+    for view in (2, 9):
+        masks[view] = torch.zeros_like(masks[view])
+        masks[view][-4:, :3] = True
+    with pytest.raises(InputError, match=r"those of view2\.png and view9\.png disagree with all others"):
+        hull_distances(masked_views(pictures(rig, masks)), BOX, 32)
+    masks = [mask_of(rig, view) for view in range(len(rig))]
+    masks[4] = torch.zeros_like(masks[4])
+    with pytest.raises(InputError, match=r"The mask of view4\.png holds nothing of the object"):
+        hull_distances(masked_views(pictures(rig, masks)), BOX, 32)
+
+
+def test_a_mask_that_leaves_something_is_no_error():
+    rig = cameras()
+    masks = [mask_of(rig, view) for view in range(len(rig))]
+    masks[7][:, : SIZE // 2] = False
+    assert float(hull_distances(masked_views(pictures(rig, masks)), BOX, 32)[2].min()) < 0
+
+
+def test_cameras_inside_of_the_object_are_refused():
+    rig = cameras()
+    # The wrong way round: all but the ball, which is where the cameras are too.
+    masks = [torch.ones(SIZE, SIZE, dtype=torch.bool) for _ in range(len(rig))]
+    with pytest.raises(InputError, match=r"cameras, that of view\d+\.png among them, stand inside of what the masks"):
+        hull_distances(masked_views(pictures(rig, masks)), 4 * BOX, 32)
+
+
 def test_masks_that_leave_nothing_and_cameras_that_look_away_are_told_apart():
     rig = cameras()
     with pytest.raises(InputError, match="leave nothing of the object in the scene box"):
