@@ -34,3 +34,9 @@ def scaled_box(box: Float[Tensor, "2 3"], factor: float) -> Float[Tensor, "2 3"]
     """The box grown or shrunk around its middle: its sides are `factor` times as long."""
     middle = box.mean(0)
     return middle + (box - middle) * factor
+
+
+def cube_around(box: Float[Tensor, "2 3"]) -> Float[Tensor, "2 3"]:
+    """The cube with the box's middle that holds the box."""
+    middle, half = box.mean(0), (box[1] - box[0]).max() / 2
+    return torch.stack([middle - half, middle + half])

@@ -182,6 +182,7 @@ TRAINING = _table(
         (_MODEL, _NOT_NEGATIVE, "coarse-entropy-weight entropy-weight coarse-point-weight point-weight"),
         # diner-surface.
         (_MODEL, Range(24, 2048), "lattice-sizes"),
+        (_MODEL, Range(8, 1024), "coarse-sizes"),
         (_MODEL, Range(0, 2), "colour-degrees"),
         (_MODEL, _COUNT, "stage-steps sharpening-steps refresh-every"),
         (_MODEL, _POSITIVE, "sharpness-start sharpness-end"),

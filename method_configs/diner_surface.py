@@ -12,7 +12,7 @@ from inr_plugins.engine.optimization.row_adam import RowAdamConfig
 from inr_plugins.engine.optimization.schedulers import ExponentialDecayConfig
 from inr_plugins.engine.pipeline import InrPipelineConfig
 from inr_plugins.engine.trainer import InrTrainerConfig
-from inr_plugins.models.diner_surface.model import DinerSurfaceModelConfig
+from inr_plugins.models.diner_surface.table import DinerSurfaceCaptureConfig
 
 _STEPS = 1500
 
@@ -34,13 +34,15 @@ diner_surface = MethodSpecification(
                 train_num_rays_per_batch=4096,
                 eval_num_rays_per_batch=4096,
             ),
-            model=DinerSurfaceModelConfig(),
+            model=DinerSurfaceCaptureConfig(),
         ),
         optimizers={
             "distances": {"optimizer": AdamConfig(lr=0.1), "scheduler": _decay(0.1, 0.2)},
             "keys": {"optimizer": RowAdamConfig(lr=0.03), "scheduler": _decay(0.03)},
+            # Of captures without masks: density of everything, and later of what is around the object.
+            "surroundings": {"optimizer": RowAdamConfig(lr=0.3), "scheduler": _decay(0.3)},
             "network": {"optimizer": AdamOptimizerConfig(lr=3e-3, eps=1e-8), "scheduler": _decay(3e-3)},
         },
     ),
-    description="Signed distances on voxels, coloured by DINER's keys and normals: surface of an object with masks.",
+    description="Signed distances on voxels, coloured by DINER's keys and normals: of an object, also without masks.",
 )

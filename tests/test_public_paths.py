@@ -37,7 +37,7 @@ PUBLIC = {
     "inr_plugins.models.diner.model.DinerModel",
     "inr_plugins.models.diner.model.DinerModelConfig",
     "inr_plugins.models.diner_surface.model.DinerSurfaceModel",
-    "inr_plugins.models.diner_surface.model.DinerSurfaceModelConfig",
+    "inr_plugins.models.diner_surface.table.DinerSurfaceCaptureConfig",
     "inr_plugins.models.finer_nerf.model.FinerNerfModel",
     "inr_plugins.models.finer_nerf.model.FinerNerfModelConfig",
     "inr_plugins.models.neus.model.NeusModel",

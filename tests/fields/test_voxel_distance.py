@@ -3,10 +3,14 @@
 import torch
 
 from inr_plugins.fields.distance_band import HALF_WIDTH, follow_surface, grown, near_cells, refine
+from inr_plugins.fields.moved_level import at_level
 from inr_plugins.fields.protocol import ColourField, SDFField
 from inr_plugins.fields.voxel_distance import VoxelDistanceField
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.voxels.sparse_lattice import SparseLattice
+from inr_plugins.rendering.distance_render import render_distances
+from inr_plugins.rendering.grid.march import OccupancyGrid
+from inr_plugins.rendering.voxel_render import MarchSettings
 
 RADIUS = 0.6
 
@@ -162,3 +166,19 @@ def test_solid_beyond_the_bands_box_is_left_open_because_a_mesh_is_closed_there(
     bounds = field.eval().cell_bounds()
     assert bool((bounds.largest[8:, :, :7] == torch.inf).all())
     assert bool((bounds.least[:, :, 9:] > 0).all())
+
+
+def test_another_level_is_drawn_and_asked_alike_and_the_field_stays():
+    field = ball_field()
+    level = 0.8 * field.level_reach
+    moved = at_level(field, level)
+    # Frames are made of readings, pieces of mesh and slices of distances.
+    grid = OccupancyGrid(field.lattice.origin, float(field.lattice.edge), field.lattice.occupied)
+    origins = torch.tensor([[3.0, 0.0, 0.0]])
+    depths = []
+    for each in (field, moved):
+        seen = render_distances(origins, -origins / 3, each.reading(), grid, MarchSettings(0.2), 60.0)
+        depths.append(float(seen.depth))
+        assert abs(float(each.sdf(origins / 3 * (3 - depths[-1])))) < 0.1 * float(field.lattice.edge)
+    assert abs(depths[0] - depths[1] - level) < 0.1 * level
+    assert abs(depths[0] - (3 - RADIUS)) < 0.2 * float(field.lattice.edge)

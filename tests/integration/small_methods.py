@@ -8,6 +8,7 @@ from inr_plugins.method_configs.diner_surface import diner_surface
 from inr_plugins.method_configs.finer_nerf import finer_nerf
 from inr_plugins.method_configs.nid import nid_shapes
 from inr_plugins.method_configs.shapes import finer_sdf
+from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConfig
 
 
 def small_diner(data, output):
@@ -28,6 +29,22 @@ def small_diner_surface(data, output):
     config.pipeline.datamanager.data = data
     config.pipeline.datamanager.train_num_rays_per_batch = 512
     model = config.pipeline.model
+    model.lattice_sizes, model.stage_steps, model.smooth_share = (24, 32), (20,), (1.0, 4.0)
+    model.colour_degrees = (0, 2)
+    model.sharpening_steps, model.refresh_every, model.network.width = 20, 8, 16
+    config.output_dir = output
+    return config
+
+
+def small_diner_surface_table(data, output):
+    """diner-surface on opaque pictures; the density is refined at step 50 and a surface at step 70."""
+    config = copy.deepcopy(diner_surface.config)
+    config.pipeline.datamanager.dataparser = BlenderDataParserConfig(alpha_color="white")
+    config.pipeline.datamanager.data = data
+    config.pipeline.datamanager.train_num_rays_per_batch = 384
+    model = config.pipeline.model
+    model.capture = "table"
+    model.coarse_sizes, model.coarse_steps, model.coarse_prune_every = (16, 24), (50, 20), 30
     model.lattice_sizes, model.stage_steps, model.smooth_share = (24, 32), (20,), (1.0, 4.0)
     model.colour_degrees = (0, 2)
     model.sharpening_steps, model.refresh_every, model.network.width = 20, 8, 16

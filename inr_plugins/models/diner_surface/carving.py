@@ -1,0 +1,151 @@
+"""A solid from what cameras see of a density: whatever none of them looks through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from nerfstudio.cameras.cameras import Cameras
+from torch import Tensor
+
+from inr_plugins.errors import InputError
+from inr_plugins.models.common.hull import cells_to_border, project
+from inr_plugins.options import model_option
+from inr_plugins.rendering.packed import sums_before
+from inr_plugins.rendering.voxel_render import Rendering
+
+_LONGEST = 160
+"""Pixels along the longer side of a picture of depths."""
+_RAYS_AT_ONCE = 1 << 14
+_PAD = 4
+"""Cells around the box."""
+_FEWEST_VOTES = 2
+"""Cameras that have to look through a place for it to be empty; a density learnt in seconds has holes."""
+_SMALLEST_PIECE = 0.01
+"""Of the largest piece of the solid: smaller ones float, and go."""
+
+Render = Callable[[Float[Tensor, "r 3"], Float[Tensor, "r 3"]], Rendering]
+
+
+@dataclass(frozen=True)
+class DepthView:
+    """What a camera sees: the distance at which half of a ray's light is stopped, infinite where less is.
+
+    Attributes:
+        number: of the camera.
+        distance: along the ray through each place of an even grid over the picture, normalised units.
+    """
+
+    number: int
+    distance: Float[Tensor, "rows columns"]
+
+
+def median_distance(seen: Rendering, num_rays: int) -> Float[Tensor, " r"]:
+    """The distance at which half of each ray's light is stopped; infinity where it never is."""
+    before = sums_before(seen.weights, seen.samples.ray, num_rays)
+    crosses = (before < 0.5) & (before + seen.weights >= 0.5)
+    found = torch.full((num_rays,), torch.inf, device=seen.weights.device)
+    found[seen.samples.ray[crosses]] = seen.samples.distance[crosses]
+    return found
+
+
+@torch.no_grad()
+def depth_views(cameras: Cameras, render: Render, device: torch.device) -> list[DepthView]:
+    """The depths that all cameras see, at a low resolution."""
+    found = []
+    for number in range(len(cameras)):
+        height, width = int(cameras.height[number]), int(cameras.width[number])
+        shrink = min(1.0, _LONGEST / max(height, width))
+        rows, columns = max(1, round(height * shrink)), max(1, round(width * shrink))
+        y = (torch.arange(rows) + 0.5) * (height / rows)
+        x = (torch.arange(columns) + 0.5) * (width / columns)
+        coords = torch.cartesian_prod(y, x).to(cameras.device)
+        chosen = torch.full((len(coords), 1), number, dtype=torch.long, device=cameras.device)
+        rays = cameras.generate_rays(camera_indices=chosen, coords=coords)
+        parts = [
+            median_distance(render(o, d), len(o))
+            for o, d in zip(
+                rays.origins.to(device).split(_RAYS_AT_ONCE),
+                rays.directions.to(device).split(_RAYS_AT_ONCE),
+                strict=True,
+            )
+        ]
+        found.append(DepthView(number, torch.cat(parts).view(rows, columns).cpu()))
+    return found
+
+
+def solid_points(
+    cameras: Cameras, views: Sequence[DepthView], x: Float[Tensor, "n 3"], *, margin: float
+) -> Bool[Tensor, " n"]:
+    """Points that some picture shows, and that not several cameras look through.
+
+    Args:
+        cameras: perspective cameras, normalised frame, on the CPU.
+        views: what they see.
+        x: points, normalised frame.
+        margin: before the depth within which nothing is said to be empty, normalised units.
+    """
+    votes, shown = torch.zeros(len(x), dtype=torch.int32), torch.zeros(len(x), dtype=torch.bool)
+    for view in views:
+        u, v, front = project(cameras, view.number, x)
+        height, width = float(cameras.height[view.number]), float(cameras.width[view.number])
+        inside = front & (u >= 0) & (u < width) & (v >= 0) & (v < height)
+        rows, columns = view.distance.shape
+        row = (v.nan_to_num(0.0) * (rows / height)).long().clamp(0, rows - 1)
+        column = (u.nan_to_num(0.0) * (columns / width)).long().clamp(0, columns - 1)
+        way = (x - cameras.camera_to_worlds[view.number, :, 3].to(x)).norm(dim=-1)
+        votes += inside & (way < view.distance[row, column] - margin)
+        shown |= inside
+    return shown & (votes < min(_FEWEST_VOTES, len(views)))
+
+
+def carved_distances(
+    cameras: Cameras, render: Render, box: Float[Tensor, "2 3"], longest: int, *, margin: float, device: torch.device
+) -> tuple[Float[Tensor, " 3"], float, Float[Tensor, "x y z"]]:
+    """The signed distance to the border of what no camera looks through, on a lattice over a box.
+
+    Args:
+        cameras: perspective cameras, normalised frame, on the CPU.
+        render: what rays see of the density.
+        box: to look in; the solid is closed where it reaches past it.
+        longest: cells along the longest side of the lattice.
+        margin: see `solid_points`.
+        device: where the density is.
+
+    Returns:
+        Lowest corner and edge of the cells, normalised units, and the distance of each vertex in cells, negative
+        inside.
+
+    Raises:
+        InputError: all of the box is looked through.
+    """
+    views = depth_views(cameras, render, device)
+    cell = float((box[1] - box[0]).max()) / (longest - 2 * _PAD)
+    counts = ((box[1] - box[0]) / cell - 1e-3).ceil().long() + 2 * _PAD
+    origin = box.mean(0) - cell / 2 * counts
+    axes = [origin[i] + cell * torch.arange(int(counts[i]) + 1) for i in range(3)]
+    x = torch.cartesian_prod(*axes)
+    # The last vertex within the box is outside: the surface is in the box then.
+    solid = ((x > box[0] + cell / 2) & (x < box[1] - cell / 2)).all(-1)
+    solid[solid.clone()] = solid_points(cameras, views, x[solid], margin=margin)
+    solid = without_small_pieces(solid.view([len(axis) for axis in axes]))
+    if not bool(solid.any()):
+        raise InputError(
+            "Nothing solid was found where the cameras look: see that the poses are right, or give "
+            f"{model_option('coarse_steps')} more steps."
+        )
+    return origin, cell, cells_to_border(solid)
+
+
+def without_small_pieces(solid: Bool[Tensor, "x y z"]) -> Bool[Tensor, "x y z"]:
+    """The solid without what floats beside it."""
+    from scipy.ndimage import label
+
+    pieces, count = label(solid.numpy())
+    if count < 2:
+        return solid
+    sizes = torch.bincount(torch.from_numpy(pieces).reshape(-1).long())
+    sizes[0] = 0
+    return (sizes >= _SMALLEST_PIECE * sizes.max())[torch.from_numpy(pieces).long()]

@@ -1,0 +1,168 @@
+"""Pictures without masks: where cameras look, what none of them looks through, and a ball before a wall."""
+
+import copy
+from types import SimpleNamespace
+
+import pytest
+import torch
+from inr_plugins.method_configs.diner_surface import diner_surface
+from models.common.test_hull import MIDDLE, RADIUS, SIZE, cameras
+from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.data.scene_box import SceneBox
+from torch.nn.functional import normalize
+
+from inr_plugins.errors import InputError
+from inr_plugins.models.diner_surface.carving import (
+    DepthView,
+    carved_distances,
+    depth_views,
+    median_distance,
+    solid_points,
+    without_small_pieces,
+)
+from inr_plugins.models.diner_surface.checks import check_looking, check_outside_box
+from inr_plugins.models.diner_surface.model import DinerSurfaceModel
+from inr_plugins.models.diner_surface.surroundings import Surroundings
+from inr_plugins.models.diner_surface.table import DinerSurfaceTableModel
+from inr_plugins.rendering.grid.march import Samples
+from inr_plugins.rendering.voxel_render import MarchSettings, Rendering
+
+BOX = torch.tensor([[-1.0] * 3, [1.0] * 3])
+
+
+def seen_ball(origins, directions):
+    """What rays see of an opaque ball: one sample, where they meet it."""
+    along = ((MIDDLE - origins) * directions).sum(-1)
+    closest = (origins + along[:, None] * directions - MIDDLE).norm(dim=-1)
+    ray = (closest < RADIUS).nonzero()[:, 0]
+    distance = along[ray] - (RADIUS**2 - closest[ray] ** 2).sqrt()
+    samples = Samples(ray, distance, torch.zeros_like(ray), torch.zeros(len(ray), 3))
+    zero = torch.zeros(len(origins), 1)
+    return Rendering(zero.expand(-1, 3), zero, zero, None, samples, torch.ones(len(ray)), torch.zeros(len(ray), 3))
+
+
+def test_cameras_that_look_away_or_stand_in_the_box_are_refused():
+    rig = cameras(20)
+    check_looking(rig)
+    names = [f"view{view}.png" for view in range(20)]
+    check_outside_box(rig, names, BOX, 1.0)
+    nearest = rig.camera_to_worlds[:, :, 3].abs().amax(-1)
+    words = (
+        rf"20 of 20 cameras, that of view{int(nearest.argmin())}\.png among them, .*box-scale below {nearest.min():.2g}"
+    )
+    with pytest.raises(InputError, match=words):
+        check_outside_box(rig, names, 4 * BOX, 4.0)
+    poses = rig.camera_to_worlds.clone()
+    # The same places, from which all look away.
+    poses[:, :, 0] *= -1
+    poses[:, :, 2] *= -1
+    with pytest.raises(InputError, match=r"do not look at one place .*cn-neus-room"):
+        check_looking(Cameras(poses, fx=70.0, fy=72.0, cx=30.0, cy=30.0, width=SIZE, height=SIZE))
+
+
+def test_the_box_of_a_run_is_a_cube_where_its_cameras_look():
+    rig = cameras(20)
+    rig.camera_to_worlds[:, :, 3] += torch.tensor([2.0, -1.0, 0.5])
+    model = config(capture="table", box_scale=0.8).setup(
+        scene_box=SceneBox(aabb=1.5 * BOX), num_train_data=20, metadata={"opaque": True}, device="cpu"
+    )
+    dataset = SimpleNamespace(cameras=rig, image_filenames=["a.png"] * 20, metadata={})
+    assert model.look_at(dataset)
+    low, high = model.around.box
+    torch.testing.assert_close((low + high) / 2, torch.tensor([2.0, -1.0, 0.5]), atol=1e-3, rtol=0)
+    # Half of the way from the cameras, which stand 3 away.
+    torch.testing.assert_close(high - low, torch.full((3,), 0.8 * 3.0), atol=1e-2, rtol=0)
+    assert not model.look_at(dataset)
+
+
+def test_the_median_is_where_half_of_the_light_is_stopped():
+    samples = Samples(
+        torch.tensor([0, 0, 0, 2, 3]), torch.tensor([1.0, 2, 3, 4, 5]), torch.zeros(5).long(), torch.zeros(5, 3)
+    )
+    weights = torch.tensor([0.3, 0.3, 0.4, 0.4, 0.5])
+    zero = torch.zeros(4, 1)
+    seen = Rendering(zero.expand(-1, 3), zero, zero, None, samples, weights, torch.zeros(5, 3))
+    found = median_distance(seen, 4)
+    assert found.tolist() == [2.0, torch.inf, torch.inf, 5.0]
+
+
+def test_what_no_camera_looks_through_is_the_ball_and_nothing_else():
+    origin, edge, distances = carved_distances(cameras(40), seen_ball, BOX, 40, margin=0.02, device=torch.device("cpu"))
+    axes = [origin[i] + edge * torch.arange(n) for i, n in enumerate(distances.shape)]
+    truth = ((torch.cartesian_prod(*axes) - MIDDLE).norm(dim=-1) - RADIUS).view(distances.shape) / edge
+    near = truth.abs() < 6
+    assert float((distances - truth)[near].abs().mean()) < 0.8
+    assert float((distances - truth)[near].mean().abs()) < 0.6
+
+
+def test_one_hole_in_one_picture_carves_nothing():
+    rig = cameras(40)
+    views = depth_views(rig, seen_ball, torch.device("cpu"))
+    inside = MIDDLE[None]
+    assert bool(solid_points(rig, views, inside, margin=0.02).all())
+    views[3] = DepthView(3, torch.full_like(views[3].distance, torch.inf))
+    assert bool(solid_points(rig, views, inside, margin=0.02).all())
+    views[5] = DepthView(5, torch.full_like(views[5].distance, torch.inf))
+    assert not bool(solid_points(rig, views, inside, margin=0.02).any())
+    # What no picture shows is not solid.
+    assert not bool(solid_points(rig, views, torch.tensor([[0.0, 0.0, 50.0]]), margin=0.02).any())
+
+
+def test_what_floats_goes():
+    solid = torch.zeros(20, 20, 20, dtype=torch.bool)
+    solid[2:10, 2:10, 2:10] = True
+    solid[15, 15, 15:18] = True
+    assert int(without_small_pieces(solid).sum()) == 512
+    solid[12:14, 12:14, 12:14] = True
+    assert int(without_small_pieces(solid).sum()) == 520
+
+
+def test_surroundings_leave_the_box_and_stay_what_they_are_around_it():
+    torch.manual_seed(0)
+    around = Surroundings(BOX, 16)
+    with torch.no_grad():
+        around.field.density_table.normal_(0, 2)
+        around.field.colour_table.normal_()
+    x = torch.rand(4000, 3) * 8 - 4
+    before = around.field.density(x).detach()
+    around.leave_box()
+    within = ((x > BOX[0]) & (x < BOX[1])).all(-1)
+    after = around.field.density(x).detach()
+    assert bool((after[within] == 0).all())
+    torch.testing.assert_close(after[~within], before[~within], atol=0, rtol=0)
+    # No ray has a sample in the box.
+    origins = normalize(torch.randn(200, 3), dim=-1) * 3
+    seen = around.see(origins, normalize(-origins + 0.3 * torch.randn(200, 3), dim=-1), MarchSettings(1.0))
+    at = origins[seen.samples.ray] + seen.samples.distance[:, None] * normalize(-origins, dim=-1)[seen.samples.ray]
+    assert len(at) > 100
+
+
+def config(**changes):
+    settings = copy.deepcopy(diner_surface.config.pipeline.model)
+    settings.lattice_sizes, settings.stage_steps, settings.smooth_share = (24, 32), (20,), (1.0, 1.0)
+    settings.colour_degrees, settings.coarse_sizes, settings.coarse_steps = (0, 2), (16, 24), (30, 20)
+    settings.coarse_prune_every = 15
+    settings.sharpening_steps, settings.refresh_every, settings.network.width = 40, 10, 16
+    for name, value in changes.items():
+        setattr(settings, name, value)
+    return settings
+
+
+def test_settings_that_do_not_go_together_are_refused():
+    config().check_options()
+    with pytest.raises(InputError, match="coarse-sizes must be multiples of 4"):
+        config(coarse_sizes=(16, 22)).check_options()
+    with pytest.raises(InputError, match="one number for each stage"):
+        config(coarse_steps=(30,)).check_options()
+
+
+def test_masks_say_which_capture_it_is_unless_it_is_given():
+    box = SceneBox(aabb=1.5 * BOX)
+    for capture, opaque, kind in (
+        ("auto", False, DinerSurfaceModel),
+        ("auto", True, DinerSurfaceTableModel),
+        ("object", True, DinerSurfaceModel),
+        ("table", False, DinerSurfaceTableModel),
+    ):
+        made = config(capture=capture).setup(scene_box=box, num_train_data=1, metadata={"opaque": opaque}, device="cpu")
+        assert type(made) is kind
