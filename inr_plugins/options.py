@@ -149,6 +149,8 @@ TRAINING = _table(
         (_PARSER, _POSITIVE, "file-unit"),
         (_PARSER, _IMAGE, "image-size"),
         (_PARSER, Range(2, 10_000), "train-views val-views test-views"),
+        # Data: pixels of an image.
+        (_DATA, Range(1, _BILLION), "pixels-per-batch"),
         # Networks.
         (_MODEL, _WIDTH, "width colour-width network.width expert-width trunk-width"),
         (_MODEL, _DEPTH, "hidden-layers colour-layers network.hidden-layers trunk-layers"),
@@ -180,6 +182,8 @@ TRAINING = _table(
         (_MODEL, Range(0, 2, above=True), "coarse-step-size step-size"),
         (_MODEL, _COUNT_OR_NONE, "prune-steps warm-up-steps"),
         (_MODEL, _NOT_NEGATIVE, "coarse-entropy-weight entropy-weight coarse-point-weight point-weight"),
+        # diner-image.
+        (_MODEL, _NOT_NEGATIVE, "key-start"),
         # diner-surface.
         (_MODEL, Range(24, 2048), "lattice-sizes"),
         (_MODEL, Range(8, 1024), "coarse-sizes"),
@@ -269,6 +273,7 @@ COMMANDS = {
             ("", _POSITIVE, "known-length"),
         ]
     ),
+    "inr-signal": _table([("", Range(1 / 1024, 1024), "scale"), ("", _COUNT_OR_NONE, "region")]),
     "inr-demo": _table([("", _COUNT, "steps"), ("", _COUNT, "frames"), ("", Range(2, 65_536), "mesh-resolution")]),
     "inr-view": _table([("", _PORT, "port")]),
 }

@@ -24,6 +24,7 @@ from inr_plugins.cli.arguments import american, texts_of
 from inr_plugins.cli.check import CheckOptions
 from inr_plugins.cli.eval_options import EvalOptions
 from inr_plugins.cli.mesh_options import MeshOptions
+from inr_plugins.cli.signal_file import SignalOptions
 from inr_plugins.cli.view import ViewOptions
 from inr_plugins.scenes.make import SceneOptions
 
@@ -39,6 +40,7 @@ OURS: dict[str, tuple[Any, ...]] = {
     "inr-mesh": (MeshOptions,),
     "inr-photos": (photos.Arguments,),
     "inr-scene": (scene.Arguments, SceneOptions()),
+    "inr-signal": (SignalOptions,),
     "inr-view": (ViewOptions,),
 }
 NERFSTUDIOS: dict[str, tuple[Any, ...]] = {
@@ -57,6 +59,8 @@ MEANT: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("cli/scene", ("inr-scene", "ns-train")),
     ("cli/photos", ("inr-photos", "ns-train")),
     ("cli/eval", ("inr-eval",)),
+    ("cli/signal", ("inr-signal", "inr-eval")),
+    ("models/signals/readout.py", ("inr-signal",)),
     ("cli/bench", ("inr-bench", "ns-train")),
     # A worker has options of its own.
     ("bench/worker.py", ("worker",)),

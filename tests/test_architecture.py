@@ -50,9 +50,9 @@ ARROWS["method_configs"] = set(ARROWS) - {"cli"}
 WITHOUT_NERFSTUDIO = {"networks", "sparse_codes", "geometry", "metrics"}
 # What every layer may import: the package itself (its version), the exception for users' mistakes, boxes, the writer of
 # files, the ranges of options, the description of the machine, which kernels it may use, progress, what processes do
-# together, and how shapes are named and handed to models.
+# together, and how shapes and pixels are named and handed to models.
 COMMON = {"", "boxes", "errors", "files", "leftovers", "locks", "machine", "options", "progress"}
-COMMON |= {"kernel_trust", "ranks", "shape_names", "shape_points", "signals_kept"}
+COMMON |= {"kernel_trust", "ranks", "shape_names", "shape_points", "signal_grid", "signals_kept"}
 # The few types through which other layers use a field without knowing it.
 PROTOCOL = "inr_plugins.fields.protocol"
 USERS_OF_THE_PROTOCOL = {"metrics", "rendering", "viewer"}

@@ -20,6 +20,7 @@ from inr_plugins.cli.arguments import parse, parse_subcommand
 from inr_plugins.cli.check import CheckOptions
 from inr_plugins.cli.eval_options import EvalOptions
 from inr_plugins.cli.mesh_options import MeshOptions
+from inr_plugins.cli.signal_file import SignalOptions
 from inr_plugins.cli.view import ViewOptions
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -42,6 +43,7 @@ COMMANDS: dict[str, Any] = {
     "inr-scene": scene.Arguments,
     "inr-bench": bench.SUBCOMMANDS,
     "inr-demo": demo.Options,
+    "inr-signal": SignalOptions,
     "inr-view": ViewOptions,
     "inr-check": CheckOptions,
     "./scripts/demo": demo.Options,

@@ -15,6 +15,7 @@ import pytest
 
 METHODS = [point for point in entry_points(group="nerfstudio.method_configs") if point.value.startswith("inr_plugins.")]
 COMMANDS = ["inr-scene", "inr-view", "inr-check", "inr-mesh", "inr-eval", "inr-bench", "inr-demo", "inr-photos"]
+COMMANDS += ["inr-signal"]
 
 # Imports what every ns-train has loaded before it comes to plugins, then loads each entry point in a child of its own,
 # so that none finds this package imported already. The built-in names are read from the source of the module that
@@ -135,6 +136,7 @@ def test_methods_are_registered() -> None:
         "finer-neus",
         "finer-sdf",
         "cn-occupancy",
+        "diner-image",
         "nid-shapes",
         "nid-fit",
     } <= {point.name for point in METHODS}

@@ -14,6 +14,10 @@ PUBLIC = {
     "inr_plugins.data.shapes.datamanager.ShapeDataManagerConfig",
     "inr_plugins.data.shapes.parser.ShapeDataParser",
     "inr_plugins.data.shapes.parser.ShapeDataParserConfig",
+    "inr_plugins.data.signals.datamanager.SignalDataManager",
+    "inr_plugins.data.signals.datamanager.SignalDataManagerConfig",
+    "inr_plugins.data.signals.parser.SignalDataParser",
+    "inr_plugins.data.signals.parser.SignalDataParserConfig",
     "inr_plugins.engine.defaults.InrLoggingConfig",
     "inr_plugins.engine.defaults.InrMachineConfig",
     "inr_plugins.engine.defaults.InrViewerConfig",
@@ -51,6 +55,8 @@ PUBLIC = {
     "inr_plugins.models.shapes.cn_occupancy.CnOccupancyModelConfig",
     "inr_plugins.models.shapes.finer_sdf.FinerSdfModel",
     "inr_plugins.models.shapes.finer_sdf.FinerSdfModelConfig",
+    "inr_plugins.models.signals.diner_image.DinerImageModel",
+    "inr_plugins.models.signals.diner_image.DinerImageModelConfig",
     "inr_plugins.networks.coordinate_network.CoordinateNetworkConfig",
 }
 

@@ -6,6 +6,7 @@ from inr_plugins.method_configs.cn_mipnerf import cn_mipnerf
 from inr_plugins.method_configs.diner import diner
 from inr_plugins.method_configs.diner_surface import diner_surface
 from inr_plugins.method_configs.finer_nerf import finer_nerf
+from inr_plugins.method_configs.images import diner_image
 from inr_plugins.method_configs.nid import nid_shapes
 from inr_plugins.method_configs.shapes import finer_sdf
 from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConfig
@@ -119,5 +120,14 @@ def small_nid(preset, data, output):
         model.trunk_width, model.trunk_layers, model.omega, model.warmup_steps = 24, 2, 5.0, 5
         for group in config.optimizers.values():
             group["optimizer"].lr = 5e-3
+    config.output_dir = output
+    return config
+
+
+def small_diner_image(data, output):
+    """diner-image."""
+    config = copy.deepcopy(diner_image.config)
+    config.pipeline.datamanager.data = data
+    config.pipeline.model.network.width = 32
     config.output_dir = output
     return config

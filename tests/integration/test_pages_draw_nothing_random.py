@@ -11,6 +11,7 @@ from inr_plugins.method_configs.nid import nid_shapes
 from inr_plugins.method_configs.shapes import cn_occupancy, finer_sdf
 from integration.small_methods import (
     small_diner,
+    small_diner_image,
     small_finer_nerf,
     small_mipnerf,
     small_neus,
@@ -18,6 +19,7 @@ from integration.small_methods import (
     small_shape,
 )
 from nerfstudio.cameras.cameras import Cameras
+from PIL import Image
 
 from inr_plugins.viewer.bake import bake
 from inr_plugins.viewer.frames import Frame
@@ -34,6 +36,7 @@ OF_SHAPES = {
     "cn-occupancy": lambda data, output: small_shape(cn_occupancy, data, output, 1e-3),
     "nid-shapes": lambda data, output: small_nid(nid_shapes, data, output),
 }
+OF_IMAGES = {"diner-image": small_diner_image}
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +54,13 @@ def generators() -> tuple:
     return torch.get_rng_state().tolist(), state[1].tolist(), state[2]
 
 
-@pytest.mark.parametrize("method", [*OF_SCENES, *OF_SHAPES])
+@pytest.mark.parametrize("method", [*OF_SCENES, *OF_SHAPES, *OF_IMAGES])
 def test_copies_bakes_and_frames_leave_the_generators_alone(method, knot, balls, tmp_path):
     if method in OF_SCENES:
         config = OF_SCENES[method](knot, tmp_path)
+    elif method in OF_IMAGES:
+        Image.effect_noise((8, 8), 50).save(tmp_path / "noise.png")
+        config = OF_IMAGES[method](tmp_path / "noise.png", tmp_path)
     else:
         config = OF_SHAPES[method](balls if method == "nid-shapes" else balls / "a.ply", tmp_path)
     pipeline = config.pipeline.setup(device="cpu", test_mode="val", world_size=1, local_rank=0)

@@ -18,8 +18,8 @@ POINTS = [each for each in entry_points(group="nerfstudio.method_configs") if ea
 def test_every_method_has_it(point):
     model = point.load().config.pipeline.model
     assert typing.get_type_hints(type(model))["precision"] == Precision
-    of_shapes = point.name in ("finer-sdf", "cn-occupancy", "nid-shapes", "nid-fit")
-    assert model.precision == ("float32" if of_shapes else "auto")
+    learns_finely = point.name in ("finer-sdf", "cn-occupancy", "nid-shapes", "nid-fit", "diner-image")
+    assert model.precision == ("float32" if learns_finely else "auto")
 
 
 @pytest.mark.parametrize(("name", "check"), [("nid-shapes", check_shapes_config), ("nid-fit", check_fit_config)])

@@ -1,0 +1,1 @@
+"""Signals that are no scenes: images."""

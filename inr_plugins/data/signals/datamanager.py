@@ -1,0 +1,177 @@
+"""The datamanager of images as signals: pixels to learn from, pictures to look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import tyro
+from jaxtyping import Float
+from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager, VanillaDataManagerConfig
+from nerfstudio.data.pixel_samplers import PixelSamplerConfig
+from nerfstudio.data.utils.dataloaders import FixedIndicesEvalDataloader, RandIndicesEvalDataloader
+from nerfstudio.utils.rich_utils import CONSOLE
+from torch import Tensor
+
+from inr_plugins import ranks
+from inr_plugins.data.fingerprint import Fingerprint
+from inr_plugins.data.images.parser import TestMode
+from inr_plugins.data.signals.batches import PixelBatches
+from inr_plugins.data.signals.image_file import SignalImage
+from inr_plugins.data.signals.images import SignalImages
+from inr_plugins.data.signals.parser import SignalDataParser, SignalDataParserConfig
+from inr_plugins.signal_grid import SignalPixels
+
+_FINGERPRINT_CELLS = 4
+
+
+@dataclass
+class SignalDataManagerConfig(VanillaDataManagerConfig):
+    """Settings of the datamanager of all methods that learn an image."""
+
+    _target: type = field(default_factory=lambda: SignalDataManager)
+    """Class to instantiate."""
+    dataparser: SignalDataParserConfig = field(default_factory=SignalDataParserConfig)
+    """Which image."""
+    pixels_per_batch: int = 1 << 20
+    """Pixels of a training step, at the most: an image with fewer is learnt whole in every step, a larger one in
+    passes of which every batch is spread over it."""
+    seed: int | None = None
+    """Seed of what is drawn for each pass; by default --machine.seed."""
+
+    # What nerfstudio's rays need and pixels do not is left off the command line.
+    masks_on_gpu: tyro.conf.Suppress[bool] = False
+    """Not used."""
+    images_on_gpu: tyro.conf.Suppress[bool] = False
+    """Not used."""
+    train_num_rays_per_batch: tyro.conf.Suppress[int] = 1024
+    """Not used."""
+    train_num_images_to_sample_from: tyro.conf.Suppress[int] = -1
+    """Not used."""
+    train_num_times_to_repeat_images: tyro.conf.Suppress[int] = -1
+    """Not used."""
+    eval_num_rays_per_batch: tyro.conf.Suppress[int] = 1024
+    """Not used."""
+    eval_num_images_to_sample_from: tyro.conf.Suppress[int] = -1
+    """Not used."""
+    eval_num_times_to_repeat_images: tyro.conf.Suppress[int] = -1
+    """Not used."""
+    eval_image_indices: tyro.conf.Suppress[tuple[int, ...] | None] = (0,)
+    """Not used."""
+    camera_res_scale_factor: tyro.conf.Suppress[float] = 1.0
+    """Not used."""
+    patch_size: tyro.conf.Suppress[int] = 1
+    """Not used."""
+    pixel_sampler: tyro.conf.Suppress[PixelSamplerConfig] = field(default_factory=PixelSamplerConfig)
+    """Not used."""
+
+
+class SignalDataManager(VanillaDataManager[SignalImages]):
+    """Pixels of an image for training, and pictures of it for everything else.
+
+    A batch is a function of the seed and the step alone, so that a resumed run goes on as if it had not stopped. There
+    are no held-out pixels: the image itself is what is to be had, and `next_eval` gives pixels that are learnt from.
+
+    Raises:
+        InputError: from the constructor, if the file or an option is bad; it names the file or the option.
+    """
+
+    config: SignalDataManagerConfig
+    dataparser: SignalDataParser
+
+    def __init__(
+        self,
+        config: SignalDataManagerConfig,
+        device: torch.device | str = "cpu",
+        test_mode: TestMode = "val",
+        world_size: int = 1,
+        local_rank: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        self._truth: Float[Tensor, "pixels channels"] | None = None
+        super().__init__(
+            config=config, device=device, test_mode=test_mode, world_size=world_size, local_rank=local_rank, **kwargs
+        )
+
+    @property
+    def image(self) -> SignalImage:
+        """The image that is learnt."""
+        return self.dataparser.image
+
+    def data_fingerprint(self) -> Fingerprint:
+        """Numbers by which the image is known again: its size, and its mean colours in a few cells."""
+        pixels = self.image.pixels
+        height, width, channels = pixels.shape
+        cells = [
+            block.mean(axis=(0, 1)) / np.iinfo(pixels.dtype).max if block.size else np.zeros(channels)
+            for rows in np.array_split(pixels, _FINGERPRINT_CELLS, axis=0)
+            for block in np.array_split(rows, _FINGERPRINT_CELLS, axis=1)
+        ]
+        return {
+            "count": [1.0],
+            "size": [float(width), float(height), float(channels)],
+            "pictures": [float(each) for cell in cells for each in cell],
+        }
+
+    # -- setting up ----------------------------------------------------------------------------------------------------
+
+    def setup_train(self) -> None:
+        """Say what is learnt; a run that is only opened has nothing to make ready."""
+        if self.test_mode == "val":
+            what = f"Read {self.config.dataparser.data}: {self.image.description()}."
+            passed = self._batches().of_a_pass
+            more = "" if passed == 1 else f" A step sees one of {passed} parts of it."
+            CONSOLE.print(what + more, highlight=False, markup=False)
+
+    def setup_eval(self) -> None:
+        """Make the picture that a fit is compared with ready."""
+        self.fixed_indices_eval_dataloader = FixedIndicesEvalDataloader(self.eval_dataset, device=self.device)
+        self.eval_dataloader = RandIndicesEvalDataloader(self.eval_dataset, device=self.device)
+
+    def _batches(self) -> PixelBatches:
+        height, width, _ = self.image.pixels.shape
+        # nerfstudio seeds torch with --machine.seed and the process's rank before it makes a pipeline.
+        seed = torch.initial_seed() - ranks.rank() if self.config.seed is None else self.config.seed
+        return PixelBatches(
+            height * width, self.config.pixels_per_batch, seed=seed, rank=ranks.rank(), ranks=ranks.number()
+        )
+
+    # -- batches -------------------------------------------------------------------------------------------------------
+
+    def next_train(self, step: int) -> tuple[SignalPixels, dict[str, Any]]:  # type: ignore[override]
+        """The pixels of training step `step` and their true values (n, channels) in [0, 1], on the device."""
+        self.train_count += 1
+        return self._pixels(step)
+
+    def next_eval(self, step: int) -> tuple[SignalPixels, dict[str, Any]]:  # type: ignore[override]
+        """The pixels that a training step sees too, and their values."""
+        self.eval_count += 1
+        return self._pixels(step)
+
+    def _pixels(self, step: int) -> tuple[SignalPixels, dict[str, Any]]:
+        places = self._batches().places(step)
+        if places is None:
+            if self._truth is None:
+                self._truth = self._values_of(self.image.pixels.reshape(-1, self.image.pixels.shape[-1]))
+            return SignalPixels(None), {"values": self._truth}
+        flat = self.image.pixels.reshape(-1, self.image.pixels.shape[-1])
+        return SignalPixels(places.to(self.device)), {"values": self._values_of(flat[places.numpy()])}
+
+    def _values_of(self, pixels: np.ndarray) -> Float[Tensor, "n channels"]:
+        most = float(np.iinfo(pixels.dtype).max)
+        return torch.from_numpy(pixels.astype(np.float32) / np.float32(most)).to(self.device)
+
+    def get_train_rays_per_batch(self) -> int:
+        """Pixels of a training step."""
+        return self._batches().size
+
+    def get_eval_rays_per_batch(self) -> int:
+        """Pixels of a step."""
+        return self._batches().size
+
+    def get_datapath(self) -> Path:
+        """The folder of the image; nerfstudio saves camera paths there."""
+        return Path(self.config.dataparser.data).parent

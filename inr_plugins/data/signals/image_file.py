@@ -1,0 +1,140 @@
+"""One image file as numbers, with all of its bits: 8 or 16 of grey or RGB, with alpha or without."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float, UInt
+from PIL import Image
+
+from inr_plugins.data.images.images import UNREADABLE
+from inr_plugins.data.images.orientation import Header, as_stored, header_of, turned_like
+from inr_plugins.errors import InputError
+from inr_plugins.files import shown, why_unreadable
+
+_BITS_PER_SAMPLE = 258
+_GREY_16 = ("I;16", "I;16B", "I;16L", "I;16N")
+_TAKEN_AS = {"1": "L", "L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "P": "RGB", "PA": "RGBA"}
+"""Pillow's modes of eight bits or fewer, and what they are read as."""
+_KINDS = "8- or 16-bit grey, RGB or RGBA"
+_OTHERS = {
+    "CMYK": "the inks of a printer (CMYK)",
+    "F": "floating-point numbers",
+    "I": "32-bit numbers",
+    "LAB": "CIELAB colours",
+    "HSV": "HSV colours",
+    "YCbCr": "YCbCr colours",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class SignalImage:
+    """An image as its file has it, upright.
+
+    Attributes:
+        path: the file.
+        pixels: grey, grey and alpha, RGB or RGB and alpha, straight; as stored, without any change of colour space.
+    """
+
+    path: Path
+    pixels: UInt[np.ndarray, "height width channels"]
+
+    @property
+    def bits(self) -> int:
+        """Of a channel: 8 or 16."""
+        return 8 * self.pixels.dtype.itemsize
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether the last channel is an opacity."""
+        return self.pixels.shape[-1] in (2, 4)
+
+    def values(self) -> Float[np.ndarray, "height width channels"]:
+        """The same in float32, 0 to 1."""
+        return self.pixels.astype(np.float32) / np.float32(np.iinfo(self.pixels.dtype).max)
+
+    def description(self) -> str:
+        """In words."""
+        height, width, channels = self.pixels.shape
+        kind = {1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGB with alpha"}[channels]
+        return f"{width} x {height} pixels, {self.bits}-bit {kind}"
+
+
+def read_image(path: Path) -> SignalImage:
+    """Read an image file, turned as EXIF says; a palette becomes the colours in it.
+
+    Raises:
+        InputError: it does not decode, has several frames, or has pixels of another kind; the sentence says what to do.
+    """
+    problem = why_unreadable(path)
+    if problem is not None:
+        raise InputError(f"--data {shown(path)} {problem}: give an image file.")
+    try:
+        with Image.open(path) as image:
+            _check_frames(path, image)
+            header, bits = header_of(image), _bits(path, image)
+            if bits == 16 and image.mode not in _GREY_16:
+                pixels = _deep_colours(path, header)
+            else:
+                pixels = _pixels(path, image, header)
+    except InputError:
+        raise
+    except UNREADABLE as error:
+        reason = str(error).split(" '")[0].split(": '")[0] or type(error).__name__
+        raise InputError(f"--data {shown(path)} is no image that can be read ({reason}): give another file.") from error
+    return SignalImage(path, np.ascontiguousarray(pixels))
+
+
+def _check_frames(path: Path, image: Image.Image) -> None:
+    frames = getattr(image, "n_frames", 1)
+    # The further frames of an MPO, as telephones write them, are previews and depth.
+    if frames > 1 and image.format != "MPO":
+        raise InputError(f"--data {shown(path)} has {frames} frames, as an animation or pages: give one image.")
+
+
+def _bits(path: Path, image: Image.Image) -> int:
+    """Bits of a channel in the file; Pillow gives eight of RGB however many there are."""
+    if image.format == "PNG":
+        with path.open("rb") as file:
+            return file.read(25)[24]  # the header's, which every PNG begins with
+    bits: Any = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, 8)
+    return max(bits) if isinstance(bits, tuple) else int(bits)
+
+
+def _pixels(path: Path, image: Image.Image, header: Header) -> npt.NDArray[Any]:
+    """What Pillow reads without loss."""
+    if image.mode not in _TAKEN_AS and image.mode not in _GREY_16:
+        what = _OTHERS.get(image.mode, f"Pillow's mode {image.mode}")
+        raise InputError(f"--data {shown(path)} has pixels of {what}: convert it to {_KINDS}.")
+    found = turned_like(as_stored(image), header, header.upright)
+    if found.mode in _GREY_16:
+        return np.asarray(found).astype(np.uint16)[..., None]
+    mode = _TAKEN_AS[found.mode]
+    if "transparency" in image.info and "A" not in mode:
+        mode += "A"
+    # Pillow makes L of one bit without dithering, and has no way from a palette's grey to LA but through RGBA.
+    pixels = np.asarray(found if found.mode == mode else found.convert(mode))
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def _deep_colours(path: Path, header: Header) -> npt.NDArray[np.uint16]:
+    """Colours of 16 bits, which Pillow would cut down to eight."""
+    import cv2
+
+    if path.suffix.lower() in (".tif", ".tiff") and header.orientation != 1:
+        raise InputError(
+            f"--data {shown(path)} has colours of 16 bits and EXIF orientation {header.orientation}, which cannot be "
+            "read together: save it turned upright, without that tag."
+        )
+    decoded = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    if decoded is None or decoded.dtype != np.uint16 or decoded.ndim != 3:
+        raise InputError(f"--data {shown(path)} has 16-bit pixels that cannot be read: convert it to {_KINDS}.")
+    colours = cv2.cvtColor(decoded, cv2.COLOR_BGRA2RGBA if decoded.shape[-1] == 4 else cv2.COLOR_BGR2RGB)
+    height, width = colours.shape[:2]
+    numbers = Image.fromarray(np.arange(height * width, dtype=np.int32).reshape(height, width))
+    order = np.asarray(turned_like(numbers, header, header.upright))
+    return colours.reshape(height * width, -1)[order]

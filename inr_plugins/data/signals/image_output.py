@@ -1,0 +1,63 @@
+"""An image as a file, with as many bits as its numbers have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt
+from PIL import Image
+
+from inr_plugins.errors import InputError
+from inr_plugins.files import replacing, shown
+
+_FORMATS = {".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".jpg": "JPEG", ".jpeg": "JPEG"}
+_JPEG_QUALITY = 95
+
+
+def check_image_output(path: Path, *, bits: int, channels: int) -> None:
+    """Refuse a name of a file that cannot hold such an image.
+
+    Args:
+        path: where the file is to be.
+        bits: of a channel.
+        channels: 1 to 4, the second and the fourth being an opacity.
+
+    Raises:
+        InputError: naming the file and what would do.
+    """
+    name = _FORMATS.get(path.suffix.lower())
+    if name is None:
+        raise InputError(f"{shown(path)} has an ending that no image is written to: give it .png, .tif or .jpg.")
+    if name == "JPEG" and (bits == 16 or channels in (2, 4)):
+        what = "16 bits" if bits == 16 else "an opacity"
+        raise InputError(f"{shown(path)} is a JPEG, which has no room for {what} of the image: give a .png or .tif.")
+
+
+def write_image(path: Path, pixels: UInt[np.ndarray, "height width channels"]) -> None:
+    """Write an image, whole or not at all; `check_image_output` says what can be.
+
+    Raises:
+        InputError: the file cannot be such an image.
+        OSError: it cannot be written.
+    """
+    bits, channels = 8 * pixels.dtype.itemsize, pixels.shape[-1]
+    check_image_output(path, bits=bits, channels=channels)
+    name = _FORMATS[path.suffix.lower()]
+    with replacing(path) as partial:
+        if bits == 16 and channels > 1:
+            partial.write_bytes(_deep_file(pixels, f".{name.lower()}"))
+            return
+        plain: Any = pixels[..., 0] if channels == 1 else pixels
+        with partial.open("wb") as file:
+            Image.fromarray(plain).save(file, format=name, **({"quality": _JPEG_QUALITY} if name == "JPEG" else {}))
+
+
+def _deep_file(pixels: UInt[np.ndarray, "height width channels"], ending: str) -> bytes:
+    """A file of colours of 16 bits, which Pillow does not write."""
+    import cv2
+
+    colours = cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA if pixels.shape[-1] == 4 else cv2.COLOR_RGB2BGR)
+    _, encoded = cv2.imencode(ending, colours)
+    return encoded.tobytes()

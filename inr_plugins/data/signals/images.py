@@ -1,0 +1,52 @@
+"""The pictures of an image as a signal: itself where it is judged, a thumbnail where it is shown."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float
+from nerfstudio.data.datasets.base_dataset import InputDataset
+from PIL import Image
+from torch import Tensor
+
+from inr_plugins.data.signals.parser import SignalOutputs
+
+
+class SignalImages(InputDataset):
+    """nerfstudio's dataset of the one image, as large as its camera sees it, with three channels or four.
+
+    `image` in float32 is the file's own numbers, all their bits; over the dataparser's alpha_color where there is an
+    opacity. Smaller pictures are area averages.
+    """
+
+    @cached_property
+    def _values(self) -> Float[np.ndarray, "height width channels"]:
+        """Straight colours with alpha or without, in [0, 1]."""
+        signal = cast(SignalOutputs, self._dataparser_outputs).signal
+        assert signal is not None  # the dataparser has read it
+        values = signal.values()
+        alpha = values[..., -1:] if signal.has_alpha else None
+        colours = values[..., :-1] if alpha is not None else values
+        colours = np.broadcast_to(colours, (*colours.shape[:2], 3))
+        whole = colours if alpha is None else np.concatenate([colours, alpha], -1)
+        width, height = int(self.cameras.width[0]), int(self.cameras.height[0])
+        if whole.shape[:2] == (height, width):
+            return np.array(whole)
+        planes = [Image.fromarray(np.ascontiguousarray(whole[..., c])) for c in range(whole.shape[-1])]
+        return np.stack([np.asarray(each.resize((width, height), Image.Resampling.BOX)) for each in planes], -1)
+
+    def get_numpy_image(self, image_idx: int) -> npt.NDArray[np.uint8]:
+        """Return the image as (height, width, 3 or 4) bytes, straight alpha."""
+        return np.rint(self._values * 255).astype(np.uint8)
+
+    def get_image_float32(self, image_idx: int) -> Float[Tensor, "height width 3"]:
+        """Return the image in float32, in [0, 1]."""
+        image, under = torch.from_numpy(self._values), self._dataparser_outputs.alpha_color
+        if image.shape[-1] == 3:
+            return image
+        assert under is not None  # the dataparser gives one wherever there is an opacity
+        return image[..., :3] * image[..., 3:] + under * (1 - image[..., 3:])

@@ -1,0 +1,120 @@
+"""The dataparser of images as signals: a plane in the scene, with a camera that sees it pixel by pixel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from nerfstudio.cameras.cameras import Cameras, CameraType
+from nerfstudio.data.dataparsers.base_dataparser import DataParser, DataParserConfig, DataparserOutputs
+from nerfstudio.data.scene_box import SceneBox
+
+from inr_plugins.data.signals.image_file import SignalImage, read_image
+from inr_plugins.errors import InputError
+from inr_plugins.signal_grid import PixelGrid
+
+DISTANCE = 2.5
+"""Of the camera from the plane, normalised units."""
+THUMBNAIL = 512
+"""Pixels of the longer side, at the most, of the picture that the viewer shows of the image."""
+SPLITS = ("train", "val", "test")
+_LARGEST_MOST = 10**9
+
+
+@dataclass
+class SignalDataParserConfig(DataParserConfig):
+    """One image file, in the plane y = 0 of the scene."""
+
+    _target: type = field(default_factory=lambda: SignalDataParser)
+    """Class to instantiate."""
+    data: Path = Path()
+    """Image file: PNG, JPEG, TIFF or another that Pillow reads, 8- or 16-bit grey, RGB or RGBA."""
+
+
+@dataclass
+class SignalOutputs(DataparserOutputs):
+    """What the dataparser gives: also the image itself."""
+
+    signal: SignalImage | None = None
+    """The image."""
+
+
+class SignalDataParser(DataParser):
+    """Reads an image once, when it is first asked for, and puts a camera before it.
+
+    The image lies in the plane y = 0 of the normalised frame, its columns along x and its rows down along -z: a point
+    (x, 0, z) shows what is at the coordinates (x, -z) of the image (`signal_grid`). The one camera of each split looks
+    along y, and its rays meet the middles of the pixels: those of the image in "val" and "test", and in "train" those
+    of a thumbnail. Metadata, which the model gets: "signal", with width, height, channels, bits and has_alpha.
+
+    Raises:
+        InputError: with the first use of the image, what `read_image` raises.
+    """
+
+    config: SignalDataParserConfig
+
+    @cached_property
+    def image(self) -> SignalImage:
+        """The image of --data."""
+        path = Path(self.config.data)
+        if not path.exists():
+            raise InputError(f"There is no image at {path}: give --data an image file.")
+        found = read_image(path)
+        if found.pixels.shape[0] * found.pixels.shape[1] > _LARGEST_MOST:
+            raise InputError(f"The image {path} has more than {_LARGEST_MOST:,} pixels: give a part of it.")
+        return found
+
+    def _generate_dataparser_outputs(self, split: str = "train", **kwargs: Any) -> SignalOutputs:
+        if split not in SPLITS:
+            raise InputError(f"There is no {split} split of an image: choose {', '.join(SPLITS)}.")
+        image = self.image
+        height, width, channels = image.pixels.shape
+        grid = PixelGrid(width, height)
+        shown = thumbnail_size(grid) if split == "train" else (width, height)
+        x, z = grid.half_extent
+        return SignalOutputs(
+            image_filenames=[Path(self.config.data)],
+            cameras=plane_camera(grid, size=shown),
+            alpha_color=torch.ones(3) if image.has_alpha else None,
+            scene_box=SceneBox(aabb=torch.tensor([[-x, -0.1, -z], [x, 0.1, z]])),
+            metadata={
+                "signal": {
+                    "width": width,
+                    "height": height,
+                    "channels": channels,
+                    "bits": image.bits,
+                    "has_alpha": image.has_alpha,
+                }
+            },
+            signal=image,
+        )
+
+
+def thumbnail_size(grid: PixelGrid) -> tuple[int, int]:
+    """Width and height of the picture that stands for an image in the viewer."""
+    scale = min(1.0, THUMBNAIL / grid.longer)
+    return max(1, round(grid.width * scale)), max(1, round(grid.height * scale))
+
+
+def plane_camera(grid: PixelGrid, *, size: tuple[int, int]) -> Cameras:
+    """A camera before the middle of the plane that sees all of it and nothing else, in pictures of such a size.
+
+    With the size of the image, its ray through the middle of a pixel meets the middle of that pixel of the image.
+    """
+    pose = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, -1.0, -DISTANCE], [0.0, 1.0, 0.0, 0.0]])
+    x, z = grid.half_extent
+    width, height = size
+    return Cameras(
+        camera_to_worlds=torch.from_numpy(pose[None]).float(),
+        fx=torch.tensor([[DISTANCE * width / (2 * x)]]),
+        fy=torch.tensor([[DISTANCE * height / (2 * z)]]),
+        cx=width / 2,
+        cy=height / 2,
+        width=width,
+        height=height,
+        camera_type=CameraType.PERSPECTIVE,
+    )

@@ -1,0 +1,162 @@
+"""An image as a function of the place: a table of keys with a network behind it, or a network of coordinates."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
+from inr_plugins.networks.normalization.registry import frozen_statistics
+from inr_plugins.networks.precision import Precision, autocast_of
+from inr_plugins.networks.voxels.key_table import KEY_RANGE, KeyTable
+from inr_plugins.signal_grid import PixelGrid
+
+_QUERY_CHUNK = 1 << 16
+"""Places that are evaluated at once outside training."""
+_ON_THE_GRID = 1 / 512
+"""Of a pixel: a place that is closer to the middle of one is there. Rays in float32 miss by less than that."""
+
+
+class ImageField(nn.Module, ABC):
+    """Values in [0, 1] of an image's channels; networks learn them as 2 v - 1 (as the papers' codes do), unclamped."""
+
+    def __init__(self, grid: PixelGrid, channels: int, *, precision: Precision = "float32") -> None:
+        """
+        Args:
+            grid: the pixels of the image.
+            channels: of the image.
+            precision: of the network in training.
+        """
+        super().__init__()
+        self.grid, self.channels, self.precision = grid, channels, precision
+
+    @abstractmethod
+    def forward(self, places: Int[Tensor, " n"] | None) -> Float[Tensor, "n channels"]:
+        """Values in the middles of pixels, by their numbers (None: of all); of a batch as a whole in training mode."""
+
+    @abstractmethod
+    def at(self, pixels: Float[Tensor, "n 2"]) -> Float[Tensor, "n channels"]:
+        """Values at places anywhere, each for itself, in float32 and without gradients.
+
+        Args:
+            pixels: (column, row), whole numbers being the middles of pixels; outside of the image what is at its edge.
+        """
+
+    def _values(self, network: nn.Module, inputs: Tensor, *, training: bool) -> Float[Tensor, "n channels"]:
+        """What the network makes of its inputs, as values."""
+        with autocast_of(self.precision, inputs.device, training=training):
+            out = network(inputs)
+        return (out.float() + 1) / 2
+
+
+class KeyImage(ImageField):
+    """DINER's (Zhu et al. 2023, eq. 4 and 5): each pixel has a learnable key, from which a network makes its values.
+
+    Nothing is known between pixels: there the network's values in the four pixels around are interpolated linearly. A
+    key between keys would be one that the network has never seen.
+    """
+
+    def __init__(
+        self,
+        grid: PixelGrid,
+        channels: int,
+        *,
+        key_width: int,
+        network: CoordinateNetworkConfig,
+        init_range: float = KEY_RANGE,
+        precision: Precision = "float32",
+        sparse_grad: bool = True,
+    ) -> None:
+        """
+        Args:
+            grid: the pixels of the image, which have a key each.
+            channels: of the image.
+            key_width: length L of a key.
+            network: from a key to the channels.
+            init_range: keys start uniform in (-init_range, init_range), or equal where it is 0.
+            precision: of the network in training.
+            sparse_grad: of the keys, where a batch is a part of the image.
+
+        Raises:
+            ValueError: settings that cannot be used.
+        """
+        super().__init__(grid, channels, precision=precision)
+        self.sparse_grad = sparse_grad
+        self.table = KeyTable(grid.count, key_width, init_range=init_range)
+        self.network = network.build(key_width, channels, positions=0)
+
+    def forward(self, places: Int[Tensor, " n"] | None) -> Float[Tensor, "n channels"]:
+        """See ImageField."""
+        keys = self.table.keys if places is None else self.table(places, sparse_grad=self.sparse_grad)
+        return self._values(self.network, keys, training=self.training)
+
+    @torch.no_grad()
+    def at(self, pixels: Float[Tensor, "n 2"]) -> Float[Tensor, "n channels"]:
+        """See ImageField."""
+        with frozen_statistics(self):
+            return torch.cat([self._interpolated(part) for part in pixels.split(_QUERY_CHUNK)])
+
+    def _interpolated(self, pixels: Float[Tensor, "n 2"]) -> Float[Tensor, "n channels"]:
+        last = pixels.new_tensor([self.grid.width - 1, self.grid.height - 1])
+        place = torch.minimum(pixels.clamp(min=0), last)
+        place = torch.where((place - place.round()).abs() < _ON_THE_GRID, place.round(), place)
+        low = place.floor()
+        part = place - low
+        first = (low[:, 1] * self.grid.width + low[:, 0]).long()
+        rows, weights = [], []
+        for right in (0, 1):
+            for down in (0, 1):
+                weight = torch.prod(torch.where(part.new_tensor([right, down]) > 0, part, 1 - part), -1)
+                # A pixel without weight may lie outside of the image.
+                rows.append(torch.where(weight > 0, first + right + down * self.grid.width, first))
+                weights.append(weight)
+        distinct, back = torch.stack(rows, -1).unique(return_inverse=True)
+        values = self._values(self.network, self.table.keys.index_select(0, distinct), training=False)
+        return (values[back] * torch.stack(weights, -1)[..., None].float()).sum(1)
+
+
+class CoordinateImage(ImageField):
+    """A coordinate network of (x, y): FINER++'s, SIREN, a normalised one and so on (coordinates: `signal_grid`)."""
+
+    def __init__(
+        self,
+        grid: PixelGrid,
+        channels: int,
+        *,
+        network: CoordinateNetworkConfig,
+        precision: Precision = "float32",
+    ) -> None:
+        """
+        Args:
+            grid: the pixels of the image.
+            channels: of the image.
+            network: from a place to the channels.
+            precision: of the network in training.
+
+        Raises:
+            ValueError: settings that cannot be used.
+        """
+        super().__init__(grid, channels, precision=precision)
+        self.network = network.build(2, channels)
+        self._middles: Tensor | None = None
+
+    def forward(self, places: Int[Tensor, " n"] | None) -> Float[Tensor, "n channels"]:
+        """See ImageField."""
+        device = next(self.parameters()).device
+        if places is not None:
+            return self._values(self.network, self.grid.middles(places), training=self.training)
+        if self._middles is None or self._middles.device != device:
+            self._middles = self.grid.middles(torch.arange(self.grid.count, device=device))
+        return self._values(self.network, self._middles, training=self.training)
+
+    @torch.no_grad()
+    def at(self, pixels: Float[Tensor, "n 2"]) -> Float[Tensor, "n channels"]:
+        """See ImageField."""
+        last = pixels.new_tensor([self.grid.width, self.grid.height]) - 0.5
+        place = torch.minimum(pixels.clamp(min=-0.5), last)
+        with frozen_statistics(self):
+            parts = [self.grid.to_coordinates(part).float() for part in place.split(_QUERY_CHUNK)]
+            return torch.cat([self._values(self.network, part, training=False) for part in parts])

@@ -1,0 +1,152 @@
+"""The base of models of images: learnt from pixels, seen along rays that meet the plane of the image."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.model_components.renderers import RGBRenderer
+from nerfstudio.models.base_model import Model
+from torch import Tensor
+from torch.nn import functional as F
+
+from inr_plugins.errors import InputError
+from inr_plugins.fields.image import ImageField
+from inr_plugins.metrics.image import ImageMetrics
+from inr_plugins.models.common.backgrounds import over
+from inr_plugins.models.common.feasibility import naming_options
+from inr_plugins.models.common.network_settings import PreciseSteps
+from inr_plugins.models.common.panels import network_panels
+from inr_plugins.models.common.pictures import evaluation_pictures
+from inr_plugins.models.signals.config import ImageSettings
+from inr_plugins.options import check_model
+from inr_plugins.rendering.crop import crop_of
+from inr_plugins.signal_grid import PixelGrid, SignalPixels
+from inr_plugins.viewer.page import LivePage
+
+_LEAST_ERROR = 1e-12
+_BEYOND = 10.0
+"""Depth of a ray that meets nothing, normalised units."""
+
+
+@dataclass
+class ImageModelConfig(ImageSettings):
+    """Images that are learnt from their pixels."""
+
+    _target: type = field(default_factory=lambda: ImageModel)
+    """Class to instantiate."""
+
+    def check_options(self) -> None:
+        """Raise InputError for the first setting that cannot be used."""
+        check_model(self)
+
+
+class ImageModel(PreciseSteps, Model):
+    """An image as a field of values in [0, 1] at places, fitted by the mean squared error of its pixels.
+
+    Subclasses say in `make_field` and `get_param_groups` what it is made of. For pixels (`SignalPixels`) forward gives
+    `values` (n, channels), unclamped. For rays it gives, where they meet the image in the plane y = 0 of the normalised
+    frame (see `data.signals.parser`): rgb, clamped, over white where there is an opacity or nothing; depth (distance
+    along the ray); accumulation, the opacity. Grey is shown as grey.
+
+    Raises:
+        InputError: a setting out of range, or settings that cannot go together.
+    """
+
+    config: ImageSettings
+
+    def populate_modules(self) -> None:
+        super().populate_modules()
+        check_model(self.config)
+        signal = (self.kwargs.get("metadata") or {}).get("signal")
+        if signal is None:
+            raise InputError("This method learns an image: give --data an image file.")
+        self.channels, self.bits = int(signal["channels"]), int(signal["bits"])
+        self.has_alpha = bool(signal["has_alpha"])
+        self.grid = PixelGrid(int(signal["width"]), int(signal["height"]))
+        with naming_options():
+            self.field = self.make_field()
+        self.image_metrics = ImageMetrics()
+        self.page = LivePage(panels=lambda: network_panels(self))
+
+    @abstractmethod
+    def make_field(self) -> ImageField:
+        """The field, of `self.grid` and `self.channels`; ValueError where settings cannot be used."""
+
+    # -- training ------------------------------------------------------------------------------------------------------
+
+    def forward(self, ray_bundle: RayBundle | Cameras | SignalPixels) -> dict[str, Any]:
+        """Outputs for pixels, which training has, or for rays (see the class)."""
+        if isinstance(ray_bundle, SignalPixels):
+            return {"values": self.field(ray_bundle.places)}
+        return super().forward(ray_bundle)
+
+    def get_loss_dict(
+        self, outputs: dict[str, Any], batch: dict[str, Any], metrics_dict: dict[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        # Of numbers in [-1, 1], as the papers have it.
+        return {"mse_loss": 4 * F.mse_loss(outputs["values"], batch["values"])}
+
+    @torch.no_grad()
+    def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
+        """PSNR of a batch's pixels over all channels, of the whole image where a step sees it, clamped to [0, 1]."""
+        error = F.mse_loss(outputs["values"].clamp(0, 1), batch["values"])
+        return {"psnr": -10 * torch.log10(error.clamp(min=_LEAST_ERROR))}
+
+    # -- rendering -----------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def get_outputs(self, ray_bundle: RayBundle | Cameras) -> dict[str, Any]:
+        if isinstance(ray_bundle, Cameras):
+            raise TypeError("models of images render rays; make them from the cameras with Cameras.generate_rays")
+        origins, directions = ray_bundle.origins.reshape(-1, 3).double(), ray_bundle.directions.reshape(-1, 3).double()
+        # A ray along the plane has an infinite distance, or none, and so meets nothing.
+        distance = -origins[:, 1] / directions[:, 1]
+        point = origins + directions * distance[:, None]
+        coordinates = torch.stack([point[:, 0], -point[:, 2]], -1)
+        inside = (coordinates.abs() <= coordinates.new_tensor(self.grid.half_extent)).all(-1) & (distance > 0)
+        crop = crop_of(ray_bundle)
+        if crop is not None:
+            inside &= (distance >= crop[0]) & (distance < crop[1])
+        rays = inside.nonzero()[:, 0]
+        rgb = self._background_colour(origins.float()).clone()
+        depth, accumulation = (torch.full_like(rgb[:, :1], each) for each in (_BEYOND, 0.0))
+        colours, opacity = self.colours_at(self.grid.to_pixels(coordinates[rays]))
+        rgb[rays] = colours * opacity + rgb[rays] * (1 - opacity)
+        depth[rays] = distance[rays, None].float()
+        accumulation[rays] = opacity
+        shape = ray_bundle.origins.shape[:-1]
+        outputs = {"rgb": rgb, "depth": depth, "accumulation": accumulation}
+        return {name: value.reshape(*shape, -1) for name, value in outputs.items()}
+
+    def colours_at(self, pixels: Float[Tensor, "n 2"]) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 1"]]:
+        """Straight colours and opacities, clamped, at places counted in pixels (see `ImageField.at`)."""
+        values = self.field.at(pixels).clamp(0, 1)
+        opacity = values[:, -1:] if self.has_alpha else torch.ones_like(values[:, :1])
+        colours = values[:, :-1] if self.has_alpha else values
+        return colours.expand(-1, 3), opacity
+
+    def _background_colour(self, rgb: Tensor) -> Tensor:
+        """White, or the colour that a command wants behind everything, in the shape of some colours."""
+        return RGBRenderer.get_background_color("white", shape=rgb.shape, device=rgb.device)
+
+    # -- pictures ------------------------------------------------------------------------------------------------------
+
+    def get_rgba_image(self, outputs: dict[str, Tensor], output_name: str = "rgb") -> Tensor:
+        """A picture with the opacity in its alpha."""
+        return torch.cat([outputs[output_name], outputs["accumulation"]], -1)
+
+    def get_image_metrics_and_images(
+        self, outputs: dict[str, Tensor], batch: dict[str, Any]
+    ) -> tuple[dict[str, float], dict[str, Tensor]]:
+        image = batch["image"].to(outputs["rgb"].device)
+        target = over(image, self._background_colour(image[..., :3]))
+        pictures = evaluation_pictures(outputs, target)
+        # Of a plane that is met at a right angle there is nothing in a depth to see.
+        pictures["error"] = (outputs["rgb"] - target).abs()
+        return self.image_metrics(outputs["rgb"], target), pictures

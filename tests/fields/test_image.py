@@ -1,0 +1,102 @@
+"""An image as a function of the place: its own numbers in the middles of pixels, and what is between them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from inr_plugins.fields.image import CoordinateImage, KeyImage
+from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
+from inr_plugins.signal_grid import PixelGrid
+
+WIDTH, HEIGHT = 5, 4
+
+
+@pytest.fixture
+def keys():
+    """A field whose keys and values are far from each other."""
+    torch.manual_seed(0)
+    network = CoordinateNetworkConfig(activation="sine", width=16, hidden_layers=2)
+    field = KeyImage(PixelGrid(WIDTH, HEIGHT), 3, key_width=2, network=network)
+    torch.nn.init.normal_(field.table.keys)
+    return field
+
+
+def bilinear(values: np.ndarray, column: float, row: float) -> np.ndarray:
+    """By hand, of (rows, columns, channels)."""
+    column, row = np.clip(column, 0, WIDTH - 1), np.clip(row, 0, HEIGHT - 1)
+    j, i = min(int(column), WIDTH - 2), min(int(row), HEIGHT - 2)
+    a, b = column - j, row - i
+    above = (1 - a) * values[i, j] + a * values[i, j + 1]
+    below = (1 - a) * values[i + 1, j] + a * values[i + 1, j + 1]
+    return (1 - b) * above + b * below
+
+
+def test_between_pixels_outputs_are_interpolated_and_not_keys(keys):
+    with torch.no_grad():
+        values = keys(None).reshape(HEIGHT, WIDTH, 3).double().numpy()
+        places = torch.tensor([[0.25, 0.5], [3.9, 2.1], [4.0, 1.5], [2.5, 3.0], [-0.4, 1.25], [4.49, 3.49]]).double()
+        found = keys.at(places).double().numpy()
+        wanted = np.stack([bilinear(values, *place) for place in places.tolist()])
+        assert np.allclose(found, wanted, rtol=0, atol=1e-6)
+        # What the network makes of a key in the middle of two others is something else.
+        between = keys.table.keys[:2].mean(0, keepdim=True)
+        wrong = (keys.network(between) + 1) / 2
+        right = keys.at(torch.tensor([[0.5, 0.0]]))
+        assert (wrong - right).abs().max() > 1e-3
+
+
+def test_the_middle_of_a_pixel_has_the_value_of_its_own_key(keys):
+    with torch.no_grad():
+        places = torch.tensor([[j, i] for i in range(HEIGHT) for j in range(WIDTH)]).double()
+        assert torch.allclose(keys.at(places), keys(None), rtol=0, atol=1e-6)
+        # Rays do not meet middles to the last bit.
+        assert torch.equal(keys.at(places + 1e-4), keys.at(places))
+        assert torch.allclose(keys(torch.tensor([3, 7])), keys(None)[[3, 7]], rtol=0, atol=1e-6)
+
+
+def test_an_image_of_one_pixel_or_one_row_has_values_everywhere():
+    network = CoordinateNetworkConfig(width=8)
+    for width, height in ((1, 1), (1, 3), (3, 1)):
+        field = KeyImage(PixelGrid(width, height), 1, key_width=1, network=network)
+        torch.nn.init.normal_(field.table.keys)
+        with torch.no_grad():
+            corner = field.at(torch.tensor([[width - 0.5, height - 0.5]]).double())
+            assert torch.allclose(corner, field(None)[-1:], rtol=0, atol=1e-6)
+
+
+def test_only_the_keys_of_a_batch_have_gradients(keys):
+    keys(torch.tensor([1, 6])).sum().backward()
+    gradient = keys.table.keys.grad
+    assert gradient.is_sparse
+    assert gradient.coalesce().indices()[0].tolist() == [1, 6]
+    keys.table.keys.grad = None
+    keys(None).sum().backward()
+    assert not keys.table.keys.grad.is_sparse
+
+
+def test_keys_start_as_asked_for():
+    network = CoordinateNetworkConfig(width=8)
+    grid = PixelGrid(40, 40)
+    equal = KeyImage(grid, 3, key_width=3, network=network, init_range=0.0)
+    assert (equal.table.keys == 0).all()
+    drawn = KeyImage(grid, 3, key_width=3, network=network).table.keys
+    assert 0.9e-4 < drawn.abs().max() <= 1e-4
+
+
+@pytest.mark.parametrize("normalization", ["none", "cross"])
+def test_a_coordinate_network_sees_the_coordinates_of_the_convention(normalization):
+    network = CoordinateNetworkConfig(width=16, hidden_layers=2, normalization=normalization)
+    field = CoordinateImage(PixelGrid(WIDTH, HEIGHT), 3, network=network)
+    for _ in range(3):
+        field(None)
+    field.eval()
+    places = torch.tensor([[1.0, 2.0], [0.25, 3.5]]).double()
+    x = (2 * places[:, 0] + 1 - WIDTH) / WIDTH
+    y = (2 * places[:, 1] + 1 - HEIGHT) / WIDTH
+    with torch.no_grad():
+        wanted = (field.network(torch.stack([x, y], -1).float()) + 1) / 2
+    assert torch.allclose(field.at(places), wanted, rtol=0, atol=1e-6)
+    field.train()
+    assert torch.allclose(field.at(places), wanted, rtol=0, atol=1e-6)

@@ -1,0 +1,215 @@
+"""diner-image through its own trainer and datamanager, and what can be done with its runs."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from integration.small_methods import small_diner_image
+from nerfstudio.cameras.rays import RayBundle
+from PIL import Image
+from short_runs import assert_same_state, train
+
+from inr_plugins.cli import eval as evaluation
+from inr_plugins.cli import mesh, signal_file
+from inr_plugins.data.signals.image_file import read_image
+from inr_plugins.data.signals.image_output import write_image
+from inr_plugins.engine.runs.run import load_run
+from inr_plugins.errors import InputError
+
+WIDTH, HEIGHT = 24, 16
+
+
+def gradient(channels: int, *, bits: int = 8) -> np.ndarray:
+    """Red grows to the right, green downwards; blue is a chessboard, and an opacity grows to the right."""
+    most = 2**bits - 1
+    row, column = np.meshgrid(np.linspace(0, 1, HEIGHT), np.linspace(0, 1, WIDTH), indexing="ij")
+    board = (np.arange(HEIGHT)[:, None] + np.arange(WIDTH)) % 2 * 0.5
+    planes = np.stack([column, row, board, 0.25 + column / 2], -1)[..., :channels]
+    return np.rint(planes * most).astype(np.uint8 if bits == 8 else np.uint16)
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory):
+    path = tmp_path_factory.mktemp("an image") / "photo.png"
+    write_image(path, gradient(3))
+    return path
+
+
+def opened(data, output, **settings):
+    """A pipeline that nothing has been learnt by."""
+    config = small_diner_image(data, output)
+    for name, value in settings.items():
+        setattr(config.pipeline.model, name, value)
+    torch.manual_seed(0)
+    return config.pipeline.setup(device="cpu", test_mode="test", world_size=1, local_rank=0).eval()
+
+
+@pytest.mark.parametrize("pixels", [1 << 20, 100])
+def test_stopping_and_going_on_gives_the_same_bits(pixels, photo, tmp_path):
+    stop, total = 4, 9
+
+    def config(name):
+        each = small_diner_image(photo, tmp_path / name)
+        each.pipeline.datamanager.pixels_per_batch = pixels
+        for group in each.optimizers.values():
+            # As of a run that was interrupted: the length of the whole.
+            group["scheduler"].max_steps = total
+        return each
+
+    straight = train(config("straight"), total)
+    first = train(config("first"), stop)
+    second = train(config("second"), total - stop, load_dir=first.checkpoint_dir)
+    assert second._trained_step == total - 1
+    assert_same_state(straight.checkpoint_dir, second.checkpoint_dir)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_rays_through_the_camera_s_pixels_see_the_image_s_own_pixels(channels, tmp_path):
+    pixels = gradient(channels)
+    write_image(tmp_path / "a.png", pixels)
+    pipeline = opened(tmp_path / "a.png", tmp_path)
+    model, manager = pipeline.model, pipeline.datamanager
+    asked = []
+
+    def at(places):
+        asked.append(places)
+        column, row = (each.round().long() for each in places.T)
+        return torch.from_numpy(pixels / 255).float()[row, column]
+
+    model.field.at = at
+    ((camera, batch),) = list(manager.fixed_indices_eval_dataloader)
+    outputs = model.get_outputs_for_camera(camera)
+    off = torch.cat(asked)
+    assert (off - off.round()).abs().max() < 1e-4
+    colours = np.broadcast_to(pixels[..., :3], (HEIGHT, WIDTH, 3)) / 255
+    opacity = pixels[..., 3:] / 255 if channels == 4 else np.ones((HEIGHT, WIDTH, 1))
+    over_white = colours * opacity + 1 - opacity
+    assert np.allclose(outputs["rgb"].numpy(), over_white, rtol=0, atol=1e-6)
+    assert np.allclose(outputs["accumulation"].numpy(), opacity, rtol=0, atol=1e-6)
+    assert np.allclose(batch["image"].numpy(), over_white, rtol=0, atol=1e-6)
+    metrics, pictures = model.get_image_metrics_and_images(outputs, batch)
+    assert metrics["psnr"] > 100
+    assert pictures["error"].max() < 1e-6
+
+
+def test_rays_that_miss_the_plane_see_what_is_behind(photo, tmp_path):
+    model = opened(photo, tmp_path).model
+    origins = torch.tensor([[0.0, -2, 0], [0, -2, 0], [0, 2, 0], [0, -2, 0.9], [0, -2, 0]])
+    directions = torch.tensor([[0.0, 1, 0], [0, -1, 0], [0, -1, 0], [0, 1, 0], [1, 0, 0]])
+    rays = RayBundle(origins=origins, directions=directions, pixel_area=torch.ones(5, 1))
+    outputs = model.get_outputs(rays)
+    # Before the image, turned away from it, behind it, above its edge (two thirds), along it.
+    assert outputs["accumulation"][:, 0].tolist() == [1, 0, 1, 0, 0]
+    assert outputs["depth"][0] == 2
+    assert (outputs["rgb"][[1, 3, 4]] == 1).all()
+    assert torch.isfinite(outputs["rgb"]).all()
+
+
+def test_the_viewer_gets_a_thumbnail_of_a_large_image(tmp_path):
+    pixels = np.zeros((3, 1500, 3), dtype=np.uint8)
+    pixels[:, 750:] = 200
+    write_image(tmp_path / "wide.png", pixels)
+    pipeline = opened(tmp_path / "wide.png", tmp_path)
+    image = pipeline.datamanager.train_dataset[0]["image"]
+    camera = pipeline.datamanager.train_dataset.cameras
+    assert image.shape == (1, 512, 3)
+    assert (int(camera.height[0]), int(camera.width[0])) == (1, 512)
+    assert image[0, :255].max() == 0
+    assert image[0, 257:].min() == pytest.approx(200 / 255)
+    assert pipeline.datamanager.eval_dataset[0]["image"].shape == (3, 1500, 3)
+
+
+@pytest.fixture(scope="module")
+def run(photo, tmp_path_factory):
+    return train(small_diner_image(photo, tmp_path_factory.mktemp("run")), 200)
+
+
+def test_it_learns_the_image_and_is_judged_on_all_of_it(run, photo, tmp_path, monkeypatch):
+    monkeypatch.setenv("INR_LPIPS", "off")
+    record = tmp_path / "record.json"
+    assert evaluation.main([str(run.base_dir), "--output", str(record), "--device", "cpu", "--quiet"]) == 0
+    (entry,) = json.loads(record.read_text())["runs"]
+    found = entry["images"]["mean"]
+    model = run.pipeline.model
+    with torch.no_grad():
+        values = model.field(None).clamp(0, 1).double().numpy()
+    truth = gradient(3).reshape(-1, 3) / 255
+    by_hand = -10 * np.log10(np.mean((values - truth) ** 2))
+    assert found["psnr"] == pytest.approx(by_hand, abs=1e-3)
+    assert by_hand > 30
+    assert found["ssim"] > 0.95
+
+
+def test_the_field_is_read_out_in_the_file_s_own_numbers(run, tmp_path, capsys):
+    out = tmp_path / "out.png"
+    assert signal_file.main([str(run.base_dir), str(out), "--device", "cpu", "--quiet"]) == 0
+    assert capsys.readouterr().out == f"{out}\n"
+    with torch.no_grad():
+        values = run.pipeline.model.field(None).clamp(0, 1).double().numpy()
+    pixels = read_image(out).pixels
+    assert np.array_equal(pixels, np.rint(values * 255).astype(np.uint8).reshape(HEIGHT, WIDTH, 3))
+    part = tmp_path / "part.png"
+    options = ["--region", "4", "2", "6", "5", "--device", "cpu", "--quiet"]
+    assert signal_file.main([str(run.base_dir), str(part), *options]) == 0
+    assert np.array_equal(read_image(part).pixels, pixels[2:7, 4:10])
+    assert signal_file.main([str(run.base_dir), str(part), "--scale", "3", *options, "--overwrite"]) == 0
+    larger = read_image(part).pixels
+    assert larger.shape == (15, 18, 3)
+    # The middle one of each three lies where the pixel does.
+    assert np.array_equal(larger[1::3, 1::3], pixels[2:7, 4:10])
+
+
+def test_mistakes_of_the_command_are_a_sentence_and_write_nothing(run, tmp_path, capsys):
+    (tmp_path / "there.png").write_bytes(b"mine")
+    for name, options, words in (
+        ("there.png", (), "exists: give another name, or --overwrite"),
+        ("a.bmp", (), "ending that no image is written to"),
+        ("a.png", ("--region", "20", "0", "5", "5"), "is no part of the image, which has 24 x 16 pixels"),
+        ("a.png", ("--scale", "0"), "--scale must be at least"),
+    ):
+        assert signal_file.main([str(run.base_dir), str(tmp_path / name), "--device", "cpu", *options]) == 1
+        assert words in capsys.readouterr().err
+    assert [each.name for each in tmp_path.iterdir()] == ["there.png"]
+    assert (tmp_path / "there.png").read_bytes() == b"mine"
+
+
+def test_sixteen_bits_come_out_as_sixteen_bits(tmp_path):
+    write_image(tmp_path / "deep.tif", gradient(4, bits=16))
+    trained = train(small_diner_image(tmp_path / "deep.tif", tmp_path / "runs"), 3)
+    out = tmp_path / "out.png"
+    assert signal_file.main([str(trained.base_dir), str(out), "--device", "cpu", "--quiet"]) == 0
+    found = read_image(out)
+    assert (found.bits, found.pixels.shape) == (16, (HEIGHT, WIDTH, 4))
+
+
+def test_an_image_has_no_surface(run, tmp_path, capsys):
+    assert mesh.main([str(run.base_dir), "--output", str(tmp_path / "a.ply"), "--device", "cpu"]) == 1
+    assert "answers none of density, sdf and occupancy" in capsys.readouterr().err
+
+
+def test_a_run_goes_on_with_its_own_image_only(run, photo, tmp_path):
+    Image.open(photo).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "other.png")
+    with pytest.raises(InputError, match=r"has not learnt from the data at .*other\.png: its pictures are others"):
+        train(small_diner_image(tmp_path / "other.png", tmp_path / "runs"), 1, load_dir=run.checkpoint_dir)
+
+
+def test_what_is_no_image_leaves_no_folder(tmp_path):
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(InputError, match=r"text\.png is no image that can be read"):
+        train(small_diner_image(tmp_path / "text.png", tmp_path / "runs"), 1)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_is_opened_where_it_lies(run):
+    model = load_run(run.base_dir, device="cpu").pipeline.model
+    assert (model.grid.width, model.grid.height, model.channels, model.bits) == (WIDTH, HEIGHT, 3, 8)
+
+
+def test_one_pixel_can_be_learnt(tmp_path):
+    Image.new("RGB", (1, 1), (10, 200, 30)).save(tmp_path / "one.png")
+    trained = train(small_diner_image(tmp_path / "one.png", tmp_path / "runs"), 200)
+    assert signal_file.main([str(trained.base_dir), str(tmp_path / "out.png"), "--device", "cpu", "--quiet"]) == 0
+    assert np.abs(read_image(tmp_path / "out.png").pixels.astype(int) - [10, 200, 30]).max() <= 2
