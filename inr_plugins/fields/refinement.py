@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from inr_plugins.fields.explicit_voxels import ExplicitVoxelField
@@ -15,6 +15,9 @@ from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.precision import Precision
 from inr_plugins.networks.voxels.sparse_lattice import SparseLattice
 from inr_plugins.networks.voxels.spherical_harmonics import NUM_COEFFICIENTS, spherical_harmonics
+
+_LARGEST_LOGIT = 6.0
+"""Of a colour that keys start from: what is darker or brighter has hardly a gradient left."""
 
 
 def refine_explicit(field: ExplicitVoxelField, lattice: SparseLattice) -> ExplicitVoxelField:
@@ -50,39 +53,65 @@ def fit_colours(
     target: ExplicitVoxelField,
     *,
     steps: int,
-    batch: int = 1 << 16,
-    key_lr: float = 0.01,
-    network_lr: float = 3e-3,
+    batch: int = 1 << 12,
+    lr: float = 0.01,
+    spread: float = 2.0,
 ) -> Iterator[float]:
-    """Fit keys and network to an explicit field's colours, without any ray: the constant coefficient of each channel is
-    regressed on the colour logit at the vertex, the other coefficients on zero.
+    """Start keys and network from an explicit field's colours, without any ray: the constant coefficient of each
+    channel is the colour logit at the vertex, the other coefficients are zero.
 
-    Keys and weights start as ever; this only replaces the first steps of training, in which every vertex would learn
-    its mean colour through rendered pixels, at a much higher price.
+    Keys are laid out first: what they start from, plus the vertex's three logits along random directions at right
+    angles to one another. Then a key is a function of the colour, the same one for all vertices, and the network
+    learns its inverse from a few of them. To learn the keys as well would take dozens of steps for each of a million.
+
+    Args:
+        field: whose keys and network are set.
+        target: has the colours.
+        steps: of the network's.
+        batch: vertices in a step.
+        lr: the network's first rate, which falls to a hundredth.
+        spread: standard deviation of keys along that in which they differ most.
 
     Yields:
         The loss of each step.
     """
     constant = float(spherical_harmonics(torch.tensor([[0.0, 0.0, 1.0]]))[0, 0])
-    logits = target.initial_logits(field.lattice).clamp(-6, 6) / constant
-    rows_of = field.lattice.num_rows
-    keys = [field.table.keys]
-    optimizers = [torch.optim.SparseAdam(keys, lr=key_lr), torch.optim.Adam(field.network_parameters(), lr=network_lr)]
-    sparse, field.sparse_grad = field.sparse_grad, True
+    logits = target.initial_logits(field.lattice).clamp(-_LARGEST_LOGIT, _LARGEST_LOGIT)
+    keys, network = field.table.keys, field.network
+    with torch.no_grad():
+        keys.add_(spread * principal(logits) @ _directions(logits.shape[1], keys.shape[1]).to(keys))
+    wanted = logits / constant
+    optimizer = torch.optim.Adam(network.parameters(), lr=lr)
+    decay = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.01 ** (1 / max(steps, 1)))
+    was_training = network.training
+    network.train()
     for _ in range(steps):
-        rows = torch.randint(0, rows_of, (min(batch, rows_of),), device=logits.device).unique()
-        wanted = torch.zeros(len(rows), 3, NUM_COEFFICIENTS, device=logits.device)
-        wanted[:, :, 0] = logits[rows]
-        loss = (field.coefficients(rows).view_as(wanted) - wanted).square().mean()
-        for optimizer in optimizers:
-            optimizer.zero_grad()
-        loss.backward()
-        for optimizer in optimizers:
-            optimizer.step()
-        yield float(loss.detach())
-    for optimizer in optimizers:
+        rows = torch.randint(0, len(wanted), (min(batch, len(wanted)),), device=wanted.device)
+        found = network(keys.detach()[rows]).float().view(len(rows), 3, NUM_COEFFICIENTS)
+        loss = (found[..., 0] - wanted[rows]).square().mean() + found[..., 1:].square().mean()
         optimizer.zero_grad()
-    field.sparse_grad = sparse
+        loss.backward()
+        optimizer.step()
+        decay.step()
+        yield float(loss.detach())
+    optimizer.zero_grad()
+    network.train(was_training)
+
+
+def principal(values: Float[Tensor, "v c"]) -> Float[Tensor, "v c"]:
+    """Values turned to their principal axes, that along which they differ most first, less their mean and scaled so
+    that their standard deviation along it is one."""
+    centred = values - values.mean(0)
+    variance, axes = torch.linalg.eigh(centred.double().T @ centred.double() / len(centred))
+    return centred @ (axes.flip(-1) * variance[-1].clamp(min=1e-12).rsqrt()).to(centred)
+
+
+def _directions(count: int, width: int) -> Float[Tensor, "count width"]:
+    """Random directions at right angles to one another; where there are more than dimensions, zero for the last."""
+    square = torch.linalg.qr(torch.randn(width, width))[0]
+    found = torch.zeros(count, width)
+    found[: min(count, width)] = square[: min(count, width)]
+    return found
 
 
 def drop_rows(field: VoxelField, lattice: SparseLattice) -> Int[Tensor, " v"]:

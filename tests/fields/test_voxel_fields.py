@@ -5,7 +5,7 @@ from torch.nn import functional as F
 
 from inr_plugins.fields.explicit_voxels import ExplicitVoxelField
 from inr_plugins.fields.protocol import ColourField, DensityField
-from inr_plugins.fields.refinement import drop_rows, explicit_to_keys, fit_colours, refine_explicit
+from inr_plugins.fields.refinement import drop_rows, explicit_to_keys, fit_colours, principal, refine_explicit
 from inr_plugins.fields.voxel_density import raw_of_optical_depth
 from inr_plugins.fields.voxel_sh import VoxelSHField
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
@@ -156,23 +156,72 @@ def test_a_finer_explicit_field_has_the_same_density_and_colour():
     torch.testing.assert_close(fine.colour(at, at), coarse.colour(at, at), rtol=1e-4, atol=1e-4)
 
 
-def test_the_warm_up_teaches_keys_the_coarse_colours():
-    torch.manual_seed(1)
+def coloured_field() -> ExplicitVoxelField:
+    """Colours that differ along every axis, all but grey in the third channel."""
     coarse = ExplicitVoxelField(SparseLattice.over_box(BOX, 343), 0.0)
     with torch.no_grad():
-        coarse.colour_table[:] = 2 * coarse.lattice.vertices()
-    network = CoordinateNetworkConfig(width=32)
-    field = explicit_to_keys(
-        coarse, lattice(), key_width=6, network=network, precision="float32", compiled=False, sparse_grad=False
+        coarse.colour_table[:] = coarse.lattice.vertices() * torch.tensor([3.0, 2.0, 0.5])
+        coarse.colour_table[:, 1] += 1
+    return coarse
+
+
+def keys_on(coarse, fine, *, key_width=6) -> VoxelSHField:
+    network = CoordinateNetworkConfig(width=64)
+    return explicit_to_keys(
+        coarse, fine, key_width=key_width, network=network, precision="float32", compiled=False, sparse_grad=False
     )
-    assert not field.table.keys.requires_grad or field.table.keys.abs().max() <= 1e-4
-    losses = list(fit_colours(field, coarse, steps=150))
-    assert losses[-1] < 0.02 * losses[0]
-    x, d = points(300) * 0.7, directions(300)
-    held = field.lattice.locate(x)[0] >= 0
-    assert (field.eval().colour(x, d) - coarse.colour(x, d))[held].abs().mean() < 0.03
-    assert field.sparse_grad is False
+
+
+def test_keys_start_with_the_coarse_colours_at_every_vertex():
+    torch.manual_seed(1)
+    coarse = coloured_field()
+    field = keys_on(coarse, SparseLattice.over_box(BOX, 30_000))
+    assert field.table.keys.abs().max() <= 1e-4
+    losses = list(fit_colours(field, coarse, steps=200, batch=256))
+    assert losses[-1] < 0.01 * losses[0]
+    assert field.lattice.num_rows > 30_000
+    x = points(3000) * 0.8
+    one_side, other_side = (field.eval().colour(x, d.expand_as(x)) for d in torch.eye(3)[:2])
+    error = (one_side - coarse.colour(x, x)).abs()
+    assert error.max() < 0.12
+    assert error.mean() < 0.02
+    assert (one_side - other_side).abs().mean() < 0.01
     assert field.table.keys.grad is None
+
+
+def test_keys_shorter_than_a_colour_hold_what_varies_most():
+    torch.manual_seed(1)
+    coarse = coloured_field()
+    field = keys_on(coarse, lattice(), key_width=1)
+    list(fit_colours(field, coarse, steps=200))
+    x = points(500) * 0.7
+    held = field.lattice.locate(x)[0] >= 0
+    found, wanted = field.eval().colour(x, x)[held], coarse.colour(x, x)[held]
+    assert torch.corrcoef(torch.stack([found[:, 0], wanted[:, 0]]))[0, 1] > 0.98
+
+
+def test_one_colour_everywhere_is_no_obstacle():
+    coarse = ExplicitVoxelField(SparseLattice.over_box(BOX, 343), 0.0)
+    with torch.no_grad():
+        coarse.colour_table[:] = torch.tensor([1.0, -1.0, 0.0])
+    field = keys_on(coarse, lattice())
+    list(fit_colours(field, coarse, steps=200))
+    x = points(100) * 0.7
+    held = field.lattice.locate(x)[0] >= 0
+    torch.testing.assert_close(field.eval().colour(x, x)[held], coarse.colour(x, x)[held], atol=0.01, rtol=0)
+
+
+def test_principal_values_come_by_how_much_they_differ():
+    torch.manual_seed(2)
+    turn = torch.linalg.qr(torch.randn(3, 3))[0]
+    values = torch.randn(4000, 3) * torch.tensor([5.0, 2.0, 0.5]) @ turn + 7
+    found = principal(values)
+    torch.testing.assert_close(found.std(0), torch.tensor([1.0, 0.4, 0.1]), atol=0.02, rtol=0)
+    assert found.mean(0).abs().max() < 1e-5
+    apart = (values[:-1] - values[1:]).norm(dim=-1)
+    torch.testing.assert_close(
+        (found[:-1] - found[1:]).norm(dim=-1), apart / values.std(0).norm() * found.std(0).norm()
+    )
 
 
 def test_dropping_rows_changes_nothing_that_is_kept():

@@ -50,8 +50,9 @@ class DinerSettings(ModelConfig, PrecisionSettings):
     """A cell counts as seen when a sample in it made up this part of some pixel."""
     min_weight: float = 1e-3
     """Samples that contribute less to a pixel are not shaded."""
-    warm_up_steps: int = 100
-    """Steps in which keys and network learn the coarse stage's colours, before they see rays; 0: none."""
+    warm_up_steps: int = 300
+    """Steps in which the network learns the coarse stage's colours from keys that are laid out by them, before they see
+    rays; 0: keys and network know nothing."""
     coarse_entropy_weight: float = 0.01
     """Weight of the background entropy in the coarse stages."""
     entropy_weight: float = 0.001

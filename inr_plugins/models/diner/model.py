@@ -200,8 +200,9 @@ class DinerModel(PreciseSteps, Model):
         lattice = old.lattice.refined(box, config.num_voxels, seen)
         new = self._key_field(lattice, old)
         self._release()
-        for _ in fit_colours(new, old, steps=config.warm_up_steps):
-            pass
+        if config.warm_up_steps:
+            for _ in fit_colours(new, old, steps=config.warm_up_steps):
+                pass
         self._take_field(new)
 
     def _seen_or_stop(self) -> Tensor:
