@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from inr_plugins.networks import tcnn_network
-from inr_plugins.networks.activations.settings import Activation, ActivationSettings, make_activation
-from inr_plugins.networks.encodings import Encoding, EncodingName, make_encoding
+from inr_plugins.networks.activations.settings import Activation, ActivationSettings, ReLU, make_activation
+from inr_plugins.networks.encodings import Encoding, EncodingName, Identity, make_encoding
 from inr_plugins.networks.exact_products import linear_of_positions
 from inr_plugins.networks.normalization.registry import (
     NoNormalization,
@@ -269,6 +269,16 @@ class CoordinateNetwork(nn.Module):
         """How many numbers the last module sees of each row."""
         assert isinstance(self.layers[-2], nn.Linear)
         return self.layers[-2].out_features
+
+    @property
+    def relu_pair(self) -> tuple[nn.Linear, nn.Linear] | None:
+        """Its two linear layers, if it is last(relu(first(x))) and nothing more, else None."""
+        if self.fused is not None or not isinstance(self.activation, ReLU) or type(self.encoding) is not Identity:
+            return None
+        if len(self.layers) != 2 or not isinstance(self.norms[0], NoNormalization):
+            return None
+        first, last = self.layers
+        return (first, last) if type(first) is nn.Linear and type(last) is nn.Linear else None
 
     @property
     def head(self) -> nn.Module:
