@@ -105,7 +105,7 @@ class VoxelSHField(VoxelField):
             each = self._coefficients_of(self.table.keys.index_select(0, rows.reshape(-1)))
             found = (each.view(*rows.shape, -1) * weights[..., None]).sum(1)
         coefficients = found.view(-1, 3, NUM_COEFFICIENTS)
-        return torch.sigmoid((coefficients * spherical_harmonics(directions)[:, None]).sum(-1))
+        return torch.sigmoid(torch.bmm(coefficients, spherical_harmonics(directions)[..., None])[..., 0])
 
     def train(self, mode: bool = True) -> VoxelSHField:
         """As nn.Module's; training lets go of the baked table, which it would outdate with its first step."""

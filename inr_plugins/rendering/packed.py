@@ -113,7 +113,9 @@ class _Rows:
     def places_before(self, *, from_back: bool) -> Int[Tensor, " s"]:
         """The place in the buffer before that of each sample."""
         index = torch.arange(len(self.ray), device=self.ray.device)
-        return self.back[self.ray] - index if from_back else self.front[self.ray] + index
+        front_or_back = self.back if from_back else self.front
+        places = front_or_back.index_select(0, self.ray)
+        return places - index if from_back else places + index
 
 
 class _SumsAlongRays(torch.autograd.Function):

@@ -116,7 +116,8 @@ def render_voxels(
         with torch.no_grad():
             _, light = packed_weights(field.density_at(rows, corner_weights) * step, samples.ray, num_rays)
         seen = (light > settings.min_transmittance).nonzero()[:, 0]
-        samples, rows, corner_weights = samples.select(seen), rows[seen], corner_weights[seen]
+        samples, rows = samples.select(seen), rows.index_select(0, seen)
+        corner_weights = corner_weights.index_select(0, seen)
     depths = field.density_at(rows, corner_weights) * step
     if torch.is_grad_enabled() and not on_cpu:
         # The same by a mask: there, leaving samples out costs more than they do.
@@ -128,11 +129,11 @@ def render_voxels(
     shaded = (weights > settings.min_weight).nonzero()[:, 0]
     samples, rows, corner_weights, weights = (
         samples.select(shaded),
-        rows[shaded],
-        corner_weights[shaded],
-        weights[shaded],
+        rows.index_select(0, shaded),
+        corner_weights.index_select(0, shaded),
+        weights.index_select(0, shaded),
     )
-    colours = field.colour_at(rows, corner_weights, directions[samples.ray])
+    colours = field.colour_at(rows, corner_weights, directions.index_select(0, samples.ray))
     with torch.no_grad():
         total = accumulate(weights, None, samples.ray, num_rays)
         depth = accumulate(weights, samples.distance[:, None], samples.ray, num_rays) / total.clamp(min=1e-6)
