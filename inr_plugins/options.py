@@ -164,7 +164,7 @@ TRAINING = _table(
         (_MODEL, Range(1, 10**8), "eval-num-rays-per-chunk"),
         (_MODEL, _NOT_NEGATIVE, "near-plane"),
         (_MODEL, _POSITIVE, "far-plane box-scale"),
-        (_MODEL, _PART_BELOW_1, "min-transmittance min-weight average-decay visible-weight"),
+        (_MODEL, _PART_BELOW_1, "min-transmittance min-weight train-min-weight average-decay visible-weight"),
         (_MODEL, Range(2, 65_536), "num-coarse-samples uniform-samples outside-samples"),
         (_MODEL, Range(1, 65_536), "num-fine-samples"),
         (_MODEL, Range(0, 65_536), "finer-samples"),

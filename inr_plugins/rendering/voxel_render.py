@@ -15,6 +15,9 @@ from inr_plugins.rendering.grid.contracted import SpaceContraction, march_contra
 from inr_plugins.rendering.grid.march import OccupancyGrid, Samples, march
 from inr_plugins.rendering.packed import accumulate, packed_weights
 
+_MOST_FILLED = 10.0
+"""Times the light of the samples that are shaded, which theirs and that of the others may be together."""
+
 
 @runtime_checkable
 class VoxelShading(Protocol):
@@ -52,6 +55,7 @@ class MarchSettings:
         far: no sample is farther than this.
         min_transmittance: samples behind this are left out while gradients are taken: they would hardly move.
         min_weight: samples that contribute less than this are not shaded.
+        fills: the light of those takes the mean colour of the others on their ray; else it is black.
     """
 
     step: float = 0.5
@@ -59,6 +63,7 @@ class MarchSettings:
     far: float = math.inf
     min_transmittance: float = 1e-3
     min_weight: float = 1e-4
+    fills: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,6 +139,10 @@ def render_voxels(
         weights.index_select(0, shaded),
     )
     colours = field.colour_at(rows, corner_weights, directions.index_select(0, samples.ray))
+    rgb = accumulate(weights, colours, samples.ray, num_rays)
+    if settings.fills:
+        shown = accumulate(weights, None, samples.ray, num_rays)
+        rgb = rgb * (accumulation / shown.clamp(min=1e-6)).clamp(max=_MOST_FILLED)
     with torch.no_grad():
         total = accumulate(weights, None, samples.ray, num_rays)
         depth = accumulate(weights, samples.distance[:, None], samples.ray, num_rays) / total.clamp(min=1e-6)
@@ -142,7 +151,7 @@ def render_voxels(
             each = field.normal_at(rows, samples.fraction)
             normals = torch.nn.functional.normalize(accumulate(weights, each, samples.ray, num_rays), dim=-1)
     return Rendering(
-        rgb=accumulate(weights, colours, samples.ray, num_rays),
+        rgb=rgb,
         accumulation=accumulation,
         depth=depth,
         normals=normals,

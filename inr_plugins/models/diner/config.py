@@ -50,6 +50,8 @@ class DinerSettings(ModelConfig, PrecisionSettings):
     """A cell counts as seen when a sample in it made up this part of some pixel."""
     min_weight: float = 1e-3
     """Samples that contribute less to a pixel are not shaded."""
+    train_min_weight: float = 5e-3
+    """The same where keys are trained: the light of those samples takes the mean colour of the others on their ray."""
     warm_up_steps: int = 300
     """Steps in which the network learns the coarse stage's colours from keys that are laid out by them, before they see
     rays; 0: keys and network know nothing."""

@@ -263,11 +263,13 @@ class DinerModel(PreciseSteps, Model):
 
     def _render(self, ray_bundle: RayBundle) -> Rendering:
         config = self.config
+        fills = self.training and not self.is_coarse
         settings = MarchSettings(
             step=config.coarse_step_size if self.is_coarse else config.step_size,
             near=config.near_plane,
             far=config.far_plane,
-            min_weight=config.min_weight,
+            min_weight=max(config.min_weight, config.train_min_weight) if fills else config.min_weight,
+            fills=fills,
         )
         origins, directions = ray_bundle.origins.reshape(-1, 3), ray_bundle.directions.reshape(-1, 3)
         jitter = torch.rand(len(origins), device=origins.device) if self.training else None
