@@ -3,10 +3,11 @@
 .venv/bin/python benchmarks/diner_curve.py --data DIR --json FILE [--steps 1500] [--every 60]
     [--variant before code=../before] [--variant after] [--variant slow pipeline.model.warm_up_steps=400]
 
-Each variant is a training of its own in a process of its own: a name, `code=FOLDER` for that of another checkout (a git
-worktree), and settings of the preset. They take their steps in turns, so that a machine that slows down slows all of
-them; seconds are those of the steps alone, without starting and without evaluation. PSNR is the mean over some test
-views, of every second pixel of each axis (`--stride`). Variants whose curve is whole in FILE are not trained again.
+Each variant is a training of its own in a process of its own: a name, `code=FOLDER` for that of another checkout (with
+its own .venv; else its presets are those of this one), and settings of the preset. They take their steps in turns, so
+that a machine that slows down slows all of them; seconds are those of the steps alone, without starting and without
+evaluation. PSNR is the mean over some test views, of every second pixel of each axis (`--stride`). Variants whose curve
+is whole in FILE are not trained again.
 """
 
 from __future__ import annotations
@@ -134,10 +135,13 @@ class _Training:
         self.name, self.points = name, []  # type: tuple[str, list[dict[str, float]]]
         codes = [word.removeprefix("code=") for word in words if word.startswith("code=")]
         settings = [word for word in words if not word.startswith("code=")]
-        environment = {**os.environ, "INR_LPIPS": "off"}
+        environment, python = {**os.environ, "INR_LPIPS": "off"}, Path(sys.executable)
         if codes:
-            environment["PYTHONPATH"] = str(Path(codes[-1]).resolve())
-        command = [sys.executable, __file__, "--data", str(options.data), "--steps", str(options.steps)]
+            folder = Path(codes[-1]).resolve()
+            environment["PYTHONPATH"] = str(folder)
+            own = folder / ".venv" / "bin" / "python"
+            python = own if own.exists() else python
+        command = [str(python), __file__, "--data", str(options.data), "--steps", str(options.steps)]
         command += ["--views", str(options.views), "--stride", str(options.stride), "--seed", str(options.seed)]
         command += ["--decay-over", str(options.decay_over), "--json", "-", "--here", *settings]
         self.process = subprocess.Popen(
