@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from inr_plugins.fields.protocol import CellBounds
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.precision import Precision, autocast_of
-from inr_plugins.networks.voxels.key_table import KeyTable, distinct_rows
+from inr_plugins.networks.voxels.key_table import KeyTable, distinct_rows, gather_distinct
 from inr_plugins.networks.voxels.sparse_lattice import (
     SparseLattice,
     interpolate,
@@ -276,7 +276,8 @@ class Reading:
         field = self.field
         if field.training and torch.is_grad_enabled():
             distinct, place = distinct_rows(rows, len(self.distance))
-            found = field.coefficients(field.keys[distinct], self.gradient[distinct])
+            gradients = gather_distinct(self.gradient, distinct, sparse_grad=False)
+            found = field.coefficients(gather_distinct(field.keys, distinct), gradients)
             coefficients = interpolate(found, place, weights)
         else:
             coefficients = interpolate(self.baked(), rows, weights)
