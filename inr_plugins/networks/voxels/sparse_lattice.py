@@ -101,7 +101,7 @@ class SparseLattice(nn.Module):
         used[vertices.reshape(-1)] = True
         row_of = used.cumsum(0) - 1
         self.vertex_ids = used.nonzero()[:, 0]
-        self.corner_rows = row_of[vertices].int()
+        self.corner_rows = row_of.int().index_select(0, vertices.reshape(-1)).view_as(vertices)
         cell_row = torch.full((x * y * z,), -1, dtype=torch.int32, device=device)
         cell_row[occupied.reshape(-1)] = torch.arange(len(ijk), dtype=torch.int32, device=device)
         self.cell_row = cell_row
@@ -152,7 +152,7 @@ class SparseLattice(nn.Module):
         inside = ((u >= 0) & (u <= shape)).all(-1)
         ijk = torch.minimum(u.nan_to_num(0.0).floor().clamp(min=0), (shape - 1).to(u)).long()
         flat = (ijk[:, 0] * shape[1] + ijk[:, 1]) * shape[2] + ijk[:, 2]
-        cell = torch.where(inside, self.cell_row[flat].long(), -1)
+        cell = torch.where(inside, self.cell_row.index_select(0, flat).long(), -1)
         return cell, (u - ijk).clamp(0, 1)
 
     def read(self, table: Float[Tensor, "v c"], x: Float[Tensor, "n 3"], empty: float = 0.0) -> Float[Tensor, "n c"]:
@@ -164,7 +164,8 @@ class SparseLattice(nn.Module):
         cell, fraction = self.locate(x)
         hit = (cell >= 0).nonzero()[:, 0]
         values = table.new_full((len(x), table.shape[1]), empty)
-        inner = interpolate(table, self.corner_rows[cell[hit]], trilinear_weights(fraction[hit]))
+        rows = self.corner_rows.index_select(0, cell.index_select(0, hit))
+        inner = interpolate(table, rows, trilinear_weights(fraction.index_select(0, hit)))
         return values.index_copy(0, hit, inner)
 
     @classmethod
