@@ -137,6 +137,8 @@ def test_methods_are_registered() -> None:
         "finer-sdf",
         "cn-occupancy",
         "diner-image",
+        "finer-image",
+        "cn-image",
         "nid-shapes",
         "nid-fit",
     } <= {point.name for point in METHODS}

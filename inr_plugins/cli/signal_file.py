@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class SignalOptions(CommonOptions):
-    """Read a fitted image out of a run of diner-image, in the bits of the file that it was learnt from.
+    """Read a fitted image out of a run of diner-image, finer-image or cn-image, in the bits of its own file.
 
     Between the pixels of that file diner-image's network outputs are interpolated, so that a larger image is a smooth
     one and shows no more than the file did.
@@ -86,7 +86,7 @@ def export(options: SignalOptions, *, load: Callable[..., Run] | None, outputs: 
         opened = load(config, device=options.device, data=options.data)
     model = opened.pipeline.model
     if not isinstance(model, ImageModel):
-        raise InputError(f"The run {config.parent} is of a method that learns no image: give a run of diner-image.")
+        raise InputError(f"The run {config.parent} is of a method that learns no image: give one of an -image method.")
     check_image_output(output, bits=model.bits, channels=model.channels)
     region = find_region(model.grid, options.region)
     outputs.expect([output])

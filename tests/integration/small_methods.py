@@ -6,7 +6,7 @@ from inr_plugins.method_configs.cn_mipnerf import cn_mipnerf
 from inr_plugins.method_configs.diner import diner
 from inr_plugins.method_configs.diner_surface import diner_surface
 from inr_plugins.method_configs.finer_nerf import finer_nerf
-from inr_plugins.method_configs.images import diner_image
+from inr_plugins.method_configs.images import cn_image, diner_image
 from inr_plugins.method_configs.nid import nid_shapes
 from inr_plugins.method_configs.shapes import finer_sdf
 from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConfig
@@ -129,5 +129,16 @@ def small_diner_image(data, output):
     config = copy.deepcopy(diner_image.config)
     config.pipeline.datamanager.data = data
     config.pipeline.model.network.width = 32
+    config.output_dir = output
+    return config
+
+
+def small_network_image(preset, data, output):
+    """finer-image or cn-image."""
+    config = copy.deepcopy(preset.config)
+    config.pipeline.datamanager.data = data
+    config.pipeline.model.width = 24
+    config.pipeline.model.hidden_layers = 3 if preset is cn_image else 2
+    config.optimizers["fields"]["optimizer"].lr = 1e-2
     config.output_dir = output
     return config

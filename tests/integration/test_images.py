@@ -1,4 +1,4 @@
-"""diner-image through its own trainer and datamanager, and what can be done with its runs."""
+"""Methods of images through their own trainer and datamanager, and what can be done with their runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 import torch
-from integration.small_methods import small_diner_image
+from inr_plugins.method_configs.images import cn_image, finer_image
+from integration.small_methods import small_diner_image, small_network_image
 from nerfstudio.cameras.rays import RayBundle
 from PIL import Image
 from short_runs import assert_same_state, train
@@ -47,12 +48,22 @@ def opened(data, output, **settings):
     return config.pipeline.setup(device="cpu", test_mode="test", world_size=1, local_rank=0).eval()
 
 
-@pytest.mark.parametrize("pixels", [1 << 20, 100])
-def test_stopping_and_going_on_gives_the_same_bits(pixels, photo, tmp_path):
+SMALL = {
+    "diner-image": small_diner_image,
+    "finer-image": lambda data, output: small_network_image(finer_image, data, output),
+    "cn-image": lambda data, output: small_network_image(cn_image, data, output),
+}
+
+
+@pytest.mark.parametrize(
+    ("method", "pixels"),
+    [("diner-image", 1 << 20), ("diner-image", 100), ("finer-image", 100), ("cn-image", 1 << 20)],
+)
+def test_stopping_and_going_on_gives_the_same_bits(method, pixels, photo, tmp_path):
     stop, total = 4, 9
 
     def config(name):
-        each = small_diner_image(photo, tmp_path / name)
+        each = SMALL[method](photo, tmp_path / name)
         each.pipeline.datamanager.pixels_per_batch = pixels
         for group in each.optimizers.values():
             # As of a run that was interrupted: the length of the whole.
@@ -160,6 +171,35 @@ def test_the_field_is_read_out_in_the_file_s_own_numbers(run, tmp_path, capsys):
     assert larger.shape == (15, 18, 3)
     # The middle one of each three lies where the pixel does.
     assert np.array_equal(larger[1::3, 1::3], pixels[2:7, 4:10])
+
+
+@pytest.mark.parametrize("method", ["finer-image", "cn-image"])
+def test_networks_of_coordinates_are_seen_and_read_out_as_they_are(method, photo, tmp_path):
+    trained = train(SMALL[method](photo, tmp_path / "runs"), 150)
+    assert signal_file.main([str(trained.base_dir), str(tmp_path / "out.png"), "--device", "cpu", "--quiet"]) == 0
+    truth, found = (gradient(3).astype(float), read_image(tmp_path / "out.png").pixels.astype(float))
+    # The gradients are learnt by now, the chessboard is not.
+    assert np.abs(truth - found)[..., :2].mean() < 15
+    pipeline = load_run(trained.base_dir, device="cpu", test_mode="test").pipeline
+    ((camera, _),) = list(pipeline.datamanager.fixed_indices_eval_dataloader)
+    seen = pipeline.model.get_outputs_for_camera(camera)["rgb"].numpy()
+    assert np.abs(seen * 255 - found).max() < 0.51
+
+
+def test_rates_are_those_of_the_activation_or_of_normalised_networks(photo, tmp_path):
+    lr = {}
+    for name, preset, changes in (
+        ("finer-sine", finer_image, {}),
+        ("gauss", finer_image, {"activation": "gauss"}),
+        ("cross", cn_image, {}),
+        ("none", cn_image, {"normalization": "none"}),
+    ):
+        config = small_network_image(preset, photo, tmp_path)
+        for option, value in changes.items():
+            setattr(config.pipeline.model, option, value)
+        model = config.pipeline.setup(device="cpu", test_mode="test", world_size=1, local_rank=0).model
+        lr[name] = model.own_rates()["fields"].lr
+    assert lr == {"finer-sine": 5e-4, "gauss": 5e-3, "cross": 1e-2, "none": 5e-4}
 
 
 def test_mistakes_of_the_command_are_a_sentence_and_write_nothing(run, tmp_path, capsys):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import trimesh
+from inr_plugins.method_configs.images import cn_image
 from inr_plugins.method_configs.neus import cn_neus
 from inr_plugins.method_configs.nid import nid_shapes
 from inr_plugins.method_configs.shapes import cn_occupancy, finer_sdf
@@ -14,6 +15,7 @@ from integration.small_methods import (
     small_diner_image,
     small_finer_nerf,
     small_mipnerf,
+    small_network_image,
     small_neus,
     small_nid,
     small_shape,
@@ -36,7 +38,10 @@ OF_SHAPES = {
     "cn-occupancy": lambda data, output: small_shape(cn_occupancy, data, output, 1e-3),
     "nid-shapes": lambda data, output: small_nid(nid_shapes, data, output),
 }
-OF_IMAGES = {"diner-image": small_diner_image}
+OF_IMAGES = {
+    "diner-image": small_diner_image,
+    "cn-image": lambda data, output: small_network_image(cn_image, data, output),
+}
 
 
 @pytest.fixture(scope="module")

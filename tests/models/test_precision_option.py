@@ -18,7 +18,9 @@ POINTS = [each for each in entry_points(group="nerfstudio.method_configs") if ea
 def test_every_method_has_it(point):
     model = point.load().config.pipeline.model
     assert typing.get_type_hints(type(model))["precision"] == Precision
-    learns_finely = point.name in ("finer-sdf", "cn-occupancy", "nid-shapes", "nid-fit", "diner-image")
+    learns_finely = point.name in ("finer-sdf", "cn-occupancy", "nid-shapes", "nid-fit") or point.name.endswith(
+        "-image"
+    )
     assert model.precision == ("float32" if learns_finely else "auto")
 
 
