@@ -37,7 +37,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from page_client import PageClient  # noqa: E402
 
-IMAGES = ("diner", "finer-nerf", "cn-mipnerf", "cn-neus")
+IMAGES = ("diner", "diner-surface", "finer-nerf", "cn-mipnerf", "cn-neus")
 MESHES = ("finer-sdf", "cn-occupancy")
 METHODS = ("diner", "finer-sdf", "cn-neus", "finer-nerf", "nid-shapes")
 _ACTS_A_SECOND = 10

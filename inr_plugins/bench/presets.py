@@ -138,6 +138,14 @@ _ALL = (
         seconds=(60.0, 300.0, 900.0),
     ),
     Preset(
+        name="surfaces",
+        source="diner-surface's meshes against diner's and cn-neus's, at 1 and 5 minutes",
+        entries=tuple(Entry(name, name) for name in ("diner-surface", "diner", "cn-neus")),
+        data="objects with masks or alpha; of inr-scene with their true surface",
+        metrics=("normal_consistency", "iou"),
+        seconds=(60.0, 300.0),
+    ),
+    Preset(
         name="diner-table4",
         source="DINER (Zhu et al. 2023, journal version), Table 4",
         entries=(

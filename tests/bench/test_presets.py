@@ -47,7 +47,7 @@ def test_printed_numbers_belong_to_rows_and_scenes_of_their_preset():
 
 def test_the_wanted_presets_are_there():
     wanted = {"diner-table4", "diner-fig17", "finer-table2", "finer-table3", "norm-table3", "norm-table6"}
-    assert wanted | {"norm-table7", "nid-table3", "first-use"} == set(PRESETS)
+    assert wanted | {"norm-table7", "nid-table3", "first-use", "surfaces"} == set(PRESETS)
 
 
 def test_the_rows_of_a_table_are_different_networks_and_settings_that_there_are():
