@@ -1,7 +1,7 @@
 """What a lattice of distances saves cn-neus: trainings with and without it, in turns, their pictures in the end.
 
 .venv/bin/python benchmarks/neus_grid.py --data DIR [--method cn-neus] [--steps 400] [--rays 512] [--width 64]
-    [--samples 32] [--lr 2e-3] [--every 20] [--cases everywhere:skip_empty=False grid:skip_empty=True] [--json FILE]
+    [--samples 32] [--lr 2e-3] [--every 20] [--cases NAME:SETTING=VALUE,... ...] [--json FILE]
 
 Each case is a training of its own, from the same weights; all take their steps in turns, so that a machine that slows
 down slows all. A case is a name and settings of the model, as Python writes them, by commas. Seconds of a view are of
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import ast
 import json
+import math
 import statistics
 import tempfile
 import time
@@ -30,7 +31,7 @@ from inr_plugins.engine.host.startup import prepare_process
 from inr_plugins.engine.trainer import InrTrainer
 
 METHODS = {"cn-neus": cn_neus, "finer-neus": finer_neus}
-CASES = ["everywhere:skip_empty=False", "grid:skip_empty=True"]
+CASES = ["everywhere:skip_empty=False", "lattice:"]
 
 
 def make_trainer(options: argparse.Namespace, name: str, settings: dict[str, Any], folder: str) -> InrTrainer:
@@ -69,7 +70,9 @@ def take_step(trainer: InrTrainer, step: int) -> float:
 
 @torch.no_grad()
 def quality(trainer: InrTrainer, every: int) -> tuple[float, float]:
-    """Mean PSNR of every n-th held-out view, and seconds a view."""
+    """Mean PSNR of every n-th held-out view, and seconds a view; of 0 nothing is known."""
+    if every == 0:
+        return math.nan, math.nan
     trainer.pipeline.eval()
     dataset: Any = trainer.pipeline.datamanager.eval_dataset
     scores, seconds = [], 0.0
@@ -93,7 +96,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=64, help="of both networks")
     parser.add_argument("--samples", type=int, default=32, help="even samples of a ray, and added ones")
     parser.add_argument("--lr", type=float, default=2e-3, help="learning rate")
-    parser.add_argument("--every", type=int, default=20, help="held-out views: the first and every n-th after it")
+    parser.add_argument("--every", type=int, default=20, help="held-out views: every n-th; 0: none")
     parser.add_argument("--cases", nargs="+", default=CASES, help="NAME:SETTING=VALUE,...")
     parser.add_argument("--json", type=Path, help="where to write all figures")
     options = parser.parse_args()

@@ -89,7 +89,7 @@ class NeusSettings(ModelConfig, PrecisionSettings, ActivationSettings):
     """Learnt sharpness exp(10 v) of the surface starts at this v."""
     sharpness_rate: float | None = None
     """How many times faster than the networks the sharpness learns; None: 20,000 / steps of the run, at least 1 and at
-    most 10, since a short run would end with a blurred surface."""
+    most 10, since a short run would end with a blurred surface, and 1 where it starts from a run."""
     anneal_share: float | None = None
     """Part of the run in which surfaces that a ray leaves stop light too; None: 0 for objects with masks, else 1/6."""
     start_steps: int = 200
@@ -108,7 +108,9 @@ class NeusSettings(ModelConfig, PrecisionSettings, ActivationSettings):
         return (2.0 if self.capture == "room" else 1.0) if self.box_scale is None else self.box_scale
 
     def resolved_sharpness_rate(self, steps: int) -> float:
-        """sharpness_rate, or what suits a run of so many steps."""
+        """sharpness_rate, or what suits a run of so many steps; one that starts from a run need not hurry."""
+        if self.sharpness_rate is None and self.start is not None:
+            return 1.0
         return min(max(_SHARP_STEPS / max(steps, 1), 1.0), 10.0) if self.sharpness_rate is None else self.sharpness_rate
 
     @property

@@ -65,7 +65,7 @@ def place_edges(
         jitter: in [0, 1) for each ray, which moves all first places but the two ends alike, by up to half of what lies
             between them; None: none are moved.
         rough: a distance that is cheap and nearly right, which is asked in the place of `distance` in all rounds but
-            the last in which one is asked.
+            the last two in which one is asked.
     """
 
     def at(edges: Tensor, asked: DistanceFunction) -> Tensor:
@@ -80,7 +80,7 @@ def place_edges(
         sharpness = settings.base_sharpness * 2**i / network_unit
         count = settings.finer // settings.rounds
         new, guess = finer_places(edges, sdf, count, sharpness=sharpness)
-        found = guess if i == rounds - 1 else at(new, cheap if i < rounds - 2 else distance)
+        found = guess if i == rounds - 1 else at(new, cheap if i < rounds - 3 else distance)
         edges, order = torch.cat([edges, new], -1).sort(-1)
         sdf = torch.cat([sdf, found], -1).gather(-1, order)
     return edges, sdf

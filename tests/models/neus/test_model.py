@@ -145,6 +145,29 @@ def test_leaving_faint_sections_out_costs_little_of_the_picture_and_saves_most_o
     assert counts[0] < 0.6 * counts[1]
 
 
+def test_a_lattice_of_distances_shows_what_all_sections_do(trained):
+    """Beside every section of every ray, with the field's own distances."""
+    model = trained[0].eval()
+    torch.manual_seed(5)
+    bundle, _ = ball_batch(300, spread=0.7)
+    own, asked = model.config, []
+    hook = model.field.distance_network.register_forward_hook(lambda module, inputs, out: asked.append(len(out)))
+    seen = {}
+    for name, changes in {"all": {"min_weight": 0.0}, "lattice": {}}.items():
+        model.config = replace(own, uniform_samples=64, finer_samples=64, **changes)
+        # The lattice is asked for once, and serves for many pictures.
+        model.render(bundle.origins[:1], bundle.directions[:1])
+        asked.clear()
+        seen[name] = (model.render(bundle.origins, bundle.directions), sum(asked))
+    hook.remove()
+    model.config = own
+    for what in ("rgb", "accumulation"):
+        error = (getattr(seen["lattice"][0], what) - getattr(seen["all"][0], what)).abs()
+        assert error.max() < 0.04
+        assert error.mean() < 5e-4
+    assert seen["lattice"][1] < 0.7 * seen["all"][1]
+
+
 def test_rays_that_miss_the_box_cost_nothing_and_show_what_is_behind(trained):
     model = trained[0].eval()
     d = torch.tensor([[0.0, 0.0, 1.0]]).expand(5, 3)
