@@ -44,6 +44,7 @@ PUBLIC = {
     "inr_plugins.models.diner_surface.table.DinerSurfaceCaptureConfig",
     "inr_plugins.models.finer_nerf.model.FinerNerfModel",
     "inr_plugins.models.finer_nerf.model.FinerNerfModelConfig",
+    "inr_plugins.models.neus.length.NeusTrainerConfig",
     "inr_plugins.models.neus.model.NeusModel",
     "inr_plugins.models.neus.model.NeusModelConfig",
     "inr_plugins.models.nid.fit.NidFitModel",
