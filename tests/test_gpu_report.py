@@ -42,7 +42,7 @@ def records(folder):
 def test_checks_and_timings_are_rehearsed_without_open3d(tmp_path, scene, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "open3d", None)
     wanted = ["steps/finer-nerf/float32", "steps/finer-sdf/auto", "marching", "compositing", "nerfacc", "tf32"]
-    timed = ["step/diner", "step/cn-occupancy", "step/tensorf"]
+    timed = ["step/diner", "step/diner-surface", "step/cn-occupancy", "step/tensorf"]
     parts = ["--part", "checks", "--part", "speed", "--scene", str(scene)]
     assert rehearse(tmp_path, *parts, "--only", *wanted, *timed) == 0
     found = records(tmp_path)

@@ -138,7 +138,7 @@ class LiveTraining:
         assert page.wait(lambda: self.trainer.training_state != "training")
         page.raw.wait_for_timeout(200)  # for what was done to the page to be heard of
         assert page.wait(has_come, seconds), f"no sharp frame within {seconds} s; {page.notes}; {self._state()}"
-        return page.frames[-1]
+        return page.still_frame(quiet=0.3)
 
     def _state(self) -> str:
         newest, pages = self.live.snapshot, self.live.pages

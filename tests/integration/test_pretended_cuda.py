@@ -20,7 +20,7 @@ from short_runs import train
 
 from inr_plugins.cli import eval as evaluation
 from inr_plugins.cli import mesh
-from inr_plugins.engine import defaults, trainer
+from inr_plugins.engine import defaults, trainer, trainer_settings
 from inr_plugins.engine.runs import run
 from inr_plugins.models.common import network_settings
 from inr_plugins.networks import precision
@@ -33,7 +33,7 @@ def cuda(monkeypatch):
     monkeypatch.setattr(defaults.InrMachineConfig, "resolve", lambda self: "cuda")
     monkeypatch.setattr(defaults, "choose_device_type", lambda *_: "cuda")
     monkeypatch.setattr(run, "choose_device", lambda *_: torch.device("cuda"))
-    monkeypatch.setattr(trainer, "choose_device_type", lambda *_: "cuda")
+    monkeypatch.setattr(trainer_settings, "choose_device_type", lambda *_: "cuda")
     for module in (precision, network_settings):
         monkeypatch.setattr(module, "cuda_has_bfloat16", lambda *_: True)
     monkeypatch.setattr(torch, "autocast", partial(_autocast, torch.autocast))

@@ -120,7 +120,8 @@ def ball(radius=0.5):
         return x.norm(dim=-1) - radius
 
     return SimpleNamespace(
-        box=BOX, middle=BOX.mean(0), network_unit=torch.tensor(1.5), sharpness=torch.tensor(300.0), sdf=sdf,
+        training=False, box=BOX, middle=BOX.mean(0),
+        network_unit=torch.tensor(1.5), sharpness=torch.tensor(300.0), sdf=sdf,
         rough_distance=sdf, distance_and_gradient=lambda x: (sdf(x), normalize(x, dim=-1), x),
         shade=lambda x, directions, gradient, features: COLOUR.expand(len(x), 3),
     )  # fmt: skip
@@ -128,6 +129,7 @@ def ball(radius=0.5):
 
 def neus(capture="object"):
     small = {"width": 16, "hidden_layers": 2, "skips": (), "colour_width": 16, "colour_layers": 1, "start_steps": 0}
+    small["skip_empty"] = False  # the ball below knows its distances itself
     model = model_in_a_box(NeusModelConfig(**small, capture=capture)).eval()
     vars(model)["field"] = ball()
     return model

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from inr_plugins.fields.surface import SurfaceField
 from inr_plugins.models.neus.config import NeusSettings
 from inr_plugins.rendering.crop import Crop
 from inr_plugins.rendering.grid.distance import DistanceGrid, reach_of
@@ -27,7 +28,7 @@ def least_weight(config: NeusSettings, *, training: bool) -> float:
 def look_along(
     origins: Float[Tensor, "r 3"],
     directions: Float[Tensor, "r 3"],
-    field: SurfaceField,
+    field: Any,
     config: NeusSettings,
     *,
     grid: DistanceGrid | None,
@@ -39,7 +40,7 @@ def look_along(
     Args:
         origins: ray origins, normalised frame.
         directions: unit ray directions.
-        field: the surface.
+        field: the surface, a SurfaceField or what answers as one.
         config: of the model.
         grid: what is known of distances; None: nothing.
         anneal: see `inr_plugins.rendering.neus.alpha.annealed_slope`; a grid is for 1.
@@ -50,16 +51,17 @@ def look_along(
     enter, leave = enter.clamp(min=config.near_plane), leave.clamp(max=config.far_plane)
     if crop is not None:
         enter, leave = torch.maximum(enter, crop[0]), torch.minimum(leave, crop[1])
-    hit = (leave > enter).nonzero()[:, 0]
-    enter, leave = enter[hit], leave[hit]
+    inside = leave > enter
     least, sharpness = least_weight(config, training=training), field.sharpness.detach()
-    if grid is not None:
-        found = grid.rays_worth_a_look(
-            *(origins[hit], directions[hit], enter, leave),
+    if grid is None:
+        hit = inside.nonzero()[:, 0]
+    else:
+        hit = grid.rays_worth_a_look(
+            *(origins, directions, torch.where(inside, enter, 0.0), torch.where(inside, leave, 0.0)),
             sections=config.uniform_samples,
             reach=reach_of(sharpness, least),
         )
-        hit, enter, leave = hit[found], enter[found], leave[found]
+    enter, leave = enter[hit], leave[hit]
     edges, sdf = place_edges(
         *(origins[hit], directions[hit], enter, leave, field.rough_distance),
         settings=SectionSettings(config.uniform_samples, config.finer_samples, config.sampling_rounds),

@@ -170,6 +170,11 @@ class NeusModel(PreciseSteps, Model):
         start_surface(self.field, self.config, manager)
         self.is_started.fill_(True)
 
+    @property
+    def _looks_first(self) -> bool:
+        """Whether the lattice of distances is of use: what may be left out is something."""
+        return self._is_settled and self.config.skip_empty and self.config.min_weight > 0
+
     def before_step(self, step: int) -> None:
         """Set how far slopes are annealed in training step `step`."""
         config, steps = self.config, self.config.resolved_anneal_share * self.run_steps
@@ -177,7 +182,7 @@ class NeusModel(PreciseSteps, Model):
         self.anneal.fill_(anneal)
         # While surfaces that a ray leaves stop light too, nothing bounds what is seen far from one.
         self._is_settled = anneal >= 1
-        if self._is_settled and config.skip_empty and (step % config.grid_refresh_every == 0 or not self.grid.is_known):
+        if self._looks_first and (step % config.grid_refresh_every == 0 or not self.grid.is_known):
             self.grid.look_at(self.field, least_weight(config, training=True))
 
     def after_step(self, step: int) -> None:

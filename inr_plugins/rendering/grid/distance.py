@@ -122,8 +122,9 @@ class DistanceGrid(nn.Module):
 
     def distance_at(self, x: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
         """Signed distance, linear between middles of cells; good near the surface, less than the true one far away."""
-        size = torch.tensor(self.distance.shape, device=x.device) * self.edge
-        place = (2 * (x - self.origin) / size - 1).flip(-1)
+        u = 2 * (x - self.origin) / self.edge
+        # Counts are Python's: a tensor of them would be one more thing to send to a device. grid_sample wants z first.
+        place = torch.stack([u[..., axis] / self.distance.shape[axis] - 1 for axis in (2, 1, 0)], dim=-1)
         found = F.grid_sample(
             self.distance[None, None], place[None, None, None], padding_mode="border", align_corners=False
         )
@@ -158,7 +159,7 @@ class DistanceGrid(nn.Module):
         middle = near[:, None] + (far - near)[:, None] * (share[:-1] + 0.5 / sections)
         least = self.least(origins[:, None] + directions[:, None] * middle[..., None])
         within = reach + SLOPE * (3**0.5 / 2 * self.edge + length[:, None] / 2)
-        return ((least < within).any(-1)).nonzero()[:, 0]
+        return ((least < within).any(-1) & (far > near)).nonzero()[:, 0]
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         names = [prefix + name for name in ("origin", "edge", "distance")]
