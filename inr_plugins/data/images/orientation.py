@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 _TAG = 0x0112
 _TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
@@ -79,10 +80,10 @@ def as_stored(image: Image.Image) -> Image.Image:
     To be called with the image itself, before anything else has read its pixels; `header_of` comes before.
     """
     turn = header_of(image).orientation
-    if turn == 1 or image.format != "TIFF":
+    if turn == 1 or not isinstance(image, TiffImageFile):
         return image
     # Pillow 13 would map a grey file that is not compressed as if it were stored upright, and so scramble it.
-    image.filename = ""  # type: ignore[attr-defined]
+    image.filename = ""
     image.load()
     has_been_turned = image.getexif().get(_TAG, 1) == 1
     return image.transpose(_BACK[turn]) if has_been_turned else image

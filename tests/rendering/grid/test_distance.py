@@ -96,7 +96,9 @@ def test_a_ray_that_begins_inside_is_looked_at():
 
 
 def test_a_field_steeper_than_a_distance_is_bounded_up_to_the_margin():
-    steep = lambda x: 1.4 * balls(x)  # noqa: E731
+    def steep(x):
+        return 1.4 * balls(x)
+
     grid, _ = grid_of(steep)
     x = BOX[0] + (BOX[1] - BOX[0]) * torch.rand(20_000, 3)
     spread = SLOPE * 3**0.5 / 2 * float(grid.edge)
