@@ -21,6 +21,8 @@ SHOWN = ("split", "error", "truth")
 _LINE = torch.tensor([0.133, 0.157, 0.192])
 _SETTLING = 1.0
 """Seconds in which a page that has been sent to a camera, and has not said that it is there, may say where it was."""
+_LATE = 3.0
+"""Seconds after which a page that was elsewhere when it was last heard of will not come any more."""
 _LEFT = 1e-3
 """Normalised distance, or part of a turn or radians of its angle, from which on a page has left."""
 _BRIGHTER = 4.0
@@ -55,6 +57,7 @@ class Comparison:
     begun: float = field(default_factory=time.monotonic)
     has_arrived: bool = False
     _looks: np.ndarray | None = None
+    _is_away: bool = False
 
     def camera(self, width: int) -> Cameras:
         """The dataset's camera with so many columns, and no more than it has."""
@@ -71,7 +74,7 @@ class Comparison:
             pose: camera-to-world, normalised frame.
             fov: along the height, radians.
         """
-        is_away = float(np.linalg.norm(pose[:, 3] - self.position)) > _LEFT
+        is_away = self._is_away = float(np.linalg.norm(pose[:, 3] - self.position)) > _LEFT
         is_settling = time.monotonic() - self.begun <= _SETTLING
         self.has_arrived = self.has_arrived or not is_away or not is_settling
         if is_away:
@@ -81,6 +84,11 @@ class Comparison:
             # It is told of its place, its target and its angle one after the other.
             self._looks = looks
         return float(np.abs(looks - self._looks).max()) > _LEFT
+
+    @property
+    def is_missed(self) -> bool:
+        """Whether the page has been moved while it was sent to the camera, and so has never come there."""
+        return self._is_away and not self.has_arrived and time.monotonic() - self.begun > _LATE
 
     def lay_over(
         self, outputs: dict[str, Tensor], frame: Frame, aspect: float, *, drawn_by: DrawnBy, is_edited: bool = False

@@ -91,9 +91,12 @@ class PageRenderer(threading.Thread):
             return
         state = action.camera_state
         if self.view is not None and self.view.has_left(state.c2w[:3].cpu().numpy(), float(state.fov)):
-            self.view.told("The camera has been moved: nothing is compared.")
-            self.view = None
+            self._end_comparison(self.view)
         self.redraw()
+
+    def _end_comparison(self, view: Comparison) -> None:
+        view.told("The camera has been moved: nothing is compared.")
+        self.view = None
 
     def redraw(self) -> None:
         """Draw the view anew, from the smallest frame on."""
@@ -138,6 +141,10 @@ class PageRenderer(threading.Thread):
         # A page that has just come is about to be told where its camera stands.
         if snapshot is None or not (self._is_placed or time.monotonic() - self._moved_at > _STILL_AFTER):
             return None
+        view = self.view
+        if view is not None and view.is_missed:
+            self._end_comparison(view)
+            self.redraw()
         version = self._version
         drawn, drawn_version, width = self.drawn
         if version != drawn_version:
@@ -159,7 +166,7 @@ class PageRenderer(threading.Thread):
     @property
     def is_sharp(self) -> bool:
         """Whether this view has been drawn as sharply as the page asks for."""
-        return self._sharpest >= self._widths.sharp
+        return self.drawn[1] == self._version and self._sharpest >= self._widths.sharp
 
     def _draw(self, plan: Plan) -> None:
         live = self.live

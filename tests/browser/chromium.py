@@ -153,13 +153,20 @@ class OpenPage:
         self.complaints: list[str] = []
         self.others: list[dict[str, Any]] = []
         self.camera: dict[str, Any] = {}
+        self.said = 0
+        """Messages that it has sent over its present connection."""
         page.on("websocket", self._connected)
         page.on("download", lambda file: self.downloads.append(file))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
     def _connected(self, socket: Any) -> None:
+        self.said = 0
         socket.on("framereceived", lambda raw: self._take(raw))
-        socket.on("framesent", lambda raw: self._take(raw))
+        socket.on("framesent", lambda raw: self._say(raw))
+
+    def _say(self, raw: bytes | str) -> None:
+        self.said += 1
+        self._take(raw)
 
     def _take(self, raw: bytes | str) -> None:
         if isinstance(raw, str):

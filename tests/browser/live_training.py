@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -23,26 +24,40 @@ JPEG, NOT_THE_MODEL = 30.0, 25.0
 """dB: a page's compression leaves more than the first of the model's own picture; no other picture comes so near."""
 
 
-class SentPictures:
-    """The newest picture that the process at hand has queued for each of its pages."""
+class Wire:
+    """What passes between the process at hand and its pages: the newest picture queued for each of them, and how many
+    of their messages have been dealt with."""
 
     def __init__(self) -> None:
         self.newest: dict[int, bytes] = {}
         """By the identity of the connection."""
-        self._queue = WebsockMessageHandler.queue_message
+        self.heard: Counter[int] = Counter()
+        """By the number of the client: each message is counted twice, for viser hands it to the server and to the
+        connection."""
+        self._counting = threading.Lock()
+        self._queue, self._handle = WebsockMessageHandler.queue_message, WebsockMessageHandler._handle_incoming_message
 
     def watch(self) -> None:
-        queue, newest = self._queue, self.newest
+        queue, newest, handle = self._queue, self.newest, self._handle
 
         def noting(connection: Any, message: Any) -> None:
             if isinstance(message, BackgroundImageMessage):
                 newest[id(connection)] = message.rgb_bytes
             queue(connection, message)
 
+        def counting(receiver: Any, client: int, message: Any) -> None:
+            try:
+                handle(receiver, client, message)
+            finally:
+                with self._counting:
+                    self.heard[client] += 1
+
         WebsockMessageHandler.queue_message = noting  # type: ignore[method-assign]
+        WebsockMessageHandler._handle_incoming_message = counting  # type: ignore[method-assign]
 
     def end(self) -> None:
         WebsockMessageHandler.queue_message = self._queue  # type: ignore[method-assign]
+        WebsockMessageHandler._handle_incoming_message = self._handle  # type: ignore[method-assign]
 
 
 def free_port() -> int:
@@ -61,7 +76,7 @@ class LiveTraining:
         self.config, self.port = config, config.viewer.websocket_port
         self.trainer: Any = None
         self.trouble = ""
-        self._sent = SentPictures()
+        self._wire = Wire()
         self._is_set_up = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -81,7 +96,7 @@ class LiveTraining:
             self._is_set_up.set()
 
     def __enter__(self) -> LiveTraining:
-        self._sent.watch()
+        self._wire.watch()
         self._thread.start()
         assert self._is_set_up.wait(60)
         assert not self.trouble, self.trouble
@@ -89,7 +104,7 @@ class LiveTraining:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._sent.end()
+        self._wire.end()
         self.end()
 
     def end(self) -> None:
@@ -124,6 +139,16 @@ class LiveTraining:
             time.sleep(0.02)
         return bool(condition())
 
+    def hear(self, page: OpenPage, seconds: float = 30.0) -> None:
+        """Wait until all that was done to a page has been dealt with here."""
+        # A slider says its last value a moment later.
+        page.raw.wait_for_timeout(100)
+
+        def has_heard() -> bool:
+            return any(heard == 2 * page.said for heard in self._wire.heard.values())
+
+        assert page.wait(has_heard, seconds), f"{page.said} messages were sent, twice as many heard: {self._wire.heard}"
+
     def sharp_frame(self, page: OpenPage, seconds: float = 60.0) -> Shown:
         """What a page shows once training stands still and all that is to be seen of it has been drawn."""
 
@@ -133,10 +158,10 @@ class LiveTraining:
             return is_last and all(each.is_sharp and each.drawn[0] is newest for each in self.live.pages)
 
         def has_come() -> bool:
-            return is_drawn() and bool(page.frames) and page.frames[-1].jpeg in self._sent.newest.values()
+            return is_drawn() and bool(page.frames) and page.frames[-1].jpeg in self._wire.newest.values()
 
         assert page.wait(lambda: self.trainer.training_state != "training")
-        page.raw.wait_for_timeout(200)  # for what was done to the page to be heard of
+        self.hear(page)
         assert page.wait(has_come, seconds), f"no sharp frame within {seconds} s; {page.notes}; {self._state()}"
         return page.still_frame(quiet=0.3)
 

@@ -134,7 +134,9 @@ def test_shading_by_normals_shows_the_models_normals(page, training):
     shown = training.sharp_frame(page)
     solid = training.picture(shown, "accumulation")[..., 0] > 0.98
     assert solid.sum() > 1000
-    assert psnr(shown.image[solid], training.picture(shown, "normals")[solid]) > NOT_THE_MODEL
+    # A young model's normals change from pixel to pixel, which the page's compression takes badly.
+    assert psnr(shown.image[solid], training.picture(shown, "normals")[solid]) > 20
+    assert psnr(shown.image[solid], training.picture(shown)[solid]) < 12
     panel.choose("Shading", "grey")
     page.next_frame()
     assert np.ptp(training.sharp_frame(page).image[solid].astype(int), axis=-1).mean() < 6
@@ -195,7 +197,12 @@ def test_a_camera_is_compared_with_its_photograph(page, training):
     expected = psnr(drawn * 255, truth)
     assert page.wait(lambda: re.search(r"[\d.]+ dB", panel.text), 20)
     assert float(re.search(r"([\d.]+) dB", panel.text)[1]) == pytest.approx(expected, abs=0.3)
+    # Moved before it is there, the page would go on comparing for seconds.
+    (drawer,) = training.live.pages
+    assert page.wait(lambda: drawer.view.has_arrived, 10)
     page.drag(60)
+    training.hear(page)
+    assert drawer.view is None
 
 
 # -- Take away ---------------------------------------------------------------------------------------------------------

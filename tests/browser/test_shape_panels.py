@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from contextlib import contextmanager
 
@@ -10,13 +11,16 @@ import pytest
 import torch
 import trimesh
 from browser.chromium import SCENE_UNITS
-from browser.live_training import JPEG, NOT_THE_MODEL, LiveTraining, psnr
+from browser.live_training import NOT_THE_MODEL, LiveTraining, psnr
 from inr_plugins.method_configs.nid import nid_shapes
 from integration.small_methods import small_nid
+from PIL import Image
 
 AXES = np.array([[50.0, 40.0, 60.0], [60.0, 15.0, 20.0]])
 """Half axes of ellipsoids."""
 OMEGA = 5.0
+QUALITY = 95
+"""Of the page's pictures, which are very small."""
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +31,7 @@ def training(tmp_path_factory):
     config = small_nid(nid_shapes, folder, tmp_path_factory.mktemp("runs"))
     model = config.pipeline.model
     model.activation, model.omega = "finer-sine", OMEGA
-    config.viewer.jpeg_quality = 95  # its pictures are very small
+    config.viewer.jpeg_quality = QUALITY
     with LiveTraining(config) as training:
         yield training
 
@@ -41,6 +45,13 @@ def page(browser, training):
     page.click("Pause Training")
     training.sharp_frame(page)
     return page
+
+
+def as_sent(picture):
+    """A model's picture, compressed as pages are sent it: so small a one loses much of its colours."""
+    stored = io.BytesIO()
+    Image.fromarray((picture.clip(0, 1) * 255).astype(np.uint8)).save(stored, "jpeg", quality=QUALITY)
+    return np.asarray(Image.open(stored)) / 255
 
 
 @contextmanager
@@ -82,19 +93,19 @@ def test_codes_of_the_users_are_drawn_and_the_learnt_one_comes_back(page, traini
         shown = training.sharp_frame(page)
         with drawn_from(model, code):
             own = training.picture(shown)
-        return shown.image, own, training.picture(shown)
+        return shown.image, as_sent(own), as_sent(training.picture(shown))
 
     panel.choose("Towards", "1: shape_1")
     image, own, usual = drawn(lambda: panel.set("Blend", 0.75), 0.25 * learnt[0] + 0.75 * learnt[1])
-    assert psnr(image, own) > JPEG
+    assert psnr(image, own) > 35
     assert psnr(image, usual) < NOT_THE_MODEL
     image, own, usual = drawn(lambda: panel.click("Back to the learnt code"), learnt[0])
-    assert psnr(image, own) > JPEG
-    assert psnr(image, usual) > JPEG
+    assert psnr(image, own) > 35
+    assert psnr(image, usual) > 35
     assert page.wait(lambda: float(panel.value("Blend")) == 0)
     without = learnt[0].index_fill(0, torch.tensor([largest]), 0)
     image, own, usual = drawn(lambda: entries.set(f"Expert {largest}", 0), without)
-    assert psnr(image, own) > JPEG
+    assert psnr(image, own) > 35
     assert psnr(image, usual) < NOT_THE_MODEL
 
     def choose():
@@ -103,8 +114,8 @@ def test_codes_of_the_users_are_drawn_and_the_learnt_one_comes_back(page, traini
         assert page.wait(lambda: model.shown_shape == 1 and training.live.snapshot.model.shown_shape == 1)
 
     image, own, usual = drawn(choose, learnt[1])
-    assert psnr(image, own) > JPEG
-    assert psnr(image, usual) > JPEG
+    assert psnr(image, own) > 35
+    assert psnr(image, usual) > 35
 
 
 # -- Target ------------------------------------------------------------------------------------------------------------

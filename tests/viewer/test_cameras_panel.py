@@ -176,6 +176,19 @@ def test_who_has_arrived_leaves_with_the_first_move(page):
     assert view.has_left(pose_at(view.position + 0.1), 1.0)
 
 
+def test_who_is_moved_on_the_way_and_never_arrives_sees_the_own_view_again(page):
+    compared(page)
+    renderer = page.live.pages[0]
+    view = renderer.view
+    view.begun = time.monotonic() + 60  # still on its way, however slow the machine
+    assert not view.has_left(pose_at([0.0, 0.0, 9.0]), 1.0)
+    assert not view.is_missed
+    view.begun -= 70
+    assert page.page.wait(lambda _: renderer.view is None)
+    assert eventually(lambda: "The camera has been moved" in page.panel._says.content)
+    assert page.page.wait(lambda _: renderer.is_sharp)
+
+
 @pytest.mark.parametrize(("turn", "fov"), [(0.01, 0.8), (0.2, 0.9), (0.2, 0.7)])
 def test_who_turns_on_the_spot_or_zooms_leaves_and_who_only_arrives_does_not(page, turn, fov):
     compared(page)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from PIL import Image
-from PIL.TiffImagePlugin import TiffImageFile
 
 _TAG = 0x0112
 _TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
@@ -79,6 +78,8 @@ def as_stored(image: Image.Image) -> Image.Image:
 
     To be called with the image itself, before anything else has read its pixels; `header_of` comes before.
     """
+    from PIL.TiffImagePlugin import TiffImageFile
+
     turn = header_of(image).orientation
     if turn == 1 or not isinstance(image, TiffImageFile):
         return image
