@@ -97,15 +97,15 @@ def test_codes_of_the_users_are_drawn_and_the_learnt_one_comes_back(page, traini
 
     panel.choose("Towards", "1: shape_1")
     image, own, usual = drawn(lambda: panel.set("Blend", 0.75), 0.25 * learnt[0] + 0.75 * learnt[1])
-    assert psnr(image, own) > 35
+    assert psnr(image, own) > 28
     assert psnr(image, usual) < NOT_THE_MODEL
     image, own, usual = drawn(lambda: panel.click("Back to the learnt code"), learnt[0])
-    assert psnr(image, own) > 35
-    assert psnr(image, usual) > 35
+    assert psnr(image, own) > 28
+    assert psnr(image, usual) > 28
     assert page.wait(lambda: float(panel.value("Blend")) == 0)
     without = learnt[0].index_fill(0, torch.tensor([largest]), 0)
     image, own, usual = drawn(lambda: entries.set(f"Expert {largest}", 0), without)
-    assert psnr(image, own) > 35
+    assert psnr(image, own) > 28
     assert psnr(image, usual) < NOT_THE_MODEL
 
     def choose():
@@ -114,8 +114,8 @@ def test_codes_of_the_users_are_drawn_and_the_learnt_one_comes_back(page, traini
         assert page.wait(lambda: model.shown_shape == 1 and training.live.snapshot.model.shown_shape == 1)
 
     image, own, usual = drawn(choose, learnt[1])
-    assert psnr(image, own) > 35
-    assert psnr(image, usual) > 35
+    assert psnr(image, own) > 28
+    assert psnr(image, usual) > 28
 
 
 # -- Target ------------------------------------------------------------------------------------------------------------
