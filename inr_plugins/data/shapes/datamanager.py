@@ -9,11 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-import tyro
 from jaxtyping import Float
 from nerfstudio.cameras.rays import RayBundle
-from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager, VanillaDataManagerConfig
-from nerfstudio.data.pixel_samplers import PixelSamplerConfig
+from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager
 from nerfstudio.data.utils.dataloaders import FixedIndicesEvalDataloader, RandIndicesEvalDataloader
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
 from nerfstudio.utils.rich_utils import CONSOLE
@@ -21,6 +19,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from inr_plugins import ranks
 from inr_plugins.data.fingerprint import Fingerprint, fingerprint_of_surfaces
 from inr_plugins.data.images.parser import TestMode
+from inr_plugins.data.no_rays import NoRaysConfig
 from inr_plugins.data.shapes.batches import PointBatch, PointBatches, divide_points, moved
 from inr_plugins.data.shapes.files import ShapeSet
 from inr_plugins.data.shapes.images import ShapeImages
@@ -43,7 +42,7 @@ _TRAIN, _EVAL = 0, 1
 
 
 @dataclass
-class ShapeDataManagerConfig(VanillaDataManagerConfig):
+class ShapeDataManagerConfig(NoRaysConfig):
     """Settings of the datamanager of all methods that learn shapes."""
 
     _target: type = field(default_factory=lambda: ShapeDataManager)
@@ -66,32 +65,6 @@ class ShapeDataManagerConfig(VanillaDataManagerConfig):
     """Batches that are made in the background before training asks for them."""
     seed: int | None = None
     """Seed of what is drawn for each batch; by default --machine.seed."""
-
-    # What nerfstudio's images need and points do not is left off the command line.
-    masks_on_gpu: tyro.conf.Suppress[bool] = False
-    """Not used."""
-    images_on_gpu: tyro.conf.Suppress[bool] = False
-    """Not used."""
-    train_num_rays_per_batch: tyro.conf.Suppress[int] = 1024
-    """Pixels at once for nerfstudio's exporters, which set it themselves."""
-    train_num_images_to_sample_from: tyro.conf.Suppress[int] = -1
-    """Not used."""
-    train_num_times_to_repeat_images: tyro.conf.Suppress[int] = -1
-    """Not used."""
-    eval_num_rays_per_batch: tyro.conf.Suppress[int] = 1024
-    """Not used."""
-    eval_num_images_to_sample_from: tyro.conf.Suppress[int] = -1
-    """Not used."""
-    eval_num_times_to_repeat_images: tyro.conf.Suppress[int] = -1
-    """Not used."""
-    eval_image_indices: tyro.conf.Suppress[tuple[int, ...] | None] = (0,)
-    """Not used."""
-    camera_res_scale_factor: tyro.conf.Suppress[float] = 1.0
-    """Scale of the pictures, beside the dataparser's image_size."""
-    patch_size: tyro.conf.Suppress[int] = 1
-    """Not used."""
-    pixel_sampler: tyro.conf.Suppress[PixelSamplerConfig] = field(default_factory=PixelSamplerConfig)
-    """Not used."""
 
     def check_options(self) -> None:
         """Raise InputError for the first setting that cannot be used."""

@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 import torch
-import tyro
 from jaxtyping import Float
-from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager, VanillaDataManagerConfig
-from nerfstudio.data.pixel_samplers import PixelSamplerConfig
+from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager
 from nerfstudio.data.utils.dataloaders import FixedIndicesEvalDataloader, RandIndicesEvalDataloader
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
@@ -19,6 +17,7 @@ from torch import Tensor
 from inr_plugins import ranks
 from inr_plugins.data.fingerprint import Fingerprint
 from inr_plugins.data.images.parser import TestMode
+from inr_plugins.data.no_rays import NoRaysConfig
 from inr_plugins.data.signals.batches import PixelBatches
 from inr_plugins.data.signals.image_file import SignalImage
 from inr_plugins.data.signals.images import SignalImages
@@ -29,7 +28,7 @@ _FINGERPRINT_CELLS = 4
 
 
 @dataclass
-class SignalDataManagerConfig(VanillaDataManagerConfig):
+class SignalDataManagerConfig(NoRaysConfig):
     """Settings of the datamanager of all methods that learn an image."""
 
     _target: type = field(default_factory=lambda: SignalDataManager)
@@ -41,32 +40,6 @@ class SignalDataManagerConfig(VanillaDataManagerConfig):
     passes of which every batch is spread over it."""
     seed: int | None = None
     """Seed of what is drawn for each pass; by default --machine.seed."""
-
-    # What nerfstudio's rays need and pixels do not is left off the command line.
-    masks_on_gpu: tyro.conf.Suppress[bool] = False
-    """Not used."""
-    images_on_gpu: tyro.conf.Suppress[bool] = False
-    """Not used."""
-    train_num_rays_per_batch: tyro.conf.Suppress[int] = 1024
-    """Not used."""
-    train_num_images_to_sample_from: tyro.conf.Suppress[int] = -1
-    """Not used."""
-    train_num_times_to_repeat_images: tyro.conf.Suppress[int] = -1
-    """Not used."""
-    eval_num_rays_per_batch: tyro.conf.Suppress[int] = 1024
-    """Not used."""
-    eval_num_images_to_sample_from: tyro.conf.Suppress[int] = -1
-    """Not used."""
-    eval_num_times_to_repeat_images: tyro.conf.Suppress[int] = -1
-    """Not used."""
-    eval_image_indices: tyro.conf.Suppress[tuple[int, ...] | None] = (0,)
-    """Not used."""
-    camera_res_scale_factor: tyro.conf.Suppress[float] = 1.0
-    """Not used."""
-    patch_size: tyro.conf.Suppress[int] = 1
-    """Not used."""
-    pixel_sampler: tyro.conf.Suppress[PixelSamplerConfig] = field(default_factory=PixelSamplerConfig)
-    """Not used."""
 
 
 class SignalDataManager(VanillaDataManager[SignalImages]):

@@ -12,7 +12,6 @@ from jaxtyping import Bool, Float
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
-from nerfstudio.model_components.renderers import RGBRenderer
 from nerfstudio.models.base_model import Model
 from nerfstudio.utils import comms
 from nerfstudio.utils.rich_utils import CONSOLE
@@ -25,6 +24,7 @@ from inr_plugins.losses.shape import masked_mean
 from inr_plugins.metrics.image import ImageMetrics
 from inr_plugins.models.common.backgrounds import over
 from inr_plugins.models.common.network_settings import PreciseSteps
+from inr_plugins.models.common.over_white import OverWhite
 from inr_plugins.models.common.panels import network_panels
 from inr_plugins.models.common.pictures import evaluation_pictures
 from inr_plugins.models.neus.watch import look_steps
@@ -62,7 +62,7 @@ class ShapeModelConfig(ShapeSettings):
         check_model(self)
 
 
-class ShapeModel(PreciseSteps, Model):
+class ShapeModel(PreciseSteps, OverWhite, Model):
     """One shape or several, each a field with a surface, that learn from points and are rendered by tracing rays.
 
     Subclasses say in `values`, `point_losses`, `field_of` and `get_param_groups` what the shapes are and how they are
@@ -256,14 +256,6 @@ class ShapeModel(PreciseSteps, Model):
         )
 
     # -- pictures ------------------------------------------------------------------------------------------------------
-
-    def _background_colour(self, rgb: Tensor) -> Tensor:
-        """White, or the colour that a command wants behind everything, in the shape of some colours."""
-        return RGBRenderer.get_background_color("white", shape=rgb.shape, device=rgb.device)
-
-    def get_rgba_image(self, outputs: dict[str, Tensor], output_name: str = "rgb") -> Tensor:
-        """A picture with 1 in its alpha where rays hit, which is all that nerfstudio's exporters keep."""
-        return torch.cat([outputs[output_name], outputs["accumulation"]], -1)
 
     def get_image_metrics_and_images(
         self, outputs: dict[str, Tensor], batch: dict[str, Any]

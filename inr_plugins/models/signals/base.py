@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Float
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
-from nerfstudio.model_components.renderers import RGBRenderer
 from nerfstudio.models.base_model import Model
 from torch import Tensor
 from torch.nn import functional as F
@@ -21,6 +20,7 @@ from inr_plugins.metrics.image import ImageMetrics
 from inr_plugins.models.common.backgrounds import over
 from inr_plugins.models.common.feasibility import naming_options
 from inr_plugins.models.common.network_settings import PreciseSteps
+from inr_plugins.models.common.over_white import OverWhite
 from inr_plugins.models.common.panels import network_panels
 from inr_plugins.models.common.pictures import evaluation_pictures
 from inr_plugins.models.signals.config import ImageSettings
@@ -46,7 +46,7 @@ class ImageModelConfig(ImageSettings):
         check_model(self)
 
 
-class ImageModel(PreciseSteps, Model):
+class ImageModel(PreciseSteps, OverWhite, Model):
     """An image as a field of values in [0, 1] at places, fitted by the mean squared error of its pixels.
 
     Subclasses say in `make_field` and `get_param_groups` what it is made of. For pixels (`SignalPixels`) forward gives
@@ -131,15 +131,7 @@ class ImageModel(PreciseSteps, Model):
         colours = values[:, :-1] if self.has_alpha else values
         return colours.expand(-1, 3), opacity
 
-    def _background_colour(self, rgb: Tensor) -> Tensor:
-        """White, or the colour that a command wants behind everything, in the shape of some colours."""
-        return RGBRenderer.get_background_color("white", shape=rgb.shape, device=rgb.device)
-
     # -- pictures ------------------------------------------------------------------------------------------------------
-
-    def get_rgba_image(self, outputs: dict[str, Tensor], output_name: str = "rgb") -> Tensor:
-        """A picture with the opacity in its alpha."""
-        return torch.cat([outputs[output_name], outputs["accumulation"]], -1)
 
     def get_image_metrics_and_images(
         self, outputs: dict[str, Tensor], batch: dict[str, Any]
