@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from torch import Tensor, cat
-
 from nerfstudio.model_components.renderers import RGBRenderer
+from torch import Tensor, cat
 
 
 class OverWhite:
