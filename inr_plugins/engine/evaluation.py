@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,10 +92,12 @@ def evaluate_views(pipeline: VanillaPipeline, wanted: int, *, step: int) -> tupl
         return {}, ""
     views = [loader.get_camera(index) for index in indices]
     metrics = pipeline.get_average_image_metrics(views, image_prefix="eval", step=step)
-    return metrics, metrics_line(metrics, indices=indices, count=count)
+    # nerfstudio's own datamanagers have photographs that were held out.
+    describe = getattr(pipeline.datamanager, "evaluated", "{} of {} held-out images".format)
+    return metrics, metrics_line(metrics, what=describe(len(indices), count))
 
 
-def metrics_line(metrics: Mapping[str, Any], *, indices: Sequence[int], count: int) -> str:
-    """One line for people: the metrics that speak of quality, and on how many of the images."""
+def metrics_line(metrics: Mapping[str, Any], *, what: str) -> str:
+    """One line for people: the metrics that speak of quality, and what they are of."""
     numbers = ", ".join(f"{name} {float(metrics[name]):.4g}" for name in ("psnr", "ssim", "lpips") if name in metrics)
-    return f"Evaluated {len(indices)} of {count} held-out images: {numbers or 'no metrics'}"
+    return f"Evaluated {what}: {numbers or 'no metrics'}"

@@ -17,6 +17,7 @@ from inr_plugins.cli import eval as evaluation
 from inr_plugins.cli import mesh, signal_file
 from inr_plugins.data.signals.image_file import read_image
 from inr_plugins.data.signals.image_output import write_image
+from inr_plugins.engine.evaluation import evaluate_views
 from inr_plugins.engine.runs.run import load_run
 from inr_plugins.errors import InputError
 
@@ -152,6 +153,8 @@ def test_it_learns_the_image_and_is_judged_on_all_of_it(run, photo, tmp_path, mo
     assert found["psnr"] == pytest.approx(by_hand, abs=1e-3)
     assert by_hand > 30
     assert found["ssim"] > 0.95
+    # Nothing was held out, and training's last line does not say so.
+    assert evaluate_views(run.pipeline, 1, step=0)[1].startswith(f"Evaluated the whole image: psnr {by_hand:.4g}, ")
 
 
 def test_the_field_is_read_out_in_the_file_s_own_numbers(run, tmp_path, capsys):

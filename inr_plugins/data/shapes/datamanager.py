@@ -206,6 +206,11 @@ class ShapeDataManager(VanillaDataManager[ShapeImages]):
         """Points of a held-out batch."""
         return self.get_train_rays_per_batch()
 
+    @staticmethod
+    def evaluated(number: int, count: int) -> str:
+        """What metrics are of, where `number` of `count` pictures were compared."""
+        return f"{number} of {count} pictures of the surface"
+
     def get_datapath(self) -> Path:
         """The folder of the data; nerfstudio saves camera paths there."""
         data = Path(self.config.dataparser.data)

@@ -145,6 +145,11 @@ class SignalDataManager(VanillaDataManager[SignalImages]):
         """Pixels of a step."""
         return self._batches().size
 
+    @staticmethod
+    def evaluated(number: int, count: int) -> str:
+        """What metrics are of: all of the image, which is also what was learnt from."""
+        return "the whole image"
+
     def get_datapath(self) -> Path:
         """The folder of the image; nerfstudio saves camera paths there."""
         return Path(self.config.dataparser.data).parent
