@@ -24,6 +24,7 @@ from inr_plugins.models.common.over_white import OverWhite
 from inr_plugins.models.common.panels import network_panels
 from inr_plugins.models.common.pictures import evaluation_pictures
 from inr_plugins.models.signals.config import ImageSettings
+from inr_plugins.models.signals.panels import ImagePanel
 from inr_plugins.options import check_model
 from inr_plugins.rendering.crop import crop_of
 from inr_plugins.signal_grid import PixelGrid, SignalPixels
@@ -72,7 +73,7 @@ class ImageModel(PreciseSteps, OverWhite, Model):
         with naming_options():
             self.field = self.make_field()
         self.image_metrics = ImageMetrics()
-        self.page = LivePage(panels=lambda: network_panels(self))
+        self.page = LivePage(panels=lambda: [ImagePanel(), *network_panels(self)])
 
     @abstractmethod
     def make_field(self) -> ImageField:

@@ -1,0 +1,85 @@
+"""What is seen of an image in place of its fit: the file's own pixels, or by how much each of them is missed."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
+
+from inr_plugins.fields.image import ImageField
+from inr_plugins.signal_grid import PixelGrid
+
+
+class StoredImage(ImageField):
+    """The pixels of a file, each a square of one colour."""
+
+    def __init__(self, pixels: Shaped[np.ndarray, "height width channels"], device: torch.device | str = "cpu") -> None:
+        """
+        Args:
+            pixels: unsigned whole numbers of 8 or 16 bits; on the CPU they are not copied.
+            device: on which they are looked up.
+        """
+        height, width, channels = pixels.shape
+        super().__init__(PixelGrid(width, height), channels)
+        self._most = float(np.iinfo(pixels.dtype).max)
+        flat = np.ascontiguousarray(pixels.reshape(-1, channels))
+        # Torch can index no uint16. A plain attribute: of what is only looked at there is nothing to be saved.
+        flat = flat.view(np.int16) if flat.dtype == np.uint16 else flat
+        self._pixels = torch.from_numpy(flat).to(device)
+
+    def forward(self, places: Int[Tensor, " n"] | None) -> Float[Tensor, "n channels"]:
+        """See ImageField."""
+        found = self._pixels if places is None else self._pixels[places]
+        return (found.int() & int(self._most)).float() / self._most
+
+    def at(self, pixels: Float[Tensor, "n 2"]) -> Float[Tensor, "n channels"]:
+        """The value of the pixel that each place lies in; outside of the image of the next one to it."""
+        return self(nearest_pixels(self.grid, pixels))
+
+
+class MissedImage(ImageField):
+    """How far a fit is from a file in each pixel, as squares: |fit - file| of each colour, times a factor.
+
+    Where there is an opacity, what is missed of it is added to each colour, and the picture is opaque.
+    """
+
+    def __init__(self, fit: ImageField, stored: StoredImage, *, factor: float, has_alpha: bool) -> None:
+        """
+        Args:
+            fit: in the state in which it is looked at.
+            stored: the file that it is of.
+            factor: by which it is multiplied.
+            has_alpha: whether the last channel is an opacity.
+        """
+        super().__init__(fit.grid, fit.channels)
+        self.fit, self.stored, self.factor, self.has_alpha = fit, stored, factor, has_alpha
+
+    def forward(self, places: Int[Tensor, " n"] | None) -> Float[Tensor, "n channels"]:
+        """See ImageField."""
+        if places is None:
+            places = torch.arange(self.grid.count, device=self.stored._pixels.device)
+        return self._missed(places)
+
+    def at(self, pixels: Float[Tensor, "n 2"]) -> Float[Tensor, "n channels"]:
+        """Of the pixel that each place lies in."""
+        return self._missed(nearest_pixels(self.grid, pixels))
+
+    def _missed(self, places: Int[Tensor, " n"]) -> Float[Tensor, "n channels"]:
+        middles = torch.stack([places % self.grid.width, places // self.grid.width], -1).double()
+        missed = (self.fit.at(middles).clamp(0, 1) - self.stored(places)).abs()
+        if self.has_alpha:
+            missed = torch.cat([missed[:, :-1] + missed[:, -1:], torch.full_like(missed[:, -1:], 1 / self.factor)], -1)
+        return missed * self.factor
+
+
+def nearest_pixels(grid: PixelGrid, pixels: Float[Tensor, "n 2"]) -> Int[Tensor, " n"]:
+    """Numbers of the pixels that places lie in, or of the nearest ones.
+
+    Args:
+        grid: of the image.
+        pixels: (column, row), whole numbers being the middles of pixels.
+    """
+    last = pixels.new_tensor([grid.width - 1, grid.height - 1])
+    column, row = torch.minimum((pixels + 0.5).floor().clamp(min=0), last).long().unbind(-1)
+    return row * grid.width + column

@@ -1,0 +1,71 @@
+"""What the page of an image shows in place of the fit, and the PSNR that it says, against numpy by hand."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from viewer.fake_viewer import Ball
+from viewer.served_page import served_page
+
+from inr_plugins.fields.image import ImageField
+from inr_plugins.models.signals.panels import ImagePanel
+from inr_plugins.signal_grid import PixelGrid
+
+WIDTH, HEIGHT = 320, 240
+
+
+class Grey(ImageField):
+    """One value everywhere."""
+
+    value = 0.5
+
+    def forward(self, places):
+        raise NotImplementedError
+
+    def at(self, pixels):
+        return torch.full((len(pixels), self.channels), self.value)
+
+
+@pytest.fixture
+def opened():
+    model = Ball()
+    model.grid, model.has_alpha = PixelGrid(WIDTH, HEIGHT), False
+    model.field = Grey(model.grid, 3)
+    own = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3)).astype(np.uint8)
+    panel = ImagePanel()
+    with served_page(model, panel, image=SimpleNamespace(pixels=own)) as page:
+        yield own / 255.0, page
+
+
+MIDDLES = torch.tensor([[0.0, 0.0], [7.0, 3.0], [319.0, 239.0]], dtype=torch.float64)
+
+
+def values(page):
+    return page.live.snapshot.model.field.at(MIDDLES).numpy()
+
+
+def test_file_and_error_take_the_place_of_the_fit_which_comes_back(opened):
+    truth, page = opened
+    own = np.stack([truth[0, 0], truth[3, 7], truth[239, 319]])
+    page.set("Show", "file")
+    assert page.page.wait(lambda: np.allclose(values(page), own, atol=1e-6), 5)
+    assert page.live.snapshot.is_edited
+    page.set("Show", "error")
+    assert page.page.wait(lambda: np.allclose(values(page), 10 * np.abs(own - 0.5), atol=1e-5), 5)
+    page.set("Show", "fit")
+    assert page.page.wait(lambda: np.allclose(values(page), 0.5), 5)
+    assert not page.live.snapshot.is_edited
+
+
+def test_the_psnr_is_that_of_the_fit_whatever_is_shown(opened):
+    truth, page = opened
+    page.set("Show", "file")
+    # Of 65,536 of 76,800 pixels.
+    error = np.mean((truth - 0.5) ** 2)
+    assert page.says("65,536 of 76,800 pixels, step 0.")
+    told = [str(each) for each in page.page.others if "PSNR" in str(each)]
+    found = float(told[-1].split("PSNR ")[1].split(" dB")[0])
+    assert found == pytest.approx(-10 * np.log10(error), abs=0.02)
