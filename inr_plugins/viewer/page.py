@@ -29,13 +29,14 @@ class LivePage(StartView):
 
     live: LiveViewer | None = None
 
-    def __init__(self, panels: Callable[[], Sequence[Panel]] = tuple) -> None:
+    def __init__(self, panels: Callable[[], Sequence[Panel]] = tuple, *, has_surface: bool = True) -> None:
         """
         Args:
             panels: makes the panels that are the method's own, which stand below those of all methods.
+            has_surface: whether there can be a mesh of what is learnt.
         """
         super().__init__()
-        self._panels = panels
+        self._panels, self._has_surface = panels, has_surface
 
     def _setup(self, viewer: Any) -> None:
         super()._setup(viewer)
@@ -43,7 +44,7 @@ class LivePage(StartView):
         _name_the_port(viewer)
         _size_cameras(viewer)
         if self.live is not None:
-            panels = [*general_panels(), *self._panels()]
+            panels = [*general_panels(has_surface=self._has_surface), *self._panels()]
             for number, panel in enumerate(panels):
                 panel.install(self.live, order=float(number - len(panels)))
         _answer_clicks(viewer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import shlex
 import socket
 import subprocess
 import threading
@@ -243,6 +244,23 @@ def test_what_the_render_tab_plays_ends_with_the_viewer(server, tmp_path):
             assert page.wait(lambda: not playing(), 2)
         finally:
             stop_playing(served)
+
+
+def test_of_an_image_there_is_a_command_that_reads_it_out_and_none_for_a_mesh(server, tmp_path):
+    served, port = server
+    viewer = FakeViewer(Ball())
+    viewer.viser_server, viewer.log_filename = served, tmp_path / "viewer_log_filename.txt"
+    panel, live = TakeAwayPanel(None), LiveViewer(viewer)
+    panel.install(live, order=-1.0)
+    with PageClient(port) as page:
+        page.wait(lambda: bool(served.get_clients()), 5)
+        press(page, "This view")
+        assert page.wait(lambda: "inr-signal" in panel._text.content, 5)
+    live.close()
+    assert "inr-mesh" not in panel._text.content
+    written = panel._text.content.split("inr-signal")[1].split("```")[0]
+    words = shlex.split(written)
+    assert words == [str(tmp_path / "config.yml"), str(tmp_path / "image.png")]
 
 
 def test_one_click_writes_a_turntable_and_says_how_to_render_it(server, tmp_path):

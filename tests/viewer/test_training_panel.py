@@ -312,3 +312,5 @@ def test_a_finished_training_has_no_button_and_a_run_that_is_looked_at_no_panel(
 
 def test_training_stands_first():
     assert isinstance(general_panels()[0], TrainingPanel)
+    titles = [[each.title for each in general_panels(has_surface=has_one)] for has_one in (True, False)]
+    assert titles == [["Training", "Mesh", "Look", "Cameras", "Take away"], ["Training", "Cameras", "Take away"]]

@@ -73,7 +73,7 @@ class ImageModel(PreciseSteps, OverWhite, Model):
         with naming_options():
             self.field = self.make_field()
         self.image_metrics = ImageMetrics()
-        self.page = LivePage(panels=lambda: [ImagePanel(), *network_panels(self)])
+        self.page = LivePage(panels=lambda: [ImagePanel(), *network_panels(self)], has_surface=False)
 
     @abstractmethod
     def make_field(self) -> ImageField:

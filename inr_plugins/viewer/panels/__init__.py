@@ -10,7 +10,9 @@ from inr_plugins.viewer.panels.take_away import TakeAwayPanel
 from inr_plugins.viewer.panels.training import TrainingPanel
 
 
-def general_panels() -> list[Panel]:
-    """New panels for one page, from the top down."""
+def general_panels(*, has_surface: bool = True) -> list[Panel]:
+    """New panels for one page, from the top down; of a flat image there is no surface to look at or to extract."""
+    if not has_surface:
+        return [TrainingPanel(), CamerasPanel(), TakeAwayPanel(None)]
     mesh = MeshPanel()
     return [TrainingPanel(), mesh, LookPanel(), CamerasPanel(), TakeAwayPanel(lambda: mesh.resolution)]

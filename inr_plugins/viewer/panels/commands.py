@@ -66,6 +66,11 @@ def eval_command(config: Path, *, shape: int | None = None) -> str:
     return command("inr-eval", (config,), *([] if shape is None else [("--shape", shape)]))
 
 
+def signal_command(config: Path, out: Path) -> str:
+    """inr-signal of the run: the image read out of its field."""
+    return command("inr-signal", (config,), (out,))
+
+
 def straight_box(turned: TurnedBox, to_normalised: Any) -> tuple[Float[np.ndarray, "2 3"], bool]:
     """The box along the dataset's axes around one that may be turned, and whether it holds more than that one.
 

@@ -16,7 +16,13 @@ from inr_plugins.meshing.settings import DEFAULT_RESOLUTION
 from inr_plugins.meshing.shapes import find_shape, frame_of
 from inr_plugins.viewer.panel import Panel
 from inr_plugins.viewer.panels.camera_paths import camera_of, camera_path, crop_entry, turn, write_path
-from inr_plugins.viewer.panels.commands import eval_command, mesh_command, render_command, straight_box
+from inr_plugins.viewer.panels.commands import (
+    eval_command,
+    mesh_command,
+    render_command,
+    signal_command,
+    straight_box,
+)
 from inr_plugins.viewer.panels.mesh_work import crop_of
 from inr_plugins.viewer.panels.render_name import keep_in_run_folder, stop_playing
 
@@ -34,10 +40,10 @@ class TakeAwayPanel(Panel):
 
     title = "Take away"
 
-    def __init__(self, resolution: Callable[[], int] = lambda: DEFAULT_RESOLUTION) -> None:
+    def __init__(self, resolution: Callable[[], int] | None = lambda: DEFAULT_RESOLUTION) -> None:
         """
         Args:
-            resolution: of meshes, asked when a command is written.
+            resolution: of meshes, asked when a command is written; None: an image is learnt, which is read out instead.
         """
         self._resolution = resolution
 
@@ -101,7 +107,7 @@ class TakeAwayPanel(Panel):
             notes.append("There is no checkpoint yet, which all commands need: press Save now.")
         commands = {
             "Picture" if is_still else "Video": render_command(self._config, path, is_still=is_still),
-            "Mesh": mesh_command(self._config, resolution=self._resolution(), crop=crop, shape=shape),
+            **self._whole(crop, shape),
             "Figures": eval_command(self._config, shape=shape),
         }
         self._script = "\n\n".join(["#!/bin/sh", *(f"# {title}\n{each}" for title, each in commands.items())]) + "\n"
@@ -109,6 +115,12 @@ class TakeAwayPanel(Panel):
         load = "Load Path in the Render tab shows it." if not is_still else ""
         self._text.content = "\n\n".join([f"Camera path {path.name} is in the run folder. {load}", *notes, *blocks])
         self._download.visible = True
+
+    def _whole(self, crop: Any, shape: int | None) -> dict[str, str]:
+        """The command for all of what is learnt, whatever is seen of it."""
+        if self._resolution is None:
+            return {"Image": signal_command(self._config, self._folder / "image.png")}
+        return {"Mesh": mesh_command(self._config, resolution=self._resolution(), crop=crop, shape=shape)}
 
     def _crop_and_shape(self) -> tuple[Any, int | None, list[str]]:
         """The viewport's box in the frame of the dataset, the number of the shape that is seen, and what to say."""
