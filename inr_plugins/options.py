@@ -274,7 +274,13 @@ COMMANDS = {
         ]
     ),
     "inr-signal": _table([("", Range(1 / 1024, 1024), "scale"), ("", _COUNT_OR_NONE, "region")]),
-    "inr-demo": _table([("", _COUNT, "steps"), ("", _COUNT, "frames"), ("", Range(2, 65_536), "mesh-resolution")]),
+    "inr-demo": _table(
+        [
+            ("", _COUNT, "steps frames"),
+            ("", Range(2, 65_536), "mesh-resolution"),
+            ("", Range(32, 16_384), "photo-size video-size"),
+        ]
+    ),
     "inr-view": _table([("", _PORT, "port")]),
 }
 """The same of this package's own commands."""

@@ -43,9 +43,9 @@ class Options(CommonOptions):
     """
 
     GROUPS: ClassVar[Groups] = {
-        "data": "data photos scene",
+        "data": "data photos photo_size scene",
         "training": "steps train",
-        "output": "output frames mesh_resolution",
+        "output": "output frames video_size mesh_resolution",
     }
 
     data: Annotated[Path | None, told("PATH", "a made scene")] = None
@@ -53,6 +53,8 @@ class Options(CommonOptions):
     (nerfstudio)."""
     photos: Annotated[Path | None, told("PATH", "none")] = None
     """A folder of photographs, or a video, instead: inr-photos finds out where they were taken from."""
+    photo_size: int = 800
+    """Longer side of the images that are made of --photos, in pixels; so few steps learn no more detail."""
     output: Path = Path("demo")
     """Folder for everything that is made, in the folder that one is in."""
     scene: str = "windmill"
@@ -61,6 +63,8 @@ class Options(CommonOptions):
     """Training steps."""
     frames: int = 48
     """Frames of the turntable video."""
+    video_size: int = 480
+    """Longer side of the video at most, in pixels; it is never larger than the images."""
     mesh_resolution: int = 256
     """Samples of the mesh's grid along its longest side."""
     train: Annotated[str, told("OPTIONS", "none")] = ""
@@ -109,7 +113,9 @@ def run_step(title: str, command: Sequence[str], *, quiet: bool = False) -> Step
         [str(Path(program).parent), os.environ.get("PATH", os.defpath), str(ensure_ffmpeg_somewhere().parent)]
     )
     output = subprocess.DEVNULL if quiet else None
-    process = subprocess.Popen([program, *command[1:]], env={**os.environ, "PATH": path}, stdout=output)
+    # What torch says to nerfstudio's authors, with each command, is nothing to who watches.
+    environment = {"PYTHONWARNINGS": "ignore::FutureWarning", **os.environ, "PATH": path}
+    process = subprocess.Popen([program, *command[1:]], env=environment, stdout=output)
     try:
         status = process.wait()
     except KeyboardInterrupt as stop:
@@ -162,7 +168,7 @@ def run_demo(options: Options) -> None:
     quietly = ["--quiet"] if options.quiet else []
     if options.photos is not None:
         data = output / "datasets" / options.photos.resolve().stem
-        command = ["inr-photos", str(options.photos), str(data), *quietly]
+        command = ["inr-photos", str(options.photos), str(data), "--max-size", str(options.photo_size), *quietly]
         steps.append(step("Find out where the photos were taken from", command))
     elif options.data is None:
         data = output / Path(options.scene).stem
@@ -191,7 +197,7 @@ def run_demo(options: Options) -> None:
     )
 
     path, video = run / "turntable.json", run / "turntable.mp4"
-    write_turntable(run, path, frames=options.frames)
+    write_turntable(run, path, frames=options.frames, longest=options.video_size)
     render = ["ns-render", "camera-path", "--load-config", config, "--camera-path-filename", str(path)]
     steps.append(step("Render a turn around it", [*render, "--output-path", str(video)]))
 
@@ -216,14 +222,22 @@ def _words(options: str) -> list[str]:
         raise InputError(f"--train {options} cannot be split into words ({error}): close its quotes.") from error
 
 
-def write_turntable(run: Path, path: Path, *, frames: int) -> None:
-    """Write the camera path of a turn around what the run's training cameras see."""
+def write_turntable(run: Path, path: Path, *, frames: int, longest: int) -> None:
+    """Write the camera path of a turn around what the run's training cameras see.
+
+    Args:
+        run: the run's folder.
+        path: the file to write.
+        frames: of the turn.
+        longest: the most that the frames' longer side may have, pixels.
+    """
     from inr_plugins.engine.runs.run import load_run
 
     cameras = load_run(run).dataparser_outputs.cameras
+    size = [int(side.flatten()[0]) for side in (cameras.width, cameras.height)]
+    fov = float(np.degrees(2 * np.arctan(size[1] / 2 / float(cameras.fy.flatten()[0]))))
     # Video codecs want even sizes.
-    width, height = (int(side.flatten()[0]) // 2 * 2 for side in (cameras.width, cameras.height))
-    fov = float(np.degrees(2 * np.arctan(height / 2 / float(cameras.fy.flatten()[0]))))
+    width, height = (max(2, int(side * min(1.0, longest / max(size))) // 2 * 2) for side in size)
     poses = cameras.camera_to_worlds.double().numpy()
     turn = turntable_path(poses, width=width, height=height, vertical_fov=fov, frames=frames)
     write_json(path, turn)

@@ -1,17 +1,25 @@
 """The demo's steps: found, run, timed, and stopped in an orderly way."""
 
+import json
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
+from nerfstudio.cameras.cameras import Cameras
 
 from inr_plugins.cli import demo
 from inr_plugins.cli.demo import Options, main, run_step
 from inr_plugins.engine.interrupt import Terminated, sigterm_as_ctrl_c
+from inr_plugins.engine.runs import run
 from inr_plugins.errors import InputError
+from inr_plugins.geometry.cameras import look_at
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +43,15 @@ def test_a_step_finds_the_commands_beside_it_and_the_ffmpeg(tmp_path, monkeypatc
     assert (tmp_path / "said").read_text() == "an argument\n"
     path = (tmp_path / "path").read_text().strip().split(os.pathsep)
     assert path[0] == path[-1] == str(tmp_path)
+
+
+def test_a_step_does_not_show_what_libraries_warn_their_authors_of(tmp_path, monkeypatch):
+    monkeypatch.delenv("PYTHONWARNINGS", raising=False)
+    warn = "import warnings; warnings.warn('old', FutureWarning); warnings.warn('odd', UserWarning)"
+    run_step("Try", [command(tmp_path, monkeypatch, f'{sys.executable} -c "{warn}" 2> {tmp_path}/said')])
+    said = (tmp_path / "said").read_text()
+    assert "UserWarning: odd" in said
+    assert "FutureWarning: old" not in said
 
 
 def test_steps_that_fail_or_are_not_there_are_named(tmp_path, monkeypatch):
@@ -82,3 +99,28 @@ def test_options_that_cannot_be_told_apart_are_refused_before_anything_is_made(t
     assert main(["--output", str(tmp_path / "demo"), "--train=--pipeline.model.key-width '9"]) == 1
     assert "--train --pipeline.model.key-width '9 cannot be split into words" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_photographs_are_made_smaller_than_by_themselves(tmp_path, monkeypatch):
+    commands = []
+
+    def stopped(_title, words, **_options):
+        commands.append(words)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "run_step", stopped)
+    arguments = ["--photos", str(tmp_path / "mine"), "--output", str(tmp_path / "out")]
+    assert main(arguments) == main([*arguments, "--photo-size", "1200"]) == 130
+    place = str(tmp_path / "out" / "datasets" / "mine")
+    assert commands == [["inr-photos", str(tmp_path / "mine"), place, "--max-size", size] for size in ("800", "1200")]
+
+
+@pytest.mark.parametrize(("size", "made"), [((1200, 1600), (360, 480)), ((271, 480), (270, 480)), ((64, 48), (64, 48))])
+def test_the_video_of_large_photographs_is_small_and_shows_as_much(tmp_path, monkeypatch, size, made):
+    poses = look_at(np.array([[2.0, 0, 1], [0, 2, 1], [-2, 0, 1], [0, -2, 1]]))[:, :3]
+    cameras = Cameras(torch.from_numpy(poses).float(), 900.0, 900.0, size[0] / 2, size[1] / 2, *size)
+    monkeypatch.setattr(run, "load_run", lambda _: SimpleNamespace(dataparser_outputs=SimpleNamespace(cameras=cameras)))
+    demo.write_turntable(tmp_path, tmp_path / "turn.json", frames=4, longest=480)
+    turn = json.loads((tmp_path / "turn.json").read_text())
+    assert (turn["render_width"], turn["render_height"]) == made
+    assert np.tan(np.radians(turn["camera_path"][0]["fov"] / 2)) == pytest.approx(size[1] / 2 / 900)

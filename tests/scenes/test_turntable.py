@@ -45,6 +45,30 @@ def test_nerfstudio_reads_the_path_as_one_turn_at_the_cameras_distance_and_heigh
     torch.testing.assert_close(cameras.fy.flatten()[0].item(), expected, rtol=1e-5, atol=0.0)
 
 
+def directions_of(turn):
+    poses = np.array([np.array(each["camera_to_world"]).reshape(4, 4) for each in turn["camera_path"]])
+    return np.degrees(np.arctan2(poses[:, 1, 3] - TARGET[1], poses[:, 0, 3] - TARGET[0])) % 360
+
+
+def test_the_way_goes_to_and_fro_where_cameras_stand_on_one_side_only():
+    angles = np.radians(np.linspace(130, 230, 9))
+    eyes = TARGET + np.stack([2 * np.cos(angles), 2 * np.sin(angles), np.full(9, 0.7)], -1)
+    turn = turntable_path(look_at(eyes, TARGET)[:, :3], width=64, height=48, vertical_fov=40.0, frames=16)
+    found = directions_of(turn)
+    np.testing.assert_allclose([found.min(), found.max()], [135, 225], atol=0.1)
+    # It ends beside where it began, and no two frames are farther apart than the sine's steepest part.
+    steps = np.abs(np.diff(found, append=found[0]))
+    assert steps.max() < 50 * 2 * np.pi / 16 + 0.1
+    np.testing.assert_allclose(found[1:8], found[7:0:-1], atol=0.1)
+
+
+def test_cameras_all_around_but_for_a_quarter_are_turned_about():
+    angles = np.radians(np.linspace(0, 270, 10))
+    eyes = TARGET + np.stack([2 * np.cos(angles), 2 * np.sin(angles), np.full(10, 0.7)], -1)
+    turn = turntable_path(look_at(eyes, TARGET)[:, :3], width=64, height=48, vertical_fov=40.0, frames=8)
+    np.testing.assert_allclose(np.sort(directions_of(turn)), np.arange(0, 360, 45), atol=0.5)
+
+
 def test_cameras_straight_above_still_give_an_orbit():
     poses = look_at(TARGET + np.array([[0.01 * k, 0.02, 3.0] for k in range(1, 4)]), TARGET)[:, :3]
     turn = turntable_path(poses, width=64, height=64, vertical_fov=40.0, frames=4)
