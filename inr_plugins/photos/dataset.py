@@ -108,7 +108,9 @@ def transforms(
 ) -> dict[str, Any]:
     """The content of transforms.json. One lens stands for the file as a whole, several each in its frames.
 
-    Poses are camera to world, with OpenGL's axes (x right, y up, looking along -z).
+    Poses are camera to world, with OpenGL's axes (x right, y up, looking along -z). "orientation_override" has
+    nerfstudio leave the frame's z axis up: by itself it takes the mean of the cameras' own directions up, which leans
+    by as much as they look down from one side.
     """
     entries = {
         number: {
@@ -125,7 +127,8 @@ def transforms(
         pose = pose_in(frame, view.placed.pose)
         frames.append({**files[view.name], **own, "transform_matrix": pose.tolist()})
     common = entries[used[0]] if len(used) == 1 else {}
-    return {"camera_model": "PINHOLE", **common, "ply_file_path": POINTS, "frames": frames}
+    head = {"camera_model": "PINHOLE", **common, "orientation_override": "none", "ply_file_path": POINTS}
+    return {**head, "frames": frames}
 
 
 def pose_in(frame: Similarity, pose: Float[np.ndarray, "4 4"]) -> Float[np.ndarray, "4 4"]:

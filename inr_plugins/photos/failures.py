@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from statistics import median
 
 from inr_plugins.errors import InputError, setting
 
@@ -12,6 +13,7 @@ _FEW_FEATURES = 100
 _FEW_PHOTOS = 10
 _FROM_ONE_PLACE = 0.6
 _NAMED = 3
+_FEWEST_POINTS = 15
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,11 @@ class Evidence:
     def placed(self) -> frozenset[str]:
         """Photos of the largest model."""
         return self.groups[0] if self.groups else frozenset()
+
+    def largest_other(self) -> list[str]:
+        """Of photos without a place, the most that fit together among themselves, in their order."""
+        others = [[name for name in self.names if name in group - self.placed] for group in self.groups[1:]]
+        return max(others, key=len, default=[])
 
     def renamed(self, names: Mapping[str, str]) -> Evidence:
         """The same with other names."""
@@ -89,12 +96,35 @@ def check_enough(evidence: Evidence, at_least: float) -> None:
         raise InputError(_none_placed(evidence))
     if placed >= at_least * count:
         return
-    missing = [name for name in evidence.names if name not in evidence.placed]
+    missing, other = [name for name in evidence.names if name not in evidence.placed], evidence.largest_other()
+    if len(other) > 1:
+        why = (
+            f"{len(other)} others fit together among themselves, but not with these ({_some(other)}). Leave them out "
+            f"if they show another thing, {_gap(evidence)}"
+        )
+    else:
+        gap = _gap(evidence)
+        why = f"{missing[0]} {why_not_placed(missing[0], evidence)}. {gap[0].upper()}{gap[1:]}"
     raise InputError(
-        f"Only {placed} of {count} photos found their place; {missing[0]} {why_not_placed(missing[0], evidence)}. "
-        f"{_gap(evidence)}, or give {setting('at_least', f'{placed / count:.2g}')} to go on with the {placed} "
-        f"(without a place are {_some(missing)})."
+        f"Only {placed} of {count} photos found their place; {why}, or give "
+        f"{setting('at_least', f'{placed / count:.2g}')} to go on with the {placed} (without a place are "
+        f"{_some(missing)})."
     )
+
+
+def check_depth(evidence: Evidence, seen: Sequence[int]) -> None:
+    """Refuse a reconstruction that hangs together by nothing, which comes of photos without depth.
+
+    Args:
+        evidence: of all photos.
+        seen: how many points each photo with a place sees. COLMAP gives a place by 30 points and more; it drops points
+            again that all photos see from one direction.
+
+    Raises:
+        InputError: saying what to photograph.
+    """
+    if median(seen) < _FEWEST_POINTS:
+        raise InputError(_without_depth(evidence))
 
 
 def _none_placed(evidence: Evidence) -> str:
@@ -113,12 +143,8 @@ def _none_placed(evidence: Evidence) -> str:
             "around what you photograph in small steps, with at least half of each picture in common with the one "
             "before."
         )
-    if len(evidence.still) > _FROM_ONE_PLACE * len(evidence.matches):
-        return (
-            f"The {count} photos seem to be taken from one spot, or to show one flat surface: {len(evidence.still)} of "
-            f"{len(evidence.matches)} matching pairs differ by a turn of the camera alone. Walk around what you "
-            "photograph."
-        )
+    if len(evidence.matches) > count / 2 and len(evidence.still) > _FROM_ONE_PLACE * len(evidence.matches):
+        return _without_depth(evidence)
     alone = [name for name in evidence.names if not evidence.partners(name)]
     more = f"; {_some(alone)} match no other at all" if alone else ""
     few = f", {max(20, _FEW_PHOTOS)} photos or more" if count < _FEW_PHOTOS else ""
@@ -129,12 +155,21 @@ def _none_placed(evidence: Evidence) -> str:
     )
 
 
+def _without_depth(evidence: Evidence) -> str:
+    """The sentence for photos that no distances follow from."""
+    return (
+        f"The {len(evidence.names)} photos seem to be taken from one spot, or to show one flat surface: "
+        f"{len(evidence.still)} of {len(evidence.matches)} matching pairs differ by a turn of the camera alone. Walk "
+        "around what you photograph."
+    )
+
+
 def _gap(evidence: Evidence) -> str:
     """What to photograph: the way between two photos that follow each other, of which one has a place."""
     for first, second in pairwise(evidence.names):
         if (first in evidence.placed) != (second in evidence.placed):
-            return f"Photograph the way from {first} to {second} in small steps"
-    return "Photograph more of the way between them"
+            return f"photograph the way from {first} to {second} in small steps"
+    return "photograph more of the way between them"
 
 
 def _neighbour(name: str, evidence: Evidence) -> str:

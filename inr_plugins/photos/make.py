@@ -17,9 +17,9 @@ from inr_plugins.geometry.frames import Similarity
 from inr_plugins.geometry.up_axis import up_rotation
 from inr_plugins.photos.colmap_folder import read_colmap
 from inr_plugins.photos.dataset import View, image_names, write_dataset
-from inr_plugins.photos.failures import Evidence, check_enough
+from inr_plugins.photos.failures import Evidence, check_depth, check_enough
 from inr_plugins.photos.lenses import lens_groups
-from inr_plugins.photos.masks import find_masks
+from inr_plugins.photos.masks import check_masks, find_masks
 from inr_plugins.photos.measure import KnownLength, SizedPhoto, known_length
 from inr_plugins.photos.model import Model, read_model
 from inr_plugins.photos.options import PhotoOptions, check_options
@@ -101,9 +101,9 @@ def make_dataset(
     posed = _posed_by_colmap(source, options) if options.colmap else None
     is_video = posed is None and source.is_file()
     found = None if posed is not None or is_video else photos_of_folder(source)
-    if found is not None and options.masks is not None:
-        find_masks(options.masks, found.photos)
     photos = posed.found.photos if posed is not None else found.photos if found is not None else ()
+    if photos and options.masks is not None:
+        check_masks(options.masks, photos, max_size=options.max_size, tell=tell)
     with opened(output) as work:
         work.begin(_state([each.path for each in photos] or [source], options, is_video=is_video), overwrite=overwrite)
         final = _final(options)
@@ -184,7 +184,9 @@ def _posed_by_us(found: Source, work: Work, options: PhotoOptions, tell: Bar) ->
     evidence, folder = done
     evidence = evidence.renamed({picture: photo.name for picture, photo in zip(pictures, photos, strict=True)})
     check_enough(evidence, options.at_least)
-    return _Posed(found, pictures, read_model(folder), evidence, read_json(work.failed) or {})
+    model = read_model(folder)
+    check_depth(evidence, [len(each.points) for each in model.placed])
+    return _Posed(found, pictures, model, evidence, read_json(work.failed) or {})
 
 
 def _write(posed: _Posed, output: Path, options: PhotoOptions, tell: Bar) -> dict[str, Any]:

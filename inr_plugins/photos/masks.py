@@ -12,7 +12,8 @@ from PIL import Image
 from inr_plugins.data.images.masks import MASK_MODES, inside
 from inr_plugins.data.images.orientation import Header, as_stored, header_of, turned_like
 from inr_plugins.errors import InputError, setting
-from inr_plugins.photos.pictures import ENDINGS, UNREADABLE, Photo
+from inr_plugins.photos.pictures import ENDINGS, UNREADABLE, Photo, fitted
+from inr_plugins.progress import Bar
 
 _SAME_SHAPE = 0.01
 """Largest relative difference of two ratios of width to height that are one."""
@@ -39,6 +40,23 @@ def find_masks(folder: Path, photos: Sequence[Photo]) -> dict[str, Path]:
             )
         found[photo.name] = path
     return found
+
+
+def check_masks(folder: Path, photos: Sequence[Photo], *, max_size: int, tell: Bar) -> None:
+    """Refuse masks that will not do, before anything is made of the photos.
+
+    Args:
+        folder: of the masks.
+        photos: what they are the masks of.
+        max_size: of the longer side that photos and masks are given, pixels.
+        tell: of progress.
+
+    Raises:
+        InputError: a photo has no mask, or one that is refused by :func:`read_mask`.
+    """
+    for done, (photo, path) in enumerate(zip(photos, find_masks(folder, photos).values(), strict=True), start=1):
+        read_mask(path, photo, fitted(photo.size, max_size))
+        tell("Reading masks", done, len(photos))
 
 
 def read_mask(path: Path, photo: Photo, size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:

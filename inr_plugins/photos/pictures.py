@@ -148,14 +148,14 @@ def _in_bytes(image: Image.Image) -> Image.Image:
 
 
 def _reason(error: BaseException) -> str:
-    return f"it cannot be read ({' '.join(str(error).split()) or type(error).__name__})"
+    return f"cannot be read ({' '.join(str(error).split()) or type(error).__name__})"
 
 
 def _none_there(folder: Path, entries: list[Path], unreadable: dict[str, str]) -> str:
     """The sentence for a folder without pictures."""
     if unreadable:
         name, why = next(iter(unreadable.items()))
-        return f"No picture in {folder} can be read; of {name}, {why}: give whole JPEG or PNG files."
+        return f"No picture in {folder} can be read, {name} for instance {why}: give whole JPEG or PNG files."
     unread = [each.name for each in entries if each.suffix.lower() in UNREAD_ENDINGS]
     if unread:
         return (

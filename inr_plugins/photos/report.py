@@ -94,11 +94,10 @@ def _doubts(evidence: Evidence | None, up: Up) -> list[str]:
             "Where up is could not be told from how level the cameras are, and their mean was taken: see whether it is "
             "right, and name another axis of the reconstruction with --up if not."
         )
-    groups = () if evidence is None else evidence.groups[1:]
-    others = [group for group in groups if evidence is not None and len(group) > _MANY * len(evidence.names)]
-    if others:
+    other = [] if evidence is None else evidence.largest_other()
+    if evidence is not None and len(other) > _MANY * len(evidence.names):
         notes.append(
-            f"{len(others[0])} photos fit together among themselves but not with the rest ({min(others[0])} is one): "
-            "photograph the way between them."
+            f"{len(other)} photos fit together among themselves but not with the rest ({other[0]} is one): photograph "
+            "the way between them, or leave them out if they show another thing."
         )
     return notes

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ REPORT = "report.json"
 TRANSFORMS = "transforms.json"
 IMAGES, MASKS, POINTS = "images", "masks", "sparse_points.ply"
 _OURS = {REPORT, TRANSFORMS, IMAGES, MASKS, POINTS, "work"}
+_LOCK = "lock"
 _ENDS = 1 << 16
 
 
@@ -73,6 +74,11 @@ class Work:
         """What came of placing the cameras, JSON."""
         return self.folder / "outcome.json"
 
+    def has_begun(self) -> bool:
+        """Whether something is there that it would take long to do again."""
+        others = {each.name for each in self.output.iterdir()} - {self.folder.name}
+        return bool(others) or self.database.exists() or self.outcome.exists()
+
     def drop_bulk(self) -> None:
         """Remove what is large and no longer needed once the cameras have their places and the images are written."""
         for folder in (self.pictures, self.frames):
@@ -109,7 +115,7 @@ class Work:
 
 @contextmanager
 def opened(output: Path) -> Iterator[Work]:
-    """The folder of work of a dataset, for this process alone.
+    """The folder of work of a dataset, for this process alone; gone again where a mistake is found at its beginning.
 
     Raises:
         InputError: the place takes no files, holds something else, or another process is at work there.
@@ -126,10 +132,18 @@ def opened(output: Path) -> Iterator[Work]:
                 f"{output} holds {(foreign or sorted(names))[0]}, which is none of inr-photos's work: give another "
                 "folder."
             )
-    work = Work(output)
+    work, was_there = Work(output), output.exists()
     try:
-        with locked(work.folder / "lock"):
-            yield work
+        with locked(work.folder / _LOCK):
+            try:
+                yield work
+            except InputError:
+                if not work.has_begun():
+                    shutil.rmtree(work.folder, ignore_errors=True)
+                    if not was_there:
+                        with suppress(OSError):
+                            output.rmdir()
+                raise
     except BlockingIOError as error:
         raise InputError(f"Another inr-photos is at work in {output}: wait for it, or give another folder.") from error
 

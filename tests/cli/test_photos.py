@@ -85,6 +85,7 @@ def test_without_pycolmap_it_says_what_to_install(monkeypatch, tmp_path, capsys)
         (["three", "out", "--max-size", "0"], "--max-size must be at least 32"),
         (["three", "out", "--masks", "gone"], "--masks is gone, where there is no folder"),
         (["three", "out", "--masks", "one"], "one has no mask for photo_01.png"),
+        (["three", "out", "--masks", "black"], "photo_00.png is black all over, which leaves nothing of photo_00.png"),
         (["three", "notes"], "notes is a file"),
         (["three", "one"], "one holds photo_00.png, which is none of inr-photos's work"),
     ],
@@ -93,6 +94,7 @@ def test_mistakes_are_one_sentence_and_leave_nothing(arguments, words, tmp_path,
     monkeypatch.chdir(tmp_path)
     write_photos(tmp_path / "one", [np.zeros((6, 8, 3), np.uint8)])
     write_photos(tmp_path / "three", [np.zeros((6, 8, 3), np.uint8)] * 3)
+    write_photos(tmp_path / "black", [np.zeros((6, 8), np.uint8)] * 3)
     (tmp_path / "notes").write_text("mine")
     before = sorted(tmp_path.rglob("*"))
     assert main(arguments) == 1

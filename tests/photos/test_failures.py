@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from inr_plugins.errors import InputError
-from inr_plugins.photos.failures import Evidence, check_enough, why_not_placed
+from inr_plugins.photos.failures import Evidence, check_depth, check_enough, why_not_placed
 
 NAMES = tuple(f"p{number}.jpg" for number in range(1, 9))
 GOOD = Evidence(
@@ -47,9 +47,25 @@ def test_too_few_with_a_place_say_what_to_photograph():
     with pytest.raises(InputError) as error:
         check_enough(GOOD, 0.5)
     said = error.value.on_command_line
-    assert said.startswith("Only 3 of 8 photos found their place; p4.jpg has 40 features")
-    assert "Photograph the way from p3.jpg to p4.jpg in small steps, or give --at-least 0.38" in said
+    assert said.startswith("Only 3 of 8 photos found their place; 2 others fit together among themselves, but not with")
+    assert (
+        "these (p5.jpg, p6.jpg). Leave them out if they show another thing, photograph the way from p3.jpg to" in said
+    )
+    assert "p4.jpg in small steps, or give --at-least 0.38" in said
     assert "p4.jpg, p5.jpg, p6.jpg and 2 more" in said
+
+
+def test_photos_that_are_in_two_models_are_not_taken_for_another_thing():
+    shared = replace(GOOD, groups=(frozenset(NAMES[:3]), frozenset({"p2.jpg", "p3.jpg", "p4.jpg"})))
+    assert shared.largest_other() == ["p4.jpg"]
+    with pytest.raises(InputError, match=r"place; p4.jpg has 40 features.* no place .* Photograph the way from p3"):
+        check_enough(shared, 0.5)
+
+
+def test_places_that_hang_on_no_points_are_none():
+    check_depth(GOOD, [400, 30, 0])
+    with pytest.raises(InputError, match=r"The 8 photos seem to be taken from one spot, or to show one flat surface"):
+        check_depth(GOOD, [400, 14, 0])
 
 
 @pytest.mark.parametrize(
@@ -59,6 +75,8 @@ def test_too_few_with_a_place_say_what_to_photograph():
         ({"features": dict.fromkeys(NAMES, 20)}, r"8 of 8 photos have next to no features \(p1.jpg has 20\)"),
         ({"still": frozenset(list(GOOD.matches)[:4])}, "from one spot, or to show one flat surface: 4 of 5"),
         ({}, r"None of the 8 photos could be placed: 5 of 28 pairs match.*p7.jpg, p8.jpg match no other"),
+        # Two that look alike by chance say nothing of the eight.
+        ({"matches": {("p1.jpg", "p5.jpg"): 20}, "still": frozenset({("p1.jpg", "p5.jpg")})}, "1 of 28 pairs match"),
     ],
 )
 def test_no_place_at_all_says_what_to_photograph(change, words):

@@ -6,10 +6,12 @@ import json
 
 import numpy as np
 import pytest
+from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 from photo_scene import around, errors, photograph, write_photos
 from PIL import Image
 from with_pycolmap import needs_pycolmap
 
+from inr_plugins.engine.host.ffmpeg import ensure_ffmpeg
 from inr_plugins.errors import InputError
 from inr_plugins.photos import make
 from inr_plugins.photos.make import make_dataset
@@ -61,6 +63,12 @@ def test_up_is_z_and_the_unit_is_the_distance_of_sight(capture, made):
     true_up = np.einsum("nij,j->ni", capture[1][:, :3, :3].swapaxes(1, 2), np.array([0.0, 0, 1]))
     assert np.degrees(np.arccos(np.clip((up * true_up).sum(axis=1), -1, 1))).max() < 1.0
     assert made.report["up"]["means"] in ("level", "mean")
+
+
+@needs_pycolmap
+def test_nerfstudio_leaves_z_up_though_all_cameras_look_down_from_one_side(made):
+    outputs = NerfstudioDataParserConfig(data=made.folder).setup().get_dataparser_outputs("train")
+    np.testing.assert_allclose(outputs.dataparser_transform[:, :3].numpy(), np.eye(3), atol=1e-6)
 
 
 @needs_pycolmap
@@ -139,3 +147,19 @@ def test_too_few_photographs_are_refused_before_anything_is_made(tmp_path):
         make_dataset(tmp_path / "photos", tmp_path / "out")
     assert len(str(error.value).splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+@needs_pycolmap
+@pytest.mark.parametrize("was_there", [False, True])
+@pytest.mark.parametrize(("name", "words"), [("walk.mp4", "does not decode as a video"), ("a.png", "one photograph")])
+def test_a_video_that_will_not_do_leaves_nothing(tmp_path, was_there, name, words):
+    """The second is a picture, which ffmpeg takes for a video of one frame."""
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    (tmp_path / "walk.mp4").write_bytes(b"no film at all")
+    output = tmp_path / "out"
+    if was_there:
+        output.mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InputError, match=words):
+        make_dataset(tmp_path / name, output, ffmpeg=ensure_ffmpeg)
+    assert sorted(tmp_path.rglob("*")) == before

@@ -92,7 +92,7 @@ def test_a_folder_is_read_in_the_order_of_numbers_and_what_is_no_picture_is_name
         ({"a.dng": b"x", "b.dng": b"x"}, r"DNG files \(a.dng is one\).*export them as JPEG"),
         ({"walk.mp4": b"x"}, "but a video: give .*walk.mp4 itself"),
         ({"inner/a.png": b"x"}, "its folder inner does: give .*inner"),
-        ({"a.png": b"x"}, "No picture in .* can be read; of a.png"),
+        ({"a.png": b"x"}, "No picture in .* can be read, a.png for instance cannot be read"),
     ],
 )
 def test_a_folder_without_pictures_says_what_it_holds_instead(tmp_path, files, words):
