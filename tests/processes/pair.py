@@ -14,13 +14,17 @@ from typing import Any
 from unittest import mock
 
 import torch
+from inr_plugins.method_configs.images import cn_image
 from inr_plugins.method_configs.neus import cn_neus
 from inr_plugins.method_configs.nid import nid_fit, nid_shapes
 from inr_plugins.method_configs.shapes import cn_occupancy, finer_sdf
 from integration.small_methods import (
     small_diner,
+    small_diner_image,
+    small_diner_surface,
     small_finer_nerf,
     small_mipnerf,
+    small_network_image,
     small_neus,
     small_nid,
     small_shape,
@@ -33,6 +37,7 @@ from inr_plugins.engine.rng import seed_all, separate_rng
 from inr_plugins.engine.runs.checkpoints import checkpoint_path
 from inr_plugins.engine.trainer import InrTrainer
 from inr_plugins.shape_points import ShapePoints
+from inr_plugins.signal_grid import SignalPixels
 
 STEPS, MORE_STEPS = 20, 4
 RESUMED = ("finer-sdf", "diner")
@@ -80,12 +85,36 @@ def _of_images(folder: Path) -> dict[str, Callable[[], Any]]:
         config.pipeline.model.min_weight = 0.0
         return _damped(config)
 
+    def surface() -> Any:
+        config = small_diner_surface(scene, runs)
+        model = config.pipeline.model
+        # The lattice is refined, and what is far from the surface is dropped.
+        model.stage_steps, model.sharpening_steps, model.refresh_every = (8,), 10, 5
+        return _damped(config)
+
     return {
         "diner": diner,
+        "diner-surface": surface,
         "finer-nerf": finer_nerf,
         "finer-nerf of cross norms": finer_nerf_cross,
         "cn-mipnerf": lambda: _damped(small_mipnerf(scene, runs)),
         "cn-neus": neus,
+    }
+
+
+def _of_signals(folder: Path) -> dict[str, Callable[[], Any]]:
+    """Each process draws its own part of the pixels: that of one is all of them."""
+    image, runs = folder / "image.png", folder / "runs"
+
+    def in_parts() -> Any:
+        config = small_diner_image(image, runs)
+        config.pipeline.datamanager.pixels_per_batch = 70
+        return config
+
+    return {
+        "diner-image": lambda: small_diner_image(image, runs),
+        "diner-image in parts": in_parts,
+        "cn-image": lambda: _damped(small_network_image(cn_image, image, runs)),
     }
 
 
@@ -132,17 +161,19 @@ def _of_shapes(folder: Path) -> dict[str, Callable[[], Any]]:
 
 def cases(folder: Path) -> dict[str, Callable[[], Any]]:
     """Configurations by name; data are in `folder`."""
-    return {**_of_images(folder), **_of_shapes(folder)}
+    return {**_of_images(folder), **_of_signals(folder), **_of_shapes(folder)}
 
 
 # -- the same batches in one process and in two ------------------------------------------------------------------------
 
 
 def _half(batch: tuple[Any, dict[str, Any]], rank: int | None) -> tuple[Any, dict[str, Any]]:
-    """A rank's half of the rays, of the points of one shape, or of several shapes."""
+    """A rank's half of the rays, of the points of one shape, or of several shapes; of pixels, what it has drawn."""
     if rank is None:
         return batch
     asked, known = batch
+    if isinstance(asked, SignalPixels):
+        return batch
     if isinstance(asked, ShapePoints):
         axis = 0 if len(asked.shape) > 1 else 1
 

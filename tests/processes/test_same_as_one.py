@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import trimesh
+from PIL import Image
 from processes import pair
 
 from inr_plugins.engine.trainer import InrTrainer
@@ -27,6 +29,10 @@ TOLERANCE = {
     "finer-sdf with slopes": 1e-5,
     "cn-occupancy": 1e-5,
     "diner": 1e-4,
+    "diner-surface": 1e-4,
+    "diner-image": 1e-4,
+    "diner-image in parts": 1e-4,
+    "cn-image": 1e-4,
     "finer-nerf": 1e-5,
     "finer-nerf of cross norms": 1e-5,
     "cn-mipnerf": 1e-4,
@@ -40,6 +46,9 @@ def make_data(folder: Path) -> None:
     """What all cases learn from."""
     options = SceneOptions(resolution=(32, 32), num_train=12, num_val=1, num_test=2, samples=1)
     make_scene("knot", folder / "knot", options=options)
+    row, column = np.meshgrid(np.arange(12), np.arange(17), indexing="ij")
+    image = np.stack([15 * column, 20 * row, 90 * ((row + column) % 2)], -1)
+    Image.fromarray(image.astype(np.uint8)).save(folder / "image.png")
     trimesh.creation.icosphere(3, 0.7).export(folder / "ball.ply")
     (folder / "shapes").mkdir()
     for number, axes in enumerate(HALF_AXES):

@@ -65,6 +65,9 @@ class SignalDataManager(VanillaDataManager[SignalImages]):
         **kwargs: Any,
     ) -> None:
         self._truth: Float[Tensor, "pixels channels"] | None = None
+        # nerfstudio seeds torch with --machine.seed and the process's rank before it makes a pipeline; later on,
+        # whatever evaluates or draws may have seeded it anew.
+        self._seed = torch.initial_seed() - ranks.rank() if config.seed is None else config.seed
         super().__init__(
             config=config, device=device, test_mode=test_mode, world_size=world_size, local_rank=local_rank, **kwargs
         )
@@ -106,10 +109,8 @@ class SignalDataManager(VanillaDataManager[SignalImages]):
 
     def _batches(self) -> PixelBatches:
         height, width, _ = self.image.pixels.shape
-        # nerfstudio seeds torch with --machine.seed and the process's rank before it makes a pipeline.
-        seed = torch.initial_seed() - ranks.rank() if self.config.seed is None else self.config.seed
         return PixelBatches(
-            height * width, self.config.pixels_per_batch, seed=seed, rank=ranks.rank(), ranks=ranks.number()
+            height * width, self.config.pixels_per_batch, seed=self._seed, rank=ranks.rank(), ranks=ranks.number()
         )
 
     # -- batches -------------------------------------------------------------------------------------------------------
