@@ -203,6 +203,9 @@ def run_demo(options: Options) -> None:
 
     mesh = run / "mesh.ply"
     extract = ["inr-mesh", str(run), "--output", str(mesh), "--resolution", str(options.mesh_resolution), *quietly]
+    if options.photos is not None:
+        # Photographs show a room too, and between it and the cameras is what only one of them could see.
+        extract += ["--keep-largest", "--drop-unseen", "--colour", "views"]
     steps.append(step("Extract the mesh", extract))
     if options.quiet:
         print_places(run, mesh, video, metrics)

@@ -146,7 +146,7 @@ def _none_placed(evidence: Evidence) -> str:
     if len(evidence.matches) > count / 2 and len(evidence.still) > _FROM_ONE_PLACE * len(evidence.matches):
         return _without_depth(evidence)
     alone = [name for name in evidence.names if not evidence.partners(name)]
-    more = f"; {_some(alone)} match no other at all" if alone else ""
+    more = f"; {_some(alone)} match{'es' if len(alone) == 1 else ''} no other at all" if alone else ""
     few = f", {max(20, _FEW_PHOTOS)} photos or more" if count < _FEW_PHOTOS else ""
     return (
         f"None of the {count} photos could be placed: {len(evidence.matches)} of {count * (count - 1) // 2} pairs "

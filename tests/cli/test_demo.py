@@ -115,6 +115,21 @@ def test_photographs_are_made_smaller_than_by_themselves(tmp_path, monkeypatch):
     assert commands == [["inr-photos", str(tmp_path / "mine"), place, "--max-size", size] for size in ("800", "1200")]
 
 
+def test_of_photographs_the_mesh_is_what_they_show_and_of_all_else_everything(tmp_path, monkeypatch):
+    commands = []
+    monkeypatch.setattr(
+        demo, "run_step", lambda title, words, **_: commands.append(words) or demo.Step(title, words, 0)
+    )
+    monkeypatch.setattr(demo, "write_turntable", lambda *_, **__: None)
+    monkeypatch.setattr(demo, "summarise", lambda *_, **__: None)
+    monkeypatch.setattr(demo, "parser_of", lambda _: "nerfstudio-data")
+    for source in ("--photos", "--data"):
+        assert main([source, str(tmp_path / "mine"), "--output", str(tmp_path / "out")]) == 0
+    meshes = [words[4:] for words in commands if words[0] == "inr-mesh"]
+    plain = ["--resolution", "256"]
+    assert meshes == [[*plain, "--keep-largest", "--drop-unseen", "--colour", "views"], plain]
+
+
 @pytest.mark.parametrize(("size", "made"), [((1200, 1600), (360, 480)), ((271, 480), (270, 480)), ((64, 48), (64, 48))])
 def test_the_video_of_large_photographs_is_small_and_shows_as_much(tmp_path, monkeypatch, size, made):
     poses = look_at(np.array([[2.0, 0, 1], [0, 2, 1], [-2, 0, 1], [0, -2, 1]]))[:, :3]
