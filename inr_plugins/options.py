@@ -206,7 +206,7 @@ TRAINING = _table(
         (_MODEL, _COUNT_OR_NONE, "warmup-steps"),
         (_MODEL, _NOT_NEGATIVE, "sparsity-weight balance-weight load-weight"),
         (_MODEL, Range(10, 10**8), "points"),
-        (_MODEL, Range(0, 10**8), "far-points"),
+        (_MODEL, Range(0, 10**8), "far-points detail-points"),
         (_MODEL, Range(0, 0.5, above=True), "offsets"),
         (_MODEL, _NOT_NEGATIVE, "surface-weight offset-weight far-weight"),
         (_MODEL, _POSITIVE, "noise"),

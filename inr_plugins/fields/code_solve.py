@@ -8,7 +8,7 @@ from statistics import median
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from inr_plugins.fields.dictionary_shape import CodedShape, ShapeDictionary
@@ -46,21 +46,22 @@ class Solver:
 
     def solve(
         self, known: GramSystem, held_out: GramSystem, prior: CodePrior | None
-    ) -> tuple[Float[Tensor, " n"], float | None]:
-        """The code of one system of equations, in two parts, and the noise that the prior reckoned with.
+    ) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"], float | None]:
+        """The code of one system of equations, in two parts; that of the part that is known; and the prior's noise.
 
         Without a prior, as where training never went, by pursuit.
         """
-        whole = _together(known, held_out)
+        systems = (_together(known, held_out), known)
         if self.name == "proximal":
-            return proximal_code(whole, self.l1, keep=self.active).code, None
+            whole, part = (proximal_code(each, self.l1, keep=self.active).code for each in systems)
+            return whole, part, None
         if self.name == "pursuit" or prior is None:
-            return matching_pursuit(whole, self.active).code, None
-        noise = self.noise
-        if noise is None:
-            tried = {each: prior_code(known, prior, noise=each, keep=self.active).code for each in NOISES}
-            noise = min(NOISES, key=lambda each: held_out.residual(tried[each]))
-        return prior_code(whole, prior, noise=noise, keep=self.active).code, noise
+            whole, part = (matching_pursuit(each, self.active).code for each in systems)
+            return whole, part, None
+        noises = NOISES if self.noise is None else (self.noise,)
+        tried = {each: prior_code(known, prior, noise=each, keep=self.active).code for each in noises}
+        noise = min(noises, key=lambda each: held_out.residual(tried[each]))
+        return prior_code(systems[0], prior, noise=noise, keep=self.active).code, tried[noise], noise
 
 
 def _together(one: GramSystem, other: GramSystem) -> GramSystem:
@@ -79,12 +80,21 @@ class FoundCode:
         outside: share of the code's squared distance from the training codes' mean that leaves their span, in [0, 1],
             averaged over patches; None where there is no training code to compare with.
         noise: that the prior reckoned with, the median over patches; None where no prior was used.
+        part_index: as `index`, of codes that were found without the points `is_held_out` tells.
+        part_weight: those codes.
     """
 
     index: Int[Tensor, "patches k"]
     weight: Float[Tensor, "patches k"]
     outside: float | None
     noise: float | None
+    part_index: Int[Tensor, "patches k"] | None = None
+    part_weight: Float[Tensor, "patches k"] | None = None
+
+
+def is_held_out(group: Int[Tensor, " m"]) -> Bool[Tensor, " m"]:
+    """Which points of a surface, by their numbers in the order drawn, are held out to choose by: every fifth."""
+    return group % _HELD_OUT == 0
 
 
 @torch.no_grad()
@@ -107,6 +117,7 @@ def find_code(
     """
     rows = codes.view(-1, dictionary.patches, codes.shape[1])
     solved: list[Tensor] = []
+    in_part: list[Tensor] = []
     outside: list[float] = []
     noises: list[float] = []
     for patch, (places, rest) in enumerate(_systems(dictionary, equations)):
@@ -114,25 +125,34 @@ def find_code(
         prior = CodePrior.from_codes(seen, isotropic=solver.isotropic) if len(seen) else None
         parts = [
             GramSystem.from_function(dictionary.atoms, places[part], rest.target[part], rest.weight[part])
-            for part in (rest.group % _HELD_OUT != 0, rest.group % _HELD_OUT == 0)
+            for part in (~is_held_out(rest.group), is_held_out(rest.group))
             if bool((rest.weight[part] > 0).any())
         ]
         if len(parts) < 2:
             # Hardly a point of the cloud, near or far, says anything here.
             solved.append(torch.zeros_like(codes[0]) if prior is None else prior.mean)
+            in_part.append(solved[-1])
             continue
-        code, noise = solver.solve(parts[0], parts[1], prior)
+        code, without, noise = solver.solve(parts[0], parts[1], prior)
         solved.append(code)
+        in_part.append(without)
         outside += [] if prior is None else [prior.outside(code)]
         noises += [] if noise is None else [noise]
-    found = torch.stack([each.float() for each in solved])
-    index, _ = top_k_code(found, min(solver.active, found.shape[1]))
+    index, weight = _sparse(solved, solver.active)
     return FoundCode(
         index,
-        found.gather(1, index),
+        weight,
         sum(outside) / len(outside) if outside else None,
         median(noises) if noises else None,
+        *_sparse(in_part, solver.active),
     )
+
+
+def _sparse(codes: list[Tensor], active: int) -> tuple[Tensor, Tensor]:
+    """Experts and weights of codes, those with the largest entries."""
+    found = torch.stack([each.float() for each in codes])
+    index, _ = top_k_code(found, min(active, found.shape[1]))
+    return index, found.gather(1, index)
 
 
 def without_contradicted(dictionary: ShapeDictionary, found: FoundCode, equations: Equations) -> Equations:

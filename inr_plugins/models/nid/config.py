@@ -82,3 +82,6 @@ class NidFitSettings(ShapeSettings):
     """Strength of the proximal solver's l1 norm, above 0 and at most 1, where the code would be zero."""
     eikonal_weight: float = 0.1
     """Weight, in the gradient steps after the regression, of the loss that makes the distance's slope 1."""
+    detail_points: int = 100_000
+    """Most points of the surface that, when the code is found, a small correction of the distance around them is fitted
+    to, so that many points give what no code has; 0: the code alone."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,17 +18,19 @@ from torch.nn import Parameter
 
 from inr_plugins import ranks
 from inr_plugins.errors import InputError
-from inr_plugins.fields.code_solve import NOISES, Solver, find_code, without_contradicted
+from inr_plugins.fields.code_solve import NOISES, Solver, find_code, is_held_out, without_contradicted
+from inr_plugins.fields.detail_fit import fit_detail
 from inr_plugins.fields.dictionary_settings import decode, encode
 from inr_plugins.fields.dictionary_shape import CodedShape
+from inr_plugins.fields.surface_detail import DetailedShape, SurfaceDetail
 from inr_plugins.losses.shape import surface_and_offset_loss
 from inr_plugins.losses.surface import eikonal
 from inr_plugins.models.nid.checks import check_fit_config, check_fit_data
 from inr_plugins.models.nid.config import NidFitSettings
 from inr_plugins.models.nid.dictionary import Dictionary, blank_dictionary, dictionary_of, open_dictionary
 from inr_plugins.models.nid.panels import CodePanel
-from inr_plugins.models.nid.points import PointSource, draw_surface
-from inr_plugins.models.nid.report import FitReport, report_fit
+from inr_plugins.models.nid.points import PointSource, draw_surface, surface_of
+from inr_plugins.models.nid.report import DetailReport, FitReport, report_detail, report_fit
 from inr_plugins.models.nid.shown_code import dense_rows
 from inr_plugins.models.shapes.base import ShapeModel
 from inr_plugins.shape_points import ShapePoints
@@ -34,6 +38,7 @@ from inr_plugins.sparse_codes.code_equations import Equations, EquationWeights, 
 
 _MORE_ACTIVE = 2
 """Experts of an unseen shape for each one of a training shape: with as many, errors were 1.4 times as large (FAUST)."""
+_DETAIL = "detail."
 
 
 @dataclass
@@ -59,6 +64,9 @@ def _check_code(code: Tensor, index: Tensor, rows: int, experts: int) -> None:
 class NidFitModel(ShapeModel):
     """A frozen dictionary and one code, found by sparse regression and then improved by a few gradient steps.
 
+    After the last of them a correction of the distance around the points is fitted to what the code leaves over
+    (`fields.detail_fit`).
+
     The field is linear in its code, so that what the points say (0 on the surface, ±d beside it along the normals, the
     distance far away) is a linear system, solved when training begins. The steps of training then descend the paper's
     own objective (NID, eq. 17, with an eikonal term), which is in absolute errors and knows nothing of the prior.
@@ -75,13 +83,19 @@ class NidFitModel(ShapeModel):
     panel_types = (*ShapeModel.panel_types, CodePanel)
     drawn_code: tuple[Tensor, Tensor] | None = None
     """Experts and weights that the viewer's copies draw, where those are not the fit's own."""
+    detail: SurfaceDetail | None
+    """What is added to the code's distance around the points."""
     index: Tensor
     codes: Tensor
+    part_index: Tensor
+    part_code: Tensor
 
     def populate_modules(self) -> None:
         check_fit_config(self.config)
         super().populate_modules()
         self.is_solved = False
+        self.detail = None
+        self._finish: Callable[[], Any] | None = None
         self._missing: InputError | None = None
         try:
             self._take(self._opened())
@@ -106,7 +120,13 @@ class NidFitModel(ShapeModel):
         k = min(self.config.active or _MORE_ACTIVE * settings.active, settings.experts)
         self.code = Parameter(torch.zeros(rows, k, device=self._device()))
         self.register_buffer("index", torch.arange(k, device=self._device()).repeat(rows, 1))
+        self._keep_part(self.index, self.code.detach())
         self.register_buffer("codes", dictionary.codes.to(self._device()))
+
+    def _keep_part(self, index: Tensor, weight: Tensor) -> None:
+        """The code that was found without the points that are held out, which tells what a correction is worth."""
+        self.register_buffer("part_index", index.clone())
+        self.register_buffer("part_code", weight.clone())
 
     def _device(self) -> torch.device:
         return self.trace_box.device
@@ -130,6 +150,11 @@ class NidFitModel(ShapeModel):
             _check_code(state_dict["code"], state_dict["index"], self.dictionary.patches, held.settings.experts)
             self.code = Parameter(torch.zeros_like(state_dict["code"], device=self._device()))
             self.register_buffer("index", torch.zeros_like(state_dict["index"], device=self._device()))
+            self._keep_part(self.index, self.code.detach())
+            # Runs of versions before know no such code.
+            state_dict = {"part_index": state_dict["index"], "part_code": state_dict["code"], **state_dict}
+        is_detailed = _DETAIL + "values" in state_dict
+        self.detail = SurfaceDetail.from_state(state_dict, _DETAIL, self._device()) if is_detailed else None
         return super().load_state_dict(state_dict, *args, **kwargs)
 
     def get_param_groups(self) -> dict[str, list[Parameter]]:
@@ -146,9 +171,17 @@ class NidFitModel(ShapeModel):
         if pipeline is not None:
             source: Any = pipeline.datamanager
             report = self.begin(source)
-            if report is not None and trainer is not None:
-                report.write(trainer.base_dir)
+            folder = None if trainer is None else trainer.base_dir
+            if report is not None and folder is not None:
+                report.write(folder)
+            self._finish = partial(self.end, source, folder)
         return super().get_training_callbacks(training_callback_attributes)
+
+    def after_step(self, step: int) -> None:
+        """As ShapeModel's; after the last step of the run the code is settled, and what it leaves over is fitted."""
+        super().after_step(step)
+        if step + 1 == self.run_steps and self._finish is not None:
+            self._finish()
 
     def begin(self, source: PointSource) -> FitReport | None:
         """Find the code from the first batches, unless it has been: one from a checkpoint stays as it is.
@@ -188,6 +221,9 @@ class NidFitModel(ShapeModel):
             raise InputError(f"No code was found: {error} (options --pipeline.model.*).") from error
         self.index.copy_(found.index)
         self.code.data.copy_(found.weight)
+        self._keep_part(found.index, found.weight)
+        if found.part_index is not None and found.part_weight is not None:
+            self._keep_part(found.part_index, found.part_weight)
         self.is_solved = True
         report = report_fit(
             found,
@@ -202,6 +238,36 @@ class NidFitModel(ShapeModel):
         CONSOLE.print(report.text(), markup=False, highlight=False)
         return report
 
+    def end(self, source: PointSource, folder: Path | None = None) -> DetailReport | None:
+        """Fit a correction to what the code leaves over at the points, unless the settings want none.
+
+        Args:
+            source: of the points.
+            folder: of the run, where the report of the beginning is told of it.
+
+        Returns:
+            What was found, which is also printed; None if nothing was looked for, as in all processes but the first.
+        """
+        self.detail = None
+        if not self.config.detail_points or ranks.rank() > 0:
+            return None
+        start = time.monotonic()
+        points, normals = surface_of(source, points=self.config.detail_points, device=self._device())
+        code, part = (
+            CodedShape(self.dictionary, index, weight).sdf
+            for index, weight in ((self.index, self.code.detach()), (self.part_index, self.part_code))
+        )
+        held_out = is_held_out(torch.arange(len(points), device=points.device))
+        found = fit_detail(code, points, normals, part=part, held_out=held_out)
+        self.detail = found.detail
+        report = report_detail(
+            found, points=len(points), file_unit=self.metadata.get("file_unit"), seconds=time.monotonic() - start
+        )
+        CONSOLE.print(report.text(), markup=False, highlight=False)
+        if folder is not None:
+            report.add_to(folder)
+        return report
+
     @torch.no_grad()
     def _errors(self, equations: Equations) -> Float[Tensor, " m"]:
         return (self.field.sdf(equations.position) - equations.target) * (equations.weight > 0)
@@ -209,13 +275,14 @@ class NidFitModel(ShapeModel):
     # -- training ------------------------------------------------------------------------------------------------------
 
     @property
-    def field(self) -> CodedShape:
+    def field(self) -> CodedShape | DetailedShape:
         """The distance of the shape."""
         return self.field_of(self.shown_shape)
 
-    def field_of(self, shape: int) -> CodedShape:
-        """See ShapeModel; there is one shape."""
-        return CodedShape(self.dictionary, *(self.drawn_code or (self.index, self.code)))
+    def field_of(self, shape: int) -> CodedShape | DetailedShape:
+        """See ShapeModel; there is one shape. Another code than its own is drawn without the correction."""
+        coded = CodedShape(self.dictionary, *(self.drawn_code or (self.index, self.code)))
+        return coded if self.detail is None or self.drawn_code else DetailedShape(coded.sdf, self.detail)
 
     @property
     def code_names(self) -> tuple[str, ...]:
@@ -231,8 +298,10 @@ class NidFitModel(ShapeModel):
         return self.codes[(number - 1) * rows : number * rows].clone()
 
     def values(self, points: ShapePoints) -> Float[Tensor, "shapes points"]:
-        """See ShapeModel."""
-        return self.dictionary.values(points.points, self.index, self.code)
+        """See ShapeModel; in training those of the code, which is what learns."""
+        if self.training or self.detail is None:
+            return self.dictionary.values(points.points, self.index, self.code)
+        return torch.stack([self.field.sdf(each) for each in points.points])
 
     def point_outputs(self, points: ShapePoints) -> dict[str, Tensor]:
         """`value`, and in training `gradient` (s, p, 3), which the loss can be differentiated through."""

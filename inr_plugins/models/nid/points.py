@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -27,10 +28,26 @@ class PointSource(Protocol):
         """Points of a training step, and what is known of them."""
 
 
+@runtime_checkable
+class HoldsSurfaces(Protocol):
+    """A datamanager that tells what a shape is learnt from."""
+
+    def shape_surface(self, number: int) -> Any:
+        """A mesh or a cloud, normalised frame."""
+
+
+@runtime_checkable
+class CloudLike(Protocol):
+    """Points of a surface (n, 3) with outward unit normals, or None."""
+
+    points: np.ndarray
+    normals: np.ndarray | None
+
+
 def draw_surface(source: PointSource, *, points: int, most_batches: int = 64) -> Drawn:
     """Take batches of one shape until that many points of its surface were drawn, twice over.
 
-    A cloud is drawn from with replacement: of n points drawn 2 n times six sevenths are seen.
+    Of a cloud, whose points batches draw with replacement, all points are taken, or a random choice of so many.
 
     Args:
         source: gives the batches of steps 0, 1, ...
@@ -54,7 +71,8 @@ def draw_surface(source: PointSource, *, points: int, most_batches: int = 64) ->
         seen += len(on[-1])
         if seen >= 2 * points:
             break
-    different, normals = _different(torch.cat(on), torch.cat(normal))
+    cloud = cloud_of(source, points=points, device=on[0].device)
+    different, normals = _different(torch.cat(on), torch.cat(normal)) if cloud is None else cloud
     known = normals.norm(dim=-1) > 0.5
     if not bool(known.any()):
         raise InputError(
@@ -65,6 +83,34 @@ def draw_surface(source: PointSource, *, points: int, most_batches: int = 64) ->
     if len(different) < _LEAST_POINTS:
         raise InputError(f"No code can be found from {len(different)} different points: give {_LEAST_POINTS} or more.")
     return Drawn(different, F.normalize(normals, dim=-1), torch.cat(off), torch.cat(sdf))
+
+
+def surface_of(
+    source: PointSource, *, points: int, device: torch.device | str
+) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 3"]]:
+    """Different points of the surface with their outward unit normals, at most so many.
+
+    Raises:
+        InputError: as `draw_surface`.
+    """
+    cloud = cloud_of(source, points=points, device=device)
+    if cloud is not None:
+        known = cloud[1].norm(dim=-1) > 0.5
+        return cloud[0][known], F.normalize(cloud[1][known], dim=-1)
+    drawn = draw_surface(source, points=points)
+    return drawn.points, drawn.normals
+
+
+def cloud_of(
+    source: PointSource, *, points: int, device: torch.device | str
+) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 3"]] | None:
+    """Points of the cloud that the first shape is, with their normals, at most so many; None if it is no such cloud."""
+    surface = source.shape_surface(0) if isinstance(source, HoldsSurfaces) else None
+    if not isinstance(surface, CloudLike) or surface.normals is None:
+        return None
+    chosen = np.random.default_rng(0).permutation(len(surface.points))[:points]
+    pair = [torch.from_numpy(each[chosen]).float().to(device) for each in (surface.points, surface.normals)]
+    return pair[0], pair[1]
 
 
 def _different(points: Tensor, normals: Tensor) -> tuple[Tensor, Tensor]:

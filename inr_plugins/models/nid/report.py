@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from inr_plugins.fields.code_solve import FoundCode
+from inr_plugins.fields.detail_fit import FittedDetail
 from inr_plugins.files import write_json
 
 REPORT_NAME = "nid_fit.json"
@@ -76,6 +78,67 @@ class FitReport:
             OSError: the folder cannot be written.
         """
         write_json(folder / REPORT_NAME, asdict(self), indent=2)
+
+
+@dataclass(frozen=True)
+class DetailReport:
+    """What a correction of the code's distance makes of points that it was not fitted to.
+
+    Attributes:
+        seconds: that it took to find it.
+        points: of the surface that it was fitted to.
+        smoothness: that was chosen; None: no correction, as points that were held out were met no better with one.
+        missed: mean distance of held-out points from the code's surface, normalised units.
+        left: and from the corrected one.
+        missed_in_file_units: the former in the units of the file; None if they are not known.
+        left_in_file_units: so of the latter.
+        cells: of the lattice that holds it.
+    """
+
+    seconds: float
+    points: int
+    smoothness: float | None
+    missed: float
+    left: float
+    missed_in_file_units: float | None
+    left_in_file_units: float | None
+    cells: int
+
+    def text(self) -> str:
+        """A line."""
+        own = self.missed_in_file_units is not None
+        before, after = (self.missed_in_file_units, self.left_in_file_units) if own else (self.missed, self.left)
+        unit = "in the file's unit" if own else "the box has sides of 2"
+        if self.smoothness is None:
+            return f"No correction: with one, points that were held out were missed by more than {before:.2e} ({unit})."
+        return (
+            f"Corrected around {self.points:,} points in {self.seconds:.1f} s: those that were held out were missed by "
+            f"{before:.2e} on average and then by {after:.2e} ({unit})."
+        )
+
+    def add_to(self, folder: Path) -> None:
+        """Write it into the report that lies in a run's folder, or beside where that would be.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        path = folder / REPORT_NAME
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        write_json(path, {**known, "detail": asdict(self)}, indent=2)
+
+
+def report_detail(found: FittedDetail, *, points: int, file_unit: float | None, seconds: float) -> DetailReport:
+    """Put together what was found.
+
+    Args:
+        found: the correction.
+        points: that it was fitted to.
+        file_unit: normalised units in a unit of the file; None if that is not known.
+        seconds: that it took.
+    """
+    own = [None if file_unit is None else each / file_unit for each in (found.missed, found.left)]
+    cells = 0 if found.detail is None else len(found.detail.lattice.corner_rows)
+    return DetailReport(seconds, points, found.smoothness, found.missed, found.left, own[0], own[1], cells)
 
 
 def report_fit(

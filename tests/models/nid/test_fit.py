@@ -14,6 +14,7 @@ from inr_plugins.models.nid.dictionary import LearntFrame, open_dictionary
 from inr_plugins.models.nid.fit import NidFitModelConfig
 from inr_plugins.models.nid.shapes import NidShapesModelConfig
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
+from inr_plugins.shape_points import ShapePoints
 
 BOX = SceneBox(aabb=torch.tensor([[-1.0] * 3, [1.0] * 3]))
 SIZES = {"experts": 20, "active": 20, "expert_width": 6, "trunk_width": 24, "trunk_layers": 2, "omega": 5.0}
@@ -130,6 +131,38 @@ def test_a_checkpoint_holds_all_that_is_needed_when_the_dictionary_is_gone(learn
     assert torch.equal(other.code, code)
     # And it is a dictionary itself.
     assert open_dictionary(tmp_path).frame.shapes == ("small", "large")
+
+
+def test_points_that_no_code_meets_are_met_by_the_correction_which_is_kept(learnt, tmp_path, capsys):
+    """Three experts can hardly make a ball: what they leave over is fitted, once the code is settled."""
+    model, source = make(learnt, active=3), BallBatches([0.6], points=2000)
+    model.begin(source)
+    before, code = error(model, 0.6), model.code.detach().clone()
+    report = model.end(source, tmp_path)
+    assert before > 0.02
+    assert error(model, 0.6) < 0.2 * before
+    assert torch.equal(model.code, code)
+    assert report.left < report.missed
+    assert "Corrected around" in capsys.readouterr().out
+    # Steps that follow learn the code, and do not see it.
+    x = 2 * torch.rand(1, 300, 3) - 1
+    x[0] = 0.6 * torch.nn.functional.normalize(x[0], dim=-1)
+    points = ShapePoints(x, torch.zeros(1, dtype=torch.long))
+    assert float(model.eval().values(points).abs().mean()) < 0.2 * before
+    assert float(model.train().values(points).abs().mean()) > 0.9 * before
+    other = make(tmp_path / "nothing")
+    other.load_state_dict(model.state_dict())
+    assert torch.equal(other.field.sdf(x[0]), model.field.sdf(x[0]))
+    # Another code is drawn as it is.
+    other.drawn_code = (model.index, model.code.detach())
+    assert float(other.field.sdf(x[0]).abs().mean()) > 0.9 * before
+    # A run that goes on ends with another one, or with none.
+    other.config.detail_points = 0
+    assert other.end(source) is None
+    assert other.detail is None
+    plain = make(tmp_path / "nothing")
+    plain.load_state_dict(other.state_dict())
+    assert plain.detail is None
 
 
 @pytest.mark.parametrize("place", ["run", "config", "checkpoints", "checkpoint"])

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from inr_plugins.fields.code_solve import FoundCode
-from inr_plugins.models.nid.report import report_fit
+from inr_plugins.fields.detail_fit import FittedDetail
+from inr_plugins.models.nid.report import report_detail, report_fit
 
 
 def test_the_report_tells_the_residual_in_both_units_and_the_nearest_shapes(tmp_path):
@@ -28,3 +29,17 @@ def test_the_report_tells_the_residual_in_both_units_and_the_nearest_shapes(tmp_
     written = json.loads((tmp_path / "a run" / "nid_fit.json").read_text())
     assert written["experts"]["3"] == pytest.approx(0.49 / 0.99, rel=1e-3)
     assert written["surface_residual_in_file_units"] == pytest.approx(30)
+
+
+def test_what_a_correction_gains_is_told_and_kept_beside_what_was_found_before(tmp_path):
+    report = report_detail(FittedDetail(None, 0.1, 0.02, 0.004, 0.03), points=1200, file_unit=2.0, seconds=0.5)
+    assert "1,200 points" in report.text()
+    assert "1.00e-02 on average and then by 2.00e-03 (in the file's unit)" in report.text()
+    (tmp_path / "nid_fit.json").write_text('{"seconds": 3.0}')
+    report.add_to(tmp_path)
+    written = json.loads((tmp_path / "nid_fit.json").read_text())
+    assert written["seconds"] == 3.0
+    assert written["detail"]["left"] == pytest.approx(0.004)
+    none = report_detail(FittedDetail(None, None, 0.02, 0.02, 0.03), points=12, file_unit=None, seconds=0.5)
+    assert "No correction" in none.text()
+    assert "the box has sides of 2" in none.text()
