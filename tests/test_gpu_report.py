@@ -17,7 +17,7 @@ sys.path.append(str(ROOT / "benchmarks"))
 from gpu_report import checks, kernels, quality, speed  # noqa: E402
 from gpu_report.__main__ import main  # noqa: E402
 from gpu_report.disc import make_disc  # noqa: E402
-from gpu_report.methods import IMAGES, PEERS, SHAPES, Balls, make_small, preset  # noqa: E402
+from gpu_report.methods import IMAGES, PEERS, SHAPES, SIGNALS, Balls, make_small, preset  # noqa: E402
 from gpu_report.training import Training  # noqa: E402
 from pretend_cuda import PretendCuda  # noqa: E402
 
@@ -41,8 +41,16 @@ def records(folder):
 
 def test_checks_and_timings_are_rehearsed_without_open3d(tmp_path, scene, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "open3d", None)
-    wanted = ["steps/finer-nerf/float32", "steps/finer-sdf/auto", "marching", "compositing", "nerfacc", "tf32"]
-    timed = ["step/diner", "step/diner-surface", "step/cn-occupancy", "step/tensorf"]
+    wanted = ["steps/finer-nerf/float32", "steps/finer-sdf/auto", "steps/diner-image/auto"]
+    wanted += ["marching", "compositing", "nerfacc", "tf32"]
+    timed = [
+        "step/diner",
+        "step/diner-surface",
+        "step/cn-occupancy",
+        "step/cn-image",
+        "step/diner-image",
+        "step/tensorf",
+    ]
     parts = ["--part", "checks", "--part", "speed", "--scene", str(scene)]
     assert rehearse(tmp_path, *parts, "--only", *wanted, *timed) == 0
     found = records(tmp_path)
@@ -62,7 +70,7 @@ def test_checks_and_timings_are_rehearsed_without_open3d(tmp_path, scene, monkey
 
 def test_every_method_and_part_is_on_the_list(scene):
     found = checks.checks(torch.device("cuda"), tiny=False)
-    ours = {*IMAGES, *SHAPES}
+    ours = {*IMAGES, *SHAPES, *SIGNALS}
     assert {name.split("/")[1] for name in found if name.startswith("steps/")} == ours
     assert {"marching", "compositing", "nerfacc", "tf32", "whole way"} <= set(found)
     timed = speed.measurements(torch.device("cuda"), scene=None, tiny=False)

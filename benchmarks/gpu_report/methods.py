@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from inr_plugins.shape_points import ShapePoints
+from inr_plugins.signal_grid import SignalPixels
 
 IMAGES = (
     *("diner", "diner-surface", "finer-nerf", "finer-gauss-nerf", "finer-wavelet-nerf", "cn-mipnerf"),
@@ -23,6 +24,7 @@ IMAGES = (
 )
 SHAPES = ("finer-sdf", "cn-occupancy", "nid-shapes")
 """nid-fit wants a dictionary that has been learnt, and is not among them."""
+SIGNALS = ("diner-image", "finer-image", "cn-image")
 PEERS = ("nerfacto", "tensorf", "vanilla-nerf")
 
 _BOX = torch.tensor([[-1.5] * 3, [1.5] * 3])
@@ -44,6 +46,8 @@ def make_small(config: Any, *, tiny: bool = False) -> Any:
     name, model, manager = config.method_name, config.pipeline.model, config.pipeline.datamanager
     if name in SHAPES:
         manager.points_per_batch = 256 if tiny else 2048
+    elif name in SIGNALS:
+        manager.pixels_per_batch = 64 if tiny else 4096
     else:
         manager.train_num_rays_per_batch = 64 if tiny else 256
     wide = 16 if tiny else 64
@@ -72,6 +76,8 @@ def make_small(config: Any, *, tiny: bool = False) -> Any:
     elif name == "nid-shapes":
         model.experts, model.active, model.trunk_width, model.warmup_steps = 64, 16, wide, 10
         manager.shapes_per_batch = 4
+    elif name == "diner-image":
+        model.network.width = wide
     else:
         model.width = wide
     return config
@@ -145,6 +151,44 @@ class Balls:
         on = kind == 0
         known = {"sdf": sdf, "near": kind == 1, "on": on, "normal": direction * on[..., None]}
         return _Points(points, shape), {**known, "occupancy": (sdf < 0).float()}
+
+
+@dataclass
+class Chart:
+    """All pixels of a square image in closed form: waves that become shorter to the right and downwards.
+
+    Attributes:
+        side: its pixels across.
+    """
+
+    side: int
+
+    @classmethod
+    def for_config(cls, config: Any) -> Chart:
+        """An image that a step sees whole, of 512 pixels across at the most."""
+        return cls(min(512, int(config.pipeline.datamanager.pixels_per_batch**0.5)))
+
+    @property
+    def count(self) -> int:
+        """Pixels of a step."""
+        return self.side**2
+
+    def scene(self) -> dict[str, Any]:
+        """What a model is told of the data."""
+        signal = {"width": self.side, "height": self.side, "channels": 3, "bits": 8, "has_alpha": False}
+        return {"scene_box": SceneBox(aabb=_BOX / 1.5), "num_train_data": 1, "metadata": {"signal": signal}}
+
+    def batch(self, step: int, device: torch.device) -> tuple[Any, dict[str, Tensor]]:
+        """All pixels, and their values."""
+        along = torch.linspace(0, 1, self.side, device=device)
+        across, down = torch.sin(40 * along**2)[None, :], torch.cos(30 * along**2)[:, None]
+        values = torch.stack([across * down, (across + down) / 2, across.expand(self.side, -1)], -1)
+        return SignalPixels(None), {"values": (values.reshape(-1, 3) + 1) / 2}
+
+
+def made_source(config: Any) -> Balls | Chart:
+    """What a method learns from where no data are given."""
+    return Chart.for_config(config) if config.method_name in SIGNALS else Balls.for_config(config)
 
 
 class _Points(ShapePoints):

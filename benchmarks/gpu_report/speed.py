@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from .methods import IMAGES, PEERS, SHAPES, Balls, Pictures, make_small, preset
+from .methods import IMAGES, PEERS, SHAPES, SIGNALS, Pictures, made_source, make_small, preset
 from .training import Training
 
 WARM_UP = {"diner": 600, "finer-nerf": 300}
@@ -29,16 +29,16 @@ def measurements(device: torch.device, *, scene: Path | None, tiny: bool) -> dic
     def bound(method: str) -> Measure:
         return lambda: measure(method, device, scene=scene, tiny=tiny)
 
-    return {f"step/{method}": bound(method) for method in (*IMAGES, *SHAPES, *PEERS)}
+    return {f"step/{method}": bound(method) for method in (*IMAGES, *SHAPES, *SIGNALS, *PEERS)}
 
 
 def measure(method: str, device: torch.device, *, scene: Path | None, tiny: bool) -> dict[str, Any]:
-    """Time steps of a training on the scene's pictures, or on balls where there is none or the method wants points."""
+    """Time steps of a training on the scene's pictures, or on what is made where it wants something else."""
     config = preset(method)
     if tiny:
         make_small(config, tiny=True) if method not in PEERS else _make_small_peer(config)
-    is_made = scene is None or method in SHAPES
-    source: Any = Balls.for_config(config) if scene is None or is_made else Pictures(config, scene, device)
+    is_made = scene is None or method in (*SHAPES, *SIGNALS)
+    source: Any = made_source(config) if scene is None or is_made else Pictures(config, scene, device)
     begin = time.perf_counter()
     training = Training(config, source, device, last_step=config.max_num_iterations)
     prepared = time.perf_counter() - begin

@@ -32,7 +32,7 @@ class Training:
         """
         Args:
             config: of ns-train.
-            source: of batches; methods.Balls or methods.Pictures.
+            source: of batches; methods.Balls, methods.Chart or methods.Pictures.
             device: to train on.
             last_step: at which the schedules of learning rates end.
             seed: of the weights, which are drawn on the CPU and so the same for every device.
