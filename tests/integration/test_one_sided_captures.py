@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from inr_plugins.method_configs.neus import cn_neus, cn_neus_table
-from integration.small_methods import small_diner_surface, small_neus
+from integration.small_methods import small_diner, small_diner_surface, small_neus
 from PIL import Image
 from short_runs import train
 
@@ -85,6 +85,23 @@ def test_diner_surface_finds_it_too(dome, tmp_path):
     assert np.abs(middle - MIDDLE).max() < 0.3
     assert (half > RADIUS).all()
     assert (half < 2.8 * RADIUS).all()
+
+
+def test_diner_begins_in_a_box_around_it(dome, tmp_path, capsys):
+    trainer = train(small(small_diner, dome, tmp_path), 3)
+    model = trainer.pipeline.model
+    # No cell has been dropped yet.
+    middle, half = in_dataset(trainer, model.surface_aabb())
+    assert np.abs(middle - MIDDLE).max() < 0.3
+    assert (half > RADIUS).all()
+    assert (half < 2.8 * RADIUS).all()
+    assert "the dataset's units" in " ".join(capsys.readouterr().out.split())
+    learnt = trainer.optimizers.optimizers["coarse"].param_groups[0]["params"]
+    assert learnt[0] is model.field.density_table
+    own = small(small_diner, dome, tmp_path / "own")
+    own.pipeline.model.box = "scene"
+    trainer = train(own, 1)
+    assert in_dataset(trainer, trainer.pipeline.model.surface_aabb())[1].max() > 4 * RADIUS
 
 
 def test_without_masks_cn_neus_table_looks_where_the_cameras_do(dome, tmp_path):

@@ -6,19 +6,20 @@ cameras of most captures stand on one side of what they look at, which then lies
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from nerfstudio.cameras.cameras import Cameras, CameraType
 from nerfstudio.utils import comms
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
 from inr_plugins.boxes import has_volume, scaled_box
+from inr_plugins.errors import InputError
 from inr_plugins.models.common.hull import masked_views
 from inr_plugins.models.common.mask_box import box_of_masks, nearest_point
 
@@ -43,15 +44,17 @@ class FoundBox:
     how: str
 
 
-def find_object(dataset: Any, *, masked: bool) -> FoundBox | None:
+def find_object(dataset: Any, *, masked: bool, unsure: bool = False) -> FoundBox | None:
     """Where the object is, if that can be told.
 
     Args:
         dataset: nerfstudio's InputDataset, or what has its `cameras`, `image_filenames` and `get_data`.
         masked: what the masks or the alpha of all pictures leave; else where the cameras look.
+        unsure: masks may be for something else than to cut an object out, and pictures may be without.
 
     Returns:
-        The box; None where cameras are no pinholes, or do not look at anything in common.
+        The box; None where cameras are no pinholes, or do not look at anything in common, or masks that may be for
+        something else seem to be.
 
     Raises:
         InputError: the masks leave nothing.
@@ -64,13 +67,26 @@ def find_object(dataset: Any, *, masked: bool) -> FoundBox | None:
         return None if box is None else FoundBox(box, f"where {len(cameras)} cameras look")
     count = len(cameras)
     chosen = sorted({int(i) for i in np.linspace(0, count - 1, min(count, _ENOUGH)).round()})
-    views = masked_views(dataset, chosen)
+    try:
+        views = masked_views(dataset, chosen)
+    except InputError:
+        if unsure:
+            return None
+        raise
+    if unsure and not cuts_out(views.masks):
+        return None
     box = box_of_masks(views)
     return None if box is None else FoundBox(box, f"{len(chosen)} masks")
 
 
 def object_box(
-    dataset: Any, scene_box: Float[Tensor, "2 3"], choice: BoxChoice, *, masked: bool, scale: float
+    dataset: Any,
+    scene_box: Float[Tensor, "2 3"],
+    choice: BoxChoice,
+    *,
+    masked: bool,
+    scale: float,
+    unsure: bool = False,
 ) -> Tensor:
     """The box to look in: found, and said in the dataset's units, or else the dataparser's.
 
@@ -80,6 +96,7 @@ def object_box(
         choice: which of the two.
         masked: see `find_object`.
         scale: what its sides are multiplied by.
+        unsure: see `find_object`.
 
     Returns:
         (2, 3), normalised frame, on the CPU.
@@ -88,7 +105,7 @@ def object_box(
         InputError: the masks leave nothing.
     """
     scene_box = scene_box.detach().cpu().float()
-    found = find_object(dataset, masked=masked) if choice == "found" else None
+    found = find_object(dataset, masked=masked, unsure=unsure) if choice == "found" else None
     if found is None:
         return scaled_box(scene_box, scale)
     box = scaled_box(found.box, scale)
@@ -96,6 +113,15 @@ def object_box(
         told = say(FoundBox(box, found.how), getattr(dataset, "metadata", None))
         CONSOLE.print(told, soft_wrap=True, highlight=False)
     return box
+
+
+def cuts_out(masks: Sequence[Bool[Tensor, "height width"]]) -> bool:
+    """Whether masks cut an object out of their pictures, rather than leave something out, such as passers-by.
+
+    What most of them hold does not reach all four sides of its picture.
+    """
+    whole = [all(bool(side.any()) for side in (mask[0], mask[-1], mask[:, 0], mask[:, -1])) for mask in masks]
+    return 2 * sum(whole) < len(whole)
 
 
 def say(found: FoundBox, metadata: Mapping[str, Any] | None) -> str:

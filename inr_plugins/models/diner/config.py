@@ -8,6 +8,7 @@ from typing import Literal
 from nerfstudio.models.base_model import ModelConfig
 
 from inr_plugins.models.common.network_settings import PrecisionSettings
+from inr_plugins.models.common.object_box import BoxChoice
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 
 
@@ -25,8 +26,11 @@ class DinerSettings(ModelConfig, PrecisionSettings):
     """Network from a key to 27 spherical-harmonic coefficients."""
     background_color: Literal["white", "black", "random"] = "white"
     """What is behind the scene; random needs images with alpha."""
+    box: BoxChoice = "found"
+    """Where the scene is looked for. found: around what masks or alpha cut out of the pictures, if they cut anything
+    out; else, and by scene, in the dataparser's box."""
     box_scale: float = 1.0
-    """Enlarges the scene box around its middle, for captures with more around the object than the dataparser's box."""
+    """Enlarges that box around its middle, for captures with more around the object than the dataparser's box."""
     unbounded: Literal["auto", "yes", "no"] = "auto"
     """Contract what lies outside the scene box into a shell around it; auto: if the images have neither alpha nor
     masks."""

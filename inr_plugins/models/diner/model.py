@@ -38,6 +38,7 @@ from inr_plugins.models.common.feasibility import (
     surface_cells,
 )
 from inr_plugins.models.common.network_settings import PreciseSteps
+from inr_plugins.models.common.object_box import object_box
 from inr_plugins.models.common.pictures import evaluation_pictures
 from inr_plugins.models.diner.checks import check_config
 from inr_plugins.models.diner.config import DinerSettings
@@ -92,6 +93,8 @@ class DinerModel(PreciseSteps, Model):
         super().populate_modules()
         check_config(self.config)
         config = self.config
+        self.metadata = self.kwargs.get("metadata") or {}
+        self._is_new = True
         self.register_buffer("stage", torch.tensor(0))
         # Known here too, so that no step asks the device.
         self._stage = 0
@@ -111,7 +114,7 @@ class DinerModel(PreciseSteps, Model):
     def _is_unbounded(self) -> bool:
         if self.config.unbounded != "auto":
             return self.config.unbounded == "yes"
-        return bool((self.kwargs.get("metadata") or {}).get("opaque", False))
+        return bool(self.metadata.get("opaque", False))
 
     # -- stages --------------------------------------------------------------------------------------------------------
 
@@ -137,8 +140,17 @@ class DinerModel(PreciseSteps, Model):
     def get_training_callbacks(
         self, training_callback_attributes: TrainingCallbackAttributes
     ) -> list[TrainingCallback]:
-        optimizers = training_callback_attributes.optimizers
+        """Callbacks of a run that is about to begin, or to go on; one that begins is given the object's box.
+
+        Raises:
+            InputError: masks leave nothing of the object.
+        """
+        optimizers, pipeline = training_callback_attributes.optimizers, training_callback_attributes.pipeline
         assert optimizers is not None
+        if pipeline is not None and self._is_new:
+            self.place(pipeline.datamanager.train_dataset)
+            for name, params in self.get_param_groups().items():
+                rebuild_param_group(optimizers, name, params)
         return [
             TrainingCallback(
                 [TrainingCallbackLocation.AFTER_TRAIN_ITERATION],
@@ -147,6 +159,23 @@ class DinerModel(PreciseSteps, Model):
                 args=[optimizers],
             )
         ]
+
+    def place(self, dataset: Any) -> None:
+        """Begin in the box that a dataset's masks or alpha have the object in, where they cut one out.
+
+        Raises:
+            InputError: they leave nothing of it.
+        """
+        config = self.config
+        if config.box == "scene" or self._is_unbounded() or self.metadata.get("opaque", False):
+            return
+        box = object_box(
+            *(dataset, self.scene_box.aabb, config.box), masked=True, scale=config.box_scale, unsure=True
+        ).to(self.device)
+        # Machines may round otherwise.
+        ranks.send_from_first([box])
+        lattice = SparseLattice.over_box(box, config.coarse_voxels[0])
+        self._take_field(ExplicitVoxelField(lattice, _UNSEEN_RAW).train(self.training))
 
     def after_step(self, optimizers: Optimizers, step: int) -> None:
         """Move on to the next stage, or drop cells that are not seen, if it is time after training step `step`."""
@@ -250,6 +279,7 @@ class DinerModel(PreciseSteps, Model):
             is_coarse = "field.colour_table" in state_dict
             self._take_field(explicit if is_coarse else self._key_field(lattice, explicit))
         loaded = super().load_state_dict(state_dict, *args, **kwargs)
+        self._is_new = False
         self._stage = int(self.stage)
         return loaded
 

@@ -100,6 +100,23 @@ def test_one_wrong_mask_of_many_is_outvoted_and_one_of_few_is_named():
         find_object(pictures(few, [torch.zeros_like(mask) for mask in masks[:-1]] + masks[-1:]), masked=True)
 
 
+def test_masks_that_leave_something_out_are_not_an_objects_where_that_is_not_said():
+    middle, radius = (0.5, 0.0, 0.0), 0.5
+    cameras = rig(middle, 3.0)
+    masks = ball_masks(cameras, middle, radius)
+    assert_tight(find_object(pictures(cameras, masks), masked=True, unsure=True).box, middle, radius, slack=1.4)
+    # As of passers-by: all but the ball.
+    assert find_object(pictures(cameras, [~mask for mask in masks]), masked=True, unsure=True) is None
+    bare = SimpleNamespace(
+        cameras=cameras,
+        image_filenames=[*"abcdefghijklmnop"],
+        get_data=lambda view: {"image": torch.ones(SIZE, SIZE, 3)},
+    )
+    assert find_object(bare, masked=True, unsure=True) is None
+    with pytest.raises(InputError, match="neither a mask nor an alpha channel"):
+        find_object(bare, masked=True)
+
+
 def test_without_masks_it_is_where_the_cameras_look():
     middle = torch.tensor([4.0, -1.0, 2.0])
     box = box_of_axes(rig(middle, 3.0))
