@@ -37,7 +37,7 @@ from inr_plugins.models.neus.look import least_weight, look_along
 from inr_plugins.models.neus.losses import coverage, eikonal_loss, object_losses
 from inr_plugins.models.neus.networks import colour_config, distance_config
 from inr_plugins.models.neus.start import check_where_cameras_stand, place_fields, start_surface
-from inr_plugins.models.neus.watch import look_steps, sample_box, surface_problem
+from inr_plugins.models.neus.watch import SETTLED, look_steps, sample_box, surface_problem
 from inr_plugins.rendering.crop import Crop, crop_of, cuts_off
 from inr_plugins.rendering.grid.distance import DistanceGrid
 from inr_plugins.rendering.neus.render import SurfaceRendering
@@ -190,14 +190,17 @@ class NeusModel(PreciseSteps, Model):
         self.grid.forget_pictures()
         if self._how_long is not None:
             self._how_long.after_step(step)
-        if step + 1 not in look_steps(self.run_steps) or not comms.is_main_process():
+        looks = look_steps(self.run_steps)
+        if step + 1 not in looks or not comms.is_main_process():
             return
         at = self.camera_positions.to(self.device)
         low, high = self.field.box
         at = at[((at >= low) & (at <= high)).all(-1)]
         with torch.no_grad(), ranks.alone():
             lattice, at_cameras = sample_box(self.field.sdf, self.field.box), self.field.sdf(at)
-        problem = surface_problem(lattice, at_cameras, capture=self.config.capture)
+        problem = surface_problem(
+            lattice, at_cameras, capture=self.config.capture, young=step + 1 < max(looks[-1], SETTLED)
+        )
         if problem is not None:
             CONSOLE.print(f"[bold yellow]Warning after {step + 1} steps:[/bold yellow] {problem}")
 
