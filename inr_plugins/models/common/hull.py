@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float
 from nerfstudio.cameras.cameras import Cameras, CameraType
+from nerfstudio.utils import comms
+from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -21,6 +23,8 @@ _FEW = 40
 """The same when it is asked which view leaves nothing of the hull."""
 _PAD = 4
 """Cells around the hull."""
+_MANY, _DOUBTFUL = 8, 0.15
+"""Views from which on one is told from the others, and what part of their hull it may leave out without a word."""
 _MOST_NAMED = 3
 """Views that are named as the wrong ones; of more, nobody knows which they are."""
 
@@ -186,7 +190,41 @@ def hull_distances(
     if not bool(inside.any()):
         raise InputError(why_empty(views, box))
     check_outside(views, origin, cell, inside)
+    doubt = doubtful_view(views, box)
+    if doubt is not None and comms.is_main_process():
+        CONSOLE.print(
+            f"The mask of {views.names[doubt[0]]} alone leaves out {doubt[1]:.0%} of what all others leave of the "
+            "object: see whether it is right.",
+            soft_wrap=True,
+        )
     return origin, cell, cells_to_border(inside)
+
+
+def doubtful_view(views: MaskedViews, box: Float[Tensor, "2 3"]) -> tuple[int, float] | None:
+    """The view whose mask, and no other, leaves out a good part of what the masks of all others leave.
+
+    A wrong mask does, and so does a right one from a side that no other was taken from. Only places that most pictures
+    show are asked.
+
+    Returns:
+        Its number and that part; None where there is none, or where there are too few views to tell.
+    """
+    if len(views.masks) < _MANY:
+        return None
+    axes, _ = _axes(checked_box(box.detach().cpu()), _FEW)
+    x = torch.cartesian_prod(*axes)
+    against, seen = torch.zeros(2, len(x), dtype=torch.int32)
+    last = torch.zeros(len(x), dtype=torch.int64)
+    for view in range(len(views.masks)):
+        beside, shown = views.outside(view, x)
+        against += beside
+        seen += shown
+        last[beside] = view
+    known = 2 * seen > len(views.masks)
+    alone = last[known & (against == 1)].bincount(minlength=len(views.masks))
+    most = int(alone.argmax())
+    part = int(alone[most]) / max(int(alone[most]) + int((known & (against == 0)).sum()), 1)
+    return (most, part) if part > _DOUBTFUL else None
 
 
 def cells_to_border(inside: Bool[Tensor, "x y z"]) -> Float[Tensor, "x y z"]:

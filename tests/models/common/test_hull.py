@@ -7,7 +7,7 @@ import torch
 from nerfstudio.cameras.cameras import Cameras, CameraType
 
 from inr_plugins.errors import InputError
-from inr_plugins.models.common.hull import hull_distances, in_hull, masked_views, project
+from inr_plugins.models.common.hull import doubtful_view, hull_distances, in_hull, masked_views, project
 
 BOX = torch.tensor([[-1.0] * 3, [1.0] * 3])
 RADIUS, MIDDLE = 0.4, torch.tensor([0.1, -0.15, 0.2])
@@ -142,3 +142,20 @@ def test_pictures_without_masks_and_fisheyes_are_refused():
         masked_views(bare)
     with pytest.raises(InputError, match="undistort"):
         masked_views(pictures(cameras(2, camera_type=CameraType.FISHEYE), bare.masks))
+
+
+def test_a_mask_that_cuts_the_hull_of_all_others_is_said(capsys):
+    rig = cameras(40)
+    assert doubtful_view(masked_views(pictures(rig)), BOX) is None
+    assert doubtful_view(masked_views(pictures(cameras(7))), BOX) is None
+    masks = [mask_of(rig, view) for view in range(40)]
+    masks[17] = masks[17].roll(6, 1)
+    views = masked_views(pictures(rig, masks))
+    view, part = doubtful_view(views, BOX)
+    x = torch.rand(60_000, 3) * 2 - 1
+    others = masked_views(pictures(rig[torch.arange(40) != 17], masks[:17] + masks[18:]))
+    assert view == 17
+    assert part == pytest.approx(1 - float(in_hull(views, x).sum() / in_hull(others, x).sum()), abs=0.05)
+    hull_distances(views, BOX, 32)
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"The mask of view17.png alone leaves out {part:.0%} of what all others leave" in said
