@@ -25,6 +25,10 @@ _HELD_OUT = 5
 """Of so many points of the surface one is held out to choose by."""
 
 
+_BELIEVED, _NEAR = 0.25, 0.02
+"""By what part of it, and how much more, a distance far away may differ from a code's; normalised units."""
+
+
 @dataclass(frozen=True)
 class Solver:
     """How a code is found.
@@ -123,9 +127,11 @@ def find_code(
     for patch, (places, rest) in enumerate(_systems(dictionary, equations)):
         seen = rows[:, patch][rows[:, patch].any(-1)]
         prior = CodePrior.from_codes(seen, isotropic=solver.isotropic) if len(seen) else None
+        # Those far away say little of where the surface is, and are known less well.
+        held_out = is_held_out(rest.group) & (rest.group < equations.on_surface)
         parts = [
             GramSystem.from_function(dictionary.atoms, places[part], rest.target[part], rest.weight[part])
-            for part in (~is_held_out(rest.group), is_held_out(rest.group))
+            for part in (~held_out, held_out)
             if bool((rest.weight[part] > 0).any())
         ]
         if len(parts) < 2:
@@ -156,14 +162,22 @@ def _sparse(codes: list[Tensor], active: int) -> tuple[Tensor, Tensor]:
 
 
 def without_contradicted(dictionary: ShapeDictionary, found: FoundCode, equations: Equations) -> Equations:
-    """The equations, of which those far from the surface weigh nothing where a code has them on its other side.
+    """The equations, of which those far from the surface weigh nothing where a code contradicts them.
 
-    The sign of a distance to a sparse cloud is wrong at some points, by twice the distance, which squares do not
-    forgive; a code that meets all others tells which.
+    A distance to a cloud is the true one only where the cloud is all of the surface: of a scan from one side everything
+    behind it is inside, by the normals, and the way to it is too long. The sign beside a sparse cloud is wrong at some
+    points too, by twice the distance, which squares do not forgive. A code that was found without any of them tells
+    which: it has the point on the other side, or its distance differs by more than a quarter.
     """
     value = CodedShape(dictionary, found.index, found.weight).sdf(equations.position)
-    wrong = (equations.group >= equations.on_surface) & (value * equations.target < 0)
+    differs = (value - equations.target).abs() > _BELIEVED * equations.target.abs() + _NEAR
+    wrong = (equations.group >= equations.on_surface) & ((value * equations.target < 0) | differs)
     return replace(equations, weight=equations.weight.masked_fill(wrong, 0.0))
+
+
+def near_surface(equations: Equations) -> Equations:
+    """The equations, of which those far from the surface weigh nothing."""
+    return replace(equations, weight=equations.weight.masked_fill(equations.group >= equations.on_surface, 0.0))
 
 
 def _systems(dictionary: ShapeDictionary, equations: Equations) -> Iterator[tuple[Tensor, Equations]]:

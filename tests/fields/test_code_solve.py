@@ -143,9 +143,12 @@ def test_distances_on_the_wrong_side_far_from_the_surface_are_found_out_by_the_o
     swapped = exact.target.clone()
     swapped[:3] *= -1
     swapped[200:203] *= -1
+    # The way to a part of a surface is longer than that to all of it.
+    swapped[300] *= 1.2
+    swapped[301:303] = swapped[301:303] * 1.5 + 0.05 * swapped[301:303].sign()
     believed = without_contradicted(
         dictionary,
         FoundCode(*planted(), outside=None, noise=None),
         Equations(exact.position, swapped, exact.weight, exact.group, 100),
     )
-    assert (believed.weight == 0).nonzero()[:, 0].tolist() == [200, 201, 202]
+    assert (believed.weight == 0).nonzero()[:, 0].tolist() == [200, 201, 202, 301, 302]

@@ -18,7 +18,7 @@ from torch.nn import Parameter
 
 from inr_plugins import ranks
 from inr_plugins.errors import InputError
-from inr_plugins.fields.code_solve import NOISES, Solver, find_code, is_held_out, without_contradicted
+from inr_plugins.fields.code_solve import NOISES, Solver, find_code, is_held_out, near_surface, without_contradicted
 from inr_plugins.fields.detail_fit import fit_detail
 from inr_plugins.fields.dictionary_settings import decode, encode
 from inr_plugins.fields.dictionary_shape import CodedShape
@@ -213,8 +213,9 @@ class NidFitModel(ShapeModel):
                 far_points=config.far_points,
             )
             solver = Solver(config.solver, self.code.shape[1], config.noise, config.isotropic, config.l1)
-            # A first code tells which of the distances cannot be true, the second does without them.
-            first = find_code(self.dictionary, self.codes, equations, replace(solver, noise=solver.noise or NOISES[1]))
+            # A first code tells which distances far away cannot be true, the second does without them.
+            near, first_noise = near_surface(equations), solver.noise or NOISES[1]
+            first = find_code(self.dictionary, self.codes, near, replace(solver, noise=first_noise))
             believed = without_contradicted(self.dictionary, first, equations)
             found = find_code(self.dictionary, self.codes, believed, solver)
         except ValueError as error:
