@@ -186,9 +186,9 @@ TRAINING = _table(
         (_MODEL, _NOT_NEGATIVE, "key-start"),
         # diner-surface.
         (_MODEL, Range(24, 2048), "lattice-sizes"),
-        (_MODEL, Range(8, 1024), "coarse-sizes"),
+        (_MODEL, Range(8, 1024), "coarse-sizes hull-sizes"),
         (_MODEL, Range(0, 2), "colour-degrees"),
-        (_MODEL, _COUNT, "stage-steps sharpening-steps refresh-every"),
+        (_MODEL, _COUNT, "hull-steps stage-steps sharpening-steps refresh-every"),
         (_MODEL, _POSITIVE, "sharpness-start sharpness-end"),
         (_MODEL, _NOT_NEGATIVE, "curvature-weight area-weight smooth-share"),
         # Surfaces and shapes.

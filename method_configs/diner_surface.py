@@ -14,7 +14,7 @@ from inr_plugins.engine.pipeline import InrPipelineConfig
 from inr_plugins.engine.trainer import InrTrainerConfig
 from inr_plugins.models.diner_surface.table import DinerSurfaceCaptureConfig
 
-_STEPS = 1500
+_STEPS = 1350
 
 
 def _decay(lr: float, part: float = 0.1) -> ExponentialDecayConfig:

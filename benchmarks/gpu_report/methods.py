@@ -58,8 +58,10 @@ def make_small(config: Any, *, tiny: bool = False) -> Any:
         model.visible_weight = 0.01
         manager.train_num_rays_per_batch = 256
     elif name == "diner-surface":
-        # A refined lattice, and a band that follows the surface, within 50 steps.
-        model.lattice_sizes, model.stage_steps, model.sharpening_steps = (24, 32), (30,), 20
+        # A refined density, a refined lattice, and a band that follows the surface, within 50 steps.
+        model.hull_sizes, model.hull_steps, model.coarse_prune_every = (16, 24), (10, 10), 1000
+        model.visible_weight = 0.01
+        model.lattice_sizes, model.stage_steps, model.sharpening_steps = (24, 32), (12,), 12
         model.smooth_share, model.colour_degrees, model.refresh_every = (1.0, 1.0), (0, 2), 10
         model.network.width = wide
     elif name in ("finer-nerf", "finer-gauss-nerf", "finer-wavelet-nerf"):

@@ -43,7 +43,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
               "model.network.width": 16},
     "diner-surface": {"datamanager.train_num_rays_per_batch": 256, "model.lattice_sizes": (24, 32),
                       "model.stage_steps": (2,), "model.smooth_share": (1.0, 1.0), "model.colour_degrees": (0, 2),
-                      "model.refresh_every": 2,
+                      "model.refresh_every": 2, "model.hull_sizes": (16,), "model.hull_steps": (2,),
                       "model.network.width": 16},
     "finer-nerf": _FINER, "finer-gauss-nerf": _FINER, "finer-wavelet-nerf": _FINER,
     "cn-mipnerf": _MIP,

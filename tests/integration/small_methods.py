@@ -25,11 +25,12 @@ def small_diner(data, output):
 
 
 def small_diner_surface(data, output):
-    """diner-surface; a change of stage is at step 20."""
+    """diner-surface; a density is refined at step 10, a surface at step 20 and that refined at step 40."""
     config = copy.deepcopy(diner_surface.config)
     config.pipeline.datamanager.data = data
     config.pipeline.datamanager.train_num_rays_per_batch = 512
     model = config.pipeline.model
+    model.hull_sizes, model.hull_steps, model.coarse_prune_every = (16, 24), (10, 10), 7
     model.lattice_sizes, model.stage_steps, model.smooth_share = (24, 32), (20,), (1.0, 4.0)
     model.colour_degrees = (0, 2)
     model.sharpening_steps, model.refresh_every, model.network.width = 20, 8, 16

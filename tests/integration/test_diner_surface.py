@@ -10,20 +10,24 @@ from short_runs import assert_same_state, train
 from inr_plugins.cli import mesh
 from inr_plugins.engine.runs.run import load_run
 from inr_plugins.errors import InputError
+from inr_plugins.fields.explicit_voxels import ExplicitVoxelField
+from inr_plugins.fields.voxel_distance import VoxelDistanceField
 
 
-@pytest.mark.parametrize("stop", [12, 25])
-def test_stopping_and_going_on_gives_the_same_bits(knot, tmp_path, stop):
-    total = 36
+@pytest.mark.parametrize(("stop", "kind"), [(12, ExplicitVoxelField), (45, VoxelDistanceField)])
+def test_stopping_and_going_on_gives_the_same_bits(knot, tmp_path, stop, kind):
+    total = 52
     straight = train(small_diner_surface(knot, tmp_path / "straight"), total)
     first = train(small_diner_surface(knot, tmp_path / "first"), stop)
+    assert type(first.pipeline.model.field) is kind
+    assert first.pipeline.model.field.training
     second = train(small_diner_surface(knot, tmp_path / "second"), total - stop, load_dir=first.checkpoint_dir)
     assert_same_state(straight.checkpoint_dir, second.checkpoint_dir)
 
 
 @pytest.fixture(scope="module")
 def run(knot, tmp_path_factory):
-    return train(small_diner_surface(knot, tmp_path_factory.mktemp("run")), 80)
+    return train(small_diner_surface(knot, tmp_path_factory.mktemp("run")), 100)
 
 
 def test_a_run_is_opened_and_evaluated(run):

@@ -90,6 +90,8 @@ def _of_images(folder: Path) -> dict[str, Callable[[], Any]]:
         model = config.pipeline.model
         # The lattice is refined, and what is far from the surface is dropped.
         model.stage_steps, model.sharpening_steps, model.refresh_every = (8,), 10, 5
+        # From the hull: what is looked through is a yes or no that the last digit decides.
+        model.hull_sizes, model.hull_steps = (), ()
         return _damped(config)
 
     return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from nerfstudio.cameras.cameras import Cameras
@@ -23,6 +24,12 @@ _PAD = 4
 """Cells around the box."""
 _FEWEST_VOTES = 2
 """Cameras that have to look through a place for it to be empty; a density learnt in seconds has holes."""
+_HITS = 0.2
+"""Cameras whose light stops at a place of a hull, for each that looks through it, that are enough to keep it."""
+_THIN = 2.0
+"""Cells: what of a hull no ball of this radius fits into is as the masks have it, and finer than the density."""
+_SPECK = 20
+"""Vertices of the smallest thin part."""
 _SMALLEST_PIECE = 0.01
 """Of the largest piece of the solid: smaller ones float, and go."""
 
@@ -77,7 +84,7 @@ def depth_views(cameras: Cameras, render: Render, device: torch.device) -> list[
 
 
 def solid_points(
-    cameras: Cameras, views: Sequence[DepthView], x: Float[Tensor, "n 3"], *, margin: float
+    cameras: Cameras, views: Sequence[DepthView], x: Float[Tensor, "n 3"], *, margin: float, hits: float | None = None
 ) -> Bool[Tensor, " n"]:
     """Points that some picture shows, and that not several cameras look through.
 
@@ -86,8 +93,11 @@ def solid_points(
         views: what they see.
         x: points, normalised frame.
         margin: before the depth within which nothing is said to be empty, normalised units.
+        hits: points are solid, too, at which so many cameras' light stops, within the margin, for each that looks
+            through: what is thinner than a pixel is looked through by many.
     """
     votes, shown = torch.zeros(len(x), dtype=torch.int32), torch.zeros(len(x), dtype=torch.bool)
+    stops = torch.zeros(len(x), dtype=torch.int32)
     for view in views:
         u, v, front = project(cameras, view.number, x)
         height, width = float(cameras.height[view.number]), float(cameras.width[view.number])
@@ -96,9 +106,14 @@ def solid_points(
         row = (v.nan_to_num(0.0) * (rows / height)).long().clamp(0, rows - 1)
         column = (u.nan_to_num(0.0) * (columns / width)).long().clamp(0, columns - 1)
         way = (x - cameras.camera_to_worlds[view.number, :, 3].to(x)).norm(dim=-1)
-        votes += inside & (way < view.distance[row, column] - margin)
+        distance = view.distance[row, column]
+        votes += inside & (way < distance - margin)
+        stops += inside & ((way - distance).abs() <= margin)
         shown |= inside
-    return shown & (votes < min(_FEWEST_VOTES, len(views)))
+    solid = votes < min(_FEWEST_VOTES, len(views))
+    if hits is not None:
+        solid |= stops >= hits * votes
+    return shown & solid
 
 
 def carved_distances(
@@ -137,6 +152,66 @@ def carved_distances(
             f"{model_option('coarse_steps')} more steps."
         )
     return origin, cell, cells_to_border(solid)
+
+
+def carved_hull(
+    cameras: Cameras,
+    render: Render,
+    origin: Float[Tensor, " 3"],
+    cell: float,
+    distances: Float[Tensor, "x y z"],
+    *,
+    margin: float,
+    device: torch.device,
+) -> tuple[Float[Tensor, " 3"], float, Float[Tensor, "x y z"]]:
+    """The signed distance to the border of what of a hull no camera looks through, on the hull's own lattice.
+
+    Args:
+        cameras: perspective cameras, normalised frame, on the CPU.
+        render: what rays see of a density in the hull.
+        origin: lowest vertex of the lattice, normalised frame.
+        cell: edge of its cells.
+        distances: to the hull's surface at its vertices, negative inside.
+        margin: see `solid_points`.
+        device: where the density is.
+
+    Returns:
+        As `carved_distances`.
+
+    Raises:
+        InputError: all of the hull is looked through.
+    """
+    views = depth_views(cameras, render, device)
+    axes = [origin[i] + cell * torch.arange(n) for i, n in enumerate(distances.shape)]
+    solid = (distances < 0).reshape(-1)
+    x = torch.cartesian_prod(*axes)[solid]
+    solid[solid.clone()] = solid_points(cameras, views, x, margin=margin, hits=_HITS)
+    solid = solid.view(distances.shape) | thin_parts(distances)
+    if not bool(solid.any()):
+        raise InputError(
+            "Nothing solid was found in what the masks leave of the object: see that the poses are right, or give "
+            f"{model_option('hull_steps')} more steps."
+        )
+    return origin, cell, cells_to_border(solid)
+
+
+def thin_parts(distances: Float[Tensor, "x y z"]) -> Bool[Tensor, "x y z"]:
+    """What is inside, but in no ball of radius `_THIN` that is: rods, plates and sharp edges (a morphological opening
+    leaves them out).
+
+    Args:
+        distances: signed, in cells, negative inside.
+    """
+    from scipy.ndimage import distance_transform_edt, label
+
+    inside, core = distances < 0, distances <= -_THIN
+    if not bool(core.any()):
+        return inside
+    # Half a cell's diagonal more, since middles of balls are vertices here; what rounding leaves beyond that is specks.
+    thin = (distance_transform_edt(~core.numpy()) > _THIN + 0.5 * 3**0.5) & inside.numpy()
+    pieces, _ = label(thin, np.ones((3, 3, 3)))
+    sizes = np.bincount(pieces.reshape(-1))
+    return torch.from_numpy(thin & (sizes >= _SPECK)[pieces])
 
 
 def without_small_pieces(solid: Bool[Tensor, "x y z"]) -> Bool[Tensor, "x y z"]:

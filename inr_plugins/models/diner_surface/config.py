@@ -18,11 +18,11 @@ class DinerSurfaceSettings(ModelConfig, PrecisionSettings):
 
     enable_collider: bool = False
     """Not used: rays are cut to the band of cells, near_plane and far_plane."""
-    lattice_sizes: tuple[int, ...] = (64, 112, 176)
+    lattice_sizes: tuple[int, ...] = (112, 176, 256)
     """Cells along the longest side of the object's box, one stage after another."""
-    stage_steps: tuple[int, ...] = (300, 300)
+    stage_steps: tuple[int, ...] = (150, 350)
     """Training steps of each stage but the last, which lasts as long as training does."""
-    sharpening_steps: int = 400
+    sharpening_steps: int = 300
     """Steps in which the last stage's surface sharpens."""
     sharpness_start: float = 1.0
     """Sharpness of the surface at the beginning of a stage, 1 / cell: light is stopped within a few cells."""
@@ -60,7 +60,26 @@ class DinerSurfaceSettings(ModelConfig, PrecisionSettings):
     """Weight of squared second differences of the distance."""
     area_weight: float = 1e-3
     """Weight of the surface's area, which closes what no camera sees by a surface that is no larger than it must be."""
-    smooth_share: tuple[float, ...] = (0.1, 0.5, 4.0)
+    smooth_share: tuple[float, ...] = (0.5, 2.0, 4.0)
     """What both of these weights are multiplied by in each stage: carve first, smooth late."""
     eval_num_rays_per_chunk: int = 1 << 15
     """Rays rendered at once in evaluation."""
+    coarse_sizes: tuple[int, ...] = (48, 96)
+    """Cells along the sides of the lattices of density that are learnt first, one stage after another; half of each
+    lies in the object's box, the rest in all of space around it."""
+    coarse_steps: tuple[int, ...] = (240, 240)
+    """Training steps of each of them."""
+    hull_sizes: tuple[int, ...] = (64, 112)
+    """The same of an object with masks: cells along the longest side of its visual hull, in which alone density is."""
+    hull_steps: tuple[int, ...] = (150, 350)
+    """Training steps of each of them; none, with no sizes either: the surface starts as the hull itself."""
+    coarse_prune_every: int = 80
+    """Steps after which cells of density that no training ray saw are dropped."""
+    coarse_step_size: float = 1.0
+    """Distance between samples of the density, in its cells."""
+    visible_weight: float = 0.05
+    """A cell of density counts as seen when a sample in it made up this part of some pixel."""
+    coarse_entropy_weight: float = 0.01
+    """Weight of the background entropy while density is learnt."""
+    coarse_point_weight: float = 0.1
+    """Weight of the per-point colour loss while density is learnt."""

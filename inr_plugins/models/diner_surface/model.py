@@ -298,7 +298,7 @@ class DinerSurfaceModel(PreciseSteps, Model):
         config, image = self.config, batch["image"].to(self.device)
         mask = self._mask(image, batch)
         losses = {"rgb_loss": F.mse_loss(outputs["rgb"], self._target(image, mask))}
-        if "reading" not in outputs:
+        if not self.training:
             return losses
         if mask is None:
             raise InputError(
@@ -306,7 +306,7 @@ class DinerSurfaceModel(PreciseSteps, Model):
                 "options of the pixel sampler as they are."
             )
         losses["mask_loss"] = config.mask_weight * mask_entropy(outputs["accumulation"], mask)
-        return losses | self._smoothness(outputs["reading"])
+        return losses | self._smoothness(outputs["reading"]) if "reading" in outputs else losses
 
     def _smoothness(self, reading: Reading) -> dict[str, Tensor]:
         """The losses that need no picture."""

@@ -20,6 +20,7 @@ def config(**changes):
     settings.lattice_sizes, settings.stage_steps, settings.smooth_share = (24, 32), (30,), (1.0, 1.0)
     settings.colour_degrees = (0, 2)
     settings.sharpening_steps, settings.refresh_every, settings.network.width = 40, 10, 16
+    settings.hull_sizes, settings.hull_steps = (), ()
     for name, value in changes.items():
         setattr(settings, name, value)
     return settings

@@ -1,6 +1,7 @@
 """Pictures without masks: where cameras look, what none of them looks through, and a ball before a wall."""
 
 import copy
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -12,12 +13,15 @@ from nerfstudio.data.scene_box import SceneBox
 from torch.nn.functional import normalize
 
 from inr_plugins.errors import InputError
+from inr_plugins.models.diner_surface.carved_object import DinerSurfaceCarvedModel
 from inr_plugins.models.diner_surface.carving import (
     DepthView,
     carved_distances,
+    carved_hull,
     depth_views,
     median_distance,
     solid_points,
+    thin_parts,
     without_small_pieces,
 )
 from inr_plugins.models.diner_surface.checks import check_looking, check_outside_box
@@ -95,6 +99,48 @@ def test_what_no_camera_looks_through_is_the_ball_and_nothing_else():
     assert float((distances - truth)[near].mean().abs()) < 0.6
 
 
+def test_of_a_hull_only_what_is_looked_through_goes():
+    edge = 0.05
+    axis = -1 + edge * torch.arange(41)
+    x = torch.cartesian_prod(axis, axis, axis)
+    # A larger ball, which holds a part of the one that is seen.
+    hull = ((x - MIDDLE + torch.tensor([0.0, 0.0, RADIUS])).norm(dim=-1) - 1.5 * RADIUS).view(41, 41, 41) / edge
+    origin, cell, distances = carved_hull(
+        *(cameras(40), seen_ball, torch.full((3,), -1.0), edge, hull), margin=0.02, device=torch.device("cpu")
+    )
+    assert torch.equal(origin, torch.full((3,), -1.0))
+    assert cell == edge
+    ball = ((x - MIDDLE).norm(dim=-1) - RADIUS).view(hull.shape) / edge
+    truth = torch.maximum(ball, hull)
+    clear = truth.abs() > 1
+    assert torch.equal(distances[clear] < 0, truth[clear] < 0)
+    with pytest.raises(InputError, match="hull-steps more steps"):
+        carved_hull(cameras(40), seen_nothing, origin, edge, hull, margin=0.02, device=torch.device("cpu"))
+
+
+def seen_nothing(origins, directions):
+    ball = seen_ball(origins, directions)
+    none = torch.zeros(0, dtype=torch.int64)
+    return replace(ball, samples=ball.samples.select(none), weights=torch.zeros(0), colours=torch.zeros(0, 3))
+
+
+def test_rods_and_plates_are_thin_and_blocks_are_not():
+    axis = torch.arange(48.0)
+    x = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1)
+
+    def block(low, high):
+        outside = torch.maximum(torch.tensor(low) - x, x - torch.tensor(high))
+        return outside.clamp(min=0).norm(dim=-1) + outside.amax(-1).clamp(max=0)
+
+    ball = (x - 12.0).norm(dim=-1) - 8
+    plate, rod = block([26.0, 4, 4], [28.0, 40, 40]), block([36.0, 36, 4], [38.5, 38.5, 44])
+    thin = thin_parts(torch.minimum(ball, torch.minimum(plate, rod)))
+    assert torch.equal(thin & (ball > 0), (plate < 0) | (rod < 0))
+    assert float((thin & (ball < 0)).sum()) < 0.01 * float((ball < 0).sum())
+    # Nothing of what is thin everywhere is left out.
+    assert torch.equal(thin_parts(rod), rod < 0)
+
+
 def test_one_hole_in_one_picture_carves_nothing():
     rig = cameras(40)
     views = depth_views(rig, seen_ball, torch.device("cpu"))
@@ -152,17 +198,21 @@ def test_settings_that_do_not_go_together_are_refused():
     config().check_options()
     with pytest.raises(InputError, match="coarse-sizes must be multiples of 4"):
         config(coarse_sizes=(16, 22)).check_options()
-    with pytest.raises(InputError, match="one number for each stage"):
+    with pytest.raises(InputError, match="coarse-steps need one number for each stage"):
         config(coarse_steps=(30,)).check_options()
+    with pytest.raises(InputError, match="hull-steps need one number for each stage"):
+        config(hull_steps=(30,)).check_options()
 
 
 def test_masks_say_which_capture_it_is_unless_it_is_given():
     box = SceneBox(aabb=1.5 * BOX)
     for capture, opaque, kind in (
-        ("auto", False, DinerSurfaceModel),
+        ("auto", False, DinerSurfaceCarvedModel),
         ("auto", True, DinerSurfaceTableModel),
-        ("object", True, DinerSurfaceModel),
+        ("object", True, DinerSurfaceCarvedModel),
         ("table", False, DinerSurfaceTableModel),
     ):
         made = config(capture=capture).setup(scene_box=box, num_train_data=1, metadata={"opaque": opaque}, device="cpu")
         assert type(made) is kind
+    bare = config(hull_sizes=(), hull_steps=())
+    assert type(bare.setup(scene_box=box, num_train_data=1, metadata={}, device="cpu")) is DinerSurfaceModel
