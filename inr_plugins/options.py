@@ -98,6 +98,7 @@ TRAINING = _table(
         ("", _COUNT, "max-num-iterations gradient-accumulation-steps.*"),
         ("", _COUNT_OR_NONE, "steps-per-save steps-per-eval-batch steps-per-eval-image steps-per-eval-all-images"),
         ("", _COUNT_OR_NONE, "load-step"),
+        ("", Range(2, 65_536), "mesh-resolution"),
         ("", _PART, "eval-time-fraction"),
         ("", _FROM_MINUS_ONE, "final-eval-images"),
         ("machine.", _SEED, "seed"),

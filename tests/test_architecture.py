@@ -30,7 +30,7 @@ ARROWS = {
     "evaluation": {"meshing", "engine", "geometry", "metrics"},
     "meshing": {"fields", "geometry", "engine"},
     # Models name networks in their settings only; what they hold are fields.
-    "models": {"fields", "networks", "sparse_codes", "rendering", "losses", "metrics", "viewer", "engine"},
+    "models": {"fields", "networks", "sparse_codes", "rendering", "losses", "metrics", "viewer", "engine", "meshing"},
     "viewer": {"meshing", "geometry", "fields", "rendering", "networks"},
     "fields": {"networks", "sparse_codes"},
     "rendering": set(),

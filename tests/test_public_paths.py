@@ -49,6 +49,7 @@ PUBLIC = {
     "inr_plugins.models.neus.model.NeusModelConfig",
     "inr_plugins.models.nid.fit.NidFitModel",
     "inr_plugins.models.nid.fit.NidFitModelConfig",
+    "inr_plugins.models.nid.fit_trainer.NidFitTrainer",
     "inr_plugins.models.nid.fit_trainer.NidFitTrainerConfig",
     "inr_plugins.models.nid.shapes.NidShapesModel",
     "inr_plugins.models.nid.shapes.NidShapesModelConfig",

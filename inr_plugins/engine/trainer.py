@@ -269,9 +269,14 @@ class InrTrainer(CheckpointingTrainer):
             return
         # An open page puts the model from training to evaluation and back, which must not cross this.
         with self.train_lock:
-            self._interruptible(self._evaluate_finally)
+            self._interruptible(self.use_trained)
+            if not self._interrupted:
+                self._interruptible(self._evaluate_finally)
         if not self._interrupted:
             super()._after_train()
+
+    def use_trained(self) -> None:
+        """What a method has to do with the model when training has come to its end and is saved: nothing, here."""
 
     def _part(self) -> None:
         """End what processes do together; from here on there is the first one only."""

@@ -165,3 +165,32 @@ def test_a_fit_without_a_dictionary_ends_in_a_sentence_and_leaves_no_folder(whic
     with pytest.raises(InputError, match=words[which]):
         train(config, 2)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_fit_writes_its_mesh_where_its_run_would_have_it(dictionary, fit, tmp_path, monkeypatch, capsys):
+    """The same surface as inr-mesh finds in the run, in the frame and units of the cloud."""
+    monkeypatch.setenv("INR_LPIPS", "off")
+    config = small_nid(nid_fit, fit.config.pipeline.datamanager.data, tmp_path / "runs")
+    config.pipeline.model.dictionary = dictionary.base_dir
+    config.mesh, config.mesh_resolution = tmp_path / "made" / "fit.ply", 48
+    trainer = train(config, 4)
+    assert "faces, in units of cloud.ply" in " ".join(capsys.readouterr().out.split())
+    made = trimesh.load(config.mesh)
+    output = tmp_path / "later.ply"
+    assert mesh.main([str(trainer.base_dir), "--output", str(output), "--resolution", "48", "--device", "cpu"]) == 0
+    later = trimesh.load(output)
+    np.testing.assert_array_equal(made.faces, later.faces)
+    np.testing.assert_allclose(made.vertices, later.vertices, atol=1e-4)
+    # On the ellipsoid to a few hundredths of its size, where the code alone misses it by more.
+    away = np.abs(np.linalg.norm((made.vertices - CENTRE) / UNSEEN, axis=1) - 1)
+    assert away.mean() < 0.02
+    told = json.loads((trainer.base_dir / "nid_fit.json").read_text())["detail"]
+    assert told["left_in_file_units"] < 0.5 * told["missed_in_file_units"]
+    described = json.loads((tmp_path / "made" / "fit.ply.json").read_text())
+    assert described["run"] == str(trainer.base_dir / "config.yml")
+    # A file that is there is refused before a run begins.
+    again = small_nid(nid_fit, fit.config.pipeline.datamanager.data, tmp_path / "again")
+    again.pipeline.model.dictionary, again.mesh = dictionary.base_dir, config.mesh
+    with pytest.raises(InputError, match=r"--mesh .*fit.ply exists already"):
+        train(again, 4)
+    assert not (tmp_path / "again").exists()

@@ -1,12 +1,15 @@
-"""The trainer's configuration of nid-fit: the new shape comes at the size that its dictionary was learnt at."""
+"""The trainer of nid-fit: a new shape comes at the size that its dictionary was learnt at, and may leave as a mesh."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from inr_plugins.engine.trainer import InrTrainerConfig
+from nerfstudio.utils.rich_utils import CONSOLE
+
+from inr_plugins.engine.runs.run import Run
+from inr_plugins.engine.trainer import InrTrainer, InrTrainerConfig
 from inr_plugins.errors import InputError
 from inr_plugins.models.nid.dictionary import open_dictionary
 
@@ -14,6 +17,22 @@ from inr_plugins.models.nid.dictionary import open_dictionary
 @dataclass
 class NidFitTrainerConfig(InrTrainerConfig):
     """Training settings of nid-fit."""
+
+    _target: type = field(default_factory=lambda: NidFitTrainer)
+    """Class to instantiate."""
+    mesh: Path | None = None
+    """Also write the fitted surface, when training has come to its end: a .ply, .obj, .glb or .stl in the frame and
+    units of the shape's file. inr-mesh makes the same of the run, and has more options."""
+    mesh_resolution: int = 256
+    """Samples of that mesh along the longest side of its box."""
+
+    def check_options(self) -> None:
+        """As the base class; and a mesh that could not be written at the end."""
+        super().check_options()
+        if self.mesh is not None:
+            from inr_plugins.meshing.trained import check_mesh_file
+
+            check_mesh_file(self.mesh, option="--mesh")
 
     def set_timestamp(self) -> None:
         """Settle the dictionary's scale of files, then the run's folder, which a run without a dictionary does not get.
@@ -49,3 +68,34 @@ class NidFitTrainerConfig(InrTrainerConfig):
         parser.file_unit = learnt.file_unit
         if parser.up == "auto" and learnt.up is not None:
             parser.up = learnt.up
+
+
+class NidFitTrainer(InrTrainer):
+    """The trainer of nid-fit, which writes the mesh that was asked for."""
+
+    config: NidFitTrainerConfig
+
+    def use_trained(self) -> None:
+        """Write the mesh, if one is wanted.
+
+        Raises:
+            InputError: the fit has no surface, or the file cannot be written.
+        """
+        path = self.config.mesh
+        if path is None:
+            return
+        from inr_plugins.meshing.settings import MeshSettings
+        from inr_plugins.meshing.trained import write_trained
+
+        pipeline, source = self.pipeline, cast(Any, self.pipeline.datamanager)
+        pipeline.eval()
+        outputs = source.train_dataparser_outputs
+        run = Run(self._asked_config, self.base_dir / "config.yml", pipeline, self.step, outputs)
+        told = write_trained(run, path, MeshSettings(resolution=self.config.mesh_resolution))
+        pipeline.train()
+        CONSOLE.print(
+            f"Mesh: {path}, {told['faces']:,} faces, in {told['units']}.",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
