@@ -43,7 +43,7 @@ def test_points_pull_the_surface_to_where_they_lie(fitted):
     shape = DetailedShape(rough, fitted.detail)
     value = shape.sdf(unseen)
     assert float(value.abs().mean()) < 5e-4
-    assert float(value.abs().max()) < 5e-3
+    assert float(value.abs().max()) < 7e-3
     assert float((shape.normal(unseen) * normals).sum(-1).mean()) > 0.998
 
 
