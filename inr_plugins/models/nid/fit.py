@@ -202,6 +202,7 @@ class NidFitModel(ShapeModel):
         if ranks.rank() > 0:
             # The first process finds it for all of them.
             self.is_solved = True
+            self._share()
             return None
         start = time.monotonic()
         drawn = draw_surface(source, points=config.points)
@@ -226,6 +227,7 @@ class NidFitModel(ShapeModel):
         if found.part_index is not None and found.part_weight is not None:
             self._keep_part(found.part_index, found.part_weight)
         self.is_solved = True
+        self._share()
         report = report_fit(
             found,
             self.codes,
@@ -250,7 +252,10 @@ class NidFitModel(ShapeModel):
             What was found, which is also printed; None if nothing was looked for, as in all processes but the first.
         """
         self.detail = None
-        if not self.config.detail_points or ranks.rank() > 0:
+        if not self.config.detail_points:
+            return None
+        if ranks.rank() > 0:
+            self._share()
             return None
         start = time.monotonic()
         points, normals = surface_of(source, points=self.config.detail_points, device=self._device())
@@ -261,6 +266,7 @@ class NidFitModel(ShapeModel):
         held_out = is_held_out(torch.arange(len(points), device=points.device))
         found = fit_detail(code, points, normals, part=part, held_out=held_out)
         self.detail = found.detail
+        self._share()
         report = report_detail(
             found, points=len(points), file_unit=self.metadata.get("file_unit"), seconds=time.monotonic() - start
         )
@@ -268,6 +274,21 @@ class NidFitModel(ShapeModel):
         if folder is not None:
             report.add_to(folder)
         return report
+
+    def _share(self) -> None:
+        """Give all processes what the first one has found, whatever its shape; all of them call it."""
+        if not ranks.is_joint():
+            return
+        detail = {} if self.detail is None else self.detail.state_dict()
+        own = {"part_index": self.part_index, "part_code": self.part_code}
+        own |= {_DETAIL + name: each for name, each in detail.items()}
+        is_first = ranks.rank() == 0
+        state = ranks.gather_objects({name: each.cpu() for name, each in own.items()} if is_first else None)[0]
+        if is_first:
+            return
+        self._keep_part(*(state[name].to(self._device()) for name in ("part_index", "part_code")))
+        found = _DETAIL + "values" in state
+        self.detail = SurfaceDetail.from_state(state, _DETAIL, self._device()) if found else None
 
     @torch.no_grad()
     def _errors(self, equations: Equations) -> Float[Tensor, " m"]:
