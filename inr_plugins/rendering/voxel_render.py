@@ -88,6 +88,26 @@ class Rendering:
     weights: Float[Tensor, " s"]
     colours: Float[Tensor, "s 3"]
 
+    def pictures(self, rgb: Float[Tensor, "r 3"], shape: torch.Size) -> dict[str, Tensor]:
+        """What a model gives for rays in evaluation: rgb, depth, accumulation and normals, each (*shape, channels).
+
+        Args:
+            rgb: colours over what is behind; they are clamped to [0, 1].
+            shape: of the rays, which are `r` in all.
+
+        Raises:
+            ValueError: normals were not asked for.
+        """
+        if self.normals is None:
+            raise ValueError("pictures have normals, which were not rendered: give with_normals=True")
+        outputs = {
+            "rgb": rgb.clamp(0, 1),
+            "depth": self.depth,
+            "accumulation": self.accumulation.clamp(0, 1),
+            "normals": (self.normals + 1) / 2,
+        }
+        return {name: value.reshape(*shape, -1) for name, value in outputs.items()}
+
 
 def render_voxels(
     origins: Float[Tensor, "r 3"],

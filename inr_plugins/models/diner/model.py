@@ -322,15 +322,7 @@ class DinerModel(PreciseSteps, Model):
         if self.training:
             self._note_seen(seen)
             return {"rgb": rgb, "accumulation": seen.accumulation, "depth": seen.depth, "rendering": seen}
-        assert seen.normals is not None
-        shape = ray_bundle.origins.shape[:-1]
-        outputs = {
-            "rgb": rgb.clamp(0, 1),
-            "depth": seen.depth,
-            "accumulation": seen.accumulation.clamp(0, 1),
-            "normals": (seen.normals + 1) / 2,
-        }
-        return {name: value.reshape(*shape, -1) for name, value in outputs.items()}
+        return seen.pictures(rgb, ray_bundle.origins.shape[:-1])
 
     @torch.no_grad()
     def _note_seen(self, seen: Rendering) -> None:

@@ -151,14 +151,7 @@ class DensityFirstModel(DinerSurfaceModel):
         if self.training:
             self._learnt.note(seen)
             return {"rgb": rgb, "accumulation": seen.accumulation, "depth": seen.depth, "density": seen}
-        assert seen.normals is not None
-        outputs = {
-            "rgb": rgb.clamp(0, 1),
-            "depth": seen.depth,
-            "accumulation": seen.accumulation.clamp(0, 1),
-            "normals": (seen.normals + 1) / 2,
-        }
-        return {name: value.reshape(*shape, -1) for name, value in outputs.items()}
+        return seen.pictures(rgb, shape)
 
     def _density_losses(self, seen: Rendering, accumulation: Tensor, target: Tensor) -> dict[str, Tensor]:
         """What keeps a density from being fog."""
