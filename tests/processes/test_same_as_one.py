@@ -140,8 +140,10 @@ def test_two_processes_learn_what_one_learns_from_all(name, trained):
     expected = pair.weights_of(whole[name])
     assert worst_difference(first, expected) < TOLERANCE[name]
     begun = whole[name].at_start
-    if all(begun[key].shape == value.shape for key, value in expected.items()):
-        moved = {key: value for key, value in expected.items() if value.is_floating_point() and value.numel()}
+    # What is made at the end, as nid-fit's correction, was not there to be moved.
+    held = {key: value for key, value in expected.items() if key in begun}
+    if all(begun[key].shape == value.shape for key, value in held.items()):
+        moved = {key: value for key, value in held.items() if value.is_floating_point() and value.numel()}
         assert worst_difference({key: begun[key] for key in moved}, moved) > 10 * TOLERANCE[name], "nothing was learnt"
 
 
