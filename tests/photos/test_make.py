@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from with_pycolmap import needs_pycolmap
 
 from inr_plugins.engine.host.ffmpeg import ensure_ffmpeg
 from inr_plugins.errors import InputError
-from inr_plugins.photos import make
+from inr_plugins.photos import failures, make
 from inr_plugins.photos.make import make_dataset
 from inr_plugins.photos.options import PhotoOptions
 
@@ -102,6 +104,17 @@ def test_points_are_where_the_images_show_their_colours(made):
         apart.append(np.abs(shown - colours[inside]).mean())
         other.append(np.abs(shown - np.roll(colours[inside], 7, axis=0)).mean())
     assert np.mean(apart) < 0.6 * np.mean(other)
+
+
+@needs_pycolmap
+def test_places_that_hang_on_too_few_points_are_refused(capture, made, tmp_path, monkeypatch):
+    """As COLMAP gives them to photographs from one spot."""
+    copied = tmp_path / "dataset"
+    shutil.copytree(made.folder, copied)
+    monkeypatch.setattr(failures, "_FEWEST_POINTS", made.report["points"] + 1)
+    with pytest.raises(InputError, match="from one spot"):
+        make_dataset(capture[0], copied, options=replace(OPTIONS, max_size=300), overwrite=True)
+    assert not (copied / "transforms.json").exists()
 
 
 @needs_pycolmap

@@ -293,6 +293,16 @@ def test_the_crops_colour_takes_the_place_of_the_scenery_too(opened):
     torch.testing.assert_close(page.frames[-1]["rgb"][48, 48], torch.tensor([0.8, 0.2, 0.1]))
 
 
+def test_a_view_that_is_to_be_drawn_anew_is_not_sharp(opened):
+    viewer, live, page = opened()
+    viewer.update_scene(0)
+    assert page.wait(lambda _: live.pages[0].is_sharp)
+    # Nothing sharp is drawn before the camera has stood still for a while.
+    live.redraw()
+    assert not live.pages[0].is_sharp
+    assert page.wait(lambda _: live.pages[0].is_sharp)
+
+
 def test_two_pages_come_and_go(opened):
     viewer, _live, page = opened()
     other = FakePage(1)

@@ -112,8 +112,8 @@ def test_a_click_is_answered_once_it_has_been_asked_for(monkeypatch):
         assert 25 > points[:, 0].mean() > -25
         press("Clear")
         assert eventually(lambda: page.points == {} and panel._text.content == "")
-        # Only the click that was asked for. viser's threads may turn round what is sent at once; it hands each message to
-        # the server and to the connection.
+        # Only the click that was asked for. viser's threads may turn round what is sent at once; it hands each message
+        # to the server and to the connection.
         click((-1.0, 0.0, 0.0))
         assert eventually(lambda: handled.count("ScenePointerMessage") == 4)
         press("Click a ray")

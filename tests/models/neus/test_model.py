@@ -1,6 +1,7 @@
 """The surface model on a scene with a closed form: a ball of one colour before nothing, seen from all around."""
 
 import math
+import re
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -172,6 +173,8 @@ def test_rays_that_miss_the_box_cost_nothing_and_show_what_is_behind(trained):
     model = trained[0].eval()
     d = torch.tensor([[0.0, 0.0, 1.0]]).expand(5, 3)
     origins = torch.tensor([[2.0, 0.0, -4.0]]).expand(5, 3)
+    # The lattice of distances is made for the first picture.
+    model(rays(origins, d))
     calls = []
     hook = model.field.distance_network.register_forward_hook(lambda module, inputs, out: calls.append(len(out)))
     outputs = model(rays(origins, d))
@@ -464,7 +467,22 @@ def test_a_surface_that_has_vanished_is_told_of_once_in_a_sentence(capsys):
     for step in range(100):
         model.after_step(step)
     said = " ".join(capsys.readouterr().out.split())
-    # At the two looks of a short run, after 5 and 20 steps.
+    # At the two looks of a short run, after 5 and 30 steps.
     assert said.count("Warning after") == 2
     assert "Warning after 5 steps: The surface has vanished" in said
     assert "mask-weight" in said
+
+
+@pytest.mark.parametrize(("steps", "told"), [(1000, ["300"]), (100, [])])
+def test_a_surface_that_reaches_out_of_its_box_is_told_of_when_it_has_had_time(steps, told, capsys):
+    model = make()
+    model.begin()
+    model.run_steps = steps
+    with torch.no_grad():
+        # A ball that goes through all six faces.
+        model.field.head.bias[0] -= 0.7
+    for step in (4, 29, 49, 299):
+        if step < steps:
+            model.after_step(step)
+    said = " ".join(capsys.readouterr().out.split())
+    assert re.findall(r"Warning after (\d+) steps: The surface has left the scene box", said) == told
