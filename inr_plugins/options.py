@@ -15,6 +15,9 @@ import tyro
 
 from inr_plugins.errors import InputError, setting
 
+OF_THE_DATA: Mapping[str, Any] = {"of_the_data": True}
+"""Metadata of a setting that nobody sets: a run notes in it what its data is."""
+
 LONGEST_NAME = 200
 """Bytes of a name that becomes a folder's: file systems take 255, and what is hidden beside one has a longer name."""
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import tyro
 
@@ -31,7 +31,7 @@ class SignalOptions(CommonOptions):
     """Read a fitted image out of a run of diner-image, finer-image or cn-image, in the bits of its own file.
 
     Between the pixels of that file diner-image's network outputs are interpolated, so that a larger image is a smooth
-    one and shows no more than the file did.
+    one and shows no more than the file did. The file itself is not needed, except for runs of an older version.
 
     Example: inr-signal RUN out.png --scale 2 --region 100 50 64 64
     """
@@ -94,7 +94,8 @@ def export(options: SignalOptions, *, load: Callable[..., Run] | None, outputs: 
         pixels = read_out(
             model, scale=options.scale, region=region, on_rows=lambda done, total: bar("Reading out", done, total)
         )
-    write_image(output, pixels)
+    manager: Any = opened.pipeline.datamanager
+    write_image(output, pixels, profile=manager.dataparser.kind.icc_profile)
     if options.quiet:
         print_places(output)
         return

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineConfig
@@ -20,6 +20,14 @@ from inr_plugins.errors import InputError
 
 DATA_VARIABLE = "INR_DATA"
 """Environment variable that says where the data of a saved run is now."""
+
+
+@runtime_checkable
+class OpensWithoutData(Protocol):
+    """A datamanager's configuration that may know enough of the data for a run to be looked at."""
+
+    def opens_without_data(self) -> bool:
+        """Whether it does."""
 
 
 @dataclass
@@ -36,7 +44,7 @@ class InrPipelineConfig(VanillaPipelineConfig):
             InputError: its data is not where it should be, or one of nerfstudio's own datamanagers has an image that
                 does not decode; where they are read a few at a time, all are decoded before a training.
         """
-        settle_data_path(self)
+        settle_data_path(self, needed=kwargs.get("test_mode", "val") == "val")
         if torch.device(kwargs.get("device", "cpu")).type == "cpu":
             tune_allocator()
             yield_to_neighbours()
@@ -55,8 +63,13 @@ def data_path(config: VanillaPipelineConfig) -> Path | None:
     return own if own is not None else getattr(getattr(config.datamanager, "dataparser", None), "data", None)
 
 
-def settle_data_path(config: VanillaPipelineConfig, *, data: Path | None = None) -> None:
+def settle_data_path(config: VanillaPipelineConfig, *, data: Path | None = None, needed: bool = True) -> None:
     """Point `config` at `data`, or else at what the environment variable INR_DATA names, and see that it is there.
+
+    Args:
+        config: whose data it is; changed in place.
+        data: where it is now; None: where it was.
+        needed: also where a run can be looked at without its data (`OpensWithoutData`).
 
     Raises:
         InputError: nothing is at the path, new or old.
@@ -66,6 +79,8 @@ def settle_data_path(config: VanillaPipelineConfig, *, data: Path | None = None)
         data = Path(from_environment)
     if data is not None:
         config.datamanager.data = data
+    elif not needed and isinstance(config.datamanager, OpensWithoutData) and config.datamanager.opens_without_data():
+        return
     path = data_path(config)
     if path is not None and not Path(path).exists():
         raise InputError(

@@ -19,7 +19,7 @@ from inr_plugins.data.fingerprint import Fingerprint
 from inr_plugins.data.images.parser import TestMode
 from inr_plugins.data.no_rays import NoRaysConfig
 from inr_plugins.data.signals.batches import PixelBatches
-from inr_plugins.data.signals.image_file import SignalImage
+from inr_plugins.data.signals.image_file import SignalImage, read_image
 from inr_plugins.data.signals.images import SignalImages
 from inr_plugins.data.signals.parser import SignalDataParser, SignalDataParserConfig
 from inr_plugins.signal_grid import SignalPixels
@@ -40,6 +40,19 @@ class SignalDataManagerConfig(NoRaysConfig):
     passes of which every batch is spread over it."""
     seed: int | None = None
     """Seed of what is drawn for each pass; by default --machine.seed."""
+
+    def settle_parser(self) -> None:
+        """Note what kind of image there is, before there is a run; where there is none, that is said later.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        path = Path(self.dataparser.data if self.data is None else self.data)
+        self.dataparser.learnt = read_image(path).kind if path.exists() else None
+
+    def opens_without_data(self) -> bool:
+        """Whether a run can be looked at without its image."""
+        return self.dataparser.learnt is not None
 
 
 class SignalDataManager(VanillaDataManager[SignalImages]):
@@ -97,10 +110,16 @@ class SignalDataManager(VanillaDataManager[SignalImages]):
     def setup_train(self) -> None:
         """Say what is learnt; a run that is only opened has nothing to make ready."""
         if self.test_mode == "val":
-            what = f"Read {self.config.dataparser.data}: {self.image.description()}."
+            what = f"Read {self.config.dataparser.data}: {self.image.kind.description()}."
             passed = self._batches().of_a_pass
             more = "" if passed == 1 else f" A step sees one of {passed} parts of it."
             CONSOLE.print(what + more, highlight=False, markup=False)
+
+    def create_train_dataset(self) -> SignalImages:
+        """The picture for the viewer, which can do without it."""
+        dataset = super().create_train_dataset()
+        dataset.stands_in = self.test_mode != "val"
+        return dataset
 
     def setup_eval(self) -> None:
         """Make the picture that a fit is compared with ready."""

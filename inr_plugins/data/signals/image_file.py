@@ -13,6 +13,7 @@ from PIL import Image
 
 from inr_plugins.data.images.images import UNREADABLE
 from inr_plugins.data.images.orientation import Header, as_stored, header_of, turned_like
+from inr_plugins.data.signals.kind import SignalKind, packed_profile, profile_of
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown, why_unreadable
 
@@ -38,30 +39,27 @@ class SignalImage:
     Attributes:
         path: the file.
         pixels: grey, grey and alpha, RGB or RGB and alpha, straight; as stored, without any change of colour space.
+        profile: the ICC profile of its colours; None: it has none.
     """
 
     path: Path
     pixels: UInt[np.ndarray, "height width channels"]
+    profile: bytes | None = None
+
+    @property
+    def kind(self) -> SignalKind:
+        """All of it but its pixels."""
+        height, width, channels = self.pixels.shape
+        return SignalKind(width, height, channels, self.bits, *packed_profile(self.profile))
 
     @property
     def bits(self) -> int:
         """Of a channel: 8 or 16."""
         return 8 * self.pixels.dtype.itemsize
 
-    @property
-    def has_alpha(self) -> bool:
-        """Whether the last channel is an opacity."""
-        return self.pixels.shape[-1] in (2, 4)
-
     def values(self) -> Float[np.ndarray, "height width channels"]:
         """The same in float32, 0 to 1."""
         return self.pixels.astype(np.float32) / np.float32(np.iinfo(self.pixels.dtype).max)
-
-    def description(self) -> str:
-        """In words."""
-        height, width, channels = self.pixels.shape
-        kind = {1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGB with alpha"}[channels]
-        return f"{width} x {height} pixels, {self.bits}-bit {kind}"
 
 
 def read_image(path: Path) -> SignalImage:
@@ -76,7 +74,7 @@ def read_image(path: Path) -> SignalImage:
     try:
         with Image.open(path) as image:
             _check_frames(path, image)
-            header, bits = header_of(image), _bits(path, image)
+            header, bits, profile = header_of(image), _bits(path, image), profile_of(image)
             if bits == 16 and image.mode not in _GREY_16:
                 pixels = _deep_colours(path, header)
             else:
@@ -86,7 +84,7 @@ def read_image(path: Path) -> SignalImage:
     except UNREADABLE as error:
         reason = str(error).split(" '")[0].split(": '")[0] or type(error).__name__
         raise InputError(f"--data {shown(path)} is no image that can be read ({reason}): give another file.") from error
-    return SignalImage(path, np.ascontiguousarray(pixels))
+    return SignalImage(path, np.ascontiguousarray(pixels), profile)
 
 
 def _check_frames(path: Path, image: Image.Image) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from inr_plugins.files import replacing, shown
 
 _FORMATS = {".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".jpg": "JPEG", ".jpeg": "JPEG"}
 _JPEG_QUALITY = 95
+_PNG_HEADER = 33
+"""Bytes of the signature and of the header, which stand first in every PNG."""
 
 
 def check_image_output(path: Path, *, bits: int, channels: int) -> None:
@@ -35,8 +39,13 @@ def check_image_output(path: Path, *, bits: int, channels: int) -> None:
         raise InputError(f"{shown(path)} is a JPEG, which has no room for {what} of the image: give a .png or .tif.")
 
 
-def write_image(path: Path, pixels: UInt[np.ndarray, "height width channels"]) -> None:
+def write_image(path: Path, pixels: UInt[np.ndarray, "height width channels"], *, profile: bytes | None = None) -> None:
     """Write an image, whole or not at all; `check_image_output` says what can be.
+
+    Args:
+        path: where.
+        pixels: grey, grey and alpha, RGB or RGB and alpha, of 8 or 16 bits.
+        profile: the ICC profile of its colours; None: sRGB, of which nothing is written.
 
     Raises:
         InputError: the file cannot be such an image.
@@ -47,17 +56,38 @@ def write_image(path: Path, pixels: UInt[np.ndarray, "height width channels"]) -
     name = _FORMATS[path.suffix.lower()]
     with replacing(path) as partial:
         if bits == 16 and channels > 1:
-            partial.write_bytes(_deep_file(pixels, f".{name.lower()}"))
+            (_write_deep_png if name == "PNG" else _write_deep_tiff)(partial, pixels, profile)
             return
         plain: Any = pixels[..., 0] if channels == 1 else pixels
+        options: dict[str, Any] = {"quality": _JPEG_QUALITY} if name == "JPEG" else {}
         with partial.open("wb") as file:
-            Image.fromarray(plain).save(file, format=name, **({"quality": _JPEG_QUALITY} if name == "JPEG" else {}))
+            Image.fromarray(plain).save(file, format=name, icc_profile=profile, **options)
 
 
-def _deep_file(pixels: UInt[np.ndarray, "height width channels"], ending: str) -> bytes:
-    """A file of colours of 16 bits, which Pillow does not write."""
+def _write_deep_png(path: Path, pixels: UInt[np.ndarray, "height width channels"], profile: bytes | None) -> None:
+    """Colours of 16 bits, which Pillow does not write; a profile goes behind the header, which OpenCV does not do."""
     import cv2
 
     colours = cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA if pixels.shape[-1] == 4 else cv2.COLOR_RGB2BGR)
-    _, encoded = cv2.imencode(ending, colours)
-    return encoded.tobytes()
+    encoded = cv2.imencode(".png", colours)[1].tobytes()
+    if profile is not None:
+        body = b"iCCP" + b"ICC profile\0\0" + zlib.compress(profile, 9)
+        chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+        encoded = encoded[:_PNG_HEADER] + chunk + encoded[_PNG_HEADER:]
+    path.write_bytes(encoded)
+
+
+def _write_deep_tiff(path: Path, pixels: UInt[np.ndarray, "height width channels"], profile: bytes | None) -> None:
+    import tifffile
+
+    alpha = ["unassalpha"] if pixels.shape[-1] == 4 else None
+    with path.open("wb") as file:
+        tifffile.imwrite(
+            file,
+            pixels,
+            photometric="rgb",
+            compression="zlib",
+            metadata=None,
+            iccprofile=profile,
+            extrasamples=alpha,
+        )

@@ -10,10 +10,13 @@ import numpy.typing as npt
 import torch
 from jaxtyping import Float
 from nerfstudio.data.datasets.base_dataset import InputDataset
+from nerfstudio.utils.rich_utils import CONSOLE
 from PIL import Image
+from rich.markup import escape
 from torch import Tensor
 
 from inr_plugins.data.signals.parser import SignalOutputs
+from inr_plugins.errors import InputError
 
 
 class SignalImages(InputDataset):
@@ -21,15 +24,26 @@ class SignalImages(InputDataset):
 
     `image` in float32 is the file's own numbers, all their bits; over the dataparser's alpha_color where there is an
     opacity. Smaller pictures are area averages.
+
+    Attributes:
+        stands_in: where the file is not there, a grey picture is given in its place; for what is only looked at.
     """
+
+    stands_in = False
 
     @cached_property
     def _values(self) -> Float[np.ndarray, "height width channels"]:
         """Straight colours with alpha or without, in [0, 1]."""
-        signal = cast(SignalOutputs, self._dataparser_outputs).signal
-        assert signal is not None  # the dataparser has read it
+        outputs = cast(SignalOutputs, self._dataparser_outputs)
+        try:
+            signal = outputs.parser.image
+        except InputError as error:
+            if not self.stands_in:
+                raise
+            CONSOLE.print(f"[bold yellow]Only the fit can be shown:[/bold yellow] {escape(error.on_command_line)}")
+            return np.full((int(self.cameras.height[0]), int(self.cameras.width[0]), 3), 0.5, dtype=np.float32)
         values = signal.values()
-        alpha = values[..., -1:] if signal.has_alpha else None
+        alpha = values[..., -1:] if signal.kind.has_alpha else None
         colours = values[..., :-1] if alpha is not None else values
         colours = np.broadcast_to(colours, (*colours.shape[:2], 3))
         whole = colours if alpha is None else np.concatenate([colours, alpha], -1)

@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 import torch
+import tyro
 from nerfstudio.cameras.cameras import Cameras, CameraType
 from nerfstudio.data.dataparsers.base_dataparser import DataParser, DataParserConfig, DataparserOutputs
 from nerfstudio.data.scene_box import SceneBox
 
 from inr_plugins.data.signals.image_file import SignalImage, read_image
+from inr_plugins.data.signals.kind import SignalKind
 from inr_plugins.errors import InputError
+from inr_plugins.options import OF_THE_DATA
 from inr_plugins.signal_grid import PixelGrid
 
 DISTANCE = 2.5
@@ -33,18 +36,22 @@ class SignalDataParserConfig(DataParserConfig):
     """Class to instantiate."""
     data: Path = Path()
     """Image file: PNG, JPEG, TIFF or another that Pillow reads, 8- or 16-bit grey, RGB or RGBA."""
+    learnt: tyro.conf.Suppress[tyro.conf.Fixed[SignalKind | None]] = field(default=None, metadata=OF_THE_DATA)
+    """What kind of image that is, as it was when training began; a run opens without the file by it."""
 
 
 @dataclass
 class SignalOutputs(DataparserOutputs):
-    """What the dataparser gives: also the image itself."""
+    """What the dataparser gives: also what reads the image itself when it is asked for."""
 
-    signal: SignalImage | None = None
-    """The image."""
+    parser: SignalDataParser = field(kw_only=True)
+    """What has the image."""
 
 
 class SignalDataParser(DataParser):
-    """Reads an image once, when it is first asked for, and puts a camera before it.
+    """Reads an image once, when its pixels are first asked for, and puts a camera before it.
+
+    The camera is known without the file where the configuration says what kind of image it is, that of a saved run.
 
     The image lies in the plane y = 0 of the normalised frame, its columns along x and its rows down along -z: a point
     (x, 0, z) shows what is at the coordinates (x, -z) of the image (`signal_grid`). The one camera of each split looks
@@ -52,7 +59,7 @@ class SignalDataParser(DataParser):
     of a thumbnail. Metadata, which the model gets: "signal", with width, height, channels, bits and has_alpha.
 
     Raises:
-        InputError: with the first use of the image, what `read_image` raises.
+        InputError: with the first use of the image, what `read_image` raises; or it is of another kind than the run's.
     """
 
     config: SignalDataParserConfig
@@ -62,35 +69,48 @@ class SignalDataParser(DataParser):
         """The image of --data."""
         path = Path(self.config.data)
         if not path.exists():
-            raise InputError(f"There is no image at {path}: give --data an image file.")
+            raise InputError(
+                f"There is no image at {path}, which is needed for this: give --data the image file, or set the "
+                "environment variable INR_DATA to where it is now."
+            )
         found = read_image(path)
         if found.pixels.shape[0] * found.pixels.shape[1] > _LARGEST_MOST:
             raise InputError(f"The image {path} has more than {_LARGEST_MOST:,} pixels: give a part of it.")
+        learnt = self.config.learnt
+        if learnt is not None and not learnt.has_the_numbers_of(found.kind):
+            raise InputError(
+                f"The image {path} has {found.kind.description()}, and the run has learnt one with "
+                f"{learnt.description()}: give --data that one."
+            )
         return found
+
+    @property
+    def kind(self) -> SignalKind:
+        """What kind of image it is."""
+        return self.image.kind if self.config.learnt is None else self.config.learnt
 
     def _generate_dataparser_outputs(self, split: str = "train", **kwargs: Any) -> SignalOutputs:
         if split not in SPLITS:
             raise InputError(f"There is no {split} split of an image: choose {', '.join(SPLITS)}.")
-        image = self.image
-        height, width, channels = image.pixels.shape
-        grid = PixelGrid(width, height)
-        shown = thumbnail_size(grid) if split == "train" else (width, height)
+        kind = self.kind
+        grid = PixelGrid(kind.width, kind.height)
+        shown = thumbnail_size(grid) if split == "train" else (kind.width, kind.height)
         x, z = grid.half_extent
         return SignalOutputs(
             image_filenames=[Path(self.config.data)],
             cameras=plane_camera(grid, size=shown),
-            alpha_color=torch.ones(3) if image.has_alpha else None,
+            alpha_color=torch.ones(3) if kind.has_alpha else None,
             scene_box=SceneBox(aabb=torch.tensor([[-x, -0.1, -z], [x, 0.1, z]])),
             metadata={
                 "signal": {
-                    "width": width,
-                    "height": height,
-                    "channels": channels,
-                    "bits": image.bits,
-                    "has_alpha": image.has_alpha,
+                    "width": kind.width,
+                    "height": kind.height,
+                    "channels": kind.channels,
+                    "bits": kind.bits,
+                    "has_alpha": kind.has_alpha,
                 }
             },
-            signal=image,
+            parser=self,
         )
 
 

@@ -66,8 +66,8 @@ def load_run(
         test_mode: "inference" reads poses but no images; "test" or "val" also load that split's images.
 
     Raises:
-        InputError: no run, no data, no usable checkpoint or no such device there, or a configuration that cannot be
-            read.
+        InputError: no run, no data (where the run does not open without), no usable checkpoint or no such device
+            there, or a configuration that cannot be read.
     """
     prepare_process()
     place = choose_device(device)
@@ -81,7 +81,7 @@ def load_run(
     state, checkpoint = read_newest_checkpoint(checkpoint_folder, step=config.load_step)
     _check_settings(state, checkpoint, config, config_path)
     config.load_dir = checkpoint_folder
-    settle_data_path(config.pipeline, data=data)
+    settle_data_path(config.pipeline, data=data, needed=test_mode == "val")
     if not _is_ours(config.pipeline.datamanager) and hasattr(config.pipeline.datamanager, "dataparser"):
         let_val_stand_in(config.pipeline.datamanager.dataparser)
     quiet = without_lpips_weights() if _is_stock(config) else nullcontext()

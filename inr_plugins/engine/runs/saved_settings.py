@@ -16,6 +16,7 @@ from nerfstudio.engine.trainer import TrainerConfig
 
 from inr_plugins.engine.runs.config import read_run_config
 from inr_plugins.errors import InputError
+from inr_plugins.options import OF_THE_DATA
 
 Settings = Mapping[str, Any]
 """Text, numbers and None by their names, which are those of the options of ns-train."""
@@ -48,7 +49,7 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         # Packages move their classes; another name is another thing.
         yield f"{name}.class", type(value).__name__
         for each in fields(value):
-            if each.name != "_target" and hasattr(value, each.name):
+            if each.name != "_target" and hasattr(value, each.name) and each.metadata != OF_THE_DATA:
                 yield from _leaves(f"{name}.{each.name}", getattr(value, each.name))
     elif isinstance(value, Mapping):
         for key, inner in value.items():

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
+from inr_plugins.errors import InputError
 from inr_plugins.fields.image_views import MissedImage, StoredImage
 from inr_plugins.viewer.background import Follower
 from inr_plugins.viewer.panel import Panel
@@ -27,18 +28,21 @@ class ImagePanel(Panel):
 
     def build(self) -> None:
         """See Panel."""
+        self._stored: StoredImage | None = None
+        problem = self._problem()
         self._shown = self.gui.add_dropdown(
             "Show",
-            (FIT, STORED, MISSED),
+            (FIT, STORED, MISSED) if problem is None else (FIT,),
             hint=f"The fit, between pixels too; the file's pixels as squares; or |fit - file| of each pixel, "
             f"{_FACTOR:.0f} times.",
         )
         self._words = self.gui.add_markdown("")
-        self._stored: StoredImage | None = None
         self._shown.on_update(self.safely(lambda _: self.live.edit()))
         self.live.edits.append(self._edit)
         self._follower = Follower(self.live, self._judge, fail=self._tell, name=self.title, seconds=2.0)
-        self._follower.switch(True)
+        self._follower.switch(problem is None)
+        if problem is not None:
+            self._tell(f"Only the fit can be shown. {problem}")
 
     def close(self) -> None:
         """See Panel."""
@@ -46,6 +50,14 @@ class ImagePanel(Panel):
 
     def _tell(self, sentence: str) -> None:
         self._words.content = sentence
+
+    def _problem(self) -> str | None:
+        """Why there is nothing to compare the fit with; None: there is."""
+        try:
+            _ = self.live.viewer.pipeline.datamanager.image.pixels
+        except InputError as error:
+            return error.on_command_line
+        return None
 
     def _file(self, device: Any) -> StoredImage:
         if self._stored is None:

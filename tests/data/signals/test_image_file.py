@@ -33,7 +33,7 @@ def test_eight_bits_are_read_as_they_are(mode, channels, ending, tmp_path):
     Image.fromarray(pixels[..., 0] if channels == 1 else pixels, mode=mode).save(tmp_path / f"a{ending}")
     found = read_image(tmp_path / f"a{ending}")
     assert np.array_equal(found.pixels, pixels)
-    assert (found.bits, found.has_alpha) == (8, channels in (2, 4))
+    assert (found.bits, found.kind.has_alpha) == (8, channels in (2, 4))
     assert np.array_equal(found.values(), (pixels / 255).astype(np.float32))
 
 

@@ -10,6 +10,7 @@ import torch
 from viewer.fake_viewer import Ball
 from viewer.served_page import served_page
 
+from inr_plugins.errors import InputError
 from inr_plugins.fields.image import ImageField
 from inr_plugins.models.signals.panels import ImagePanel
 from inr_plugins.signal_grid import PixelGrid
@@ -69,3 +70,21 @@ def test_the_psnr_is_that_of_the_fit_whatever_is_shown(opened):
     told = [str(each) for each in page.page.others if "PSNR" in str(each)]
     found = float(told[-1].split("PSNR ")[1].split(" dB")[0])
     assert found == pytest.approx(-10 * np.log10(error), abs=0.02)
+
+
+class Gone:
+    """A file that cannot be read."""
+
+    @property
+    def pixels(self):
+        raise InputError("There is no image at /a.png: give it.")
+
+
+def test_without_the_file_there_is_the_fit_alone_and_the_page_says_why():
+    model = Ball()
+    model.grid, model.has_alpha = PixelGrid(WIDTH, HEIGHT), False
+    model.field = Grey(model.grid, 3)
+    with served_page(model, ImagePanel(), image=Gone()) as page:
+        assert page.says("Only the fit can be shown. There is no image at /a.png")
+        assert page.control("Show")["options"] == ["fit"]
+        assert not page.says("PSNR", seconds=0.5)
