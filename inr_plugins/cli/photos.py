@@ -46,7 +46,8 @@ class Arguments(PhotoOptions, CommonOptions):
     output: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUTPUT")]
     """Folder for the dataset. It holds a transforms.json when it is complete."""
     overwrite: bool = False
-    """Begin anew, or write anew, where OUTPUT was made of other photos or with other options."""
+    """Begin anew, or write anew, where OUTPUT was made of other photos or with other options; what is there stays until
+    the new dataset is complete."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

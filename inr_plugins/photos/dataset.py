@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from jaxtyping import Float
 from PIL import Image
 
 from inr_plugins.errors import InputError
-from inr_plugins.files import replacing, replacing_folder, write_json
+from inr_plugins.files import replacing, write_json
 from inr_plugins.geometry.frames import Similarity
 from inr_plugins.photos.masks import read_mask
 from inr_plugins.photos.model import Model, Placed
@@ -61,10 +60,10 @@ def write_dataset(
     max_size: int,
     tell: Callable[[int, int], None],
 ) -> None:
-    """Write images, masks, points and transforms.json into a folder; what was there of them is replaced.
+    """Write images, masks, points and transforms.json into a folder.
 
     Args:
-        output: the folder.
+        output: the folder, an empty one.
         views: the photos of the dataset, in their order.
         model: the reconstruction.
         frame: from the reconstruction's frame to the dataset's.
@@ -75,29 +74,27 @@ def write_dataset(
         InputError: a photo no longer decodes, or a mask is none of its photo's.
         OSError: the disk is full or not writable.
     """
-    (output / TRANSFORMS).unlink(missing_ok=True)
     undistorters = {number: Undistorter(lens, max_size) for number, lens in model.lenses.items()}
     is_see_through = any(view.photo.header.mode in ("RGBA", "LA", "PA", "P") for view in views)
     files = dict[str, dict[str, Any]]()
-    with ExitStack() as stack:
-        images = stack.enter_context(replacing_folder(output / IMAGES))
-        masks = stack.enter_context(replacing_folder(output / MASKS)) if views[0].mask is not None else None
+    images, masks = output / IMAGES, output / MASKS
+    has_masks = views[0].mask is not None
 
-        def one(view: View) -> None:
-            undistorter = undistorters[view.placed.camera]
-            pixels = _pixels(view.photo, max_size)
-            ending = ".jpg" if view.photo.is_lossy and not is_see_through else ".png"
-            _write_image(images / (view.name + ending), undistorter.picture(pixels), with_alpha=is_see_through)
-            files[view.name] = {"file_path": f"{IMAGES}/{view.name}{ending}"}
-            if masks is not None and view.mask is not None:
-                inside = read_mask(view.mask, view.photo, (pixels.shape[1], pixels.shape[0]))
-                flat = undistorter.mask(inside)
-                _write_image(masks / f"{view.name}.png", np.where(flat, 255, 0).astype(np.uint8))
-                files[view.name]["mask_path"] = f"{MASKS}/{view.name}.png"
+    def one(view: View) -> None:
+        undistorter = undistorters[view.placed.camera]
+        pixels = _pixels(view.photo, max_size)
+        ending = ".jpg" if view.photo.is_lossy and not is_see_through else ".png"
+        _write_image(images / (view.name + ending), undistorter.picture(pixels), with_alpha=is_see_through)
+        files[view.name] = {"file_path": f"{IMAGES}/{view.name}{ending}"}
+        if has_masks and view.mask is not None:
+            inside = read_mask(view.mask, view.photo, (pixels.shape[1], pixels.shape[0]))
+            flat = undistorter.mask(inside)
+            _write_image(masks / f"{view.name}.png", np.where(flat, 255, 0).astype(np.uint8))
+            files[view.name]["mask_path"] = f"{MASKS}/{view.name}.png"
 
-        with ThreadPoolExecutor(_WORKERS) as pool:
-            for done, _ in enumerate(pool.map(one, views), start=1):
-                tell(done, len(views))
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        for done, _ in enumerate(pool.map(one, views), start=1):
+            tell(done, len(views))
     write_points(output / POINTS, model, frame)
     content = transforms(views, {number: each.pinhole for number, each in undistorters.items()}, files, frame)
     write_json(output / TRANSFORMS, content)

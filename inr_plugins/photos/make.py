@@ -29,7 +29,16 @@ from inr_plugins.photos.report import describe
 from inr_plugins.photos.sources import Source, photos_of_folder, photos_of_video
 from inr_plugins.photos.steps import find_poses, outcome, prepare
 from inr_plugins.photos.upright import Up, given_up, turn_to_z, up_of_cameras
-from inr_plugins.photos.work import REPORT, TRANSFORMS, Work, digest_of, internal_names, opened, read_json
+from inr_plugins.photos.work import (
+    REPORT,
+    TRANSFORMS,
+    Work,
+    digest_of,
+    internal_names,
+    opened,
+    read_json,
+    replacing_dataset,
+)
 from inr_plugins.progress import Bar, silent
 
 
@@ -86,7 +95,8 @@ def make_dataset(
         source: a folder of photographs, a video, or a folder of COLMAP's.
         output: folder to write. It has a transforms.json when it is complete, and not before.
         options: how.
-        overwrite: begin anew, or write anew, where the output was made of other photos or with other options.
+        overwrite: begin anew, or write anew, where the output was made of other photos or with other options. The old
+            dataset stays until the new one is complete.
         tell: of progress.
         ffmpeg: gives the program that reads videos; asked for videos only.
 
@@ -105,9 +115,11 @@ def make_dataset(
     if photos and options.masks is not None:
         check_masks(options.masks, photos, max_size=options.max_size, tell=tell)
     with opened(output) as work:
-        work.begin(_state([each.path for each in photos] or [source], options, is_video=is_video), overwrite=overwrite)
+        work = work.begin(
+            _state([each.path for each in photos] or [source], options, is_video=is_video), overwrite=overwrite
+        )
         final = _final(options)
-        there = _complete(output, final, overwrite=overwrite)
+        there = None if work.is_anew else _complete(output, final, overwrite=overwrite)
         if there is not None:
             return MadeDataset(output, there, was_there=True)
         if posed is None:
@@ -115,15 +127,16 @@ def make_dataset(
                 source, work, frames=options.frames, max_size=options.max_size, ffmpeg=ffmpeg(), tell=tell
             )
             posed = _posed_by_us(found, work, options, tell)
-        report = {
-            "made_by": f"inr-photos {version('inr-plugins')}",
-            "source": source.name,
-            **_write(posed, output, options, tell),
-            "asked": final,
-            "seconds": round(time.perf_counter() - begun, 1),
-        }
-        write_json(output / REPORT, report)
-        work.drop_bulk()
+        with replacing_dataset(work) as folder:
+            report = {
+                "made_by": f"inr-photos {version('inr-plugins')}",
+                "source": source.name,
+                **_write(posed, folder, options, tell),
+                "asked": final,
+                "seconds": round(time.perf_counter() - begun, 1),
+            }
+            write_json(folder / REPORT, report)
+        Work(output).drop_bulk()
     return MadeDataset(output, report)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from inr_plugins.errors import InputError, setting
-from inr_plugins.files import locked, sweep, write_json
+from inr_plugins.files import locked, move, sweep, write_json
 from inr_plugins.geometry.io.output_place import check_place
 
 REPORT = "report.json"
@@ -25,14 +26,35 @@ _ENDS = 1 << 16
 
 @dataclass(frozen=True)
 class Work:
-    """The folder `work` in the dataset's."""
+    """The folder `work` in the dataset's.
+
+    Attributes:
+        output: the dataset's folder.
+        is_anew: this is work on a dataset that is to take the place of the one that is there, which keeps its own.
+    """
 
     output: Path
+    is_anew: bool = False
 
     @property
     def folder(self) -> Path:
         """Where it is."""
-        return self.output / "work"
+        return self.output / "work" / "anew" if self.is_anew else self.output / "work"
+
+    @property
+    def partial(self) -> Path:
+        """The dataset while it is written."""
+        return self.output / "work" / "new"
+
+    @property
+    def ready(self) -> Path:
+        """The dataset when it is complete and about to get its place."""
+        return self.output / "work" / "ready"
+
+    @property
+    def kept(self) -> tuple[Path, ...]:
+        """What is kept beside a finished dataset, so that it can be written anew with its poses."""
+        return self.state, self.film, self.models, self.failed, self.outcome
 
     @property
     def state(self) -> Path:
@@ -86,31 +108,101 @@ class Work:
         for ending in ("", "-wal", "-shm", "-journal"):
             self.database.with_name(self.database.name + ending).unlink(missing_ok=True)
 
-    def begin(self, state: dict[str, Any], *, overwrite: bool) -> None:
+    def begin(self, state: dict[str, Any], *, overwrite: bool) -> Work:
         """Go on with what is there if it was begun with the same, or begin; what is unfinished of other photos goes.
+
+        Returns:
+            The work to go on with: beside that of a dataset which is complete and is to be replaced.
 
         Raises:
             InputError: a dataset of something else is complete here, without `overwrite`.
         """
-        if self.state.is_file():
-            if _read(self.state) == json.loads(json.dumps(state)):
-                return
-            if not overwrite and (self.output / TRANSFORMS).exists():
+        if self.state.is_file() and _read(self.state) == json.loads(json.dumps(state)):
+            return self
+        if not self.is_anew and (self.output / TRANSFORMS).exists():
+            if not overwrite:
                 raise InputError(
                     f"{self.output} is a dataset of other photos or options: give {setting('overwrite', True)} to "
                     "begin anew, or give another folder."
                 )
+            return Work(self.output, is_anew=True).begin(state, overwrite=True)
         self.forget()
         write_json(self.state, state, durable=False)
+        return self
 
     def forget(self) -> None:
-        """Remove all that was done, and the dataset that was made of it."""
-        (self.output / TRANSFORMS).unlink(missing_ok=True)
-        for folder in (self.pictures, self.frames, self.models):
-            shutil.rmtree(folder, ignore_errors=True)
+        """Remove all work that was done."""
         self.drop_bulk()
-        for path in (self.film, self.failed, self.outcome):
-            path.unlink(missing_ok=True)
+        for path in self.kept:
+            _remove(path)
+
+
+@contextmanager
+def replacing_dataset(work: Work) -> Iterator[Path]:
+    """A new empty folder to write a dataset to; it takes the place of the one that is there when the block ends well.
+
+    What fails or is stopped before leaves the old dataset as it was. The change itself is a few renames, during which
+    there is no transforms.json; killed among them, whatever next opens the folder goes on (`opened`).
+
+    Raises:
+        OSError: the disk is full or not writable.
+    """
+    partial = work.partial
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if work.is_anew:
+            _copy_kept(work, partial / "work")
+        os.rename(partial, work.ready)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    take_over(work.output)
+
+
+def take_over(output: Path) -> None:
+    """Give a dataset that is ready its place, as far as that has not been done; nothing where none is."""
+    whole, ready = Work(output), Work(output).ready
+    if not ready.is_dir():
+        return
+    content = _read(ready / TRANSFORMS)
+    if content is not None:
+        (output / TRANSFORMS).unlink(missing_ok=True)
+        for path in [each for each in whole.kept if (ready / "work" / each.name).exists()]:
+            _put(ready / "work" / path.name, path)
+        if not any("mask_path" in frame for frame in content["frames"]):
+            _remove(output / MASKS)
+        for name in (IMAGES, MASKS, POINTS, REPORT, TRANSFORMS):
+            if (ready / name).exists():
+                _put(ready / name, output / name)
+    # Its own name goes last: while it is there, this is not done.
+    shutil.rmtree(Work(output, is_anew=True).folder, ignore_errors=True)
+    shutil.rmtree(ready, ignore_errors=True)
+
+
+def _copy_kept(work: Work, folder: Path) -> None:
+    """Copy what is kept of some work; an empty file, which is read as none, stands for what it has not."""
+    folder.mkdir()
+    for path in work.kept:
+        if path.is_dir():
+            shutil.copytree(path, folder / path.name)
+        elif path.exists():
+            shutil.copyfile(path, folder / path.name)
+        else:
+            (folder / path.name).touch()
+
+
+def _put(source: Path, target: Path) -> None:
+    real = Path(os.path.realpath(target))
+    _remove(real)
+    move(source, real)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -135,9 +227,13 @@ def opened(output: Path) -> Iterator[Work]:
     work, was_there = Work(output), output.exists()
     try:
         with locked(work.folder / _LOCK):
+            take_over(output)
             try:
                 yield work
             except InputError:
+                anew = Work(output, is_anew=True)
+                if not (anew.database.exists() or anew.outcome.exists()):
+                    shutil.rmtree(anew.folder, ignore_errors=True)
                 if not work.has_begun():
                     shutil.rmtree(work.folder, ignore_errors=True)
                     if not was_there:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -39,6 +40,12 @@ def made(capture, tmp_path_factory):
     result = make_dataset(capture[0], output, options=OPTIONS, tell=lambda name, *_: told.add(name))
     assert told == {"Reading photos", "Finding features", "Comparing photos", "Placing cameras", "Writing images"}
     return result
+
+
+def contents(folder):
+    """All files below a folder but the lock, with what is in them."""
+    files = [each for each in folder.rglob("*") if each.is_file() and each.name != "lock"]
+    return {str(each.relative_to(folder)): each.read_bytes() for each in files}
 
 
 def frames_of(folder):
@@ -111,10 +118,51 @@ def test_places_that_hang_on_too_few_points_are_refused(capture, made, tmp_path,
     """As COLMAP gives them to photographs from one spot."""
     copied = tmp_path / "dataset"
     shutil.copytree(made.folder, copied)
+    before = contents(copied)
     monkeypatch.setattr(failures, "_FEWEST_POINTS", made.report["points"] + 1)
     with pytest.raises(InputError, match="from one spot"):
         make_dataset(capture[0], copied, options=replace(OPTIONS, max_size=300), overwrite=True)
-    assert not (copied / "transforms.json").exists()
+    # The dataset that was to be replaced is still there, and can be written anew with its poses.
+    after = contents(copied)
+    assert before == {name: after[name] for name in before}
+    assert {Path(name).parts[:2] for name in after.keys() - before.keys()} == {("work", "anew")}
+    assert make_dataset(capture[0], copied, options=OPTIONS).was_there
+    monkeypatch.undo()
+    told = set()
+    make_dataset(
+        capture[0],
+        copied,
+        options=replace(OPTIONS, max_size=300),
+        overwrite=True,
+        tell=lambda name, *_: told.add(name),
+    )
+    # What the new one's work had come to is not done again.
+    assert told == {"Writing images"}
+    assert max(json.loads((copied / "report.json").read_text())["lenses"][0]["size"]) <= 300
+    assert {each.name for each in (copied / "work").iterdir()} <= {
+        *("lock", "state.json", "outcome.json", "failed.json", "film.json", "models", "log.txt", "pairs.txt"),
+    }
+
+
+@needs_pycolmap
+def test_a_stop_while_images_are_written_anew_leaves_the_old_ones(capture, made, tmp_path, monkeypatch):
+    copied = tmp_path / "dataset"
+    shutil.copytree(made.folder, copied)
+    before = contents(copied)
+
+    def stop(done, _):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_dataset(
+            capture[0],
+            copied,
+            options=replace(OPTIONS, up="x"),
+            overwrite=True,
+            tell=lambda name, done, total: stop(done, total),
+        )
+    assert contents(copied) == before
 
 
 @needs_pycolmap
