@@ -57,7 +57,7 @@ def find_object(dataset: Any, *, masked: bool, unsure: bool = False) -> FoundBox
         something else seem to be.
 
     Raises:
-        InputError: the masks leave nothing.
+        InputError: the masks leave nothing, or leave nothing out.
     """
     cameras = dataset.cameras
     if (cameras.camera_type != CameraType.PERSPECTIVE.value).any():
@@ -75,6 +75,12 @@ def find_object(dataset: Any, *, masked: bool, unsure: bool = False) -> FoundBox
         raise
     if unsure and not cuts_out(views.masks):
         return None
+    if all(bool(mask.all()) for mask in views.masks):
+        raise InputError(
+            f"The masks (or alpha) of all {len(views.masks)} pictures looked at are white all over, and cut no "
+            "object out: make them black beside it; if the cameras stand inside of what they show, train cn-neus-room, "
+            "and without masks cn-neus-table."
+        )
     box = box_of_masks(views)
     return None if box is None else FoundBox(box, f"{len(chosen)} masks")
 

@@ -117,6 +117,20 @@ def test_masks_that_leave_something_out_are_not_an_objects_where_that_is_not_sai
         find_object(bare, masked=True)
 
 
+def test_masks_that_cut_nothing_out_are_refused_as_of_cameras_inside_of_the_object():
+    middle, radius = (0.0, 0.0, 0.0), 0.5
+    cameras = rig(middle, 0.1)
+    white = pictures(cameras, [torch.ones(SIZE, SIZE, dtype=torch.bool)] * 16)
+    with pytest.raises(InputError, match="all 16 pictures looked at are white all over, and cut no object out"):
+        find_object(white, masked=True)
+    assert find_object(white, masked=True, unsure=True) is None
+    # One picture with something beside the object tells where it ends.
+    cameras = rig(middle, 3.0)
+    masks = ball_masks(cameras, middle, radius)
+    some = [torch.ones_like(mask) if view % 2 else mask for view, mask in enumerate(masks)]
+    assert find_object(pictures(cameras, some), masked=True) is not None
+
+
 def test_without_masks_it_is_where_the_cameras_look():
     middle = torch.tensor([4.0, -1.0, 2.0])
     box = box_of_axes(rig(middle, 3.0))
