@@ -17,13 +17,14 @@ from inr_plugins.errors import InputError
 RESULTS = "results.csv"
 TENSORBOARD = "tensorboard"
 
-_OF_RESULT = ("seconds", "steps", "psnr", "ssim")
+_OF_RESULT = ("seconds", "steps", "psnr", "ssim", "silhouette_iou")
 _OF_MEASURED = ("startup_seconds", "rays_per_second", "steps_per_second", "peak_memory_gb", "peak_device_memory_gb")
 _COLUMNS = (
     *("key", "status", "preset", "label", "method", "options", "scene", "seed", "unit", "budget"),
     *_OF_RESULT,
     *SURFACE_NUMBERS,
     IOU,
+    *(f"seen_{name}" for name in (*SURFACE_NUMBERS, IOU)),
     *_OF_MEASURED,
     *("parts", "seconds_of_all_parts"),
     *("device", "neighbours", "load_before", "cpu", "gpus", "code", "date"),
@@ -58,7 +59,9 @@ def result_rows(records: Sequence[Record]) -> Iterator[dict[str, Any]]:
             numbers: dict[str, Any] = {}
             if result is not None:
                 numbers = {"budget": result["budget"], **{name: result.get(name) for name in _OF_RESULT}}
-                numbers |= {name: surface_value(result, name) for name in (*SURFACE_NUMBERS, IOU)}
+                for name in (*SURFACE_NUMBERS, IOU):
+                    numbers[name] = surface_value(result, name)
+                    numbers[f"seen_{name}"] = surface_value(result, name, seen=True)
             yield {**common, **numbers}
 
 

@@ -19,8 +19,11 @@ _PROGRESS_SECONDS = 0.5
 _SO_FAR = ("preparation", "steps", "curve", "results")
 _OF_MEMORY = ("host_gb", "device_gb", "is_of_training_alone")
 
-Score = tuple[float | None, float | None]
-"""PSNR (dB) and SSIM of one view; None where a number does not exist."""
+MEANS = ("psnr", "ssim", "silhouette_iou")
+"""What is measured of a view."""
+
+Score = tuple[float | None, float | None, float | None]
+"""These of one view: dB, in [-1, 1], in [0, 1]; None where a number does not exist."""
 
 
 @dataclass
@@ -179,9 +182,6 @@ def mean_of(values: Sequence[float | None]) -> float | None:
 
 def summary(scores: Mapping[int, Score]) -> dict[str, Any]:
     """Means over views, and each view's own numbers."""
-    psnrs, ssims = ([score[part] for score in scores.values()] for part in (0, 1))
-    return {
-        "psnr": mean_of(psnrs),
-        "ssim": mean_of(ssims),
-        "views": [{"view": index, "psnr": peak, "ssim": similarity} for index, (peak, similarity) in scores.items()],
-    }
+    means = {name: mean_of([score[place] for score in scores.values()]) for place, name in enumerate(MEANS)}
+    views = [{"view": index, **dict(zip(MEANS, score, strict=True))} for index, score in scores.items()]
+    return {**means, "views": views}

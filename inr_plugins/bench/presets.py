@@ -82,6 +82,13 @@ def missing_methods(preset: Preset, known: Collection[str]) -> list[str]:
     return [method for method in wanted if method not in known]
 
 
+_HULL_ALONE = (
+    *("--pipeline.model.hull-sizes", "--pipeline.model.hull-steps", "--pipeline.model.stage-steps"),
+    *("--pipeline.model.lattice-sizes", "256", "--pipeline.model.smooth-share", "4"),
+    *("--pipeline.model.colour-degrees", "2", "--max-num-iterations", "1"),
+)
+"""Options of diner-surface by which it ends where it starts, on one lattice."""
+
 _DINER_STEPS = 6000
 _MIPNERF_STEPS = 1_000_000
 _FINER_STEPS = 37_500
@@ -139,9 +146,14 @@ _ALL = (
     ),
     Preset(
         name="surfaces",
-        source="diner-surface's meshes against diner's and cn-neus's, at 1 and 5 minutes",
-        entries=tuple(Entry(name, name) for name in ("diner-surface", "diner", "cn-neus")),
+        source="diner-surface's meshes against diner's and cn-neus's, and the visual hull, at 1 and 5 minutes",
+        entries=(
+            *(Entry(name, name) for name in ("diner-surface", "diner", "cn-neus")),
+            Entry("visual hull", "diner-surface", _HULL_ALONE),
+        ),
         data="objects with masks or alpha; of inr-scene with their true surface",
+        note="The visual hull is diner-surface's start on its finest lattice, after one step. Surfaces of dense stereo "
+        "(COLMAP, then Poisson) are not among the rows: that stereo needs CUDA.",
         metrics=("normal_consistency", "iou"),
         seconds=(60.0, 300.0),
     ),

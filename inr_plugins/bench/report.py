@@ -144,11 +144,19 @@ def _scene_table(group: Group, scene: str) -> str:
     headings = ["method", *(f"PSNR, {each}" if each != NOTHING else "PSNR" for each in when)]
     # Methods of shapes learn from points.
     drawn = "points/s" if rows_of[0][0]["definition"]["scene"]["parser"] == "shape-data" else "rays/s"
-    headings += ["SSIM", "steps", "seconds", drawn, "start-up s", "peak GB", "runs"]
+    silhouettes = [metric_spread(rows, "silhouette_iou", last) for rows in rows_of]
+    outlined = [best_in_bold(silhouettes, 4)] if any(each.count for each in silhouettes) else []
+    headings += ["SSIM", *["silhouettes" for _ in outlined], "steps", "seconds", drawn, "start-up s", "peak GB", "runs"]
     psnr = [best_in_bold([metric_spread(rows, "psnr", each) for rows in rows_of], 2) for each in columns]
     ssim = best_in_bold([metric_spread(rows, "ssim", last) for rows in rows_of], 3)
     table = [
-        [marked(label, rows), *(column[place] for column in psnr), ssim[place], *_costs(rows, last)]
+        [
+            marked(label, rows),
+            *(column[place] for column in psnr),
+            ssim[place],
+            *(column[place] for column in outlined),
+            *_costs(rows, last),
+        ]
         for place, (label, rows) in enumerate(zip(labels, rows_of, strict=True))
     ]
     notes = _notes(dict(zip(labels, rows_of, strict=True)), group.unit)

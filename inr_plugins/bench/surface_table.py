@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from inr_plugins.bench.record import Record
-from inr_plugins.bench.surfaces import CAPTION, IOU, IOU_DIGITS, SURFACE_NUMBERS, TABLE, surface_of, surface_value
+from inr_plugins.bench.surfaces import (
+    CAPTION,
+    IOU,
+    IOU_DIGITS,
+    SEEN_CAPTION,
+    SURFACE_NUMBERS,
+    TABLE,
+    seen_of,
+    surface_of,
+    surface_value,
+)
 from inr_plugins.bench.tables import (
     NOTHING,
     Group,
@@ -28,7 +38,22 @@ def surface_table(group: Group, scene: str) -> str:
     if not any(surface_of(result_at(record, None)) for record in records):
         return _why_none(records)
     floors = [_floor(records, name) for name in TABLE]
-    return _table(list(rows), lambda label, name: metric_spread(rows[label], name, None), floors, seconds=rows)
+    whole = _table(list(rows), lambda label, name: metric_spread(rows[label], name, None), floors, seconds=rows)
+    return "\n\n".join([f"{CAPTION}\n\n{whole}", *_seen_table(rows, records)])
+
+
+def _seen_table(rows: dict[str, list[Record]], records: Sequence[Record]) -> list[str]:
+    """The surfaces over what cameras see, where that was measured of all; else nothing."""
+    found = [seen_of(result_at(record, None)) for record in records if surface_of(result_at(record, None))]
+    if not all(found):
+        return []
+    unseen = max(each["unseen_share"] for each in found if each is not None)
+
+    def value(label: str, name: str) -> Spread:
+        return spread(surface_value(result_at(record, None), name, seen=True) for record in rows[label])
+
+    floors = [_floor(records, name, seen=True) for name in TABLE]
+    return [SEEN_CAPTION.format(100 * unseen), _table(list(rows), value, floors)]
 
 
 def mean_surface_table(group: Group) -> str:
@@ -42,7 +67,7 @@ def mean_surface_table(group: Group) -> str:
     if not labels:
         return ""
     records = [record for label in labels for record in group.of(label=label)]
-    return _table(labels, mean, [_floor(records, name) for name in TABLE])
+    return f"{CAPTION}\n\n{_table(labels, mean, [_floor(records, name) for name in TABLE])}"
 
 
 def _table(
@@ -70,11 +95,11 @@ def _table(
         columns.append([_seconds(seconds[label]) for label in ordered])
         last.append(NOTHING)
     rows = [[label, *cells] for label, *cells in zip(ordered, *columns, strict=True)]
-    return f"{CAPTION}\n\n{markdown_table(headings, [*rows, last])}"
+    return markdown_table(headings, [*rows, last])
 
 
-def _floor(records: Sequence[Record], name: str) -> str:
-    mean = spread(surface_value(result_at(record, None), name, part="floor") for record in records).mean
+def _floor(records: Sequence[Record], name: str, *, seen: bool = False) -> str:
+    mean = spread(surface_value(result_at(record, None), name, part="floor", seen=seen) for record in records).mean
     return NOTHING if mean is None else f"{mean:.{SURFACE_NUMBERS[name].digits}f}"
 
 

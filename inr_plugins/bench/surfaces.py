@@ -79,19 +79,40 @@ CAPTION = (
 )
 
 
+SEEN_CAPTION = (
+    "The same over what the training cameras see: {:.1f} % of the truth's area is seen by none of them and left out, "
+    "as is what methods have there (`inr-eval --seen-only`)."
+)
+
+
 def surface_of(result: dict[str, Any] | None) -> dict[str, Any] | None:
     """What was measured of a result's surface; None if there is nothing."""
     found = (result or {}).get("surface")
     return found if isinstance(found, dict) and "scores" in found else None
 
 
-def surface_value(result: dict[str, Any] | None, name: str, *, part: str = "scores") -> float | None:
-    """A number of a result's surface, or of its floor (`part` "floor"); None where it was not measured."""
-    found = surface_of(result)
-    if found is None:
+def seen_of(result: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What was measured of a result's surface over what the training cameras see; None if there is nothing."""
+    return (surface_of(result) or {}).get("seen")
+
+
+def surface_value(
+    result: dict[str, Any] | None, name: str, *, part: str = "scores", seen: bool = False
+) -> float | None:
+    """A number of a result's surface, or of its floor (`part` "floor"); None where it was not measured.
+
+    Args:
+        result: of a record.
+        name: in `SURFACE_NUMBERS`, or `IOU`.
+        part: "scores" or "floor".
+        seen: over what the training cameras see.
+    """
+    whole = surface_of(result)
+    found = seen_of(result) if seen else whole
+    if whole is None or found is None:
         return None
     if name == IOU:
         return None if part == "floor" or found["iou"] is None else found["iou"]["iou"]
-    low, high = found["truth"]["box"]
+    low, high = whole["truth"]["box"]
     x, y, z = (b - a for a, b in zip(low, high, strict=True))
     return SURFACE_NUMBERS[name].of(found[part], (x, y, z))

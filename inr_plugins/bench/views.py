@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.data.dataparsers.base_dataparser import DataParser
 from nerfstudio.data.datasets.base_dataset import InputDataset
@@ -19,20 +20,30 @@ from inr_plugins.engine.evaluation import spread_indices
 from inr_plugins.engine.rng import separate_rng
 from inr_plugins.errors import InputError
 from inr_plugins.evaluation.backgrounds import true_view
+from inr_plugins.evaluation.silhouettes import silhouette_iou, silhouette_source, true_silhouette
 from inr_plugins.metrics.image import psnr, ssim
 
 _LEAST_VIEWS = 5
 _SSIM_WINDOW = 11
+_ACCUMULATIONS = ("accumulation", "accumulation_fine")
 
 Image = Float[Tensor, "height width 3"]
 
 
 @dataclass(frozen=True)
 class ViewScore:
-    """Quality of one view; None for a number that does not exist, because the image is not finite or too small."""
+    """Quality of one view; None for a number that does not exist, because the image is not finite or too small.
+
+    Attributes:
+        psnr: dB.
+        ssim: in [-1, 1].
+        silhouette_iou: of what is rendered and the view's mask or alpha, in [0, 1]; None where there is neither, or
+            the model renders no accumulation.
+    """
 
     psnr: float | None
     ssim: float | None
+    silhouette_iou: float | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,11 @@ class HeldOutViews:
     cameras: Cameras
     dataset: InputDataset
     model: Model
+
+    def silhouette(self, index: int, *, stride: int = 1) -> Bool[np.ndarray, "height width"] | None:
+        """Where the object is in one image, by its mask or else its alpha; None where it has neither."""
+        source = silhouette_source(self.dataset, index)
+        return None if source is None else _strided(true_silhouette(self.dataset, index, source), stride)
 
     def truth(self, index: int, *, stride: int = 1) -> Image:
         """One image as inr-eval has it, over white where it has alpha; of every `stride`-th row and column.
@@ -95,6 +111,11 @@ def _strided(image: Any, stride: int) -> Any:
 
 
 def render_view(views: HeldOutViews, index: int, *, stride: int = 1) -> Image:
+    """The colours of one view; see `render_outputs`."""
+    return rendered_colour(render_outputs(views, index, stride=stride)).float().cpu()
+
+
+def render_outputs(views: HeldOutViews, index: int, *, stride: int = 1) -> dict[str, Tensor]:
     """Render one view in evaluation mode, on the model's device; the model is left in the mode it was in.
 
     With a `stride` only the rays of every such row and column are rendered, each as it would be in the whole view.
@@ -106,11 +127,9 @@ def render_view(views: HeldOutViews, index: int, *, stride: int = 1) -> Image:
         with torch.no_grad():
             camera = views.cameras[index : index + 1].to(model.device)
             if stride == 1:
-                outputs = model.get_outputs_for_camera(camera)
-            else:
-                rays = camera.generate_rays(camera_indices=0, keep_shape=True)
-                outputs = model.get_outputs_for_camera_ray_bundle(_strided(rays, stride))
-            return rendered_colour(outputs).float().cpu()
+                return model.get_outputs_for_camera(camera)
+            rays = camera.generate_rays(camera_indices=0, keep_shape=True)
+            return model.get_outputs_for_camera_ray_bundle(_strided(rays, stride))
     finally:
         model.train(was_training)
 
@@ -128,7 +147,13 @@ def score_view(rendering: Image, truth: Image, *, is_whole: bool = True) -> View
 def score_views(views: HeldOutViews, indices: Sequence[int], *, stride: int = 1) -> dict[int, ViewScore]:
     """Score some views, or every `stride`-th row and column of them; training's random numbers are left alone."""
     with separate_rng(seed=0):
-        pairs = {
-            index: (render_view(views, index, stride=stride), views.truth(index, stride=stride)) for index in indices
-        }
-    return {index: score_view(*pair, is_whole=stride == 1) for index, pair in pairs.items()}
+        return {index: _score(views, index, stride) for index in indices}
+
+
+def _score(views: HeldOutViews, index: int, stride: int) -> ViewScore:
+    outputs = render_outputs(views, index, stride=stride)
+    rendering = rendered_colour(outputs).float().cpu()
+    score = score_view(rendering, views.truth(index, stride=stride), is_whole=stride == 1)
+    found = [outputs[name] for name in _ACCUMULATIONS if name in outputs]
+    truth = views.silhouette(index, stride=stride) if found else None
+    return score if truth is None else replace(score, silhouette_iou=silhouette_iou(found[-1].float(), truth))

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from inr_plugins import files
 from inr_plugins.bench.checkpoints import Checkpoints
 from inr_plugins.bench.clock import Schedule, TrainingClock, moments
-from inr_plugins.bench.measurement import Measurement
+from inr_plugins.bench.measurement import Measurement, Score
 from inr_plugins.bench.resume_points import last_point, resuming_arguments
 from inr_plugins.errors import is_out_of_memory
 
@@ -119,9 +119,9 @@ def begin_measurement(
     views = held_out_views(trainer.pipeline.datamanager, trainer.pipeline.model)
     chosen = evaluation_indices(len(views.dataset), every=options.eval_every_view)
 
-    def score(indices: Sequence[int]) -> dict[int, tuple[float | None, float | None]]:
+    def score(indices: Sequence[int]) -> dict[int, Score]:
         scores = score_views(views, indices, stride=options.eval_pixel_stride)
-        return {index: (each.psnr, each.ssim) for index, each in scores.items()}
+        return {index: (each.psnr, each.ssim, each.silhouette_iou) for index, each in scores.items()}
 
     def stop() -> None:
         trainer.stop_training = True

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from inr_plugins.bench import worker
+from inr_plugins.errors import InputError
 
 if TYPE_CHECKING:
     from nerfstudio.engine.trainer import Trainer
+
+    from inr_plugins.engine.runs.run import Run
 
 
 SAMPLES = 100_000
@@ -44,12 +48,30 @@ def measure_surface(trainer: Trainer, resolution: int, *, samples: int = SAMPLES
     pipeline.eval()
     try:
         with separate_rng(seed=0):
-            settings = Settings(surface=SurfaceSettings(samples=samples))
-            found = judge_surface(run, settings, extract=lambda run: extract(run, options))
+            settings = Settings(surface=SurfaceSettings(samples=samples), seen_only=can_be_seen(run))
+
+            def judge(settings: Settings) -> dict[str, Any]:
+                return judge_surface(run, settings, extract=lambda run: extract(run, options))
+
+            try:
+                found = judge(settings)
+            except (InputError, RuntimeError, MemoryError):
+                # Asked for what cameras see of it, it fails where there is no surface; else it says why there is none.
+                found = judge(replace(settings, seen_only=False))
     finally:
         pipeline.train(was_training)
     # Where the files lie is nobody's business but this machine's.
     return {name: value for name, value in found.items() if name not in ("truth_file", "prediction_file")}
+
+
+def can_be_seen(run: Run) -> bool:
+    """Whether a run has training cameras that can tell which part of a true mesh they see, and there is one."""
+    from inr_plugins.evaluation.runs import data_folder, find_truth
+    from inr_plugins.meshing.views import training_views
+
+    if getattr(run.dataparser_outputs, "cameras", None) is None:
+        return False
+    return find_truth(data_folder(run)) is not None and training_views(run) is not None
 
 
 if __name__ == "__main__":

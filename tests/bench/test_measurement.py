@@ -28,7 +28,7 @@ class StandIn:
         self.views.append(list(indices))
         self.now += self.view_seconds * len(indices)
         steps = self.measurement.steps
-        return {index: (float(steps + index), 0.5) for index in indices}
+        return {index: (float(steps + index), 0.5, 0.1 * (index + 1)) for index in indices}
 
     def stop(self):
         self.is_stopped = True
@@ -73,6 +73,10 @@ def test_a_budget_is_the_mean_of_all_views_and_its_point_that_of_the_curves_view
     assert stand_in.views == [[0, 2], [0, 1, 2]]
     assert trained.results[0]["psnr"] == pytest.approx((4 + 5 + 6) / 3)
     assert [view["psnr"] for view in trained.results[0]["views"]] == [4, 5, 6]
+    assert trained.results[0]["silhouette_iou"] == pytest.approx(0.2)
+    assert [view["silhouette_iou"] for view in trained.results[0]["views"]] == [
+        pytest.approx(x) for x in (0.1, 0.2, 0.3)
+    ]
     assert [(each["moment"], each["psnr"]) for each in trained.curve] == [(2, 3.0), (4, 5.0)]
 
 
@@ -122,7 +126,7 @@ def test_a_training_that_ends_by_itself_is_measured_as_it_ended():
 
 def test_a_view_without_a_number_leaves_no_mean():
     stand_in = StandIn(step_seconds=1.0, schedule=schedule(1.0), unit="seconds")
-    stand_in.score = lambda indices: {index: (None if index == 1 else 20.0, None) for index in indices}
+    stand_in.score = lambda indices: {index: (None if index == 1 else 20.0, None, None) for index in indices}
     stand_in.measurement.score = stand_in.score
     trained = stand_in.train()
     assert (trained.results[0]["psnr"], trained.results[0]["ssim"]) == (None, None)

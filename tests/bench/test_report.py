@@ -211,6 +211,27 @@ def test_methods_of_shapes_draw_points_and_not_rays(tmp_path):
     assert "rays/s" not in text
 
 
+def test_what_cameras_see_is_a_table_of_its_own_with_its_floor_and_what_is_left_out(tmp_path):
+    found = surface(0.06)
+    part = surface(0.03, f_score=0.8, iou=0.9, floor=0.006)
+    found["seen"] = {**{name: part[name] for name in ("scores", "floor", "iou")}, "unseen_share": 0.304}
+    text = report(tmp_path, shape_record("a", found))
+    _, whole, seen = rows(text)
+    assert (whole[0][1], whole[0][6]) == ("2.000", "0.7500")
+    assert seen[0][:7] == ["a", "1.000", "0.89", "0.800", "0.900", "0.900", "0.9000"]
+    assert seen[1][1] == "0.200"
+    assert "30.4 % of the truth's area is seen by none of them" in text
+    # Of a method that was measured before there was such a table, nothing is made up.
+    assert len(rows(report(tmp_path, shape_record("a", found), shape_record("b", surface(0.06))))) == 2
+
+
+def test_silhouettes_are_a_column_where_a_method_has_some(tmp_path):
+    results = [{"budget": 60.0, "psnr": 20.0, "silhouette_iou": 0.98765}]
+    text = report(tmp_path, record("a", results), record("b", [{"budget": 60.0, "psnr": 19.0}]))
+    assert "| SSIM | silhouettes |" in text
+    assert [row[3] for row in rows(text)[0]] == ["0.9877", "–"]
+
+
 def test_surfaces_that_could_not_be_measured_say_why(tmp_path):
     text = report(tmp_path, shape_record("a", {"missing": "there is no truth"}))
     assert "Surfaces were not measured: there is no truth." in text

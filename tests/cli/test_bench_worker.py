@@ -30,9 +30,9 @@ class Pipeline(SimpleNamespace):
         self.train(False)
 
 
-def trainer_of(folder: Path, model: BallModel, scene: Path) -> SimpleNamespace:
+def trainer_of(folder: Path, model: BallModel, scene: Path, *, cameras: bool = False) -> SimpleNamespace:
     run = make_run(folder)
-    opened = BallRuns(scene, {folder.name: model})(run / "config.yml", device=None, data=None)
+    opened = BallRuns(scene, {folder.name: model}, cameras=cameras)(run / "config.yml", device=None, data=None)
     manager = SimpleNamespace(**vars(opened.pipeline.datamanager), train_dataparser_outputs=opened.dataparser_outputs)
     pipeline = Pipeline(model=model, device=torch.device("cpu"), datamanager=manager)
     return SimpleNamespace(config=opened.config, base_dir=run, pipeline=pipeline, step=7)
@@ -58,6 +58,17 @@ def test_a_larger_ball_is_as_far_off_as_its_radius_says_and_training_is_left_as_
     assert str(tmp_path) not in str(found)
     assert trainer.pipeline.modes == (False, True)
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_what_the_training_cameras_see_is_measured_too_where_there_are_some(tmp_path, scene):
+    model = BallModel(radius=1.1 * RADIUS)
+    seen = measure_surface(trainer_of(tmp_path / "a", model, scene, cameras=True), 48)["seen"]
+    # Cameras on one circle see no cap of the ball.
+    assert 0 < seen["unseen_share"] < 0.5
+    assert seen["scores"]["chamfer"] == pytest.approx(0.1 * RADIUS, rel=0.05)
+    assert measure_surface(trainer_of(tmp_path / "b", model, scene), 24)["seen"] is None
+    nothing = trainer_of(tmp_path / "c", BallModel(radius=-1.0), scene, cameras=True)
+    assert "surface" in measure_surface(nothing, 24)["missing"]
 
 
 def test_a_finer_lattice_is_what_the_mesh_is_made_on(tmp_path, scene):
