@@ -153,7 +153,7 @@ def in_hull(views: MaskedViews, x: Float[Tensor, "n 3"]) -> Bool[Tensor, " n"]:
 
 
 def hull_distances(
-    views: MaskedViews, box: Float[Tensor, "2 3"], longest: int
+    views: MaskedViews, box: Float[Tensor, "2 3"], longest: int, *, again: bool = False
 ) -> tuple[Float[Tensor, " 3"], float, Float[Tensor, "x y z"]]:
     """The signed distance to the hull's surface on a lattice around it.
 
@@ -161,6 +161,7 @@ def hull_distances(
         views: what was seen.
         box: to look in, normalised frame.
         longest: cells along the longest side of the lattice.
+        again: this was asked for before, so that a doubtful mask has been named.
 
     Returns:
         Lowest corner and edge of the cells, normalised units, and the distance of each vertex in cells, negative
@@ -190,7 +191,7 @@ def hull_distances(
     if not bool(inside.any()):
         raise InputError(why_empty(views, box))
     check_outside(views, origin, cell, inside)
-    doubt = doubtful_view(views, box)
+    doubt = None if again else doubtful_view(views, box)
     if doubt is not None and comms.is_main_process():
         CONSOLE.print(
             f"The mask of {views.names[doubt[0]]} alone leaves out {doubt[1]:.0%} of what all others leave of the "
@@ -198,6 +199,26 @@ def hull_distances(
             soft_wrap=True,
         )
     return origin, cell, cells_to_border(inside)
+
+
+def check_outlines(views: MaskedViews) -> None:
+    """See that masks tell the object from what is beside it; those that cut nothing out of their picture are named.
+
+    Raises:
+        InputError: none of them does.
+    """
+    full = [name for name, mask in zip(views.names, views.masks, strict=True) if bool(mask.all())]
+    if len(full) == len(views.masks):
+        raise InputError(
+            "The masks, or the alpha, of all pictures are white throughout and tell nothing of the object's outline: "
+            "make them black beside the object, or set --pipeline.model.capture table, which asks for none."
+        )
+    if full and comms.is_main_process():
+        CONSOLE.print(
+            f"{len(full)} of {len(views.masks)} masks cut nothing out of their picture, that of {full[0]} among them: "
+            "see whether the object fills it, or the mask is wrong.",
+            soft_wrap=True,
+        )
 
 
 def doubtful_view(views: MaskedViews, box: Float[Tensor, "2 3"]) -> tuple[int, float] | None:

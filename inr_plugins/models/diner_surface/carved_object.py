@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from inr_plugins.models.common.hull import hull_distances, masked_views
-from inr_plugins.models.common.object_box import object_box
 from inr_plugins.models.diner_surface.carving import carved_hull
 from inr_plugins.models.diner_surface.density_first import DensityFirstModel
 from inr_plugins.models.diner_surface.learnt_density import LearntDensity
@@ -65,12 +64,10 @@ class DinerSurfaceCarvedModel(DensityFirstModel):
         """Learn a density in the visual hull of a dataset's masks.
 
         Raises:
-            InputError: they leave nothing.
+            InputError: they leave nothing, or all.
         """
-        config = self.config
-        box = object_box(dataset, self.scene_box.aabb, config.box, masked=True, scale=config.box_scale)
+        box, (origin, edge, distances) = self._hull(dataset, self.config.hull_sizes[0])
         self.looked_in.copy_(box)
-        origin, edge, distances = hull_distances(masked_views(dataset), box, config.hull_sizes[0])
         cells = F.max_pool3d((distances < 0).float()[None, None], 2, stride=1)[0, 0] > 0
         self._learn(LearntDensity(SparseLattice(origin, edge, dilate(cells)), _HULL_RAW).to(self.device))
         self.is_started.fill_(True)
@@ -83,7 +80,8 @@ class DinerSurfaceCarvedModel(DensityFirstModel):
         """
         assert self._dataset is not None
         density = self._learnt
-        hull = hull_distances(masked_views(self._dataset), self.looked_in, self.config.lattice_sizes[0])
+        views = masked_views(self._dataset)
+        hull = hull_distances(views, self.looked_in, self.config.lattice_sizes[0], again=True)
         origin, edge, distances = carved_hull(
             self._dataset.cameras.to("cpu"),
             self._see_evenly,

@@ -29,7 +29,7 @@ from inr_plugins.fields.voxel_distance import Reading, VoxelDistanceField
 from inr_plugins.losses.surface import eikonal, mask_entropy, smeared_area
 from inr_plugins.metrics.image import ImageMetrics
 from inr_plugins.models.common.feasibility import IN_TRAINING, check_room, hidden_weights, naming_options, surface_cells
-from inr_plugins.models.common.hull import hull_distances, masked_views
+from inr_plugins.models.common.hull import check_outlines, hull_distances, masked_views
 from inr_plugins.models.common.network_settings import PreciseSteps
 from inr_plugins.models.common.object_box import object_box
 from inr_plugins.models.common.pictures import evaluation_pictures
@@ -173,11 +173,20 @@ class DinerSurfaceModel(PreciseSteps, Model):
         """Make the surface the visual hull of a dataset's masks.
 
         Raises:
-            InputError: they leave nothing.
+            InputError: they leave nothing, or all.
         """
-        config = self.config
+        self.start_at(*self._hull(dataset, self.config.lattice_sizes[0])[1])
+
+    def _hull(self, dataset: Any, cells: int) -> tuple[Tensor, tuple[Tensor, float, Tensor]]:
+        """The box in which the hull of a dataset's masks is looked for, and `hull_distances` in it.
+
+        Raises:
+            InputError: they leave nothing, or all.
+        """
+        config, views = self.config, masked_views(dataset)
+        check_outlines(views)
         box = object_box(dataset, self.scene_box.aabb, config.box, masked=True, scale=config.box_scale)
-        self.start_at(*hull_distances(masked_views(dataset), box, config.lattice_sizes[0]))
+        return box, hull_distances(views, box, cells)
 
     def start_at(self, origin: Tensor, edge: float, distances: Tensor) -> None:
         """Make the surface that of signed distances, in cells, at the vertices (x, y, z) of a lattice."""

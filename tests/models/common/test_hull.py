@@ -7,7 +7,14 @@ import torch
 from nerfstudio.cameras.cameras import Cameras, CameraType
 
 from inr_plugins.errors import InputError
-from inr_plugins.models.common.hull import doubtful_view, hull_distances, in_hull, masked_views, project
+from inr_plugins.models.common.hull import (
+    check_outlines,
+    doubtful_view,
+    hull_distances,
+    in_hull,
+    masked_views,
+    project,
+)
 
 BOX = torch.tensor([[-1.0] * 3, [1.0] * 3])
 RADIUS, MIDDLE = 0.4, torch.tensor([0.1, -0.15, 0.2])
@@ -144,6 +151,20 @@ def test_pictures_without_masks_and_fisheyes_are_refused():
         masked_views(pictures(cameras(2, camera_type=CameraType.FISHEYE), bare.masks))
 
 
+def test_masks_that_cut_nothing_out_are_named_and_refused_if_none_does(capsys):
+    rig = cameras(4)
+    white = torch.ones(SIZE, SIZE, dtype=torch.bool)
+    with pytest.raises(InputError, match=r"white throughout .* --pipeline\.model\.capture table"):
+        check_outlines(masked_views(pictures(rig, [white] * 4)))
+    check_outlines(masked_views(pictures(rig)))
+    assert capsys.readouterr().out == ""
+    masks = [mask_of(rig, view) for view in range(4)]
+    masks[2] = white
+    check_outlines(masked_views(pictures(rig, masks)))
+    said = " ".join(capsys.readouterr().out.split())
+    assert "1 of 4 masks cut nothing out of their picture, that of view2.png among them" in said
+
+
 def test_a_mask_that_cuts_the_hull_of_all_others_is_said(capsys):
     rig = cameras(40)
     assert doubtful_view(masked_views(pictures(rig)), BOX) is None
@@ -159,3 +180,5 @@ def test_a_mask_that_cuts_the_hull_of_all_others_is_said(capsys):
     hull_distances(views, BOX, 32)
     said = " ".join(capsys.readouterr().out.split())
     assert f"The mask of view17.png alone leaves out {part:.0%} of what all others leave" in said
+    hull_distances(views, BOX, 32, again=True)
+    assert capsys.readouterr().out == ""
