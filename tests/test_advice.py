@@ -20,6 +20,7 @@ from nerfstudio.scripts.viewer.run_viewer import RunViewer
 
 import inr_plugins
 from inr_plugins.cli import bench, demo, photos, scene
+from inr_plugins.cli.analyze import AnalyzeOptions
 from inr_plugins.cli.arguments import american, texts_of
 from inr_plugins.cli.check import CheckOptions
 from inr_plugins.cli.eval_options import EvalOptions
@@ -33,6 +34,7 @@ OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9.-]*[a-z0-9]")
 HOLE = "\0"
 """In place of what is only known at run time."""
 OURS: dict[str, tuple[Any, ...]] = {
+    "inr-analyze": (AnalyzeOptions,),
     "inr-bench": (bench.Run, bench.Report, bench.Presets),
     "inr-check": (CheckOptions,),
     "inr-demo": (demo.Options,),
@@ -59,6 +61,7 @@ MEANT: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("cli/scene", ("inr-scene", "ns-train")),
     ("cli/photos", ("inr-photos", "ns-train")),
     ("cli/eval", ("inr-eval",)),
+    ("cli/analyze", ("inr-analyze", "inr-eval")),
     ("cli/signal", ("inr-signal", "inr-eval")),
     ("models/signals/readout.py", ("inr-signal",)),
     ("cli/bench", ("inr-bench", "ns-train")),

@@ -14,6 +14,7 @@ PACKAGE = "inr_plugins"
 # The arrows of the architecture: what each layer may import of the others.
 ARROWS = {
     "cli": {
+        "analysis",
         "bench",
         "evaluation",
         "meshing",
@@ -26,6 +27,7 @@ ARROWS = {
         "metrics",
         "engine",
     },
+    "analysis": {"fields", "networks"},
     "bench": {"evaluation", "engine", "geometry", "metrics"},
     "evaluation": {"meshing", "engine", "geometry", "metrics"},
     "meshing": {"fields", "geometry", "engine"},
@@ -51,7 +53,7 @@ WITHOUT_NERFSTUDIO = {"networks", "sparse_codes", "geometry", "metrics"}
 # What every layer may import: the package itself (its version), the exception for users' mistakes, boxes, the writer of
 # files, the ranges of options, the description of the machine, which kernels it may use, progress, what processes do
 # together, and how shapes and pixels are named and handed to models.
-COMMON = {"", "boxes", "errors", "files", "leftovers", "locks", "machine", "options", "progress"}
+COMMON = {"", "boxes", "errors", "files", "leftovers", "locks", "machine", "options", "plotting", "progress"}
 COMMON |= {"kernel_trust", "ranks", "shape_names", "shape_points", "signal_grid", "signals_kept"}
 # The few types through which other layers use a field without knowing it.
 PROTOCOL = "inr_plugins.fields.protocol"

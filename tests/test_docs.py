@@ -16,6 +16,7 @@ import pytest
 import tyro
 
 from inr_plugins.cli import bench, demo, photos, scene
+from inr_plugins.cli.analyze import AnalyzeOptions
 from inr_plugins.cli.arguments import parse, parse_subcommand
 from inr_plugins.cli.check import CheckOptions
 from inr_plugins.cli.eval_options import EvalOptions
@@ -44,6 +45,7 @@ COMMANDS: dict[str, Any] = {
     "inr-bench": bench.SUBCOMMANDS,
     "inr-demo": demo.Options,
     "inr-signal": SignalOptions,
+    "inr-analyze": AnalyzeOptions,
     "inr-view": ViewOptions,
     "inr-check": CheckOptions,
     "./scripts/demo": demo.Options,

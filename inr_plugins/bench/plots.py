@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from inr_plugins.bench.record import Record
 from inr_plugins.bench.tables import Group
-from inr_plugins.errors import InputError
-from inr_plugins.files import replacing
+from inr_plugins.plotting import new_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,24 +62,14 @@ def plot_scene(group: Group, scene: str, path: Path) -> bool:
     if not curves:
         return False
     figure = _draw(curves, title=f"{scene}, held-out views")
-    with replacing(path) as partial, warnings.catch_warnings():
-        # A name in letters that matplotlib's font lacks: the text around the picture has it.
-        warnings.filterwarnings("ignore", "Glyph .* missing from")
-        figure.savefig(partial, dpi=120, format="png")
+    save_figure(figure, path)
     return True
 
 
 def _draw(curves: dict[str, Curve], *, title: str) -> Figure:
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
-    except ImportError as error:
-        raise InputError("Plots need matplotlib: pip install matplotlib.") from error
+    figure = new_figure(8, 4.5)
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-    # Without pyplot: no display, and no state that others share.
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     by_quality = sorted(curves.items(), key=lambda item: -item[1].mean[-1])
     for label, curve in by_quality:

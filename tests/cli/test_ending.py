@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from inr_plugins.cli import bench, check, demo, eval, mesh, photos, scene, signal_file, view
+from inr_plugins.cli import analyze, bench, check, demo, eval, mesh, photos, scene, signal_file, view
 from inr_plugins.cli.ending import run_command
 from inr_plugins.errors import InputError
 
@@ -31,6 +31,7 @@ COMMANDS = {
     "inr-demo": (demo, "run_demo", []),
     "inr-photos": (photos, "make_dataset", ["photos", "out"]),
     "inr-signal": (signal_file, "export", ["run", "out.png"]),
+    "inr-analyze": (analyze, "analyze", ["run", "rank"]),
 }
 
 

@@ -1,0 +1,1 @@
+"""What a fitted image tells of itself: rank, spectrum, keys and neural tangent kernel (`inr-analyze`)."""
