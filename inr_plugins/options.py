@@ -280,6 +280,7 @@ COMMANDS = {
     "inr-signal": _table([("", Range(1 / 1024, 1024), "scale"), ("", _COUNT_OR_NONE, "region")]),
     # A kernel has as many rows, and takes a backward pass of all of them for each.
     "inr-analyze": _table([("", Range(2, 4096), "points")]),
+    "inr-compress": _table([("", Range(0, 60, above=True), "loss"), ("", _COUNT, "size steps")]),
     "inr-demo": _table(
         [
             ("", _COUNT, "steps frames"),

@@ -23,6 +23,8 @@ from inr_plugins.cli import bench, demo, photos, scene
 from inr_plugins.cli.analyze import AnalyzeOptions
 from inr_plugins.cli.arguments import american, texts_of
 from inr_plugins.cli.check import CheckOptions
+from inr_plugins.cli.compress import CompressOptions
+from inr_plugins.cli.decompress import DecompressOptions
 from inr_plugins.cli.eval_options import EvalOptions
 from inr_plugins.cli.mesh_options import MeshOptions
 from inr_plugins.cli.signal_file import SignalOptions
@@ -37,6 +39,8 @@ OURS: dict[str, tuple[Any, ...]] = {
     "inr-analyze": (AnalyzeOptions,),
     "inr-bench": (bench.Run, bench.Report, bench.Presets),
     "inr-check": (CheckOptions,),
+    "inr-compress": (CompressOptions,),
+    "inr-decompress": (DecompressOptions,),
     "inr-demo": (demo.Options,),
     "inr-eval": (EvalOptions,),
     "inr-mesh": (MeshOptions,),
@@ -63,6 +67,9 @@ MEANT: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("cli/eval", ("inr-eval",)),
     ("cli/analyze", ("inr-analyze", "inr-eval")),
     ("cli/signal", ("inr-signal", "inr-eval")),
+    ("cli/compress", ("inr-compress", "ns-train")),
+    ("cli/decompress", ("inr-decompress",)),
+    ("models/signals/compression.py", ("inr-compress",)),
     ("models/signals/readout.py", ("inr-signal",)),
     ("cli/bench", ("inr-bench", "ns-train")),
     # A worker has options of its own.

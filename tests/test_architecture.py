@@ -23,6 +23,7 @@ ARROWS = {
         "models",
         "data",
         "fields",
+        "codecs",
         "geometry",
         "metrics",
         "engine",
@@ -32,9 +33,21 @@ ARROWS = {
     "evaluation": {"meshing", "engine", "geometry", "metrics"},
     "meshing": {"fields", "geometry", "engine"},
     # Models name networks in their settings only; what they hold are fields.
-    "models": {"fields", "networks", "sparse_codes", "rendering", "losses", "metrics", "viewer", "engine", "meshing"},
+    "models": {
+        "codecs",
+        "fields",
+        "networks",
+        "sparse_codes",
+        "rendering",
+        "losses",
+        "metrics",
+        "viewer",
+        "engine",
+        "meshing",
+    },
     "viewer": {"meshing", "geometry", "fields", "rendering", "networks"},
     "fields": {"networks", "sparse_codes"},
+    "codecs": {"networks"},
     "rendering": set(),
     "losses": set(),
     "photos": {"data", "geometry"},
@@ -49,7 +62,7 @@ ARROWS = {
 # Presets wire everything together, and nothing imports them.
 ARROWS["method_configs"] = set(ARROWS) - {"cli"}
 
-WITHOUT_NERFSTUDIO = {"networks", "sparse_codes", "geometry", "metrics"}
+WITHOUT_NERFSTUDIO = {"codecs", "networks", "sparse_codes", "geometry", "metrics"}
 # What every layer may import: the package itself (its version), the exception for users' mistakes, boxes, the writer of
 # files, the ranges of options, the description of the machine, which kernels it may use, progress, what processes do
 # together, and how shapes and pixels are named and handed to models.

@@ -19,6 +19,8 @@ from inr_plugins.cli import bench, demo, photos, scene
 from inr_plugins.cli.analyze import AnalyzeOptions
 from inr_plugins.cli.arguments import parse, parse_subcommand
 from inr_plugins.cli.check import CheckOptions
+from inr_plugins.cli.compress import CompressOptions
+from inr_plugins.cli.decompress import DecompressOptions
 from inr_plugins.cli.eval_options import EvalOptions
 from inr_plugins.cli.mesh_options import MeshOptions
 from inr_plugins.cli.signal_file import SignalOptions
@@ -46,6 +48,8 @@ COMMANDS: dict[str, Any] = {
     "inr-demo": demo.Options,
     "inr-signal": SignalOptions,
     "inr-analyze": AnalyzeOptions,
+    "inr-compress": CompressOptions,
+    "inr-decompress": DecompressOptions,
     "inr-view": ViewOptions,
     "inr-check": CheckOptions,
     "./scripts/demo": demo.Options,

@@ -21,6 +21,7 @@ from nerfstudio.scripts import train
 
 from inr_plugins.cli import bench, demo, eval, mesh, scene, view
 from inr_plugins.cli.check import CheckOptions
+from inr_plugins.cli.compress import CompressOptions
 from inr_plugins.cli.eval_options import EvalOptions
 from inr_plugins.cli.mesh_options import MeshOptions
 from inr_plugins.cli.view import ViewOptions
@@ -43,6 +44,7 @@ OURS = {
     "inr-demo": (demo.Options,),
     "inr-view": (ViewOptions,),
     "inr-check": (CheckOptions,),
+    "inr-compress": (CompressOptions,),
 }
 
 

@@ -16,7 +16,20 @@ import numpy as np
 import pytest
 import torch
 
-from inr_plugins.cli import analyze, bench, check, demo, eval, mesh, photos, scene, signal_file, view
+from inr_plugins.cli import (
+    analyze,
+    bench,
+    check,
+    compress,
+    decompress,
+    demo,
+    eval,
+    mesh,
+    photos,
+    scene,
+    signal_file,
+    view,
+)
 from inr_plugins.cli.ending import run_command
 from inr_plugins.errors import InputError
 
@@ -32,6 +45,8 @@ COMMANDS = {
     "inr-photos": (photos, "make_dataset", ["photos", "out"]),
     "inr-signal": (signal_file, "export", ["run", "out.png"]),
     "inr-analyze": (analyze, "analyze", ["run", "rank"]),
+    "inr-compress": (compress, "run", ["run", "out.inr"]),
+    "inr-decompress": (decompress, "run", ["a.inr", "out.png"]),
 }
 
 

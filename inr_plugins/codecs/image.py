@@ -1,0 +1,107 @@
+"""An image as a file of a network: its header, its blocks, and its pixels, which are the same on every machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, UInt
+
+from inr_plugins.codecs.container import read_container, write_container
+from inr_plugins.codecs.entropy import pack, unpack
+from inr_plugins.codecs.network import NetworkShape, QuantisedNetwork, as_symbols, from_symbols
+from inr_plugins.errors import InputError
+
+_MOST_PIXELS = 10**9
+_ROWS_OF_PIXELS = 1 << 18
+_LARGEST_PROFILE = 1 << 24
+
+
+@dataclass(frozen=True, eq=False)
+class ImageCode:
+    """An image.
+
+    Attributes:
+        width: columns.
+        height: rows.
+        bits: of a channel, 8 or 16; the network says how many channels.
+        network: of places (x, y) in the convention of `signal_grid`, to values in [0, 1].
+        profile: ICC profile of the colours; None: sRGB.
+    """
+
+    width: int
+    height: int
+    bits: int
+    network: QuantisedNetwork
+    profile: bytes | None = None
+
+    def file(self) -> bytes:
+        """The bytes of a file."""
+        header = {
+            "signal": "image",
+            "size": [self.width, self.height],
+            "bits": self.bits,
+            "network": self.network.shape.as_json(),
+        }
+        packed = [pack(as_symbols(self.network, high_bits)) for high_bits in range(4, 8)]
+        blocks = [min(packed, key=len)]
+        if self.profile is not None:
+            blocks.append(pack([("profile", self.profile)]))
+        return write_container(header, blocks)
+
+    def pixels(
+        self, on_rows: Callable[[int, int], None] = lambda done, total: None
+    ) -> UInt[np.ndarray, "height width channels"]:
+        """The image, the same on every machine; `on_rows` is told the rows that are done, and all."""
+        kind, channels = (np.uint16 if self.bits == 16 else np.uint8), self.network.shape.outputs
+        found = np.empty((self.height, self.width, channels), dtype=kind)
+        step = max(1, _ROWS_OF_PIXELS // self.width)
+        for first in range(0, self.height, step):
+            last = min(first + step, self.height)
+            values = self.network(middles(self.width, self.height, np.arange(first * self.width, last * self.width)))
+            found[first:last] = as_pixels(values, self.bits).reshape(last - first, self.width, channels)
+            on_rows(last, self.height)
+        return found
+
+
+def as_pixels(values: Float[np.ndarray, "*n channels"], bits: int) -> UInt[np.ndarray, "*n channels"]:
+    """Values in [0, 1], clamped and rounded to whole numbers of 8 or 16 bits."""
+    most = (1 << bits) - 1
+    return np.rint(np.clip(values, 0.0, 1.0) * most).astype(np.uint16 if bits == 16 else np.uint8)
+
+
+def middles(width: int, height: int, places: np.ndarray) -> Float[np.ndarray, "n 2"]:
+    """`signal_grid.PixelGrid.middles` in float64, without torch."""
+    longer = max(width, height)
+    return np.stack([2 * (places % width) + 1 - width, 2 * (places // width) + 1 - height], axis=1) / longer
+
+
+def read_image_code(data: bytes, name: str) -> ImageCode:
+    """The image in a file.
+
+    Args:
+        data: all bytes of the file.
+        name: what it is called.
+
+    Raises:
+        InputError: it is no such file, of a newer version, cut short or damaged.
+    """
+    container = read_container(data, name)
+    header, blocks = container.header, container.blocks
+    if header.get("signal") != "image":
+        raise InputError(f"{name} holds no image but {header.get('signal')!r}: this program cannot read that.")
+    try:
+        width, height = header["size"]
+        shape = NetworkShape.from_json(header["network"])
+        if not (min(width, height) >= 1 and width * height <= _MOST_PIXELS and header["bits"] in (8, 16)):
+            raise ValueError("a size or a number of bits that no image has")
+        if shape.inputs != 2 or not 1 <= shape.outputs <= 4 or not 1 <= len(blocks) <= 2:
+            raise ValueError("a network that is none of an image")
+        # Two bytes for each tensor, and at most three for each number.
+        most = sum(2 + 3 * int(np.prod(each)) for each in shape.tensors().values())
+        network = from_symbols(shape, unpack(blocks[0], most))
+        profile = unpack(blocks[1], _LARGEST_PROFILE) if len(blocks) > 1 else None
+        return ImageCode(int(width), int(height), int(header["bits"]), network, profile)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{name} holds no image that can be read ({error}): take it again.") from error

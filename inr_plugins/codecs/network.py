@@ -1,0 +1,215 @@
+"""A coordinate network of whole weights, in numpy, whose values are the same to the bit on every machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from inr_plugins.codecs.exact_functions import exponential, product, row_moments, sine
+
+_ROWS = 1 << 13
+"""Places that are evaluated at once."""
+_QUARTERS = (1.0, 1.189207115002721, 1.4142135623730951, 1.681792830507429)
+"""2^(k / 4), as float64 has them."""
+_EPS = 1e-5
+
+RowNormalization = Literal["none", "layer", "cross"]
+_MOST_LOW_BITS = 11
+_OF_ROWS = ("gain", "shift", "mean", "spread")
+ACTIVATIONS = ("relu", "sine", "gauss", "finer-sine", "finer-gauss")
+
+
+@dataclass(frozen=True)
+class NetworkShape:
+    """What a network is but for its numbers; JSON in the file.
+
+    Attributes:
+        outputs: channels.
+        width: of the hidden layers.
+        hidden: their number.
+        activation: one of ACTIVATIONS.
+        normalization: of rows, before activations; others are part of the weights, as they are the same for all rows.
+        octaves: of the positional encoding of x and y, as `networks.encodings.Positional` has it; None: x and y alone.
+        skips: hidden layers that see the encoded place again, behind the layer before.
+        constants: omega and scale, where the activation has them.
+        rows: N of cross normalization's running statistics.
+        inputs: coordinates.
+    """
+
+    outputs: int
+    width: int
+    hidden: int
+    activation: str
+    normalization: str = "none"
+    octaves: int | None = None
+    skips: tuple[int, ...] = ()
+    constants: Mapping[str, float] = field(default_factory=dict)
+    rows: float = 0.0
+    inputs: int = 2
+
+    def tensors(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the tensors by name, in the order in which they stand in the file: kind by kind."""
+        encoded = self.inputs if self.octaves is None else self.inputs * (2 * self.octaves + 1)
+        shapes: dict[str, tuple[int, ...]] = {}
+        for layer in range(self.hidden + 1):
+            fan_in = encoded if layer == 0 else self.width + encoded * (layer in self.skips and layer < self.hidden)
+            fan_out = self.width if layer < self.hidden else self.outputs
+            shapes[f"{layer}.weight"], shapes[f"{layer}.bias"] = (fan_out, fan_in), (fan_out,)
+            if layer < self.hidden and self.normalization != "none":
+                names = _OF_ROWS[: 2 if self.normalization == "layer" else 4]
+                shapes |= {f"{layer}.{name}": (fan_out,) for name in names}
+        kinds = ("weight", "bias", *_OF_ROWS)
+        return dict(sorted(shapes.items(), key=lambda each: kinds.index(each[0].split(".")[1])))
+
+    def as_json(self) -> dict[str, Any]:
+        """For the header; what has its default is left out."""
+        plain = {**asdict(self), "skips": list(self.skips), "constants": dict(self.constants)}
+        defaults: dict[str, Any] = {"normalization": "none", "octaves": None, "skips": [], "constants": {}}
+        defaults |= {"rows": 0.0, "inputs": 2}
+        return {name: value for name, value in plain.items() if name not in defaults or value != defaults[name]}
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any]) -> NetworkShape:
+        """The reverse; ValueError or TypeError where that is no such network."""
+        shape = cls(**{**plain, "skips": tuple(plain.get("skips", ()))})
+        whole = (shape.outputs, shape.width, shape.hidden, shape.inputs, shape.octaves or 0, *shape.skips)
+        if not all(isinstance(each, int) and 0 <= each <= 1024 for each in whole) or shape.hidden < 1:
+            raise ValueError("sizes out of range")
+        if shape.activation not in ACTIVATIONS or shape.normalization not in ("none", "layer", "cross"):
+            raise ValueError("unknown activation or normalization")
+        return shape
+
+
+def step_of(exponent: int) -> float:
+    """2^(exponent / 4), the same number everywhere."""
+    return float(np.ldexp(_QUARTERS[exponent % 4], exponent // 4))
+
+
+@dataclass(frozen=True, eq=False)
+class QuantisedNetwork:
+    """Whole numbers and the steps that they count.
+
+    Attributes:
+        shape: what they are the numbers of.
+        numbers: each tensor, whole.
+        exponents: of each tensor, that its step is 2^(exponent / 4).
+    """
+
+    shape: NetworkShape
+    numbers: Mapping[str, Int[np.ndarray, " *n"]]
+    exponents: Mapping[str, int]
+
+    def __call__(self, places: Float[np.ndarray, "n inputs"]) -> Float[np.ndarray, "n outputs"]:
+        """What the network has at places, each for itself."""
+        parts = [self._values(places[first : first + _ROWS]) for first in range(0, len(places), _ROWS)]
+        return np.concatenate(parts) if parts else np.empty((0, self.shape.outputs))
+
+    def _vector(self, name: str) -> Float[np.ndarray, " n"]:
+        return self.numbers[name].astype(np.float64) * step_of(self.exponents[name])
+
+    def _linear(self, layer: int, x: np.ndarray) -> Float[np.ndarray, "n outputs"]:
+        name = f"{layer}.weight"
+        found = product(x, self.numbers[name].astype(np.float64))
+        found *= step_of(self.exponents[name])
+        found += self._vector(f"{layer}.bias")
+        return found
+
+    def _values(self, places: np.ndarray) -> Float[np.ndarray, "n outputs"]:
+        encoded = _encoded(places, self.shape.octaves)
+        hidden = encoded
+        for layer in range(self.shape.hidden):
+            if layer in self.shape.skips:
+                hidden = np.concatenate([hidden, encoded], axis=1)
+            hidden = self._activated(self._normalized(layer, self._linear(layer, hidden)))
+        return self._linear(self.shape.hidden, hidden)
+
+    def _normalized(self, layer: int, x: np.ndarray) -> np.ndarray:
+        kind = self.shape.normalization
+        if kind == "none":
+            return x
+        channels = x.shape[1]
+        gain, shift = self._vector(f"{layer}.gain"), self._vector(f"{layer}.shift")
+        mean, squares = row_moments(x)
+        if kind == "layer":
+            return (x - mean) / np.sqrt(squares / channels + _EPS) * gain + shift
+        # networks.normalization.cross has the terms.
+        share = 1 / (self.shape.rows + (channels + 1))
+        column = self._vector(f"{layer}.mean") * (1 - (channels + 1) * share)
+        spread = self._vector(f"{layer}.spread")
+        gain = gain * (1 + 1 / (self.shape.rows + channels))
+        variance = spread * spread + _EPS + squares / max(channels - 1, 1)
+        return (x - column - mean * (channels * share)) / np.sqrt(variance) * gain + shift
+
+    def _activated(self, x: np.ndarray) -> np.ndarray:
+        name, constants = self.shape.activation, self.shape.constants
+        if name == "relu":
+            return np.maximum(x, 0.0)
+        if name.startswith("finer-"):
+            x = sine((np.abs(x) + 1.0) * x * constants["omega"])
+        if name == "sine":
+            return sine(x * constants["omega"])
+        if name.endswith("gauss"):
+            x = x * constants["scale"]
+            return exponential(-(x * x))
+        return x
+
+
+def _encoded(places: np.ndarray, octaves: int | None) -> np.ndarray:
+    """See `networks.encodings.Positional`."""
+    if octaves is None:
+        return places
+    phases = np.concatenate([places * 2.0**octave for octave in range(octaves)], axis=1)
+    return np.concatenate([places, sine(phases), sine(phases + np.pi / 2)], axis=1)
+
+
+def quantised(
+    shape: NetworkShape, values: Mapping[str, Float[np.ndarray, " *n"]], exponents: Mapping[str, int]
+) -> QuantisedNetwork:
+    """The nearest network of whole numbers with given steps."""
+    return QuantisedNetwork(
+        shape, {name: np.rint(values[name] / step_of(exponents[name])).astype(np.int64) for name in values}, exponents
+    )
+
+
+def as_symbols(network: QuantisedNetwork, high_bits: int = 7) -> list[tuple[str, bytes]]:
+    """The network's numbers as parts of bytes, some of which are frequent.
+
+    A number is 2^shift high + low, of which high is a byte of at most so many bits and a sign. The low bits, of which
+    all values are about as frequent, stand behind, packed; each tensor has its own shift, in most 0.
+    """
+    names = list(network.shape.tensors())
+    exponents = np.array([network.exponents[name] for name in names], dtype=np.int8)
+    largest = [int(np.abs(network.numbers[name]).max(initial=0)) for name in names]
+    shifts = [max(0, each.bit_length() - high_bits) for each in largest]
+    found = [("0.steps", exponents.tobytes()), ("0.shifts", bytes(shifts))]
+    low = []
+    for name, shift in zip(names, shifts, strict=True):
+        numbers = network.numbers[name].ravel()
+        found.append((name, (numbers >> shift).astype(np.int8).tobytes()))
+        low.append(((numbers[:, None] >> np.arange(shift)) & 1).ravel())
+    return [*found, ("0.low", np.packbits(np.concatenate(low).astype(np.uint8)).tobytes())]
+
+
+def from_symbols(shape: NetworkShape, data: bytes) -> QuantisedNetwork:
+    """The reverse of `as_symbols`; ValueError where the bytes are too many or too few."""
+    shapes = shape.tensors()
+    sizes = [int(np.prod(each)) for each in shapes.values()]
+    shifts = list(data[len(shapes) : 2 * len(shapes)])
+    behind = 2 * len(shapes) + sum(sizes)
+    bits = [size * shift for size, shift in zip(sizes, shifts, strict=False)]
+    if len(shifts) != len(shapes) or max(shifts) > _MOST_LOW_BITS or len(data) != behind - (-sum(bits) // 8):
+        raise ValueError("another number of weights")
+    exponents = dict(zip(shapes, np.frombuffer(data[: len(shapes)], dtype=np.int8).tolist(), strict=True))
+    high = np.split(
+        np.frombuffer(data[2 * len(shapes) : behind], dtype=np.int8).astype(np.int64), np.cumsum(sizes)[:-1]
+    )
+    low = np.split(np.unpackbits(np.frombuffer(data[behind:], dtype=np.uint8)), np.cumsum(bits))[: len(bits)]
+    tensors = {}
+    for name, top, rest, shift in zip(shapes, high, low, shifts, strict=True):
+        under = rest.reshape(len(top), shift).astype(np.int64) @ (1 << np.arange(shift))
+        tensors[name] = ((top << shift) + under).reshape(shapes[name])
+    return QuantisedNetwork(shape, tensors, exponents)
