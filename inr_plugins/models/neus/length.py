@@ -19,6 +19,9 @@ PUBLISHED_STEPS = 300_000
 CPU_STEPS = 20_000
 _SKIPPED, _TIMED = 5, 20
 """Steps of a training that are not timed, since they are slower, and that are."""
+_AGAIN, _OTHERWISE = 200, 0.25
+"""Steps after which time is told again, if it has changed by this part: a step looks at more of a surface that is young
+and blurred."""
 _SHORT = 60.0
 """Seconds of a run about which nothing is said."""
 
@@ -56,7 +59,7 @@ class NeusTrainerConfig(InrTrainerConfig):
 
 
 class HowLong:
-    """Says once, after a few steps, how long a run will take."""
+    """Says after a few steps how long a run will take, and once more after 200, if that has changed."""
 
     def __init__(self, first: int, end: int, clock: Callable[[], float] = time.monotonic) -> None:
         """
@@ -66,23 +69,29 @@ class HowLong:
             clock: seconds.
         """
         self._first, self._end, self._clock = first, end, clock
-        self._since = 0.0
+        self._since, self._said = 0.0, 0.0
 
     def after_step(self, step: int) -> None:
         """To be called after every training step."""
         done = step + 1 - self._first
-        if done == _SKIPPED:
+        if done in (_SKIPPED, _AGAIN - _TIMED):
             self._since = self._clock()
-        elif done == _SKIPPED + _TIMED:
-            each = (self._clock() - self._since) / _TIMED
-            left = self._end - step - 1
-            if each * left > _SHORT and comms.is_main_process():
-                CONSOLE.print(
-                    f"A step takes {each:.2g} s: the {left:,} that are left take about {in_words(each * left)}; "
-                    "--max-num-iterations sets how many there are.",
-                    soft_wrap=True,
-                    highlight=False,
-                )
+        elif done in (_SKIPPED + _TIMED, _AGAIN):
+            self._tell((self._clock() - self._since) / _TIMED, self._end - step - 1)
+
+    def _tell(self, each: float, left: int) -> None:
+        """Say what so many steps of so many seconds come to, if that is news."""
+        is_news = abs(each - self._said) > _OTHERWISE * self._said
+        if each * left <= _SHORT or not is_news or not comms.is_main_process():
+            return
+        begin = f"A step takes {each:.2g} s" + (f", no longer {self._said:.2g}" if self._said else "")
+        self._said = each
+        CONSOLE.print(
+            f"{begin}: the {left:,} that are left take about {in_words(each * left)}; --max-num-iterations sets how "
+            "many there are.",
+            soft_wrap=True,
+            highlight=False,
+        )
 
 
 def in_words(seconds: float) -> str:

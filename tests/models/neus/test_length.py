@@ -33,7 +33,7 @@ def test_the_run_to_start_from_is_found_from_anywhere(monkeypatch, tmp_path):
 def test_the_time_is_said_once_from_the_steps_that_were_timed(capsys):
     now = [0.0]
     clock = HowLong(100, 20_100, clock=lambda: now[0])
-    for step in range(100, 200):
+    for step in range(100, 400):
         # The first steps are slow.
         now[0] += 30.0 if step < 105 else 1.5
         clock.after_step(step)
@@ -42,6 +42,17 @@ def test_the_time_is_said_once_from_the_steps_that_were_timed(capsys):
         "A step takes 1.5 s: the 19,975 that are left take about 8 h 19 min; --max-num-iterations sets how many there "
         "are."
     )
+
+
+def test_it_is_said_again_where_steps_have_become_faster(capsys):
+    now = [0.0]
+    clock = HowLong(0, 20_000, clock=lambda: now[0])
+    for step in range(400):
+        now[0] += 2.0 if step < 150 else 1.0
+        clock.after_step(step)
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.count("A step takes") == 2
+    assert "A step takes 1 s, no longer 2: the 19,800 that are left take about 5 h 30 min" in said
 
 
 def test_nothing_is_said_of_a_minute(capsys):
