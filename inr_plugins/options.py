@@ -154,6 +154,7 @@ TRAINING = _table(
         (_PARSER, _IMAGE, "image-size"),
         (_PARSER, Range(2, 10_000), "train-views val-views test-views"),
         # Data: pixels of an image.
+        (_PARSER, _NOT_NEGATIVE, "memory-gigabytes"),
         (_DATA, Range(1, _BILLION), "pixels-per-batch"),
         # Networks.
         (_MODEL, _WIDTH, "width colour-width network.width expert-width trunk-width"),
@@ -280,6 +281,7 @@ COMMANDS = {
     "inr-signal": _table([("", Range(1 / 1024, 1024), "scale"), ("", _COUNT_OR_NONE, "region")]),
     # A kernel has as many rows, and takes a backward pass of all of them for each.
     "inr-analyze": _table([("", Range(2, 4096), "points")]),
+    "inr-phantom": _table([("", Range(1, 100_000), "size"), ("", Range(0, 2**63 - 1), "seed")]),
     "inr-compress": _table([("", Range(0, 60, above=True), "loss"), ("", _COUNT, "size steps")]),
     "inr-demo": _table(
         [

@@ -27,6 +27,7 @@ from inr_plugins.cli.compress import CompressOptions
 from inr_plugins.cli.decompress import DecompressOptions
 from inr_plugins.cli.eval_options import EvalOptions
 from inr_plugins.cli.mesh_options import MeshOptions
+from inr_plugins.cli.phantom import PhantomOptions
 from inr_plugins.cli.signal_file import SignalOptions
 from inr_plugins.cli.view import ViewOptions
 from inr_plugins.scenes.make import SceneOptions
@@ -41,6 +42,7 @@ OURS: dict[str, tuple[Any, ...]] = {
     "inr-check": (CheckOptions,),
     "inr-compress": (CompressOptions,),
     "inr-decompress": (DecompressOptions,),
+    "inr-phantom": (PhantomOptions,),
     "inr-demo": (demo.Options,),
     "inr-eval": (EvalOptions,),
     "inr-mesh": (MeshOptions,),
@@ -69,6 +71,7 @@ MEANT: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("cli/signal", ("inr-signal", "inr-eval")),
     ("cli/compress", ("inr-compress", "ns-train")),
     ("cli/decompress", ("inr-decompress",)),
+    ("cli/phantom", ("inr-phantom", "ns-train")),
     ("models/signals/compression.py", ("inr-compress",)),
     ("models/signals/readout.py", ("inr-signal",)),
     ("cli/bench", ("inr-bench", "ns-train")),

@@ -23,6 +23,7 @@ from inr_plugins.cli.compress import CompressOptions
 from inr_plugins.cli.decompress import DecompressOptions
 from inr_plugins.cli.eval_options import EvalOptions
 from inr_plugins.cli.mesh_options import MeshOptions
+from inr_plugins.cli.phantom import PhantomOptions
 from inr_plugins.cli.signal_file import SignalOptions
 from inr_plugins.cli.view import ViewOptions
 
@@ -50,6 +51,7 @@ COMMANDS: dict[str, Any] = {
     "inr-analyze": AnalyzeOptions,
     "inr-compress": CompressOptions,
     "inr-decompress": DecompressOptions,
+    "inr-phantom": PhantomOptions,
     "inr-view": ViewOptions,
     "inr-check": CheckOptions,
     "./scripts/demo": demo.Options,

@@ -15,7 +15,7 @@ import pytest
 
 METHODS = [point for point in entry_points(group="nerfstudio.method_configs") if point.value.startswith("inr_plugins.")]
 COMMANDS = ["inr-scene", "inr-view", "inr-check", "inr-mesh", "inr-eval", "inr-bench", "inr-demo", "inr-photos"]
-COMMANDS += ["inr-signal", "inr-analyze", "inr-compress", "inr-decompress"]
+COMMANDS += ["inr-signal", "inr-analyze", "inr-compress", "inr-decompress", "inr-phantom"]
 
 # Imports what every ns-train has loaded before it comes to plugins, then loads each entry point in a child of its own,
 # so that none finds this package imported already. The built-in names are read from the source of the module that

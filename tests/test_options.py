@@ -24,6 +24,7 @@ from inr_plugins.cli.check import CheckOptions
 from inr_plugins.cli.compress import CompressOptions
 from inr_plugins.cli.eval_options import EvalOptions
 from inr_plugins.cli.mesh_options import MeshOptions
+from inr_plugins.cli.phantom import PhantomOptions
 from inr_plugins.cli.view import ViewOptions
 from inr_plugins.errors import InputError
 from inr_plugins.options import COMMANDS, TRAINING, Range, check_name
@@ -45,6 +46,7 @@ OURS = {
     "inr-view": (ViewOptions,),
     "inr-check": (CheckOptions,),
     "inr-compress": (CompressOptions,),
+    "inr-phantom": (PhantomOptions,),
 }
 
 

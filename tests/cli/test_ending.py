@@ -25,6 +25,7 @@ from inr_plugins.cli import (
     demo,
     eval,
     mesh,
+    phantom,
     photos,
     scene,
     signal_file,
@@ -46,6 +47,7 @@ COMMANDS = {
     "inr-signal": (signal_file, "export", ["run", "out.png"]),
     "inr-analyze": (analyze, "analyze", ["run", "rank"]),
     "inr-compress": (compress, "run", ["run", "out.inr"]),
+    "inr-phantom": (phantom, "make", ["planet", "a.tif"]),
     "inr-decompress": (decompress, "run", ["a.inr", "out.png"]),
 }
 

@@ -19,9 +19,10 @@ from inr_plugins.data.fingerprint import Fingerprint
 from inr_plugins.data.images.parser import TestMode
 from inr_plugins.data.no_rays import NoRaysConfig
 from inr_plugins.data.signals.batches import PixelBatches
-from inr_plugins.data.signals.image_file import SignalImage, read_image
+from inr_plugins.data.signals.image_file import SignalImage, kind_of
 from inr_plugins.data.signals.images import SignalImages
-from inr_plugins.data.signals.parser import SignalDataParser, SignalDataParserConfig
+from inr_plugins.data.signals.parser import GIGABYTE, SignalDataParser, SignalDataParserConfig
+from inr_plugins.data.signals.windows import SIDE
 from inr_plugins.signal_grid import SignalPixels
 
 _FINGERPRINT_CELLS = 4
@@ -48,7 +49,8 @@ class SignalDataManagerConfig(NoRaysConfig):
             InputError: it cannot be read.
         """
         path = Path(self.dataparser.data if self.data is None else self.data)
-        self.dataparser.learnt = read_image(path).kind if path.exists() else None
+        most = self.dataparser.memory_gigabytes * GIGABYTE
+        self.dataparser.learnt = kind_of(path, most_bytes=most) if path.exists() else None
 
     def opens_without_data(self) -> bool:
         """Whether a run can be looked at without its image."""
@@ -167,8 +169,8 @@ class SignalDataManager(VanillaDataManager[SignalImages]):
 
     @staticmethod
     def evaluated(number: int, count: int) -> str:
-        """What metrics are of: all of the image, which is also what was learnt from."""
-        return "the whole image"
+        """What metrics are of: all of the image, which is also what was learnt from, or parts of a large one."""
+        return "the whole image" if count == 1 else f"{number} of {count} parts of {SIDE} x {SIDE} pixels"
 
     def get_datapath(self) -> Path:
         """The folder of the image; nerfstudio saves camera paths there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from PIL import Image
 from inr_plugins.data.images.images import UNREADABLE
 from inr_plugins.data.images.orientation import Header, as_stored, header_of, turned_like
 from inr_plugins.data.signals.kind import SignalKind, packed_profile, profile_of
+from inr_plugins.data.signals.large_tiff import LargeTiff, large_tiff
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown, why_unreadable
 
@@ -62,8 +64,21 @@ class SignalImage:
         return self.pixels.astype(np.float32) / np.float32(np.iinfo(self.pixels.dtype).max)
 
 
-def read_image(path: Path) -> SignalImage:
+def kind_of(path: Path, *, most_bytes: float = math.inf) -> SignalKind:
+    """What kind of image a file has; as `read_image`, and of a large TIFF file without decoding it."""
+    large = _large(path, most_bytes)
+    if large is None:
+        return read_image(path).kind
+    height, width, channels = large.shape
+    return SignalKind(width, height, channels, 8 * large.dtype.itemsize, *packed_profile(large.profile))
+
+
+def read_image(path: Path, *, most_bytes: float = math.inf) -> SignalImage:
     """Read an image file, turned as EXIF says; a palette becomes the colours in it.
+
+    Args:
+        path: of the file.
+        most_bytes: a TIFF file whose pixels take more is read tile by tile, and its pixels are in a file.
 
     Raises:
         InputError: it does not decode, has several frames, or has pixels of another kind; the sentence says what to do.
@@ -71,6 +86,9 @@ def read_image(path: Path) -> SignalImage:
     problem = why_unreadable(path)
     if problem is not None:
         raise InputError(f"--data {shown(path)} {problem}: give an image file.")
+    large = _large(path, most_bytes)
+    if large is not None:
+        return SignalImage(path, large.pixels(), large.profile)
     try:
         with Image.open(path) as image:
             _check_frames(path, image)
@@ -81,10 +99,19 @@ def read_image(path: Path) -> SignalImage:
                 pixels = _pixels(path, image, header)
     except InputError:
         raise
+    except Image.DecompressionBombError as error:
+        raise InputError(
+            f"--data {shown(path)} has more pixels than are read at once: save it as a TIFF file of tiles, and give "
+            "--pipeline.datamanager.dataparser.memory-gigabytes less than its pixels take."
+        ) from error
     except UNREADABLE as error:
         reason = str(error).split(" '")[0].split(": '")[0] or type(error).__name__
         raise InputError(f"--data {shown(path)} is no image that can be read ({reason}): give another file.") from error
     return SignalImage(path, np.ascontiguousarray(pixels), profile)
+
+
+def _large(path: Path, most_bytes: float) -> LargeTiff | None:
+    return None if most_bytes == math.inf or why_unreadable(path) is not None else large_tiff(path, most_bytes)
 
 
 def _check_frames(path: Path, image: Image.Image) -> None:

@@ -15,12 +15,14 @@ from PIL import Image
 from rich.markup import escape
 from torch import Tensor
 
+from inr_plugins.data.signals.image_file import SignalImage
 from inr_plugins.data.signals.parser import SignalOutputs
+from inr_plugins.data.signals.windows import LARGEST_WHOLE
 from inr_plugins.errors import InputError
 
 
 class SignalImages(InputDataset):
-    """nerfstudio's dataset of the one image, as large as its camera sees it, with three channels or four.
+    """nerfstudio's dataset of the one image, or of parts of it, as its cameras see it, with three channels or four.
 
     `image` in float32 is the file's own numbers, all their bits; over the dataparser's alpha_color where there is an
     opacity. Smaller pictures are area averages.
@@ -31,23 +33,38 @@ class SignalImages(InputDataset):
 
     stands_in = False
 
-    @cached_property
-    def _values(self) -> Float[np.ndarray, "height width channels"]:
+    def _values(self, index: int) -> Float[np.ndarray, "height width channels"]:
         """Straight colours with alpha or without, in [0, 1]."""
+        if index not in self._kept:
+            # One is: the whole image, or the part that is looked at.
+            self._kept = {index: self._read(index)}
+        return self._kept[index]
+
+    @cached_property
+    def _kept(self) -> dict[int, Float[np.ndarray, "height width channels"]]:
+        return {}
+
+    def _read(self, index: int) -> Float[np.ndarray, "height width channels"]:
         outputs = cast(SignalOutputs, self._dataparser_outputs)
+        width, height = int(self.cameras.width[index]), int(self.cameras.height[index])
         try:
             signal = outputs.parser.image
         except InputError as error:
             if not self.stands_in:
                 raise
             CONSOLE.print(f"[bold yellow]Only the fit can be shown:[/bold yellow] {escape(error.on_command_line)}")
-            return np.full((int(self.cameras.height[0]), int(self.cameras.width[0]), 3), 0.5, dtype=np.float32)
-        values = signal.values()
+            return np.full((height, width, 3), 0.5, dtype=np.float32)
+        window = outputs.windows[index]
+        pixels = signal.pixels[window.top : window.top + window.height, window.left : window.left + window.width]
+        if pixels.shape[0] * pixels.shape[1] > LARGEST_WHOLE:
+            # For a thumbnail of a large image every so many rows and columns do.
+            step = max(1, min(pixels.shape[0] // (2 * height), pixels.shape[1] // (2 * width)))
+            pixels = pixels[step // 2 :: step, step // 2 :: step]
+        values = SignalImage(signal.path, np.ascontiguousarray(pixels)).values()
         alpha = values[..., -1:] if signal.kind.has_alpha else None
         colours = values[..., :-1] if alpha is not None else values
         colours = np.broadcast_to(colours, (*colours.shape[:2], 3))
         whole = colours if alpha is None else np.concatenate([colours, alpha], -1)
-        width, height = int(self.cameras.width[0]), int(self.cameras.height[0])
         if whole.shape[:2] == (height, width):
             return np.array(whole)
         planes = [Image.fromarray(np.ascontiguousarray(whole[..., c])) for c in range(whole.shape[-1])]
@@ -55,11 +72,11 @@ class SignalImages(InputDataset):
 
     def get_numpy_image(self, image_idx: int) -> npt.NDArray[np.uint8]:
         """Return the image as (height, width, 3 or 4) bytes, straight alpha."""
-        return np.rint(self._values * 255).astype(np.uint8)
+        return np.rint(self._values(image_idx) * 255).astype(np.uint8)
 
     def get_image_float32(self, image_idx: int) -> Float[Tensor, "height width 3"]:
         """Return the image in float32, in [0, 1]."""
-        image, under = torch.from_numpy(self._values), self._dataparser_outputs.alpha_color
+        image, under = torch.from_numpy(self._values(image_idx)), self._dataparser_outputs.alpha_color
         if image.shape[-1] == 3:
             return image
         assert under is not None  # the dataparser gives one wherever there is an opacity

@@ -16,6 +16,7 @@ from nerfstudio.data.scene_box import SceneBox
 
 from inr_plugins.data.signals.image_file import SignalImage, read_image
 from inr_plugins.data.signals.kind import SignalKind
+from inr_plugins.data.signals.windows import Window, windows_of
 from inr_plugins.errors import InputError
 from inr_plugins.options import OF_THE_DATA
 from inr_plugins.signal_grid import PixelGrid
@@ -26,6 +27,7 @@ THUMBNAIL = 512
 """Pixels of the longer side, at the most, of the picture that the viewer shows of the image."""
 SPLITS = ("train", "val", "test")
 _LARGEST_MOST = 10**9
+GIGABYTE = 10**9
 
 
 @dataclass
@@ -36,6 +38,8 @@ class SignalDataParserConfig(DataParserConfig):
     """Class to instantiate."""
     data: Path = Path()
     """Image file: PNG, JPEG, TIFF or another that Pillow reads, 8- or 16-bit grey, RGB or RGBA."""
+    memory_gigabytes: float = 2.0
+    """A TIFF file whose pixels take more is unpacked tile by tile into a temporary file, and looked up there."""
     learnt: tyro.conf.Suppress[tyro.conf.Fixed[SignalKind | None]] = field(default=None, metadata=OF_THE_DATA)
     """What kind of image that is, as it was when training began; a run opens without the file by it."""
 
@@ -46,6 +50,8 @@ class SignalOutputs(DataparserOutputs):
 
     parser: SignalDataParser = field(kw_only=True)
     """What has the image."""
+    windows: list[Window] = field(kw_only=True)
+    """The part of the image that each camera sees."""
 
 
 class SignalDataParser(DataParser):
@@ -56,7 +62,8 @@ class SignalDataParser(DataParser):
     The image lies in the plane y = 0 of the normalised frame, its columns along x and its rows down along -z: a point
     (x, 0, z) shows what is at the coordinates (x, -z) of the image (`signal_grid`). The one camera of each split looks
     along y, and its rays meet the middles of the pixels: those of the image in "val" and "test", and in "train" those
-    of a thumbnail. Metadata, which the model gets: "signal", with width, height, channels, bits and has_alpha.
+    of a thumbnail. A large image has cameras for parts of it in "val" and "test" (`windows`). Metadata, which the model
+    gets: "signal", with width, height, channels, bits and has_alpha.
 
     Raises:
         InputError: with the first use of the image, what `read_image` raises; or it is of another kind than the run's.
@@ -73,7 +80,7 @@ class SignalDataParser(DataParser):
                 f"There is no image at {path}, which is needed for this: give --data the image file, or set the "
                 "environment variable INR_DATA to where it is now."
             )
-        found = read_image(path)
+        found = read_image(path, most_bytes=self.config.memory_gigabytes * GIGABYTE)
         if found.pixels.shape[0] * found.pixels.shape[1] > _LARGEST_MOST:
             raise InputError(f"The image {path} has more than {_LARGEST_MOST:,} pixels: give a part of it.")
         learnt = self.config.learnt
@@ -94,11 +101,13 @@ class SignalDataParser(DataParser):
             raise InputError(f"There is no {split} split of an image: choose {', '.join(SPLITS)}.")
         kind = self.kind
         grid = PixelGrid(kind.width, kind.height)
-        shown = thumbnail_size(grid) if split == "train" else (kind.width, kind.height)
+        whole = [Window(0, 0, kind.width, kind.height)]
+        windows = whole if split == "train" else windows_of(grid)
+        size = thumbnail_size(grid) if split == "train" else (windows[0].width, windows[0].height)
         x, z = grid.half_extent
         return SignalOutputs(
-            image_filenames=[Path(self.config.data)],
-            cameras=plane_camera(grid, size=shown),
+            image_filenames=[Path(self.config.data)] * len(windows),
+            cameras=plane_cameras(grid, windows, size=size),
             alpha_color=torch.ones(3) if kind.has_alpha else None,
             scene_box=SceneBox(aabb=torch.tensor([[-x, -0.1, -z], [x, 0.1, z]])),
             metadata={
@@ -111,6 +120,7 @@ class SignalDataParser(DataParser):
                 }
             },
             parser=self,
+            windows=windows,
         )
 
 
@@ -120,20 +130,22 @@ def thumbnail_size(grid: PixelGrid) -> tuple[int, int]:
     return max(1, round(grid.width * scale)), max(1, round(grid.height * scale))
 
 
-def plane_camera(grid: PixelGrid, *, size: tuple[int, int]) -> Cameras:
-    """A camera before the middle of the plane that sees all of it and nothing else, in pictures of such a size.
+def plane_cameras(grid: PixelGrid, windows: list[Window], *, size: tuple[int, int]) -> Cameras:
+    """Cameras before the middle of the plane, each of which sees a part of it alone, in pictures of one size.
 
-    With the size of the image, its ray through the middle of a pixel meets the middle of that pixel of the image.
+    With the size of the part, its ray through the middle of a pixel meets the middle of that pixel of the image.
     """
     pose = np.array([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, -1.0, -DISTANCE], [0.0, 1.0, 0.0, 0.0]])
-    x, z = grid.half_extent
     width, height = size
+    # Pixels of a picture along one of the image.
+    across = torch.tensor([[width / each.width] for each in windows])
+    down = torch.tensor([[height / each.height] for each in windows])
     return Cameras(
-        camera_to_worlds=torch.from_numpy(pose[None]).float(),
-        fx=torch.tensor([[DISTANCE * width / (2 * x)]]),
-        fy=torch.tensor([[DISTANCE * height / (2 * z)]]),
-        cx=width / 2,
-        cy=height / 2,
+        camera_to_worlds=torch.from_numpy(pose[None]).float().repeat(len(windows), 1, 1),
+        fx=DISTANCE * grid.longer / 2 * across,
+        fy=DISTANCE * grid.longer / 2 * down,
+        cx=across * torch.tensor([[grid.width / 2 - each.left] for each in windows]),
+        cy=down * torch.tensor([[grid.height / 2 - each.top] for each in windows]),
         width=width,
         height=height,
         camera_type=CameraType.PERSPECTIVE,

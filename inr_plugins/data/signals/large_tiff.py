@@ -1,0 +1,102 @@
+"""TIFF files that are too large for memory, read tile by tile into a file beside which little else is held."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt
+
+from inr_plugins.errors import InputError, is_out_of_room
+from inr_plugins.files import nameless_file, shown
+
+_ORIENTATION, _PROFILE = 274, 34675
+_GREY, _COLOURS = 1, 2
+_CHANNELS = {_GREY: (1, 2), _COLOURS: (3, 4)}
+_ENDINGS = (".tif", ".tiff")
+
+
+class LargeTiff:
+    """The first image of a TIFF file, of which nothing has been decoded.
+
+    Attributes:
+        path: the file.
+        shape: height, width, channels.
+        dtype: uint8 or uint16.
+        profile: ICC profile of its colours.
+    """
+
+    def __init__(self, path: Path, page: Any) -> None:
+        """`page` is tifffile's; InputError where its pixels are of a kind that is not read so."""
+        self.path, self.dtype = path, np.dtype(page.dtype)
+        height, width, *rest = page.shape
+        self.shape = (int(height), int(width), int(rest[0]) if rest else 1)
+        profile = page.tags.get(_PROFILE)
+        self.profile: bytes | None = None if profile is None else bytes(profile.value)
+        orientation = page.tags.get(_ORIENTATION)
+        if orientation is not None and orientation.value != 1:
+            self._refuse("is turned by its orientation tag: save it upright")
+        if self.dtype not in (np.uint8, np.uint16) or self.shape[2] not in _CHANNELS.get(int(page.photometric), ()):
+            self._refuse("has other pixels than 8- or 16-bit grey, RGB or RGBA: convert it")
+
+    def _refuse(self, words: str) -> None:
+        raise InputError(f"--data {shown(self.path)} is too large to be read at once, and {words}.")
+
+    def pixels(self) -> UInt[np.ndarray, "height width channels"]:
+        """All of them, in a file in the system's place for temporary ones, which is gone when the program ends.
+
+        Raises:
+            InputError: it cannot be decoded, or there is no room for the file.
+        """
+        import tifffile
+
+        try:
+            with nameless_file() as file:
+                file.truncate(math.prod(self.shape) * self.dtype.itemsize)
+                found = np.memmap(file, dtype=self.dtype, mode="r+", shape=self.shape)
+            with tifffile.TiffFile(self.path) as tiff:
+                for part, (_, _, row, column, _), _ in tiff.pages[0].segments(maxworkers=1):
+                    if part is not None:
+                        # Tiles at the edges are filled up.
+                        here = found[row : row + part.shape[1], column : column + part.shape[2]]
+                        here[:] = part[0, : here.shape[0], : here.shape[1]]
+            return found
+        except OSError as error:
+            if is_out_of_room(error):
+                raise InputError(
+                    f"There is no room to unpack --data {shown(self.path)}, {math.prod(self.shape) / 1e9:.1f} GB, "
+                    "among temporary files: give the environment variable TMPDIR a folder with more."
+                ) from error
+            raise self._undecodable(error) from error
+        except (ValueError, RuntimeError, ImportError, IndexError, zlib.error) as error:
+            raise self._undecodable(error) from error
+
+    def _undecodable(self, error: Exception) -> InputError:
+        reason = " ".join(str(error).split())[:200]
+        return InputError(f"--data {shown(self.path)} is no image that can be read ({reason}): give another file.")
+
+
+def large_tiff(path: Path, most_bytes: float) -> LargeTiff | None:
+    """The image at a path if that is a TIFF file whose pixels take more than so many bytes.
+
+    Raises:
+        InputError: it is, and its pixels are of a kind that is not read tile by tile.
+    """
+    if path.suffix.lower() not in _ENDINGS:
+        return None
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            page = tiff.pages[0]
+            if len(page.shape) not in (2, 3) or math.prod(page.shape) * page.dtype.itemsize <= most_bytes:  # type: ignore[union-attr]
+                return None
+            return LargeTiff(path, page)
+    except InputError:
+        raise
+    except (tifffile.TiffFileError, OSError, ValueError, IndexError, AttributeError):
+        # Pillow says what is wrong with it.
+        return None

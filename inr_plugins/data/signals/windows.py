@@ -1,0 +1,40 @@
+"""Which parts of an image are looked at when it is judged: all of it, or some that are spread over a large one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from inr_plugins.signal_grid import PixelGrid
+
+LARGEST_WHOLE = 1 << 22
+"""Pixels of the largest image that is judged whole: rays and metrics of one take some 300 bytes a pixel."""
+SIDE = 512
+"""Pixels of the sides of a part of a larger one."""
+_ALONG = 4
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of an image's pixels.
+
+    Attributes:
+        left: first column.
+        top: first row.
+        width: columns.
+        height: rows.
+    """
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+def windows_of(grid: PixelGrid) -> list[Window]:
+    """The image, if it is not too large, else up to 16 parts of 512 x 512 pixels, the corners among them."""
+    if grid.count <= LARGEST_WHOLE:
+        return [Window(0, 0, grid.width, grid.height)]
+    width, height = min(SIDE, grid.width), min(SIDE, grid.height)
+    lefts = {round(place * (grid.width - width) / (_ALONG - 1)) for place in range(_ALONG)}
+    tops = {round(place * (grid.height - height) / (_ALONG - 1)) for place in range(_ALONG)}
+    return [Window(left, top, width, height) for top in sorted(tops) for left in sorted(lefts)]
