@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+from functools import cache
 
 import numpy as np
 import pytest
@@ -22,8 +23,9 @@ from inr_plugins.errors import InputError
 WIDTH, HEIGHT = 9, 5
 
 
+@cache
 def lab_profile() -> bytes:
-    """A profile that is not sRGB's."""
+    """A profile that is not sRGB's; the second in which it was made is in it."""
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
 
 
