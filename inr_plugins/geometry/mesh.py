@@ -23,12 +23,14 @@ class Mesh:
         faces: indices of each triangle's corners.
         normals: outward unit normals of the vertices, or None.
         colours: sRGB in [0, 1] of the vertices, or None.
+        observed: how much of each vertex points speak of, from 0 (none is near, the surface is made up) to 1, or None.
     """
 
     vertices: Float[np.ndarray, "v 3"]
     faces: Int[np.ndarray, "f 3"]
     normals: Float[np.ndarray, "v 3"] | None = None
     colours: Float[np.ndarray, "v 3"] | None = None
+    observed: Float[np.ndarray, " v"] | None = None
 
     @property
     def bounds(self) -> Float[np.ndarray, "2 3"]:

@@ -33,7 +33,7 @@ from inr_plugins.meshing.region import Region, TurnedBox
 from inr_plugins.meshing.search import find_region
 from inr_plugins.meshing.settings import DEFAULT_RESOLUTION
 from inr_plugins.meshing.shapes import RunShape
-from inr_plugins.meshing.trim import Trimmed, find_reach, trim
+from inr_plugins.meshing.trim import Trimmed, find_reach, observed, trim
 from inr_plugins.meshing.views import require_views, training_views
 from inr_plugins.progress import Bar
 
@@ -128,7 +128,7 @@ def extract(
         check_face_count(mesh)
     fallback = vertex_normals(mesh)
     normals = field_normals(surface, mesh.vertices, fallback, device=device, chunk_points=chunk, bar=bar)
-    mesh = replace(mesh, normals=normals)
+    mesh = replace(mesh, normals=normals, observed=observed(mesh, reach))
     mesh, colours = coloured(mesh, surface, options, views, device=device, chunk_points=chunk, bar=bar)
     return replace(found, mesh=mesh, cleaned=cleaned, views=views, colours=colours, trimmed=trimmed)
 

@@ -85,6 +85,19 @@ def find_reach(run: Run, options: MeshSettings, shape: RunShape | None, to_norma
     return Reach(cloud, cloud.usual, "the spacing of the points")
 
 
+def observed(mesh: Mesh, reach: Reach | None) -> Float[np.ndarray, " v"] | None:
+    """How much of each vertex points speak of: 1 within their reach, falling to 0 at twice that; None without points.
+
+    Args:
+        mesh: in the normalised frame.
+        reach: from `find_reach`.
+    """
+    if reach is None:
+        return None
+    distance = reach.cloud.distance(mesh.vertices, most=2 * reach.distance)
+    return np.clip(2 - distance / reach.distance, 0.0, 1.0)
+
+
 def trim(mesh: Mesh, reach: Reach | None, options: MeshSettings) -> tuple[Mesh, Trimmed | None]:
     """The mesh, without what is out of reach where that is wanted, and how much that was.
 

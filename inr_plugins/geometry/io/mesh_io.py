@@ -101,12 +101,14 @@ def colours_to_bytes(colours: Float[np.ndarray, "v 3"]) -> UInt8[np.ndarray, "v 
 
 
 def ply_pieces(mesh: Mesh) -> Iterator[bytes]:
-    """Binary little-endian PLY: double x y z, float nx ny nz and uchar red green blue where the mesh has them."""
+    """Binary little-endian PLY: double x y z; float nx ny nz, uchar red green blue, float observed where they are."""
     fields: list[tuple[str, str]] = [(name, "<f8") for name in ("x", "y", "z")]
     if mesh.normals is not None:
         fields += [(name, "<f4") for name in ("nx", "ny", "nz")]
     if mesh.colours is not None:
         fields += [(name, "u1") for name in ("red", "green", "blue")]
+    if mesh.observed is not None:
+        fields.append(("observed", "<f4"))
     types = {"<f8": "double", "<f4": "float", "u1": "uchar"}
     header = [
         "ply",
@@ -124,6 +126,8 @@ def ply_pieces(mesh: Mesh) -> Iterator[bytes]:
             columns.append(mesh.normals[some])
         if mesh.colours is not None:
             columns.append(colours_to_bytes(mesh.colours[some]))
+        if mesh.observed is not None:
+            columns.append(mesh.observed[some, None])
         rows = np.empty(len(columns[0]), dtype=fields)
         for (name, _), column in zip(fields, (column for each in columns for column in each.T), strict=True):
             rows[name] = column
