@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from inr_plugins.fields.code_systems import PatchSystems, code_systems
 from inr_plugins.fields.dictionary_shape import CodedShape, ShapeDictionary
 from inr_plugins.networks.dictionary.gates import top_k_code
-from inr_plugins.sparse_codes.code_equations import Equations
+from inr_plugins.sparse_codes.code_equations import ACROSS, ALONG, FAR, SURFACE, Equations
 from inr_plugins.sparse_codes.code_prior import CodePrior, prior_code
 from inr_plugins.sparse_codes.gram_system import GramSystem
 from inr_plugins.sparse_codes.sparse_coding import matching_pursuit, proximal_code
 
 SolverName = Literal["prior", "pursuit", "proximal"]
-NOISES = (0.1, 0.03, 0.01, 0.003)
-"""Errors of equations, normalised units, among which the prior's is chosen."""
-_HELD_OUT = 5
-"""Of so many points of the surface one is held out to choose by."""
-
-
 _BELIEVED, _NEAR = 0.25, 0.02
 """By what part of it, and how much more, a distance far away may differ from a code's; normalised units."""
+_BEGIN = {SURFACE: 0.01, ACROSS: 0.01, FAR: 0.03}
+_LEAST = {SURFACE: 0.001, ACROSS: 0.001, FAR: 0.01}
+"""Errors of equations to begin with, and the least that are believed, normalised units; of differences along the
+normal so many times half of them:"""
+_BEGIN_ALONG, _LEAST_ALONG = 0.2, 0.1
+_LARGEST = 0.1
+_ROUNDS = 3
+_FLATTEST = 0.3
+"""Slopes below are rather a failure than flat."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,8 @@ class Solver:
     Attributes:
         name: near the codes of training shapes, by orthogonal matching pursuit, or by proximal steps under an l1 norm.
         active: experts of a code at the most.
-        noise: standard deviation of an equation's error that the prior reckons with, normalised units; None takes that
-            of `NOISES` whose code, found without a fifth of the points, meets the equations of that fifth best.
+        noise: standard deviation of an equation's error that the prior reckons with, normalised units; None finds one
+            for each kind of equations, from what a code that was found without a fifth of the points misses there.
         isotropic: part of the prior's variance that leaves the span of the training codes.
         l1: strength of the l1 norm, in (0, 1].
     """
@@ -49,29 +52,74 @@ class Solver:
     l1: float
 
     def solve(
-        self, known: GramSystem, held_out: GramSystem, prior: CodePrior | None
+        self, systems: PatchSystems, prior: CodePrior | None
     ) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"], float | None]:
-        """The code of one system of equations, in two parts; that of the part that is known; and the prior's noise.
+        """The code of some equations, that of those that are not held out, and the prior's noise of points.
 
         Without a prior, as where training never went, by pursuit.
         """
-        systems = (_together(known, held_out), known)
+        weights = {kind: each.weight for kind, each in systems.items()}
         if self.name == "proximal":
-            whole, part = (proximal_code(each, self.l1, keep=self.active).code for each in systems)
+            whole, part = (proximal_code(each, self.l1, keep=self.active).code for each in _both(systems, weights))
             return whole, part, None
         if self.name == "pursuit" or prior is None:
-            whole, part = (matching_pursuit(each, self.active).code for each in systems)
+            whole, part = (matching_pursuit(each, self.active).code for each in _both(systems, weights))
             return whole, part, None
-        noises = NOISES if self.noise is None else (self.noise,)
-        tried = {each: prior_code(known, prior, noise=each, keep=self.active).code for each in noises}
-        noise = min(noises, key=lambda each: held_out.residual(tried[each]))
-        return prior_code(systems[0], prior, noise=noise, keep=self.active).code, tried[noise], noise
+        if self.noise is None:
+            errors = self._errors(systems, prior)
+            precisions = {kind: each.strength / errors[kind] ** 2 for kind, each in systems.items()}
+            noise, unit = errors.get(SURFACE), 1.0
+        else:
+            precisions, noise, unit = weights, self.noise, self.noise
+        whole, part = (
+            prior_code(each, prior, noise=unit, keep=self.active).code for each in _both(systems, precisions)
+        )
+        return whole, part, noise
+
+    def _errors(self, systems: PatchSystems, prior: CodePrior) -> dict[int, float]:
+        """Standard deviation of each kind of equations, normalised units.
+
+        All but the differences along normals are met by 0 everywhere; what a code misses them by is divided by its
+        slope there, or the flattest code would be the best one.
+        """
+        errors = {kind: _BEGIN[kind] if kind in _BEGIN else _BEGIN_ALONG * _half(systems, kind) for kind in systems}
+        for _ in range(_ROUNDS):
+            precisions = {kind: each.strength / errors[kind] ** 2 for kind, each in systems.items()}
+            code = prior_code(_both(systems, precisions)[1], prior, noise=1.0, keep=self.active).code
+            slope = min(1.0, max(_FLATTEST, _slope(systems, code)))
+            for kind, each in systems.items():
+                # Of those far away none is held out.
+                tested = each.held_out or each.known
+                if tested is None:
+                    continue
+                missed = tested.residual(code)
+                if kind % 10 == ALONG:
+                    errors[kind] = max(missed, _LEAST_ALONG * _half(systems, kind))
+                else:
+                    errors[kind] = min(_LARGEST, max(missed / slope, _LEAST[kind]))
+        return errors
 
 
-def _together(one: GramSystem, other: GramSystem) -> GramSystem:
-    """The equations of both."""
-    sums = (one.gram + other.gram, one.moment + other.moment)
-    return GramSystem(*sums, one.energy + other.energy, one.weight + other.weight)
+def _half(systems: PatchSystems, kind: int) -> float:
+    """Half the difference that equations of a kind ask for."""
+    some = systems[kind].known or systems[kind].held_out
+    return 1.0 if some is None else (some.energy / some.weight) ** 0.5
+
+
+def _slope(systems: PatchSystems, code: Tensor) -> float:
+    """How many times a code's differences along held-out normals are what they should be, where those are known."""
+    own = [each.held_out for kind, each in systems.items() if kind % 10 == ALONG and each.held_out is not None]
+    energy = sum(each.energy for each in own)
+    return sum(float(each.moment @ code) for each in own) / energy if energy > 0 else 1.0
+
+
+def _both(systems: PatchSystems, weights: dict[int, float]) -> tuple[GramSystem, GramSystem]:
+    """All equations together, and those that are not held out."""
+    used = [(each, weights[kind]) for kind, each in systems.items() if weights[kind] > 0]
+    known = [(each.known, weight) for each, weight in used if each.known is not None]
+    held_out = [(each.held_out, weight) for each, weight in used if each.held_out is not None]
+    whole, part = (GramSystem.combined(*zip(*pairs, strict=True)) for pairs in (known + held_out, known))
+    return whole, part
 
 
 @dataclass(frozen=True)
@@ -96,19 +144,11 @@ class FoundCode:
     part_weight: Float[Tensor, "patches k"] | None = None
 
 
-def is_held_out(group: Int[Tensor, " m"]) -> Bool[Tensor, " m"]:
-    """Which points of a surface, by their numbers in the order drawn, are held out to choose by: every fifth."""
-    return group % _HELD_OUT == 0
-
-
 @torch.no_grad()
 def find_code(
     dictionary: ShapeDictionary, codes: Float[Tensor, "rows n"], equations: Equations, solver: Solver
 ) -> FoundCode:
     """Codes with which a dictionary meets equations: one, or one for each patch.
-
-    A blend of patches meets an equation if each of them does where it counts, so that each has a system of its own, in
-    which equations weigh as much as the patch does at their points.
 
     Args:
         dictionary: the experts.
@@ -119,27 +159,31 @@ def find_code(
     Raises:
         ValueError: the equations are too dependent to be solved.
     """
-    rows = codes.view(-1, dictionary.patches, codes.shape[1])
+    return solve_codes(codes, code_systems(dictionary, equations), solver)
+
+
+@torch.no_grad()
+def solve_codes(codes: Float[Tensor, "rows n"], systems: list[PatchSystems], solver: Solver) -> FoundCode:
+    """As `find_code`, of equations that are sums already.
+
+    Raises:
+        ValueError: the equations are too dependent to be solved.
+    """
+    rows = codes.view(-1, len(systems), codes.shape[1])
     solved: list[Tensor] = []
     in_part: list[Tensor] = []
     outside: list[float] = []
     noises: list[float] = []
-    for patch, (places, rest) in enumerate(_systems(dictionary, equations)):
+    for patch, own in enumerate(systems):
         seen = rows[:, patch][rows[:, patch].any(-1)]
         prior = CodePrior.from_codes(seen, isotropic=solver.isotropic) if len(seen) else None
-        # Those far away say little of where the surface is, and are known less well.
-        held_out = is_held_out(rest.group) & (rest.group < equations.on_surface)
-        parts = [
-            GramSystem.from_function(dictionary.atoms, places[part], rest.target[part], rest.weight[part])
-            for part in (~held_out, held_out)
-            if bool((rest.weight[part] > 0).any())
-        ]
-        if len(parts) < 2:
+        used = [each for each in own.values() if each.weight > 0]
+        if not all(any(getattr(each, part) is not None for each in used) for part in ("known", "held_out")):
             # Hardly a point of the cloud, near or far, says anything here.
             solved.append(torch.zeros_like(codes[0]) if prior is None else prior.mean)
             in_part.append(solved[-1])
             continue
-        code, without, noise = solver.solve(parts[0], parts[1], prior)
+        code, without, noise = solver.solve({kind: each for kind, each in own.items() if each.weight > 0}, prior)
         solved.append(code)
         in_part.append(without)
         outside += [] if prior is None else [prior.outside(code)]
@@ -169,30 +213,22 @@ def without_contradicted(dictionary: ShapeDictionary, found: FoundCode, equation
     points too, by twice the distance, which squares do not forgive. A code that was found without any of them tells
     which: it has the point on the other side, or its distance differs by more than a quarter.
     """
-    value = CodedShape(dictionary, found.index, found.weight).sdf(equations.position)
+    value = equations.left(CodedShape(dictionary, found.index, found.weight).sdf)
     differs = (value - equations.target).abs() > _BELIEVED * equations.target.abs() + _NEAR
     wrong = (equations.group >= equations.on_surface) & ((value * equations.target < 0) | differs)
     return replace(equations, weight=equations.weight.masked_fill(wrong, 0.0))
 
 
-def near_surface(equations: Equations) -> Equations:
-    """The equations, of which those far from the surface weigh nothing."""
-    return replace(equations, weight=equations.weight.masked_fill(equations.group >= equations.on_surface, 0.0))
-
-
-def _systems(dictionary: ShapeDictionary, equations: Equations) -> Iterator[tuple[Tensor, Equations]]:
-    """The equations of each patch with their places in its frame."""
-    if dictionary.grid is None:
-        yield equations.position, equations
-        return
-    patch, share, place = dictionary.grid.local(equations.position)
-    for number in range(dictionary.patches):
-        row, corner = ((patch == number) & (share > 0)).nonzero(as_tuple=True)
-        own = Equations(
-            equations.position[row],
-            equations.target[row],
-            equations.weight[row] * share[row, corner],
-            equations.group[row],
-            int((row < equations.on_surface).sum()),
-        )
-        yield place[row, corner], own
+def only_near(equations: Equations, *, near: bool = True) -> Equations:
+    """The equations of points of the surface and beside them; or those far from it."""
+    kept = (equations.group < equations.on_surface) == near
+    return Equations(
+        equations.position[kept],
+        equations.target[kept],
+        equations.weight[kept],
+        equations.group[kept],
+        equations.on_surface,
+        equations.reaches[kept],
+        equations.kinds[kept],
+        equations.strength,
+    )

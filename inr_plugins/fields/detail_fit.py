@@ -2,10 +2,11 @@
 
     Σ_i (f(p_i) + r(p_i))² + s² Σ_i |∇(f + r)(p_i) - n_i|² + λ Σ_v (|D² r|² + (h / ℓ)⁴ r²)    least
 
-The points lie on the surface and have its normals; in between, second differences D² along the axes of the lattice keep
-r smooth, and the last term lets it fade out over a length ℓ of some points. How smooth, λ, is what points that were
-held out are met best with, so that noise is not taken for detail; where no λ meets them better than f alone does, there
-is no correction.
+The points lie on the surface and have its normals, and s is a length: by what points are believed to miss the surface,
+for each unit that normals are wrong by. It follows from what f misses held-out points by, so that where places are
+noisy normals count more. In between, second differences D² along the axes of the lattice keep r smooth, and the last
+term lets it fade out over a length ℓ of some points. How smooth, λ, is what points that were held out are met best
+with, so that noise is not taken for detail; where no λ meets them better than f alone does, there is no correction.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ _FINEST = 1 / 256
 """Shortest edge, normalised units: half a step of inr-mesh where no other resolution is asked for."""
 _FADES, _ENDS = 2.0, 4.0
 """ℓ, over which the correction fades out, and the farthest cell from a point, in the spacing of the points."""
-_NORMAL = 0.3
-"""s, in the spacing of the points."""
+_NORMAL, _MOST_NORMAL = 0.3, 2.0
+"""Least and largest s, in the spacing of the points."""
+_FLATTEST = 0.3
 _LAYERS = 3.0
 """Least reach of the correction across the surface, in cells; and in the largest of what is to be corrected."""
 _CHUNK = 1 << 14
@@ -97,14 +99,16 @@ def fit_detail(
     lattice, free = band
     fade = (edge / (_FADES * spacing)) ** 4
 
+    left_out = np.arange(len(points)) % _HELD_OUT == 0 if held_out is None else held_out.cpu().numpy()
+    without = (base, slope) if part is None else _value_and_slope(part, points)
+    normal_weight = _normal_weight(*(each[left_out] for each in (*without, normals)), spacing=spacing)
+
     def pose(base: Tensor, slope: Tensor) -> _Problem:
         told = (lattice, free, reach, points, normals, base, slope)
-        return _Problem(*told, normal_weight=_NORMAL * spacing, fade=fade)
+        return _Problem(*told, normal_weight=normal_weight, fade=fade)
 
-    whole = problem = pose(base, slope)
-    if part is not None:
-        problem = pose(*_value_and_slope(part, points))
-    left_out = np.arange(len(points)) % _HELD_OUT == 0 if held_out is None else held_out.cpu().numpy()
+    whole = pose(base, slope)
+    problem = whole if part is None else pose(*without)
     none = np.zeros(problem.unknowns)
     missed = float(problem.away(none)[left_out].mean())
     best, least, chosen = SMOOTHNESS[0], math.inf, none
@@ -122,6 +126,14 @@ def fit_detail(
     table[torch.from_numpy(free)] = torch.from_numpy(values).float()
     detail = SurfaceDetail(lattice, table.to(points.device), reach)
     return FittedDetail(detail, best, missed, left, spacing)
+
+
+def _normal_weight(values: Tensor, slopes: Tensor, normals: Tensor, *, spacing: float) -> float:
+    """s: by what distance a field misses points that it does not know, for each unit that it misses normals by."""
+    along = max(_FLATTEST, float((slopes * normals).sum(-1).mean()))
+    turns = float((slopes - normals).square().sum(-1).mean().sqrt())
+    found = float(values.square().mean().sqrt()) / (along * max(turns, 1e-6))
+    return min(_MOST_NORMAL, max(_NORMAL, found / spacing)) * spacing
 
 
 def _value_and_slope(rough: Distance, points: Tensor) -> tuple[Float[Tensor, " n"], Float[Tensor, "n 3"]]:

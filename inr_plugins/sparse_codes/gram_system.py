@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -98,6 +98,17 @@ class GramSystem:
         if system is None:
             raise ValueError("a code cannot be found from no equations: give at least one point")
         return system._finished()
+
+    @staticmethod
+    def combined(systems: Sequence[GramSystem], weights: Sequence[float]) -> GramSystem:
+        """The equations of several systems, those of each weighing so many times what they weigh in it."""
+        pairs = list(zip(systems, weights, strict=True))
+        return GramSystem(
+            sum((w * s.gram for s, w in pairs[1:]), pairs[0][1] * pairs[0][0].gram),
+            sum((w * s.moment for s, w in pairs[1:]), pairs[0][1] * pairs[0][0].moment),
+            sum(w * s.energy for s, w in pairs),
+            sum(w * s.weight for s, w in pairs),
+        )
 
     @classmethod
     def _empty(cls, atoms: int, device: torch.device) -> GramSystem:

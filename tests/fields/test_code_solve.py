@@ -109,8 +109,8 @@ def test_the_noise_that_the_prior_reckons_with_follows_what_equations_are_worth(
     chosen = [
         find_code(dictionary, codes, each, solver("prior", active=EXPERTS, noise=None)) for each in (exact, noisy)
     ]
-    assert chosen[0].noise == 0.003
-    assert chosen[1].noise == 0.1
+    assert chosen[0].noise < 0.005
+    assert chosen[1].noise > 0.05
     x = some_points(300, seed=9)
     bold = find_code(dictionary, codes, noisy, solver("prior", active=EXPERTS, noise=0.003))
     missed = [

@@ -61,22 +61,23 @@ class NidFitSettings(ShapeSettings):
     proximal (least squares with an l1 norm)."""
     active: int | None = None
     """Number of experts in the code; None takes twice as many as a training shape has."""
-    points: int = 10_000
-    """Most points of the surface that equations are made from."""
+    points: int = 5_000
+    """Most points of the surface that equations are made from; the correction is fitted to all."""
     offsets: tuple[float, ...] = (0.01, 0.03)
-    """Distances along the normals, to both sides, at which the signed distance is taken as known; the box is 2 wide."""
+    """Lengths along the normals, to both sides, over which the signed distance is taken to change by as much; the box
+    is 2 wide."""
     far_points: int = 5_000
     """Most points away from the surface that equations are made from."""
     surface_weight: float = 1.0
-    """Weight of all equations on the surface together."""
+    """Weight of all equations on the surface together; of each, in units of its precision, where noise is None."""
     offset_weight: float = 1.0
-    """Weight of all equations beside the surface together."""
+    """The same of equations beside the surface."""
     far_weight: float = 0.1
-    """Weight of all equations away from the surface together."""
+    """The same of equations away from the surface."""
     noise: float | None = None
     """Error that the prior reckons with in an equation, in the box of side 2; larger trusts the training shapes more.
-    None chooses one with which points that were held out are met best."""
-    isotropic: float = 0.1
+    None finds one for points and one for normals, from what a code found without a fifth of the points misses there."""
+    isotropic: float = 0.5
     """Part of the codes' variance that the prior lets leave the span of the training shapes, above 0 and at most 1."""
     l1: float = 1e-3
     """Strength of the proximal solver's l1 norm, above 0 and at most 1, where the code would be zero."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from torch.nn import Parameter
 
 from inr_plugins import ranks
 from inr_plugins.errors import InputError
-from inr_plugins.fields.code_solve import NOISES, Solver, find_code, is_held_out, near_surface, without_contradicted
+from inr_plugins.fields.code_solve import Solver, only_near, solve_codes, without_contradicted
+from inr_plugins.fields.code_systems import code_systems, is_held_out
 from inr_plugins.fields.detail_fit import fit_detail
 from inr_plugins.fields.dictionary_settings import decode, encode
 from inr_plugins.fields.dictionary_shape import CodedShape
@@ -206,19 +207,16 @@ class NidFitModel(ShapeModel):
             return None
         start = time.monotonic()
         drawn = draw_surface(source, points=config.points)
+        solver = Solver(config.solver, self.code.shape[1], config.noise, config.isotropic, config.l1)
+        weights = EquationWeights(config.surface_weight, config.offset_weight, config.far_weight)
         try:
-            equations = surface_equations(
-                drawn,
-                offsets=config.offsets,
-                weights=EquationWeights(config.surface_weight, config.offset_weight, config.far_weight),
-                far_points=config.far_points,
-            )
-            solver = Solver(config.solver, self.code.shape[1], config.noise, config.isotropic, config.l1)
+            equations = surface_equations(drawn, offsets=config.offsets, weights=weights, far_points=config.far_points)
             # A first code tells which distances far away cannot be true, the second does without them.
-            near, first_noise = near_surface(equations), solver.noise or NOISES[1]
-            first = find_code(self.dictionary, self.codes, near, replace(solver, noise=first_noise))
+            near = code_systems(self.dictionary, only_near(equations))
+            first = solve_codes(self.codes, near, solver)
             believed = without_contradicted(self.dictionary, first, equations)
-            found = find_code(self.dictionary, self.codes, believed, solver)
+            far = code_systems(self.dictionary, only_near(believed, near=False))
+            found = solve_codes(self.codes, [{**one, **other} for one, other in zip(near, far, strict=True)], solver)
         except ValueError as error:
             raise InputError(f"No code was found: {error} (options --pipeline.model.*).") from error
         self.index.copy_(found.index)
@@ -292,7 +290,8 @@ class NidFitModel(ShapeModel):
 
     @torch.no_grad()
     def _errors(self, equations: Equations) -> Float[Tensor, " m"]:
-        return (self.field.sdf(equations.position) - equations.target) * (equations.weight > 0)
+        coded = CodedShape(self.dictionary, self.index, self.code)
+        return (equations.left(coded.sdf) - equations.target) * (equations.weight > 0)
 
     # -- training ------------------------------------------------------------------------------------------------------
 

@@ -77,7 +77,7 @@ def test_a_training_shape_is_found_again_from_its_own_points(learnt, capsys):
 def test_an_unseen_shape_is_found_from_a_handful_of_points_as_what_lies_between(learnt):
     model = make(learnt, isotropic=1e-3)
     model.begin(BallBatches([0.6], points=600, cloud=12))
-    assert error(model, 0.6) < 0.05
+    assert error(model, 0.6) < 0.06
 
 
 def test_gradient_steps_move_the_code_and_nothing_else_and_improve_the_papers_objective(learnt):
@@ -266,6 +266,24 @@ def test_a_dictionary_of_patches_is_fitted_patch_by_patch(tmp_path):
     fit.begin(BallBatches([0.6], points=1000))
     assert fit.code.shape == (8, 20)
     assert error(fit, 0.6) < 0.02
+
+
+def test_noise_of_the_points_does_not_make_the_distance_flat(learnt):
+    class Noisy(BallBatches):
+        def next_train(self, step):
+            points, batch = super().next_train(step)
+            generator = torch.Generator().manual_seed(1000 + step)
+            moved = 0.05 * torch.randn(points.points.shape[:2], generator=generator)[..., None] * batch["normal"]
+            return ShapePoints(points.points + moved, points.shape), batch
+
+    model = make(learnt)
+    report = model.begin(Noisy([0.6], points=2000))
+    assert 0.03 < report.noise < 0.08
+    way = torch.nn.functional.normalize(torch.randn(300, 3, generator=torch.Generator().manual_seed(5)), dim=-1)
+    with torch.no_grad():
+        slope = float(((model.field.sdf(0.63 * way) - model.field.sdf(0.57 * way)) / 0.06).mean())
+    assert 0.75 < slope < 1.1
+    assert error(model, 0.6) < 0.035
 
 
 def test_a_distance_on_the_wrong_side_changes_neither_the_code_nor_the_steps_after_it(learnt):
