@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from torch.nn import Parameter
 
 from inr_plugins import ranks
 from inr_plugins.errors import InputError
+from inr_plugins.fields.code_orientation import orient, oriented_by
 from inr_plugins.fields.code_solve import Solver, only_near, solve_codes, without_contradicted
 from inr_plugins.fields.code_systems import code_systems, is_held_out
 from inr_plugins.fields.detail_fit import fit_detail
@@ -30,12 +31,12 @@ from inr_plugins.models.nid.checks import check_fit_config, check_fit_data
 from inr_plugins.models.nid.config import NidFitSettings
 from inr_plugins.models.nid.dictionary import Dictionary, blank_dictionary, dictionary_of, open_dictionary
 from inr_plugins.models.nid.panels import CodePanel
-from inr_plugins.models.nid.points import PointSource, draw_surface, surface_of
+from inr_plugins.models.nid.points import PointSource, draw_surface, has_estimated_normals, surface_of
 from inr_plugins.models.nid.report import DetailReport, FitReport, report_detail, report_fit
 from inr_plugins.models.nid.shown_code import dense_rows
 from inr_plugins.models.shapes.base import ShapeModel
 from inr_plugins.shape_points import ShapePoints
-from inr_plugins.sparse_codes.code_equations import Equations, EquationWeights, surface_equations
+from inr_plugins.sparse_codes.code_equations import Drawn, Equations, EquationWeights, surface_equations
 
 _MORE_ACTIVE = 2
 """Experts of an unseen shape for each one of a training shape: with as many, errors were 1.4 times as large (FAUST)."""
@@ -210,6 +211,7 @@ class NidFitModel(ShapeModel):
         solver = Solver(config.solver, self.code.shape[1], config.noise, config.isotropic, config.l1)
         weights = EquationWeights(config.surface_weight, config.offset_weight, config.far_weight)
         try:
+            drawn = self._oriented(source, drawn, solver, weights)
             equations = surface_equations(drawn, offsets=config.offsets, weights=weights, far_points=config.far_points)
             # A first code tells which distances far away cannot be true, the second does without them.
             near = code_systems(self.dictionary, only_near(equations))
@@ -239,6 +241,27 @@ class NidFitModel(ShapeModel):
         CONSOLE.print(report.text(), markup=False, highlight=False)
         return report
 
+    def _oriented(self, source: PointSource, drawn: Drawn, solver: Solver, weights: EquationWeights) -> Drawn:
+        """What was drawn, with the signs that the dictionary gives to normals that nobody gave."""
+        if not has_estimated_normals(source):
+            return drawn
+        normals = orient(
+            self.dictionary,
+            self.codes,
+            drawn.points,
+            drawn.normals,
+            solver,
+            offsets=self.config.offsets,
+            weights=weights,
+        )
+        turned = float(((normals * drawn.normals).sum(-1) < 0).float().mean())
+        CONSOLE.print(
+            f"Normals were estimated; the dictionary turned {100 * turned:.0f} % of them.",
+            markup=False,
+            highlight=False,
+        )
+        return replace(drawn, normals=normals)
+
     def end(self, source: PointSource, folder: Path | None = None) -> DetailReport | None:
         """Fit a correction to what the code leaves over at the points, unless the settings want none.
 
@@ -261,6 +284,8 @@ class NidFitModel(ShapeModel):
             CodedShape(self.dictionary, index, weight).sdf
             for index, weight in ((self.index, self.code.detach()), (self.part_index, self.part_code))
         )
+        if has_estimated_normals(source):
+            normals = oriented_by(code, points, normals)
         held_out = is_held_out(torch.arange(len(points), device=points.device))
         found = fit_detail(code, points, normals, part=part, held_out=held_out)
         self.detail = found.detail

@@ -18,6 +18,8 @@ _NO_SURFACE = (
     "None of the points that are drawn lies on the surface: raise --pipeline.datamanager.surface-share above 0."
 )
 _LEAST_POINTS = 10
+ESTIMATED = "normals estimated"
+"""What is noted of a cloud whose normals were (data.shapes.clouds)."""
 
 
 @runtime_checkable
@@ -42,6 +44,12 @@ class CloudLike(Protocol):
 
     points: np.ndarray
     normals: np.ndarray | None
+
+
+def has_estimated_normals(source: PointSource) -> bool:
+    """Whether the first shape is a cloud whose normals nobody gave, so that their signs are a guess."""
+    surface = source.shape_surface(0) if isinstance(source, HoldsSurfaces) else None
+    return ESTIMATED in getattr(surface, "notes", ())
 
 
 def draw_surface(source: PointSource, *, points: int, most_batches: int = 64) -> Drawn:

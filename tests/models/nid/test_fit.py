@@ -286,6 +286,28 @@ def test_noise_of_the_points_does_not_make_the_distance_flat(learnt):
     assert error(model, 0.6) < 0.035
 
 
+def test_normals_that_nobody_gave_are_turned_by_the_dictionary(learnt, capsys):
+    class Unsigned(BallBatches):
+        notes = ("normals estimated",)
+
+        def shape_surface(self, number):
+            way = torch.nn.functional.normalize(torch.randn(400, 3, generator=torch.Generator().manual_seed(5)), dim=-1)
+            self.points_, self.normals_ = (0.6 * way).numpy(), (-way).numpy()
+            return type("Cloud", (), {"points": self.points_, "normals": self.normals_, "notes": self.notes})()
+
+    model = make(learnt)
+    model.begin(Unsigned([0.6], points=800))
+    assert "turned 100 % of them" in capsys.readouterr().out
+    way = torch.nn.functional.normalize(torch.randn(300, 3, generator=torch.Generator().manual_seed(6)), dim=-1)
+    assert float((model.eval().field.normal(0.6 * way) * way).sum(-1).mean()) > 0.95
+    model.end(Unsigned([0.6], points=800))
+    assert float((model.field.normal(0.6 * way) * way).sum(-1).mean()) > 0.95
+    Unsigned.notes = ()
+    model = make(learnt)
+    model.begin(Unsigned([0.6], points=800))
+    assert "turned" not in capsys.readouterr().out
+
+
 def test_a_distance_on_the_wrong_side_changes_neither_the_code_nor_the_steps_after_it(learnt):
     class Misled(BallBatches):
         def next_train(self, step):
