@@ -66,20 +66,26 @@ def say_how_learnt(config: NidShapesSettings, *, shapes: int, steps: int) -> Non
         )
 
 
-def check_fit_data(learnt: LearntFrame, *, shapes: int, file_unit: float | None) -> None:
+def same_unit(one: float, other: float) -> bool:
+    """Whether two scales differ by nothing that matters."""
+    return abs(other / one - 1) <= _SAME_UNIT
+
+
+def check_fit_data(learnt: LearntFrame, *, shapes: int, file_unit: float | None, told: bool = True) -> None:
     """See that the data are one shape, of the size that the dictionary was learnt at.
 
     Args:
         learnt: of the dictionary.
         shapes: number of shapes in the data.
         file_unit: normalised units in a unit of the data's file; None if unknown.
+        told: whether to say that sizes differ.
 
     Raises:
         InputError: several shapes.
     """
     if shapes != 1:
         raise InputError(f"nid-fit fits one shape, and --data holds {shapes}: give one file.")
-    if learnt.file_unit is not None and file_unit is not None and abs(file_unit / learnt.file_unit - 1) > _SAME_UNIT:
+    if told and learnt.file_unit is not None and file_unit is not None and not same_unit(learnt.file_unit, file_unit):
         CONSOLE.print(
             f"[bold yellow]The shape is scaled by {file_unit:.4g}, those of the dictionary were by "
             f"{learnt.file_unit:.4g}:[/bold yellow] leave --pipeline.datamanager.dataparser.file-unit to the "

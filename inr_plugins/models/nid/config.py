@@ -10,6 +10,8 @@ from inr_plugins.fields.code_solve import SolverName
 from inr_plugins.models.shapes.config import ShapeSettings
 from inr_plugins.networks.activations.settings import ActivationName
 
+PoseName = Literal["given", "up", "free"]
+
 
 @dataclass
 class NidShapesSettings(ShapeSettings):
@@ -56,6 +58,10 @@ class NidFitSettings(ShapeSettings):
 
     dictionary: Path | None = None
     """Run of nid-shapes whose dictionary is used; the run of nid-fit does not need it any more once it has begun."""
+    pose: PoseName = "given"
+    """Where the shape lies: given (as the file has it, with the middle of its box at that of the training shapes), up
+    (also turned about the up axis, and shifted) or free (turned anyhow). A size is looked for too where the file's unit
+    cannot be that of the dictionary's files, as with millimetres for metres. The mesh comes back where the file is."""
     solver: SolverName = "prior"
     """How the code is found: prior (near the codes of the training shapes), pursuit (orthogonal matching pursuit) or
     proximal (least squares with an l1 norm)."""

@@ -24,10 +24,11 @@ from inr_plugins.fields.code_systems import code_systems, is_held_out
 from inr_plugins.fields.detail_fit import fit_detail
 from inr_plugins.fields.dictionary_settings import decode, encode
 from inr_plugins.fields.dictionary_shape import CodedShape
+from inr_plugins.fields.pose_fit import Pose, PosedShape, find_pose
 from inr_plugins.fields.surface_detail import DetailedShape, SurfaceDetail
 from inr_plugins.losses.shape import surface_and_offset_loss
 from inr_plugins.losses.surface import eikonal
-from inr_plugins.models.nid.checks import check_fit_config, check_fit_data
+from inr_plugins.models.nid.checks import check_fit_config, check_fit_data, same_unit
 from inr_plugins.models.nid.config import NidFitSettings
 from inr_plugins.models.nid.dictionary import Dictionary, blank_dictionary, dictionary_of, open_dictionary
 from inr_plugins.models.nid.panels import CodePanel
@@ -41,6 +42,7 @@ from inr_plugins.sparse_codes.code_equations import Drawn, Equations, EquationWe
 _MORE_ACTIVE = 2
 """Experts of an unseen shape for each one of a training shape: with as many, errors were 1.4 times as large (FAUST)."""
 _DETAIL = "detail."
+Coded = CodedShape | PosedShape
 
 
 @dataclass
@@ -91,6 +93,8 @@ class NidFitModel(ShapeModel):
     codes: Tensor
     part_index: Tensor
     part_code: Tensor
+    pose_matrix: Tensor
+    """s R beside t, (3, 4), from the frame of the data to that of the dictionary."""
 
     def populate_modules(self) -> None:
         check_fit_config(self.config)
@@ -124,6 +128,7 @@ class NidFitModel(ShapeModel):
         self.register_buffer("index", torch.arange(k, device=self._device()).repeat(rows, 1))
         self._keep_part(self.index, self.code.detach())
         self.register_buffer("codes", dictionary.codes.to(self._device()))
+        self.register_buffer("pose_matrix", Pose.none(self._device()).matrix)
 
     def _keep_part(self, index: Tensor, weight: Tensor) -> None:
         """The code that was found without the points that are held out, which tells what a correction is worth."""
@@ -153,8 +158,9 @@ class NidFitModel(ShapeModel):
             self.code = Parameter(torch.zeros_like(state_dict["code"], device=self._device()))
             self.register_buffer("index", torch.zeros_like(state_dict["index"], device=self._device()))
             self._keep_part(self.index, self.code.detach())
-            # Runs of versions before know no such code.
-            state_dict = {"part_index": state_dict["index"], "part_code": state_dict["code"], **state_dict}
+            # Runs of versions before know no such code, and no pose.
+            known = {"part_index": state_dict["index"], "part_code": state_dict["code"]}
+            state_dict = {**known, "pose_matrix": self.pose_matrix, **state_dict}
         is_detailed = _DETAIL + "values" in state_dict
         self.detail = SurfaceDetail.from_state(state_dict, _DETAIL, self._device()) if is_detailed else None
         return super().load_state_dict(state_dict, *args, **kwargs)
@@ -200,7 +206,7 @@ class NidFitModel(ShapeModel):
             raise self._missing
         config = self.config
         file_unit = self.metadata.get("file_unit")
-        check_fit_data(self.learnt_frame, shapes=len(self.names), file_unit=file_unit)
+        check_fit_data(self.learnt_frame, shapes=len(self.names), file_unit=file_unit, told=self.config.pose == "given")
         if ranks.rank() > 0:
             # The first process finds it for all of them.
             self.is_solved = True
@@ -211,6 +217,7 @@ class NidFitModel(ShapeModel):
         solver = Solver(config.solver, self.code.shape[1], config.noise, config.isotropic, config.l1)
         weights = EquationWeights(config.surface_weight, config.offset_weight, config.far_weight)
         try:
+            drawn = self._posed(source, drawn)
             drawn = self._oriented(source, drawn, solver, weights)
             equations = surface_equations(drawn, offsets=config.offsets, weights=weights, far_points=config.far_points)
             # A first code tells which distances far away cannot be true, the second does without them.
@@ -240,6 +247,37 @@ class NidFitModel(ShapeModel):
         )
         CONSOLE.print(report.text(), markup=False, highlight=False)
         return report
+
+    def _posed(self, source: PointSource, drawn: Drawn) -> Drawn:
+        """What was drawn, in the frame of the dictionary, after looking for the pose if one is wanted."""
+        turns, learnt, own = self.config.pose, self.learnt_frame.file_unit, self.metadata.get("file_unit")
+        if turns == "given":
+            return drawn
+        start = time.monotonic()
+        scaled = learnt is None or own is None or not same_unit(learnt, own)
+        found = find_pose(
+            self.dictionary,
+            self.codes,
+            drawn.points,
+            drawn.normals,
+            turns=turns,
+            scaled=scaled,
+            signed=not has_estimated_normals(source),
+        )
+        pose = found.pose
+        self.pose_matrix.copy_(pose.matrix)
+        size = f", {pose.scale * own / learnt:.4g} times as large" if scaled and learnt and own else ""
+        shift = pose.shift.norm() / (learnt or 1)
+        CONSOLE.print(
+            f"Pose, found in {time.monotonic() - start:.1f} s: the shape is turned by {pose.degrees:.0f} degrees and "
+            f"shifted by {float(shift):.3g}{'' if learnt else ' (the box has sides of 2)'}{size} to come to the "
+            f"dictionary's frame.",
+            markup=False,
+            highlight=False,
+        )
+        at, sdf = pose.points(drawn.anywhere), pose.scale * drawn.sdf
+        inside = (at.abs() <= 1).all(-1)
+        return Drawn(pose.points(drawn.points), pose.directions(drawn.normals), at[inside], sdf[inside])
 
     def _oriented(self, source: PointSource, drawn: Drawn, solver: Solver, weights: EquationWeights) -> Drawn:
         """What was drawn, with the signs that the dictionary gives to normals that nobody gave."""
@@ -281,7 +319,7 @@ class NidFitModel(ShapeModel):
         start = time.monotonic()
         points, normals = surface_of(source, points=self.config.detail_points, device=self._device())
         code, part = (
-            CodedShape(self.dictionary, index, weight).sdf
+            self._coded(index, weight).sdf
             for index, weight in ((self.index, self.code.detach()), (self.part_index, self.part_code))
         )
         if has_estimated_normals(source):
@@ -303,13 +341,14 @@ class NidFitModel(ShapeModel):
         if not ranks.is_joint():
             return
         detail = {} if self.detail is None else self.detail.state_dict()
-        own = {"part_index": self.part_index, "part_code": self.part_code}
+        own = {"part_index": self.part_index, "part_code": self.part_code, "pose_matrix": self.pose_matrix}
         own |= {_DETAIL + name: each for name, each in detail.items()}
         is_first = ranks.rank() == 0
         state = ranks.gather_objects({name: each.cpu() for name, each in own.items()} if is_first else None)[0]
         if is_first:
             return
         self._keep_part(*(state[name].to(self._device()) for name in ("part_index", "part_code")))
+        self.pose_matrix.copy_(state["pose_matrix"])
         found = _DETAIL + "values" in state
         self.detail = SurfaceDetail.from_state(state, _DETAIL, self._device()) if found else None
 
@@ -321,14 +360,24 @@ class NidFitModel(ShapeModel):
     # -- training ------------------------------------------------------------------------------------------------------
 
     @property
-    def field(self) -> CodedShape | DetailedShape:
+    def field(self) -> Coded | DetailedShape:
         """The distance of the shape."""
         return self.field_of(self.shown_shape)
 
-    def field_of(self, shape: int) -> CodedShape | DetailedShape:
+    def field_of(self, shape: int) -> Coded | DetailedShape:
         """See ShapeModel; there is one shape. Another code than its own is drawn without the correction."""
-        coded = CodedShape(self.dictionary, *(self.drawn_code or (self.index, self.code)))
+        coded = self._coded(*(self.drawn_code or (self.index, self.code)))
         return coded if self.detail is None or self.drawn_code else DetailedShape(coded.sdf, self.detail)
+
+    @property
+    def pose(self) -> Pose:
+        """Where the data lie in the frame of the dictionary."""
+        return Pose.of_matrix(self.pose_matrix)
+
+    def _coded(self, index: Tensor, weight: Tensor) -> Coded:
+        """A code's shape, in the frame of the data."""
+        coded, pose = CodedShape(self.dictionary, index, weight), self.pose
+        return coded if pose.is_none else PosedShape(coded.sdf, pose)
 
     @property
     def code_names(self) -> tuple[str, ...]:
@@ -346,7 +395,8 @@ class NidFitModel(ShapeModel):
     def values(self, points: ShapePoints) -> Float[Tensor, "shapes points"]:
         """See ShapeModel; in training those of the code, which is what learns."""
         if self.training or self.detail is None:
-            return self.dictionary.values(points.points, self.index, self.code)
+            pose = self.pose
+            return self.dictionary.values(pose.points(points.points), self.index, self.code) / pose.scale
         return torch.stack([self.field.sdf(each) for each in points.points])
 
     def point_outputs(self, points: ShapePoints) -> dict[str, Tensor]:

@@ -13,6 +13,9 @@ from inr_plugins.engine.trainer import InrTrainer, InrTrainerConfig
 from inr_plugins.errors import InputError
 from inr_plugins.models.nid.dictionary import open_dictionary
 
+_SMALLEST, _LARGEST = 0.3, 1.95
+"""Longest side, in the box of side 2, of what may be a shape like those of a dictionary, or a good part of one."""
+
 
 @dataclass
 class NidFitTrainerConfig(InrTrainerConfig):
@@ -65,9 +68,21 @@ class NidFitTrainerConfig(InrTrainerConfig):
         if parser.file_unit is not None:
             return
         learnt = open_dictionary(source).frame
-        parser.file_unit = learnt.file_unit
+        if learnt.file_unit is not None and (model.pose == "given" or _fits(Path(manager.data), learnt.file_unit)):
+            parser.file_unit = learnt.file_unit
         if parser.up == "auto" and learnt.up is not None:
             parser.up = learnt.up
+
+
+def _fits(path: Path, unit: float) -> bool:
+    """Whether a file, whose longest side comes to so many normalised units, may be in the unit of a dictionary's files.
+
+    What cannot be read is told of later.
+    """
+    from inr_plugins.meshing.file_size import longest_side
+
+    side = longest_side(path)
+    return side is None or _SMALLEST <= side * unit <= _LARGEST
 
 
 class NidFitTrainer(InrTrainer):

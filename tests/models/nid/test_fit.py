@@ -286,6 +286,38 @@ def test_noise_of_the_points_does_not_make_the_distance_flat(learnt):
     assert error(model, 0.6) < 0.035
 
 
+def test_a_shape_that_lies_elsewhere_is_found_and_stays_where_it_is(learnt, tmp_path, capsys):
+    shift = torch.tensor([0.2, -0.15, 0.1])
+
+    class Aside(BallBatches):
+        def next_train(self, step):
+            points, batch = super().next_train(step)
+            return ShapePoints(points.points + shift, points.shape), batch
+
+    source, missed = Aside([0.6], points=800), []
+    way = torch.nn.functional.normalize(torch.randn(300, 3, generator=torch.Generator().manual_seed(5)), dim=-1)
+    x = shift + 0.6 * way
+    for pose in ("given", "up"):
+        model = make(learnt, pose=pose, isotropic=1e-3)
+        model.begin(source)
+        with torch.no_grad():
+            missed.append(float(model.eval().field.sdf(x).abs().mean()))
+    assert missed[1] < 0.06
+    assert missed[1] < 0.6 * missed[0]
+    assert "Pose, found in" in capsys.readouterr().out
+    # What training sees is the same function.
+    points = ShapePoints(x[None], torch.zeros(1, dtype=torch.long))
+    with torch.no_grad():
+        torch.testing.assert_close(model.train().values(points)[0], model.field.sdf(x), atol=1e-5, rtol=0)
+    other = make(tmp_path / "nothing")
+    other.load_state_dict(model.state_dict())
+    assert torch.equal(other.field.sdf(x), model.field.sdf(x))
+    # Runs of versions before had no pose.
+    state = {name: value for name, value in make(learnt).state_dict().items() if name != "pose_matrix"}
+    other.load_state_dict(state)
+    assert other.pose.is_none
+
+
 def test_normals_that_nobody_gave_are_turned_by_the_dictionary(learnt, capsys):
     class Unsigned(BallBatches):
         notes = ("normals estimated",)
