@@ -219,6 +219,16 @@ def without_contradicted(dictionary: ShapeDictionary, found: FoundCode, equation
     return replace(equations, weight=equations.weight.masked_fill(wrong, 0.0))
 
 
+def signed_by(dictionary: ShapeDictionary, found: FoundCode, equations: Equations) -> Equations:
+    """The equations, of which those far from the surface have the signs of a code.
+
+    For distances to points whose normals were estimated, which say little of what is inside.
+    """
+    value = equations.left(CodedShape(dictionary, found.index, found.weight).sdf)
+    is_far = equations.group >= equations.on_surface
+    return replace(equations, target=torch.where(is_far, torch.copysign(equations.target, value), equations.target))
+
+
 def only_near(equations: Equations, *, near: bool = True) -> Equations:
     """The equations of points of the surface and beside them; or those far from it."""
     kept = (equations.group < equations.on_surface) == near

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from inr_plugins.fields.code_solve import FoundCode, Solver, find_code, without_contradicted
+from inr_plugins.fields.code_solve import FoundCode, Solver, find_code, signed_by, without_contradicted
 from inr_plugins.fields.dictionary_settings import DictionarySettings
 from inr_plugins.fields.dictionary_shape import CodedShape, ShapeDictionary
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
@@ -133,6 +133,17 @@ def test_an_equation_that_weighs_nothing_says_nothing():
     torch.testing.assert_close(
         CodedShape(dictionary, found.index, found.weight).sdf(x), shape.sdf(x), atol=1e-3, rtol=0
     )
+
+
+def test_distances_whose_signs_are_unknown_get_those_of_a_code():
+    dictionary = make()
+    shape = CodedShape(dictionary, *planted())
+    exact = equations_of(shape, 400)
+    on_surface = 100
+    unsigned = Equations(exact.position, exact.target.abs(), exact.weight, exact.group, on_surface)
+    found = signed_by(dictionary, FoundCode(*planted(), outside=None, noise=None), unsigned)
+    torch.testing.assert_close(found.target[on_surface:], exact.target[on_surface:])
+    assert torch.equal(found.target[:on_surface], unsigned.target[:on_surface])
 
 
 def test_distances_on_the_wrong_side_far_from_the_surface_are_found_out_by_the_others():

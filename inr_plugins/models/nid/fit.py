@@ -19,7 +19,7 @@ from torch.nn import Parameter
 from inr_plugins import ranks
 from inr_plugins.errors import InputError
 from inr_plugins.fields.code_orientation import orient, oriented_by
-from inr_plugins.fields.code_solve import Solver, only_near, solve_codes, without_contradicted
+from inr_plugins.fields.code_solve import Solver, only_near, signed_by, solve_codes, without_contradicted
 from inr_plugins.fields.code_systems import code_systems, is_held_out
 from inr_plugins.fields.detail_fit import fit_detail
 from inr_plugins.fields.dictionary_settings import decode, encode
@@ -223,6 +223,8 @@ class NidFitModel(ShapeModel):
             # A first code tells which distances far away cannot be true, the second does without them.
             near = code_systems(self.dictionary, only_near(equations))
             first = solve_codes(self.codes, near, solver)
+            if has_estimated_normals(source):
+                equations = signed_by(self.dictionary, first, equations)
             believed = without_contradicted(self.dictionary, first, equations)
             far = code_systems(self.dictionary, only_near(believed, near=False))
             found = solve_codes(self.codes, [{**one, **other} for one, other in zip(near, far, strict=True)], solver)
