@@ -33,6 +33,8 @@ from inr_plugins.options import COMMANDS, check_numbers, told
 from inr_plugins.scenes.turntable import turntable_path
 
 _CONSOLE = Console(highlight=False)
+AT_THE_END = ["--viewer.quit-on-train-completion", "True"]
+"""Options of ns-train with which the demo goes on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +185,7 @@ def run_demo(options: Options) -> None:
     name = data.resolve().stem
     run = output / "runs" / name / "diner" / stamp
     train = ["ns-train", "diner", "--output-dir", str(output / "runs"), "--experiment-name", name, "--timestamp", stamp]
-    train += ["--max-num-iterations", str(options.steps), "--viewer.quit-on-train-completion", "True"]
+    train += ["--max-num-iterations", str(options.steps), *AT_THE_END]
     # Learning rates fall over as many steps as there are.
     for group in ("density", "keys", "network"):
         train += [f"--optimizers.{group}.scheduler.max-steps", str(options.steps)]
@@ -201,10 +203,20 @@ def run_demo(options: Options) -> None:
     render = ["ns-render", "camera-path", "--load-config", config, "--camera-path-filename", str(path)]
     steps.append(step("Render a turn around it", [*render, "--output-path", str(video)]))
 
-    mesh = run / "mesh.ply"
-    extract = ["inr-mesh", str(run), "--output", str(mesh), "--resolution", str(options.mesh_resolution), *quietly]
+    meshed = run
     if options.photos is not None:
-        # Photographs show a room too, and between it and the cameras is what only one of them could see.
+        # A density that was learnt from photographs is pitted, and has specks where only one of them could see.
+        meshed = output / "runs" / name / "diner-surface" / stamp
+        learn = [train[0], "diner-surface", *train[2 : train.index("--max-num-iterations")], *AT_THE_END]
+        try:
+            steps.append(step("Learn the surface", [*learn, parser, "--data", str(data)]))
+        except InputError as error:
+            meshed = run
+            print(f"inr-demo: {error} The mesh is made of diner's density.", file=sys.stderr)
+    mesh = meshed / "mesh.ply"
+    extract = ["inr-mesh", str(meshed), "--output", str(mesh), "--resolution", str(options.mesh_resolution), *quietly]
+    if options.photos is not None:
+        # Photographs show a room too, and what is behind the thing nobody has seen.
         extract += ["--keep-largest", "--drop-unseen", "--colour", "views"]
     steps.append(step("Extract the mesh", extract))
     if options.quiet:

@@ -115,19 +115,37 @@ def test_photographs_are_made_smaller_than_by_themselves(tmp_path, monkeypatch):
     assert commands == [["inr-photos", str(tmp_path / "mine"), place, "--max-size", size] for size in ("800", "1200")]
 
 
-def test_of_photographs_the_mesh_is_what_they_show_and_of_all_else_everything(tmp_path, monkeypatch):
+@pytest.mark.parametrize("has_a_surface", [True, False])
+def test_of_photographs_the_mesh_is_of_a_surface_where_one_can_be_learnt(tmp_path, monkeypatch, capsys, has_a_surface):
     commands = []
-    monkeypatch.setattr(
-        demo, "run_step", lambda title, words, **_: commands.append(words) or demo.Step(title, words, 0)
-    )
+
+    def recorded(title, words, **_):
+        commands.append(words)
+        if words[1] == "diner-surface" and not has_a_surface:
+            raise InputError("The step failed.")
+        return demo.Step(title, words, 0)
+
+    monkeypatch.setattr(demo, "run_step", recorded)
     monkeypatch.setattr(demo, "write_turntable", lambda *_, **__: None)
-    monkeypatch.setattr(demo, "summarise", lambda *_, **__: None)
+    shown = []
+    monkeypatch.setattr(demo, "summarise", lambda *_, mesh, **__: shown.append(mesh))
     monkeypatch.setattr(demo, "parser_of", lambda _: "nerfstudio-data")
     for source in ("--photos", "--data"):
         assert main([source, str(tmp_path / "mine"), "--output", str(tmp_path / "out")]) == 0
-    meshes = [words[4:] for words in commands if words[0] == "inr-mesh"]
+    # Each run of the demo trains diner once, and of photographs a surface of the same data.
+    trained = [words for words in commands if words[0] == "ns-train"]
+    assert [words[1] for words in trained] == ["diner", "diner-surface", "diner"]
+    assert trained[0][-3:] == trained[1][-3:]
+    assert trained[1][trained[1].index("--timestamp") + 1] == trained[0][trained[0].index("--timestamp") + 1]
+    first, second = [words for words in commands if words[0] == "inr-mesh"]
+    assert first[1].split("/")[-2] == ("diner-surface" if has_a_surface else "diner")
+    assert second[1].split("/")[-2] == "diner"
     plain = ["--resolution", "256"]
-    assert meshes == [[*plain, "--keep-largest", "--drop-unseen", "--colour", "views"], plain]
+    assert first[4:] == [*plain, "--keep-largest", "--drop-unseen", "--colour", "views"]
+    assert second[4:] == plain
+    assert [str(mesh) for mesh in shown] == [first[3], second[3]]
+    said = "" if has_a_surface else "inr-demo: The step failed. The mesh is made of diner's density.\n"
+    assert capsys.readouterr().err == said
 
 
 @pytest.mark.parametrize(("size", "made"), [((1200, 1600), (360, 480)), ((271, 480), (270, 480)), ((64, 48), (64, 48))])
