@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inr_plugins.bench import papers
-from inr_plugins.bench.presets import Preset
+from inr_plugins.bench.preset import Preset
 from inr_plugins.bench.tables import NOTHING, Group, Spread, markdown_table, mean_over_scenes, metric_spread
 
 _NAMES = {

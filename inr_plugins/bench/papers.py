@@ -25,6 +25,8 @@ OCCUPANCY_SHAPES = (
     MEAN,
 )
 DTU = tuple(f"scan{n}" for n in (24, 37, 40, 55, 63, 65, 69, 83, 97, 105, 106, 110, 114, 118, 122))
+IMAGES = tuple(f"test_{n:02d}" for n in range(16))
+KODAK = tuple(f"kodim{n:02d}" for n in range(1, 25))
 POINTS = ("500k", "50k", "10k")
 
 
@@ -194,5 +196,45 @@ NID_TABLE_3: dict[str, Numbers] = {
         "ConvONet": (".052 .082 .133", ".938 .914 .845"),
         "NID, k = 128": (".058 .067 .093", ".940 .948 .921"),
         "NID, k = 256": (".053 .063 .088", ".956 .952 .945"),
+    }.items()
+}
+
+# FINER++, Table 1: images of 512 x 512; means over sixteen.
+FINER_TABLE_1: dict[str, Numbers] = {
+    "PEMLP": _mean(psnr=29.60, ssim=0.8484),
+    "SIREN": _mean(psnr=38.52, ssim=0.9724),
+    "FINER++ (Sine)": _mean(psnr=40.76, ssim=0.9790),
+    "Gauss": _mean(psnr=35.39, ssim=0.9455),
+    "FINER++ (Gauss)": _mean(psnr=38.60, ssim=0.9672),
+    "WIRE": _mean(psnr=31.31, ssim=0.8738),
+    "FINER++ (Wavelet)": _mean(psnr=39.90, ssim=0.9781),
+}
+
+# Normalization paper, Table II: Kodak, means over 24; PSNR by hidden layers and width, in the order of the columns.
+NORM_TABLE_2_COLUMNS = tuple(
+    [
+        "SIREN",
+        "MFN",
+        "WIRE",
+        "ReLU",
+        "ReLU+BN",
+        "ReLU+LN",
+        "ReLU+GN",
+        "ReLU+CN",
+        "PE",
+        "PE+BN",
+        "PE+LN",
+        "PE+GN",
+        "PE+CN",
+    ]
+)
+NORM_TABLE_2: dict[tuple[int, int], dict[str, Numbers]] = {
+    size: {label: _mean(psnr=float(value)) for label, value in zip(NORM_TABLE_2_COLUMNS, text.split(), strict=True)}
+    for size, text in {
+        (5, 20): "23.18 22.03 21.95 21.21 23.39 23.36 23.02 23.55 22.10 24.26 24.42 24.25 24.51",
+        (5, 30): "24.57 23.34 23.10 22.57 24.39 24.22 24.09 24.62 23.47 25.54 25.84 25.56 25.92",
+        (10, 28): "25.52 25.25 25.05 23.25 26.27 25.96 25.58 26.49 24.63 26.85 26.61 26.36 26.91",
+        (10, 40): "28.32 26.92 27.34 23.56 27.95 27.57 27.02 28.21 26.66 28.71 28.45 28.06 28.97",
+        (13, 49): "29.42 28.14 29.02 24.33 29.08 28.26 27.86 29.22 28.23 30.84 29.38 29.37 31.08",
     }.items()
 }

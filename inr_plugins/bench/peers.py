@@ -53,6 +53,10 @@ PEERS: dict[str, dict[Parser, tuple[Setting, ...]]] = {
 """nerfstudio's own methods that can be benchmarked, with what is not their default on each kind of data."""
 
 
+OF_ONE_IMAGE = "-image"
+"""How the names of methods end that learn one image."""
+
+
 def own_methods() -> set[str]:
     """Methods of this package that are installed."""
     return {point.name for point in entry_points(group=_GROUP) if point.value.startswith("inr_plugins.")}

@@ -11,6 +11,7 @@ schedules follow the run's length go by.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import shlex
 from collections.abc import Mapping, Sequence
@@ -19,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from inr_plugins.bench.clock import Unit
-from inr_plugins.bench.peers import PEERS, check_methods, is_stock, known_methods, method_settings
-from inr_plugins.bench.presets import PRESETS, Entry, Preset, missing_methods
-from inr_plugins.bench.scenes import Scene
+from inr_plugins.bench.peers import OF_ONE_IMAGE, PEERS, check_methods, is_stock, known_methods, method_settings
+from inr_plugins.bench.preset import Entry, Preset
+from inr_plugins.bench.presets import PRESETS, missing_methods
+from inr_plugins.bench.scenes import BUILT_IN, Scene
 from inr_plugins.bench.surfaces import DEFAULT_RESOLUTION
 from inr_plugins.errors import InputError
 
@@ -130,8 +132,8 @@ class Job:
         fixed += zip(self.settings[::2], self.settings[1::2], strict=True)
         given = {word.split("=")[0].replace("_", "-") for word in self.options if word.startswith("--")}
         kept = [word for pair in fixed if pair[0] not in given for word in pair]
-        # Methods of shapes have their dataparser built in.
-        parser = [] if self.scene.parser == "shape-data" else [self.scene.parser]
+        # Methods of shapes and of images have their dataparser built in.
+        parser = [] if self.scene.parser in BUILT_IN else [self.scene.parser]
         return [self.method, *kept, *self.options, *parser, "--data", str(self.scene.folder)]
 
 
@@ -220,11 +222,18 @@ def make_plan(request: Request) -> list[Job]:
 
 
 def _check_kinds(scenes: Sequence[Scene], entries: Sequence[Entry]) -> None:
-    """Refuse nerfstudio's own methods on shapes; whether one of ours learns from them, its training says."""
-    shapes = [scene.name for scene in scenes if scene.parser == "shape-data"]
-    of_images = [entry.method for entry in entries if entry.method in PEERS]
-    if shapes and of_images:
-        raise InputError(f"{of_images[0]} learns from images, and {shapes[0]} is a shape: leave one of them out.")
+    """Refuse nerfstudio's own methods on shapes, and methods of an image on what is none, and the other way about.
+
+    Whether another one of ours learns from shapes, its training says.
+    """
+    for entry, scene in itertools.product(entries, scenes):
+        method, learns_an_image = entry.method or "", (entry.method or "").endswith(OF_ONE_IMAGE)
+        if scene.parser == "shape-data" and method in PEERS:
+            raise InputError(f"{method} learns from views, and {scene.name} is a shape: leave one of them out.")
+        if scene.parser == "signal-data" and not learns_an_image:
+            raise InputError(f"{method} does not learn one image, and {scene.name} is one: leave one of them out.")
+        if scene.parser != "signal-data" and learns_an_image:
+            raise InputError(f"{method} learns one image, and {scene.name} is none: leave one of them out.")
 
 
 def _preset(name: str | None) -> Preset | None:

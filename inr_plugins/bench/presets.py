@@ -2,78 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection
 
 from inr_plugins.bench import papers
-from inr_plugins.bench.papers import Numbers
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One row of a table.
-
-    Attributes:
-        label: what the paper calls the method.
-        method: its name in ns-train; None for a row that stands in the paper only.
-        options: options of ns-train that make the method the paper's.
-        steps: length of the training; None: the user gives a budget.
-    """
-
-    label: str
-    method: str | None
-    options: tuple[str, ...] = ()
-    steps: int | None = None
-
-
-@dataclass(frozen=True)
-class Preset:
-    """A benchmark that is laid out in advance.
-
-    Attributes:
-        name: what --preset takes.
-        source: the table that it repeats.
-        entries: its rows.
-        scenes: names of the scenes that it wants; empty: any.
-        data: words on where such data comes from.
-        resolution: width and height of the paper's images; None where there are none.
-        train_views: the paper's training views; None where there are none.
-        metrics: metrics of the paper that are compared.
-        eval_every_view: test views to evaluate: the first and every n-th after it.
-        seconds: budgets of a preset that goes by time.
-        printed: the paper's numbers by label.
-        note: what a reader of the table must know.
-        not_computed: metrics of the paper's table that are not computed, and why, as a sentence's end.
-    """
-
-    name: str
-    source: str
-    entries: tuple[Entry, ...]
-    scenes: tuple[str, ...] = ()
-    data: str = "any dataset"
-    resolution: tuple[int, int] | None = None
-    train_views: int | None = None
-    metrics: tuple[str, ...] = ("psnr", "ssim")
-    eval_every_view: int = 20
-    seconds: tuple[float, ...] = ()
-    printed: Mapping[str, Numbers] = field(default_factory=dict)
-    note: str = ""
-    not_computed: Mapping[str, str] = field(default_factory=dict)
-
-    def missing(self) -> list[str]:
-        """A sentence on each metric of the paper's that is not computed."""
-        return [
-            f"{metric} of the paper's table is not computed, because {why}."
-            for metric, why in self.not_computed.items()
-        ]
-
-    def scene_of(self, name: str) -> str | None:
-        """The wanted scene that a folder called `name` holds: its own name, or it and a suffix (lego_200)."""
-        lowered = name.lower()
-        for scene in self.scenes:
-            if lowered == scene or lowered.startswith((f"{scene}_", f"{scene}-")):
-                return scene
-        return None
+from inr_plugins.bench.image_presets import IMAGE_PRESETS
+from inr_plugins.bench.preset import ACTIVATIONS, Entry, Preset, normalised, paper_only
 
 
 def missing_methods(preset: Preset, known: Collection[str]) -> list[str]:
@@ -97,42 +30,9 @@ _BLENDER_DATA = "NeRF-synthetic (Blender) scenes, area-averaged to this size"
 _EVERY_FOURTH = ("--pipeline.datamanager.train-view-stride", "4")
 
 
-def _paper_only(*labels: str) -> tuple[Entry, ...]:
-    return tuple(Entry(label, None) for label in labels)
-
-
 def _backbone(label: str, activation: str) -> Entry:
     options = ("--pipeline.model.activation", activation, *_EVERY_FOURTH)
     return Entry(label, "finer-nerf", options, steps=_FINER_STEPS)
-
-
-_ACTIVATIONS = {
-    "PEMLP": "relu",
-    "SIREN": "sine",
-    "FINER++ (Sine)": "finer-sine",
-    "Gauss": "gauss",
-    "FINER++ (Gauss)": "finer-gauss",
-    "WIRE": "wavelet",
-    "FINER++ (Wavelet)": "finer-wavelet",
-}
-_NORMALIZATIONS = {"": "none", "BN": "batch", "LN": "layer", "GN": "global", "CN": "cross"}
-
-
-def _occupancy(label: str) -> Entry:
-    """A row of the occupancy table: an activation of its own, or ReLU without or with encoding and a normalization."""
-    if label == "MFN":
-        return Entry(label, None)
-    if label in ("SIREN", "WIRE"):
-        network = ("--pipeline.model.activation", _ACTIVATIONS[label], "--pipeline.model.normalization", "none")
-        return Entry(label, "cn-occupancy", network)
-    start, _, normalization = label.partition("+")
-    encoding = ("identity",) if start == "ReLU" else ("positional", "--pipeline.model.octaves", "10")
-    network = ("--pipeline.model.encoding", *encoding)
-    return Entry(
-        label,
-        "cn-occupancy",
-        (*network, "--pipeline.model.normalization", _NORMALIZATIONS[normalization]),
-    )
 
 
 _ALL = (
@@ -162,7 +62,7 @@ _ALL = (
         source="DINER (Zhu et al. 2023, journal version), Table 4",
         entries=(
             Entry("DINER", "diner", steps=_DINER_STEPS),
-            *_paper_only("NeRF", "Plenoxels", "InstantNGP", "DVGO"),
+            *paper_only("NeRF", "Plenoxels", "InstantNGP", "DVGO"),
         ),
         scenes=papers.BLENDER,
         data=_BLENDER_DATA,
@@ -190,11 +90,12 @@ _ALL = (
         metrics=("psnr",),
         note="The figure is a curve without numbers: PSNR rises steeply at first and is level from about 15.",
     ),
+    *IMAGE_PRESETS,
     Preset(
         name="finer-table2",
         source="FINER++ (Zhu et al. 2024), Table 2",
         entries=tuple(
-            Entry(label, "finer-sdf", ("--pipeline.model.activation", _ACTIVATIONS[label]), steps=200_000)
+            Entry(label, "finer-sdf", ("--pipeline.model.activation", ACTIVATIONS[label]), steps=200_000)
             for label in papers.FINER_TABLE_2
         ),
         scenes=papers.STANFORD[:-1],
@@ -226,7 +127,7 @@ _ALL = (
     Preset(
         name="norm-table3",
         source="Towards the Spectral Bias Alleviation by Normalizations in Coordinate Networks, Table III",
-        entries=tuple(_occupancy(label) for label in papers.NORM_TABLE_3),
+        entries=tuple(normalised("cn-occupancy", label) for label in papers.NORM_TABLE_3),
         scenes=papers.OCCUPANCY_SHAPES[:-1],
         data="meshes of the Stanford 3D Scanning Repository",
         metrics=("iou",),
@@ -240,7 +141,7 @@ _ALL = (
             Entry("CN-MipNeRF", "cn-mipnerf", steps=_MIPNERF_STEPS),
             Entry("MipNeRF", "mipnerf", steps=_MIPNERF_STEPS),
             Entry("DINER", "diner", steps=_DINER_STEPS),
-            *_paper_only("NeRF", "Plenoxels", "DVGO", "InstantNGP"),
+            *paper_only("NeRF", "Plenoxels", "DVGO", "InstantNGP"),
         ),
         scenes=papers.BLENDER,
         data=_BLENDER_DATA,
@@ -255,7 +156,7 @@ _ALL = (
         source="Towards the Spectral Bias Alleviation by Normalizations in Coordinate Networks, Table VII",
         entries=(
             Entry("CN-NeuS", "cn-neus", steps=_NEUS_STEPS),
-            *_paper_only("NeuS", "HF-NeuS", "VolSDF", "IDR", "NeRF", "InstantNGP"),
+            *paper_only("NeuS", "HF-NeuS", "VolSDF", "IDR", "NeRF", "InstantNGP"),
         ),
         scenes=papers.DTU,
         data="DTU scans with IDR's masks",
@@ -273,7 +174,7 @@ _ALL = (
         entries=(
             Entry("NID, k = 128", "nid-fit", ("--pipeline.model.active", "128")),
             Entry("NID, k = 256", "nid-fit", ("--pipeline.model.active", "256")),
-            *_paper_only("SIREN", "IGR", "DeepSDF", "MetaSDF", "ConvONet"),
+            *paper_only("SIREN", "IGR", "DeepSDF", "MetaSDF", "ConvONet"),
         ),
         scenes=papers.POINTS,
         data="ShapeNet chairs as clouds of 500k, 50k and 10k points",

@@ -129,12 +129,27 @@ def describe_protocol(definition: Record) -> list[str]:
         "The clock starts when the data is loaded, with what a model does to prepare itself (the sphere of a surface, "
         "the regression of nid-fit), and stands still during evaluation. A step that has begun as a budget ends "
         "counts. Start-up is given apart.",
-        f"Quality: {which}, held out from training, over white where images have alpha, and outside of masks "
-        f"for methods that learn the masked object alone; {how}, of colours clamped to [0, 1] in float32.",
+        *_about_pictures(definition, which, how),
         *_about_meshes(definition.get("mesh_resolution", 0)),
-        f"The curve: PSNR of {definition['curve_views']} of these views.",
         "Peak memory is that of the training process during training, without evaluation and without loading "
         "processes; on a GPU, what torch has allocated there.",
+    ]
+
+
+def _about_pictures(definition: Record, which: str, how: str) -> list[str]:
+    if definition["scene"]["parser"] == "signal-data":
+        stride = definition["eval_pixel_stride"]
+        part, and_ssim = f", every {stride}th row and column", ""
+        if stride == 1:
+            part, and_ssim = "", " and SSIM (Gaussian window of 11, inside the image)"
+        return [
+            f"Quality: the image that training learns{part}, in its own pixels, over white where it has alpha; PSNR of "
+            f"its colours{and_ssim}, clamped to [0, 1] in float32."
+        ]
+    return [
+        f"Quality: {which}, held out from training, over white where images have alpha, and outside of masks "
+        f"for methods that learn the masked object alone; {how}, of colours clamped to [0, 1] in float32.",
+        f"The curve: PSNR of {definition['curve_views']} of these views.",
     ]
 
 

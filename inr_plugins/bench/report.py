@@ -36,6 +36,10 @@ REPORT = "report.md"
 _OVERRUN = 1.1
 
 
+_DRAWN = {"shape-data": "points/s", "signal-data": "pixels/s"}
+"""What methods learn from, where it is not rays."""
+
+
 def write_report(folders: Path | Sequence[Path], into: Path | None = None) -> tuple[Path, str, list[str]]:
     """Write report.md, results.csv and plots of all records in the folders of benchmarks.
 
@@ -142,8 +146,7 @@ def _scene_table(group: Group, scene: str) -> str:
     rows_of = [group.of(label=label, scene=scene) for label in labels]
     when = [NOTHING if each is None else budget_text(each, group.unit) for each in columns]
     headings = ["method", *(f"PSNR, {each}" if each != NOTHING else "PSNR" for each in when)]
-    # Methods of shapes learn from points.
-    drawn = "points/s" if rows_of[0][0]["definition"]["scene"]["parser"] == "shape-data" else "rays/s"
+    drawn = _DRAWN.get(rows_of[0][0]["definition"]["scene"]["parser"], "rays/s")
     silhouettes = [metric_spread(rows, "silhouette_iou", last) for rows in rows_of]
     outlined = [best_in_bold(silhouettes, 4)] if any(each.count for each in silhouettes) else []
     headings += ["SSIM", *["silhouettes" for _ in outlined], "steps", "seconds", drawn, "start-up s", "peak GB", "runs"]

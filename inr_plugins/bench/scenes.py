@@ -1,4 +1,4 @@
-"""Scenes of a benchmark: dataset folders, mesh files and folders of them, recognised without reading what they hold."""
+"""Scenes of a benchmark: datasets, meshes, images and folders of them, recognised without reading what they hold."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from typing import Any, Literal
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.io.surface_read import is_shape_file
 
-Parser = Literal["blender-data", "nerfstudio-data", "shape-data"]
-"""A dataparser of nerfstudio, or that of this package for surfaces, which methods of shapes have built in."""
+Parser = Literal["blender-data", "nerfstudio-data", "shape-data", "signal-data"]
+"""A dataparser of nerfstudio, or one of this package for surfaces or images, which their methods have built in."""
+BUILT_IN: tuple[Parser, ...] = ("shape-data", "signal-data")
+"""Those that ns-train's command line does not name."""
 
 _BLENDER = ("transforms_train.json", "transforms_test.json")
 _NERFSTUDIO = "transforms.json"
-_OF_IMAGES: tuple[Parser, ...] = ("blender-data", "nerfstudio-data")
+_OF_VIEWS: tuple[Parser, ...] = ("blender-data", "nerfstudio-data")
+_IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,12 @@ class Scene:
         name: name of its folder, or of its file without the extension.
         folder: where it is; of a single shape, the file.
         parser: the dataparser for it.
-        digest: of its poses and the names and sizes of its image files, or of the names and contents of its shapes; the
-            same wherever it lies.
+        digest: of its poses and the names and sizes of its image files, or of the names and contents of its shapes or
+            of its image; the same wherever it lies.
         resolution: width and height of its first image, pixels; None for shapes, which are drawn as training says.
-        train_views: training views; of nerfstudio-data, which splits them as it reads, all views; 0 for shapes.
-        test_views: test views; 0 for nerfstudio-data and shapes.
+        train_views: training views; of nerfstudio-data, which splits them as it reads, all views; 0 for shapes and
+            images.
+        test_views: test views; 0 for nerfstudio-data and shapes; 1 for an image, which is seen whole.
     """
 
     name: str
@@ -47,7 +51,8 @@ class Scene:
 def find_scenes(folders: Sequence[Path]) -> list[Scene]:
     """The datasets at `folders`; a folder that is none but holds some stands for those, in order of their names.
 
-    A mesh or a point cloud is a dataset, and so is a folder with some in it: they are learnt together.
+    A mesh or a point cloud is a dataset, and so is a folder with some in it: they are learnt together. An image is one,
+    and of a folder with some in it each: they are learnt one by one.
 
     Raises:
         InputError: nothing there, no dataset, a dataset whose files are missing or broken, or two of one name.
@@ -55,13 +60,13 @@ def find_scenes(folders: Sequence[Path]) -> list[Scene]:
     found: list[Scene] = []
     for folder in folders:
         if not folder.exists():
-            raise InputError(f"There is no scene folder {folder}: give --scenes the folder of a dataset, or a mesh.")
+            raise InputError(f"There is no scene folder {folder}: give --scenes a dataset, a mesh or an image.")
         scenes = [read_scene(part) for part in _parts(folder)]
         if not scenes:
             raise InputError(
                 f"{folder} is no dataset: --scenes wants a folder with {_BLENDER[0]} and {_BLENDER[1]} (Blender) or "
-                f"{_NERFSTUDIO} (nerfstudio), a mesh or a folder of meshes, or a folder of such folders; inr-scene "
-                "makes one."
+                f"{_NERFSTUDIO} (nerfstudio), a mesh or a folder of meshes, an image or a folder of images, or a "
+                "folder of datasets; inr-scene makes one."
             )
         found += scenes
     names = [scene.name for scene in found]
@@ -72,14 +77,14 @@ def find_scenes(folders: Sequence[Path]) -> list[Scene]:
 
 
 def _parts(path: Path) -> list[Path]:
-    """What `path` stands for: itself if it is a dataset of images or a shape, else those in it, else its own shapes."""
+    """What `path` stands for: itself if it is one dataset, else those in it, else its own shapes or images."""
     own = _parser(path)
-    if path.is_file() or own in _OF_IMAGES:
+    if path.is_file() or own in _OF_VIEWS:
         return [path] if own else []
     inside = sorted(each for each in path.iterdir() if each.is_dir())
-    of_images = [each for each in inside if _parser(each) in _OF_IMAGES]
-    if of_images or own is None:
-        return of_images or [each for each in inside if _parser(each)]
+    of_views = [each for each in inside if _parser(each) in _OF_VIEWS]
+    if of_views or own is None:
+        return of_views or [each for each in inside if _parser(each)] or _images(path)
     return [path]
 
 
@@ -89,7 +94,15 @@ def _parser(path: Path) -> Parser | None:
         return "blender-data"
     if (path / _NERFSTUDIO).is_file():
         return "nerfstudio-data"
+    if path.is_file() and _images(path):
+        return "signal-data"
     return "shape-data" if _shapes(path) else None
+
+
+def _images(path: Path) -> list[Path]:
+    """The images that `path` is or, as a folder, holds."""
+    files = [path] if path.is_file() else sorted(each for each in path.iterdir() if each.is_file())
+    return [file for file in files if file.suffix.lower() in _IMAGES]
 
 
 def _shapes(path: Path) -> list[Path]:
@@ -106,8 +119,8 @@ def read_scene(folder: Path) -> Scene:
     parser = _parser(folder)
     if parser is None:
         raise InputError(f"{folder} is no dataset: it has neither {_BLENDER[0]} nor {_NERFSTUDIO}.")
-    if parser == "shape-data":
-        return _read_shapes(folder)
+    if parser in BUILT_IN:
+        return _read_files(folder, parser)
     digest = hashlib.sha256(parser.encode())
     images: list[list[Path]] = []
     for name in _BLENDER if parser == "blender-data" else (_NERFSTUDIO,):
@@ -128,10 +141,10 @@ def read_scene(folder: Path) -> Scene:
     )
 
 
-def _read_shapes(path: Path) -> Scene:
-    """Describe a mesh or a folder of them; that they can be read, training finds out."""
-    digest = hashlib.sha256(b"shape-data")
-    for file in _shapes(path):
+def _read_files(path: Path, parser: Parser) -> Scene:
+    """Describe a mesh, a folder of them or an image; that they can be read, training finds out."""
+    digest = hashlib.sha256(parser.encode())
+    for file in [path] if parser == "signal-data" else _shapes(path):
         try:
             digest.update(file.name.encode())
             digest.update(hashlib.sha256(file.read_bytes()).digest())
@@ -141,11 +154,11 @@ def _read_shapes(path: Path) -> Scene:
     return Scene(
         name=whole.stem if whole.is_file() else whole.name,
         folder=whole,
-        parser="shape-data",
+        parser=parser,
         digest=digest.hexdigest()[:16],
-        resolution=None,
+        resolution=_size(path) if parser == "signal-data" else None,
         train_views=0,
-        test_views=0,
+        test_views=1 if parser == "signal-data" else 0,
     )
 
 

@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from inr_plugins.bench.plan import Job, Request, make_plan, parse_options
-from inr_plugins.bench.presets import PRESETS, Preset, missing_methods
+from inr_plugins.bench.preset import Preset
+from inr_plugins.bench.presets import PRESETS, missing_methods
 from inr_plugins.bench.progress import ProgressLine
 from inr_plugins.bench.record import Record
 from inr_plugins.bench.rules import Rules

@@ -7,6 +7,7 @@ import pytest
 from bench_helpers import job, scene
 
 from inr_plugins.bench.plan import Request, make_plan, parse_options
+from inr_plugins.bench.record import describe_protocol
 from inr_plugins.bench.scenes import Scene
 from inr_plugins.errors import InputError
 
@@ -192,8 +193,25 @@ def test_shapes_are_given_as_data_without_a_dataparsers_name():
 
 def test_methods_of_images_are_not_tried_on_shapes():
     shape = dataclasses.replace(scene("bunny"), parser="shape-data", resolution=None)
-    with pytest.raises(InputError, match="nerfacto learns from images, and bunny is a shape"):
+    with pytest.raises(InputError, match="nerfacto learns from views, and bunny is a shape"):
         make_plan(request(methods=("diner", "nerfacto"), scenes=(scene("a"), shape)))
+
+
+def test_an_image_is_for_methods_of_one_image_and_they_are_for_nothing_else():
+    image = dataclasses.replace(scene("photo"), parser="signal-data")
+    (each,) = make_plan(request(methods=("diner-image",), scenes=(image,), seeds=1))
+    said = " ".join(describe_protocol(each.definition()))
+    assert "Quality: the image that training learns, in its own pixels" in said
+    assert "held out" not in said
+    assert "these views" not in said
+    assert each.ns_train_arguments(Path("run"))[-2:] == ["--data", "/nowhere/photo"]
+    assert each.protocol.mesh_resolution == 0
+    for methods in (("diner",), ("nerfacto",), ("diner-image", "finer-sdf")):
+        with pytest.raises(InputError, match=f"{methods[-1]} does not learn one image, and photo is one"):
+            make_plan(request(methods=methods, scenes=(image,)))
+    for other in (scene("a"), dataclasses.replace(scene("a"), parser="shape-data")):
+        with pytest.raises(InputError, match="finer-image learns one image, and a is none"):
+            make_plan(request(methods=("finer-image",), scenes=(image, other)))
 
 
 def test_meshes_are_made_of_shapes_on_request_and_for_presets_about_surfaces(tmp_path):

@@ -5,6 +5,7 @@ import statistics
 from typing import get_args
 
 import pytest
+from inr_plugins.method_configs.images import cn_image, finer_image
 from inr_plugins.method_configs.shapes import cn_occupancy, finer_sdf
 
 from inr_plugins.bench import papers
@@ -12,6 +13,7 @@ from inr_plugins.bench.paper_table import _DIGITS
 from inr_plugins.bench.peers import PEERS, known_methods, method_settings
 from inr_plugins.bench.presets import PRESETS, missing_methods
 from inr_plugins.networks.activations.settings import ActivationName
+from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.normalization.registry import NormalizationName
 
 
@@ -47,17 +49,22 @@ def test_printed_numbers_belong_to_rows_and_scenes_of_their_preset():
 
 def test_the_wanted_presets_are_there():
     wanted = {"diner-table4", "diner-fig17", "finer-table2", "finer-table3", "norm-table3", "norm-table6"}
+    wanted |= {"diner-fig7", "diner-table2", "finer-table1", "norm-table2-5x20", "norm-table2-5x30"}
+    wanted |= {"norm-table2-10x28", "norm-table2-10x40", "norm-table2-13x49"}
     assert wanted | {"norm-table7", "nid-table3", "first-use", "surfaces"} == set(PRESETS)
 
 
 def test_the_rows_of_a_table_are_different_networks_and_settings_that_there_are():
     models = {"finer-sdf": finer_sdf.config.pipeline.model, "cn-occupancy": cn_occupancy.config.pipeline.model}
-    for name in ("finer-table2", "norm-table3"):
+    models |= {"finer-image": finer_image.config.pipeline.model, "cn-image": cn_image.config.pipeline.model}
+    for name in ("finer-table2", "norm-table3", "finer-table1", "norm-table2-5x20", "norm-table2-13x49"):
         rows = [entry for entry in PRESETS[name].entries if entry.method is not None]
         assert len({entry.options for entry in rows}) == len(rows)
         for entry in rows:
             options = dict(zip(entry.options[::2], entry.options[1::2], strict=True))
-            fields = {option.removeprefix("--pipeline.model."): value for option, value in options.items()}
+            fields = {
+                option.removeprefix("--pipeline.model.").replace("-", "_"): value for option, value in options.items()
+            }
             known = {each.name: each.type for each in dataclasses.fields(models[entry.method])}
             assert set(fields) <= set(known)
             if "activation" in fields:
@@ -96,3 +103,20 @@ def test_only_peers_have_settings():
 def test_every_metric_of_a_preset_is_computed_or_said_not_to_be():
     for preset in PRESETS.values():
         assert {metric for metric in preset.metrics if metric not in _DIGITS} <= set(preset.not_computed), preset.name
+
+
+@pytest.mark.parametrize(("size", "bits_per_pixel"), [((5, 20), 0.106), ((10, 28), 0.350), ((13, 49), 1.288)])
+def test_the_sizes_of_the_table_of_images_are_those_of_the_paper_s_rates(size, bits_per_pixel):
+    # Bits of its encoded networks at 16 bits a number and 768 x 512 pixels.
+    preset = PRESETS[f"norm-table2-{size[0]}x{size[1]}"]
+    (options,) = (entry.options for entry in preset.entries if entry.label == "PE")
+    named = dict(zip(options[::2], options[1::2], strict=True))
+    network = CoordinateNetworkConfig(
+        encoding=named["--pipeline.model.encoding"],
+        octaves=int(named["--pipeline.model.octaves"]),
+        hidden_layers=int(named["--pipeline.model.hidden-layers"]),
+        width=int(named["--pipeline.model.width"]),
+    ).build(2, 3)
+    count = sum(each.numel() for each in network.parameters())
+    assert 16 * count / (768 * 512) == pytest.approx(bits_per_pixel, abs=5e-4)
+    assert {entry.options[-4:] for entry in preset.entries if entry.method} == {options[-4:]}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from bench_helpers import write_blender
+from PIL import Image
 
 from inr_plugins.bench.scenes import find_scenes, read_scene
 from inr_plugins.errors import InputError
@@ -121,3 +122,31 @@ def test_a_file_that_is_no_shape_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("words")
     with pytest.raises(InputError, match="is no dataset"):
         find_scenes([tmp_path / "notes.txt"])
+
+
+def test_an_image_is_a_scene_and_a_folder_of_them_is_as_many(tmp_path):
+    for name, size in (("b.png", (7, 5)), ("a.JPG", (4, 4))):
+        Image.new("RGB", size).save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no picture")
+    first, second = find_scenes([tmp_path])
+    assert [first.name, second.name] == ["a", "b"]
+    assert (second.parser, second.folder, second.resolution) == ("signal-data", tmp_path / "b.png", (7, 5))
+    assert (second.train_views, second.test_views) == (0, 1)
+    assert find_scenes([tmp_path / "b.png"]) == [second]
+    Image.new("RGB", (7, 5), "red").save(tmp_path / "b.png")
+    assert read_scene(tmp_path / "b.png").digest != second.digest
+
+
+def test_images_beside_datasets_and_shapes_are_none_of_them(scene_folder, tmp_path):
+    Image.new("RGB", (4, 4)).save(scene_folder.parent / "cover.png")
+    assert [scene.name for scene in find_scenes([scene_folder.parent])] == ["ball"]
+    (tmp_path / "people").mkdir()
+    (tmp_path / "people" / "a.ply").write_text("a")
+    Image.new("RGB", (4, 4)).save(tmp_path / "people" / "a.png")
+    assert [scene.parser for scene in find_scenes([tmp_path / "people"])] == ["shape-data"]
+
+
+def test_what_is_named_like_an_image_and_is_none_is_one_sentence(tmp_path):
+    (tmp_path / "text.png").write_text("no picture")
+    with pytest.raises(InputError, match=r"text\.png is not an image that can be read"):
+        find_scenes([tmp_path])

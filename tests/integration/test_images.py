@@ -13,6 +13,7 @@ from nerfstudio.cameras.rays import RayBundle
 from PIL import Image
 from short_runs import assert_same_state, train
 
+from inr_plugins.bench.views import held_out_views
 from inr_plugins.cli import eval as evaluation
 from inr_plugins.cli import mesh, signal_file
 from inr_plugins.data.signals.image_file import read_image
@@ -256,3 +257,15 @@ def test_one_pixel_can_be_learnt(tmp_path):
     trained = train(small_diner_image(tmp_path / "one.png", tmp_path / "runs"), 200)
     assert signal_file.main([str(trained.base_dir), str(tmp_path / "out.png"), "--device", "cpu", "--quiet"]) == 0
     assert np.abs(read_image(tmp_path / "out.png").pixels.astype(int) - [10, 200, 30]).max() <= 2
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_benchmark_has_the_image_in_its_own_pixels_over_white(channels, tmp_path):
+    pixels = gradient(channels)
+    write_image(tmp_path / "a.png", pixels)
+    pipeline = opened(tmp_path / "a.png", tmp_path)
+    views = held_out_views(pipeline.datamanager, pipeline.model)
+    assert len(views.cameras) == 1
+    opacity = pixels[..., 3:] / 255 if channels == 4 else 1
+    over_white = pixels[..., :3] / 255 * opacity + 1 - opacity
+    assert np.allclose(views.truth(0).numpy(), np.broadcast_to(over_white, (HEIGHT, WIDTH, 3)), rtol=0, atol=1e-6)

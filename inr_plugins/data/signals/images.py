@@ -74,10 +74,9 @@ class SignalImages(InputDataset):
         """Return the image as (height, width, 3 or 4) bytes, straight alpha."""
         return np.rint(self._values(image_idx) * 255).astype(np.uint8)
 
-    def get_image_float32(self, image_idx: int) -> Float[Tensor, "height width 3"]:
-        """Return the image in float32, in [0, 1]."""
+    def get_image_float32(self, image_idx: int) -> Float[Tensor, "height width 3"] | Float[Tensor, "height width 4"]:
+        """Return the image in float32, in [0, 1]; with straight alpha where it has one and there is no alpha_color."""
         image, under = torch.from_numpy(self._values(image_idx)), self._dataparser_outputs.alpha_color
-        if image.shape[-1] == 3:
+        if image.shape[-1] == 3 or under is None:
             return image
-        assert under is not None  # the dataparser gives one wherever there is an opacity
         return image[..., :3] * image[..., 3:] + under * (1 - image[..., 3:])

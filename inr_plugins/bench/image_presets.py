@@ -1,0 +1,81 @@
+"""Presets of the papers' tables of images."""
+
+from __future__ import annotations
+
+from inr_plugins.bench import papers
+from inr_plugins.bench.preset import ACTIVATIONS, Entry, Preset, normalised, paper_only
+
+_IMAGE_STEPS = 5000
+_KEY_STEPS = 3000
+_KODAK_STEPS = 100_000
+_TWO_OF_64 = ("--pipeline.model.hidden-layers", "2", "--pipeline.model.width", "64")
+
+
+def _compression(layers: int, width: int) -> Preset:
+    """The rows of one size of the normalization paper's table of images."""
+    size = ("--pipeline.model.hidden-layers", str(layers), "--pipeline.model.width", str(width))
+    return Preset(
+        name=f"norm-table2-{layers}x{width}",
+        source="Towards the Spectral Bias Alleviation by Normalizations in Coordinate Networks, Table II, "
+        f"{layers} layers of {width}",
+        entries=tuple(
+            normalised("cn-image", label, options=size, steps=_KODAK_STEPS) for label in papers.NORM_TABLE_2_COLUMNS
+        ),
+        scenes=papers.KODAK,
+        data="the 24 Kodak images, as files kodim01.png and so on",
+        eval_every_view=1,
+        metrics=("psnr",),
+        printed=papers.NORM_TABLE_2[layers, width],
+        note="Rates and steps of the released code, whose script reads one image of 512x512; normalised rows have more "
+        "numbers than the others at one size, so they are no rows of one rate.",
+    )
+
+
+IMAGE_PRESETS: tuple[Preset, ...] = (
+    Preset(
+        name="diner-fig7",
+        source="DINER (Zhu et al. 2023, journal version), Figure 7: PSNR of an image against the width of the keys",
+        entries=tuple(
+            Entry(f"width {width}", "diner-image", ("--pipeline.model.key-width", str(width)), steps=_KEY_STEPS)
+            for width in (1, 2, 3, 4, 5)
+        ),
+        data="images of 1, 2 or 3 channels, a file each; the paper's have 1200x1200 pixels",
+        eval_every_view=1,
+        metrics=("psnr",),
+        note="The figure has curves without numbers: PSNR rises with the width until it is the number of channels.",
+    ),
+    Preset(
+        name="diner-table2",
+        source="DINER (Zhu et al. 2023, journal version), Table 2: seconds of 3,000 steps",
+        entries=(
+            Entry("DINER (SIREN)", "diner-image", ("--pipeline.model.network.activation", "sine"), steps=_KEY_STEPS),
+            Entry("DINER (MLP)", "diner-image", steps=_KEY_STEPS),
+            Entry("SIREN", "finer-image", ("--pipeline.model.activation", "sine", *_TWO_OF_64), steps=_KEY_STEPS),
+            Entry("PE+MLP", "finer-image", ("--pipeline.model.activation", "relu", *_TWO_OF_64), steps=_KEY_STEPS),
+            *paper_only("InstantNGP"),
+        ),
+        data="images, a file each; the paper's have 1200x1200 pixels",
+        eval_every_view=1,
+        metrics=("psnr",),
+        note="The paper prints seconds on an A100: DINER 81.1 (SIREN) and 59.1 (MLP), SIREN 77.6, InstantNGP 38, "
+        "PE+MLP 78.8; ours stand in the table of each image.",
+    ),
+    Preset(
+        name="finer-table1",
+        source="FINER++ (Zhu et al. 2024), Table 1",
+        entries=tuple(
+            Entry(label, "finer-image", ("--pipeline.model.activation", ACTIVATIONS[label]), steps=_IMAGE_STEPS)
+            for label in papers.FINER_TABLE_1
+        ),
+        scenes=papers.IMAGES,
+        data="the sixteen images of the authors' code, as files test_00.png and so on",
+        resolution=(512, 512),
+        eval_every_view=1,
+        printed=papers.FINER_TABLE_1,
+        not_computed={
+            "lpips": "its networks' weights would have to be downloaded; inr-eval measures it where they are"
+        },
+    ),
+    *(_compression(*size) for size in papers.NORM_TABLE_2),
+)
+"""In the order in which they are listed."""
