@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from nerfstudio.cameras.cameras import Cameras, CameraType
 from nerfstudio.utils import comms
 from nerfstudio.utils.rich_utils import CONSOLE
@@ -23,6 +23,8 @@ _FEW = 40
 """The same when it is asked which view leaves nothing of the hull."""
 _PAD = 4
 """Cells around the hull."""
+_HELD = 1 / 3
+"""Part of the pictures that show a middling place of the hull, in which a place of the object is at the least."""
 _MANY, _DOUBTFUL = 8, 0.15
 """Views from which on one is told from the others, and what part of their hull it may leave out without a word."""
 _MOST_NAMED = 3
@@ -139,17 +141,37 @@ def project_widely(
     return u, v, depth, max(numbers["fx"], numbers["fy"]) * (1 + a * a + b * b).sqrt()
 
 
-def in_hull(views: MaskedViews, x: Float[Tensor, "n 3"]) -> Bool[Tensor, " n"]:
-    """Points that some picture shows and no picture shows beside its mask."""
+def hull_counts(views: MaskedViews, x: Float[Tensor, "n 3"]) -> Int[Tensor, " n"]:
+    """How many pictures show each point; 0 of those that some picture shows beside its mask."""
     alive = torch.arange(len(x))
-    seen = torch.zeros(len(x), dtype=torch.bool)
+    shows = torch.zeros(len(x), dtype=torch.int32)
     for view in range(len(views.masks)):
         out, shown = views.outside(view, x[alive])
-        seen[alive] |= shown
+        shows[alive] += shown
         alive = alive[~out]
-    found = torch.zeros(len(x), dtype=torch.bool)
-    found[alive] = seen[alive]
+    found = torch.zeros(len(x), dtype=torch.int32)
+    found[alive] = shows[alive]
     return found
+
+
+def in_hull(views: MaskedViews, x: Float[Tensor, "n 3"], *, least: int = 1) -> Bool[Tensor, " n"]:
+    """Points that so many pictures show at the least and no picture shows beside its mask."""
+    return hull_counts(views, x) >= least
+
+
+def fewest_pictures(counts: Int[Tensor, "*n"]) -> int:
+    """How many pictures have to show a place of the object, by the `hull_counts` of many places.
+
+    What is close before a camera is in few pictures, and their masks leave out nothing of what it covers: where
+    pictures cut the object off, all of such places would be hull, and each could hold what its few pictures show.
+    """
+    per_count = counts[counts > 0].long().bincount().double()
+    if len(per_count) == 0:
+        return 1
+    # By what is seen and not by places: those before the cameras may be the most.
+    looks = (per_count * torch.arange(len(per_count))).cumsum(0)
+    middle = int(torch.searchsorted(looks, looks[-1] / 2))
+    return max(1, round(_HELD * middle))
 
 
 def hull_distances(
@@ -165,14 +187,16 @@ def hull_distances(
 
     Returns:
         Lowest corner and edge of the cells, normalised units, and the distance of each vertex in cells, negative
-        inside, good to about half a cell.
+        inside, good to about half a cell. What too few pictures show (`fewest_pictures`) is outside.
 
     Raises:
         InputError: the hull is empty, or cameras stand in it.
     """
     box = checked_box(box.detach().cpu())
     axes, edge = _axes(box, _ROUGH)
-    found = in_hull(views, torch.cartesian_prod(*axes)).view([len(axis) for axis in axes])
+    counted = hull_counts(views, torch.cartesian_prod(*axes)).view([len(axis) for axis in axes])
+    least = fewest_pictures(counted)
+    found = counted >= least
     if not bool(found.any()):
         raise InputError(why_empty(views, box))
     at = found.nonzero()
@@ -183,7 +207,7 @@ def hull_distances(
     counts = ((high - low) / cell).ceil().long() + 2 * _PAD
     origin = (low + high) / 2 - cell / 2 * counts
     axes = [origin[i] + cell * torch.arange(int(counts[i]) + 1) for i in range(3)]
-    inside = in_hull(views, torch.cartesian_prod(*axes)).view([len(axis) for axis in axes])
+    inside = in_hull(views, torch.cartesian_prod(*axes), least=least).view([len(axis) for axis in axes])
     for axis in range(3):
         # What reaches past the scene box is closed there.
         beyond = (axes[axis] < box[0, axis]) | (axes[axis] > box[1, axis])

@@ -10,6 +10,8 @@ from inr_plugins.errors import InputError
 from inr_plugins.models.common.hull import (
     check_outlines,
     doubtful_view,
+    fewest_pictures,
+    hull_counts,
     hull_distances,
     in_hull,
     masked_views,
@@ -81,6 +83,50 @@ def test_the_hull_is_what_every_mask_holds():
         truth &= cosine.acos() < torch.asin(RADIUS / to_ball.norm()) + 2 / 70
     assert not bool((found & ~truth).any())
     assert bool(found.any())
+
+
+def test_places_are_counted_by_the_pictures_that_show_them():
+    rig = cameras()
+    views = masked_views(pictures(rig))
+    x = torch.rand(500, 3) * 2 - 1
+    beside, shown = (torch.stack(each) for each in zip(*(views.outside(v, x) for v in range(len(rig))), strict=True))
+    expected = torch.where(beside.any(0), 0, shown.sum(0))
+    assert hull_counts(views, x).tolist() == expected.tolist()
+    assert 0 < int((expected == 12).sum()) < 500
+    assert torch.equal(in_hull(views, x, least=3), expected >= 3)
+
+
+def test_what_few_pictures_show_of_an_object_that_they_cut_off_is_outside():
+    # Cameras on one side, whose pictures the object fills: masks leave nothing out.
+    count = 40
+    torch.manual_seed(0)
+    back = torch.nn.functional.normalize(
+        torch.randn(count, 3) * torch.tensor([0.35, 0.35, 0]) + MIDDLE.new_tensor([0, 0, 1]), dim=-1
+    )
+    right = torch.nn.functional.normalize(
+        torch.linalg.cross(MIDDLE.new_tensor([[0, 1.0, 0]]).expand_as(back), back), dim=-1
+    )
+    poses = torch.stack([right, torch.linalg.cross(back, right), back, 3 * back], -1)
+    rig = Cameras(poses, fx=150.0, fy=150.0, cx=SIZE / 2, cy=SIZE / 2, width=SIZE, height=SIZE)
+    views = masked_views(pictures(rig, [torch.ones(SIZE, SIZE, dtype=torch.bool)] * count))
+    box = 1.6 * BOX
+    origin, edge, distances = hull_distances(views, box, 48)
+    x = torch.cartesian_prod(*(origin[i] + edge * torch.arange(n) for i, n in enumerate(distances.shape)))
+    shown = torch.stack([views.outside(view, x)[1] for view in range(count)]).sum(0)
+    within, inside = ((x > box[0]) & (x < box[1])).all(-1), distances.reshape(-1) < 0
+    few, many = within & (shown > 0) & (shown <= 3), within & (shown >= 20)
+    assert min(int(few.sum()), int(many.sum())) > 1000
+    assert not bool(inside[few].any())
+    assert bool(inside[many].all())
+
+
+def test_a_third_of_the_pictures_that_show_a_middling_place_have_to_show_each():
+    assert fewest_pictures(torch.tensor([0, 0, 1, 1, 2])) == 1
+    # Of 60 looks 30 are at places that 30 pictures show, however many places three show.
+    assert fewest_pictures(torch.tensor([0, 30, *[3] * 9])) == 10
+    assert fewest_pictures(torch.tensor([0, 30, *[3] * 11])) == 1
+    assert fewest_pictures(torch.tensor([40, 40, 40])) == 13
+    assert fewest_pictures(torch.zeros(4, dtype=torch.int32)) == 1
 
 
 def test_its_distance_is_about_that_of_the_ball_in_cells():
