@@ -154,7 +154,7 @@ def replacing_dataset(work: Work) -> Iterator[Path]:
         yield partial
         if work.is_anew:
             _copy_kept(work, partial / "work")
-        os.rename(partial, work.ready)
+        move(partial, work.ready)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     take_over(work.output)
