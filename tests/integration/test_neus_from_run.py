@@ -29,6 +29,9 @@ def test_the_surface_of_the_run_is_there_before_the_first_step(knot, voxels, tmp
     # Another frame than the run's.
     config = started(knot, tmp_path, voxels.base_dir, width=48, colour_width=32)
     config.pipeline.datamanager.dataparser = BlenderDataParserConfig(alpha_color=None, scale_factor=0.5)
+    # A step at the usual rate moves all of the surface by half a tenth.
+    for group in config.optimizers.values():
+        group["optimizer"].lr = 1e-9
     trainer = train(config, 1)
     model, target = trainer.pipeline.model.eval(), voxels.pipeline.model.eval()
     low, high = model.field.box
@@ -36,11 +39,10 @@ def test_the_surface_of_the_run_is_there_before_the_first_step(knot, voxels, tmp
     with torch.no_grad():
         found, truth = model.field.sdf(x), target.field.sdf(2 * x) / 2
     both, either = ((found < 0) & (truth < 0)).sum(), ((found < 0) | (truth < 0)).sum()
-    assert float(both / either) > 0.5
-    assert float((found - truth)[truth.abs() < 0.05].abs().mean()) < 0.04
+    assert float(both / either) > 0.9
+    assert float((found - truth)[truth.abs() < 0.05].abs().mean()) < 0.015
     # Half as sharp as the run, in lengths half as large.
     sharpness = float(target.sharpness) / float(target.field.lattice.edge)
-    # It has learnt for a step.
     assert float(model.field.sharpness) == pytest.approx(sharpness, rel=0.25)
     said = " ".join(capsys.readouterr().out.split())
     assert f"The surface starts as that of {voxels.base_dir}" in said.replace("\n", "")
