@@ -23,16 +23,18 @@ from rich.console import Console
 from rich.table import Table
 
 from inr_plugins.analysis.tangent_kernel import KernelSummary, in_float64, summary, tangent_kernel
+from inr_plugins.networks.activations.settings import ActivationName
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
+from inr_plugins.networks.normalization.registry import NormalizationName
 
 BIASES = (1.0, 5.0, 10.0, 20.0)
-PERIODIC: dict[str, dict[str, Any]] = {
+PERIODIC: dict[ActivationName, dict[str, Any]] = {
     "finer-sine": {"omega": 1.0},
     "finer-gauss": {"omega": 0.4, "scale": 2.5 / 0.4},
     "finer-wavelet": {"omega": 0.08, "scale": 2.5 / 0.08, "carrier": 5.0 / 0.08},
 }
 """The authors' constants of that figure; scale is s_0 / ω_f and carrier ω_0 / ω_f."""
-NORMALIZATIONS = ("none", "batch", "layer", "global", "cross")
+NORMALIZATIONS: tuple[NormalizationName, ...] = ("none", "batch", "layer", "global", "cross")
 
 
 def cases(options: argparse.Namespace) -> dict[str, tuple[CoordinateNetworkConfig, torch.Tensor]]:
@@ -43,7 +45,7 @@ def cases(options: argparse.Namespace) -> dict[str, tuple[CoordinateNetworkConfi
     for activation, constants in PERIODIC.items():
         for bias in BIASES:
             network: Any = CoordinateNetworkConfig(
-                activation=activation,  # type: ignore[arg-type]
+                activation=activation,
                 first_bias=bias,
                 width=256,
                 hidden_layers=1,
@@ -54,7 +56,7 @@ def cases(options: argparse.Namespace) -> dict[str, tuple[CoordinateNetworkConfi
     for encoding in ("identity", "positional"):
         for norm in NORMALIZATIONS:
             network = CoordinateNetworkConfig(
-                normalization=norm,  # type: ignore[arg-type]
+                normalization=norm,
                 encoding=encoding,
                 octaves=5 if encoding == "positional" else None,
                 width=options.width,

@@ -65,6 +65,23 @@ class PixelGrid:
 
 
 @dataclass(frozen=True)
+class PixelWindow:
+    """A rectangle of an image's pixels.
+
+    Attributes:
+        left: first column.
+        top: first row.
+        width: columns.
+        height: rows.
+    """
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
 class SignalPixels:
     """Pixels at which an image is to be evaluated.
 

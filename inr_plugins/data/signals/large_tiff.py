@@ -91,8 +91,8 @@ def large_tiff(path: Path, most_bytes: float) -> LargeTiff | None:
 
     try:
         with tifffile.TiffFile(path) as tiff:
-            page = tiff.pages[0]
-            if len(page.shape) not in (2, 3) or math.prod(page.shape) * page.dtype.itemsize <= most_bytes:  # type: ignore[union-attr]
+            page: Any = tiff.pages[0]
+            if len(page.shape) not in (2, 3) or math.prod(page.shape) * page.dtype.itemsize <= most_bytes:
                 return None
             return LargeTiff(path, page)
     except InputError:

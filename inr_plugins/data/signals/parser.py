@@ -16,10 +16,10 @@ from nerfstudio.data.scene_box import SceneBox
 
 from inr_plugins.data.signals.image_file import SignalImage, read_image
 from inr_plugins.data.signals.kind import SignalKind
-from inr_plugins.data.signals.windows import Window, windows_of
+from inr_plugins.data.signals.windows import windows_of
 from inr_plugins.errors import InputError
 from inr_plugins.options import OF_THE_DATA
-from inr_plugins.signal_grid import PixelGrid
+from inr_plugins.signal_grid import PixelGrid, PixelWindow
 
 DISTANCE = 2.5
 """Of the camera from the plane, normalised units."""
@@ -50,7 +50,7 @@ class SignalOutputs(DataparserOutputs):
 
     parser: SignalDataParser = field(kw_only=True)
     """What has the image."""
-    windows: list[Window] = field(kw_only=True)
+    windows: list[PixelWindow] = field(kw_only=True)
     """The part of the image that each camera sees."""
 
 
@@ -101,7 +101,7 @@ class SignalDataParser(DataParser):
             raise InputError(f"There is no {split} split of an image: choose {', '.join(SPLITS)}.")
         kind = self.kind
         grid = PixelGrid(kind.width, kind.height)
-        whole = [Window(0, 0, kind.width, kind.height)]
+        whole = [PixelWindow(0, 0, kind.width, kind.height)]
         windows = whole if split == "train" else windows_of(grid)
         size = thumbnail_size(grid) if split == "train" else (windows[0].width, windows[0].height)
         x, z = grid.half_extent
@@ -130,7 +130,7 @@ def thumbnail_size(grid: PixelGrid) -> tuple[int, int]:
     return max(1, round(grid.width * scale)), max(1, round(grid.height * scale))
 
 
-def plane_cameras(grid: PixelGrid, windows: list[Window], *, size: tuple[int, int]) -> Cameras:
+def plane_cameras(grid: PixelGrid, windows: list[PixelWindow], *, size: tuple[int, int]) -> Cameras:
     """Cameras before the middle of the plane, each of which sees a part of it alone, in pictures of one size.
 
     With the size of the part, its ray through the middle of a pixel meets the middle of that pixel of the image.

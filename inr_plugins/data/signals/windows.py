@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from inr_plugins.signal_grid import PixelGrid
+from inr_plugins.signal_grid import PixelGrid, PixelWindow
 
 LARGEST_WHOLE = 1 << 22
 """Pixels of the largest image that is judged whole: rays and metrics of one take some 300 bytes a pixel."""
@@ -13,28 +11,11 @@ SIDE = 512
 _ALONG = 4
 
 
-@dataclass(frozen=True)
-class Window:
-    """A rectangle of an image's pixels.
-
-    Attributes:
-        left: first column.
-        top: first row.
-        width: columns.
-        height: rows.
-    """
-
-    left: int
-    top: int
-    width: int
-    height: int
-
-
-def windows_of(grid: PixelGrid) -> list[Window]:
+def windows_of(grid: PixelGrid) -> list[PixelWindow]:
     """The image, if it is not too large, else up to 16 parts of 512 x 512 pixels, the corners among them."""
     if grid.count <= LARGEST_WHOLE:
-        return [Window(0, 0, grid.width, grid.height)]
+        return [PixelWindow(0, 0, grid.width, grid.height)]
     width, height = min(SIDE, grid.width), min(SIDE, grid.height)
     lefts = {round(place * (grid.width - width) / (_ALONG - 1)) for place in range(_ALONG)}
     tops = {round(place * (grid.height - height) / (_ALONG - 1)) for place in range(_ALONG)}
-    return [Window(left, top, width, height) for top in sorted(tops) for left in sorted(lefts)]
+    return [PixelWindow(left, top, width, height) for top in sorted(tops) for left in sorted(lefts)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,47 +10,30 @@ import torch
 from jaxtyping import UInt
 
 from inr_plugins.errors import InputError, setting
-from inr_plugins.signal_grid import PixelGrid
+from inr_plugins.signal_grid import PixelGrid, PixelWindow
 
 _AT_ONCE = 1 << 20
 """Pixels that are read out at once, about."""
 
 
-@dataclass(frozen=True)
-class Region:
-    """A rectangle of an image's pixels.
-
-    Attributes:
-        left: first column.
-        top: first row.
-        width: columns.
-        height: rows.
-    """
-
-    left: int
-    top: int
-    width: int
-    height: int
-
-
-def find_region(grid: PixelGrid, wanted: tuple[int, int, int, int] | None) -> Region:
+def find_region(grid: PixelGrid, wanted: tuple[int, int, int, int] | None) -> PixelWindow:
     """The part of an image that is asked for, (left, top, width, height) in its pixels; None: all of it.
 
     Raises:
         InputError: it is empty, or reaches out of the image.
     """
     if wanted is None:
-        return Region(0, 0, grid.width, grid.height)
+        return PixelWindow(0, 0, grid.width, grid.height)
     left, top, width, height = wanted
     if min(width, height) < 1 or left + width > grid.width or top + height > grid.height:
         raise InputError(
             f"{setting('region')} {left} {top} {width} {height} (left, top, width, height) is no part of the image, "
             f"which has {grid.width} x {grid.height} pixels: give one."
         )
-    return Region(left, top, width, height)
+    return PixelWindow(left, top, width, height)
 
 
-def output_size(region: Region, scale: float) -> tuple[int, int]:
+def output_size(region: PixelWindow, scale: float) -> tuple[int, int]:
     """Width and height of a region that is read out `scale` times as large."""
     return max(1, round(region.width * scale)), max(1, round(region.height * scale))
 
@@ -60,7 +42,7 @@ def read_out(
     model: Any,
     *,
     scale: float = 1.0,
-    region: Region | None = None,
+    region: PixelWindow | None = None,
     on_rows: Callable[[int, int], None] = lambda done, total: None,
 ) -> UInt[np.ndarray, "height width channels"]:
     """An image as its field has it, clamped and rounded to the file's own bits.

@@ -13,9 +13,9 @@ from short_runs import assert_same_state, train
 from inr_plugins.data.signals import images, windows
 from inr_plugins.data.signals.image_file import kind_of, read_image
 from inr_plugins.data.signals.large_tiff import LargeTiff
-from inr_plugins.data.signals.windows import Window, windows_of
+from inr_plugins.data.signals.windows import windows_of
 from inr_plugins.errors import InputError
-from inr_plugins.signal_grid import PixelGrid
+from inr_plugins.signal_grid import PixelGrid, PixelWindow
 
 RANDOM = np.random.default_rng(0)
 
@@ -85,11 +85,11 @@ def test_more_pixels_than_pillow_reads_are_a_sentence(tmp_path, monkeypatch):
 
 
 def test_parts_are_spread_over_the_image_with_its_corners():
-    assert windows_of(PixelGrid(2048, 2048)) == [Window(0, 0, 2048, 2048)]
+    assert windows_of(PixelGrid(2048, 2048)) == [PixelWindow(0, 0, 2048, 2048)]
     parts = windows_of(PixelGrid(8192, 4096))
     assert len(parts) == 16
-    assert {parts[0], parts[-1]} == {Window(0, 0, 512, 512), Window(7680, 3584, 512, 512)}
-    assert windows_of(PixelGrid(100, 10**6))[-1] == Window(0, 10**6 - 512, 100, 512)
+    assert {parts[0], parts[-1]} == {PixelWindow(0, 0, 512, 512), PixelWindow(7680, 3584, 512, 512)}
+    assert windows_of(PixelGrid(100, 10**6))[-1] == PixelWindow(0, 10**6 - 512, 100, 512)
 
 
 @pytest.fixture
