@@ -185,7 +185,7 @@ TRAINING = _table(
         (_MODEL, _WIDTH, "key-width"),
         (_MODEL, _COUNT, "coarse-steps coarse-prune-every"),
         (_MODEL, Range(0, 2, above=True), "coarse-step-size step-size"),
-        (_MODEL, _COUNT_OR_NONE, "prune-steps warm-up-steps"),
+        (_MODEL, _COUNT_OR_NONE, "prune-steps warm-up-steps colour-start-steps"),
         (_MODEL, _NOT_NEGATIVE, "coarse-entropy-weight entropy-weight coarse-point-weight point-weight"),
         # diner-image.
         (_MODEL, _NOT_NEGATIVE, "key-start"),

@@ -15,10 +15,12 @@ from inr_plugins.engine.trainer import InrTrainerConfig
 from inr_plugins.models.diner_surface.table import DinerSurfaceCaptureConfig
 
 _STEPS = 1350
+_SURFACE_STEPS = 850
+"""Those in which there is a surface, whose rates begin with it."""
 
 
-def _decay(lr: float, part: float = 0.1) -> ExponentialDecayConfig:
-    return ExponentialDecayConfig(lr_final=lr * part, max_steps=_STEPS)
+def _decay(lr: float, part: float = 0.1, steps: int = _SURFACE_STEPS) -> ExponentialDecayConfig:
+    return ExponentialDecayConfig(lr_final=lr * part, max_steps=steps)
 
 
 diner_surface = MethodSpecification(
@@ -40,7 +42,7 @@ diner_surface = MethodSpecification(
             "distances": {"optimizer": AdamConfig(lr=0.1), "scheduler": _decay(0.1, 0.2)},
             "keys": {"optimizer": RowAdamConfig(lr=0.03), "scheduler": _decay(0.03)},
             # Of captures without masks: density of everything, and later of what is around the object.
-            "surroundings": {"optimizer": RowAdamConfig(lr=0.3), "scheduler": _decay(0.3)},
+            "surroundings": {"optimizer": RowAdamConfig(lr=0.3), "scheduler": _decay(0.3, steps=_STEPS)},
             "network": {"optimizer": AdamOptimizerConfig(lr=3e-3, eps=1e-8), "scheduler": _decay(3e-3)},
         },
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from jaxtyping import Float, Int
@@ -57,16 +57,48 @@ def fit_colours(
     lr: float = 0.01,
     spread: float = 2.0,
 ) -> Iterator[float]:
-    """Start keys and network from an explicit field's colours, without any ray: the constant coefficient of each
-    channel is the colour logit at the vertex, the other coefficients are zero.
+    """Start keys and network from an explicit field's colours, without any ray; see `fit_keys`.
+
+    Args:
+        field: whose keys and network are set.
+        target: has the colours.
+        steps: of the network's.
+        batch: see `fit_keys`.
+        lr: see `fit_keys`.
+        spread: see `fit_keys`.
+
+    Yields:
+        The loss of each step.
+    """
+    logits, keys = target.initial_logits(field.lattice), field.table.keys
+    return fit_keys(
+        *(keys, field.network, logits, lambda rows: keys.detach()[rows]), steps=steps, batch=batch, lr=lr, spread=spread
+    )
+
+
+def fit_keys(
+    keys: nn.Parameter,
+    network: nn.Module,
+    logits: Float[Tensor, "v 3"],
+    entry: Callable[[Int[Tensor, " b"]], Float[Tensor, "b width"]],
+    *,
+    steps: int,
+    batch: int = 1 << 12,
+    lr: float = 0.01,
+    spread: float = 2.0,
+) -> Iterator[float]:
+    """Start keys and network from colours: the constant coefficient of each channel is the colour logit at the vertex,
+    the other coefficients are zero.
 
     Keys are laid out first: what they start from, plus the vertex's three logits along random directions at right
     angles to one another. Then a key is a function of the colour, the same one for all vertices, and the network
     learns its inverse from a few of them. To learn the keys as well would take dozens of steps for each of a million.
 
     Args:
-        field: whose keys and network are set.
-        target: has the colours.
+        keys: of all vertices; set.
+        network: from an entry to 27 coefficients; set.
+        logits: colour logits of all vertices.
+        entry: what the network gets for some vertices, by row: their keys as they are now, and what else there is.
         steps: of the network's.
         batch: vertices in a step.
         lr: the network's first rate, which falls to a hundredth.
@@ -76,8 +108,7 @@ def fit_colours(
         The loss of each step.
     """
     constant = float(spherical_harmonics(torch.tensor([[0.0, 0.0, 1.0]]))[0, 0])
-    logits = target.initial_logits(field.lattice).clamp(-_LARGEST_LOGIT, _LARGEST_LOGIT)
-    keys, network = field.table.keys, field.network
+    logits = logits.clamp(-_LARGEST_LOGIT, _LARGEST_LOGIT)
     with torch.no_grad():
         keys.add_(spread * principal(logits) @ _directions(logits.shape[1], keys.shape[1]).to(keys))
     wanted = logits / constant
@@ -87,7 +118,7 @@ def fit_colours(
     network.train()
     for _ in range(steps):
         rows = torch.randint(0, len(wanted), (min(batch, len(wanted)),), device=wanted.device)
-        found = network(keys.detach()[rows]).float().view(len(rows), 3, NUM_COEFFICIENTS)
+        found = network(entry(rows)).float().view(len(rows), 3, NUM_COEFFICIENTS)
         loss = (found[..., 0] - wanted[rows]).square().mean() + found[..., 1:].square().mean()
         optimizer.zero_grad()
         loss.backward()

@@ -97,14 +97,15 @@ class VoxelField(nn.Module, ABC):
         )
         return -F.normalize(gradient, dim=-1)
 
-    def _to_lattice(self, x: Tensor) -> Tensor:
+    def in_lattice(self, x: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
+        """Points of the normalised frame in that of the lattice."""
         return x if self.contraction is None else self.contraction(x)
 
     # -- at any points: the protocol of inr_plugins.fields.protocol --
 
     def density(self, x: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
         """Density at points of the normalised frame; zero in unoccupied cells and outside the lattice."""
-        raw = self.lattice.read(self.density_table, self._to_lattice(x), empty=-math.inf)
+        raw = self.lattice.read(self.density_table, self.in_lattice(x), empty=-math.inf)
         return F.softplus(raw[:, 0]) / self.lattice.edge
 
     def colour(self, x: Float[Tensor, "n 3"], d: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
@@ -112,7 +113,7 @@ class VoxelField(nn.Module, ABC):
         out = torch.zeros_like(x)
         for i in range(0, len(x), _QUERY_CHUNK):
             part = slice(i, i + _QUERY_CHUNK)
-            cell, fraction = self.lattice.locate(self._to_lattice(x[part]))
+            cell, fraction = self.lattice.locate(self.in_lattice(x[part]))
             hit = (cell >= 0).nonzero()[:, 0]
             rows, weights = self.lattice.corner_rows[cell[hit]], trilinear_weights(fraction[hit])
             out[part] = out[part].index_copy(0, hit, self.colour_at(rows, weights, d[part][hit]))

@@ -10,6 +10,7 @@ from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttrib
 from torch import Tensor
 from torch.nn import functional as F
 
+from inr_plugins.fields.colour_start import colours_of
 from inr_plugins.models.common.hull import hull_distances, masked_views
 from inr_plugins.models.diner_surface.carving import carved_hull
 from inr_plugins.models.diner_surface.density_first import DensityFirstModel
@@ -89,9 +90,10 @@ class DinerSurfaceCarvedModel(DensityFirstModel):
             margin=density.cell,
             device=self.device,
         )
+        colours = colours_of(density.field)
         self.density = None
         self._take_field(self._placeholder().to(self.device))
-        self.start_at(origin, edge, distances)
+        self.start_at(origin, edge, distances, colours)
 
     # -- rendering -----------------------------------------------------------------------------------------------------
 

@@ -73,6 +73,8 @@ class DinerSurfaceSettings(ModelConfig, PrecisionSettings):
     """The same of an object with masks: cells along the longest side of its visual hull, in which alone density is."""
     hull_steps: tuple[int, ...] = (150, 350)
     """Training steps of each of them; none, with no sizes either: the surface starts as the hull itself."""
+    colour_start_steps: int = 300
+    """Steps, without rays, in which the network learns the colours that a surface starts with from its density."""
     coarse_prune_every: int = 80
     """Steps after which cells of density that no training ray saw are dropped."""
     coarse_step_size: float = 1.0

@@ -23,6 +23,7 @@ from inr_plugins.boxes import scaled_box
 from inr_plugins.engine.host.memory import release_free_memory
 from inr_plugins.engine.optimization.optimizers import rebuild_param_group
 from inr_plugins.errors import InputError
+from inr_plugins.fields.colour_start import Colours, start_colours
 from inr_plugins.fields.distance_band import HALF_WIDTH, follow_surface, grown, near_cells, refine, solid_of_state
 from inr_plugins.fields.protocol import CellBounds
 from inr_plugins.fields.voxel_distance import Reading, VoxelDistanceField
@@ -188,8 +189,15 @@ class DinerSurfaceModel(PreciseSteps, Model):
         box = object_box(dataset, self.scene_box.aabb, config.box, masked=True, scale=config.box_scale)
         return box, hull_distances(views, box, cells)
 
-    def start_at(self, origin: Tensor, edge: float, distances: Tensor) -> None:
-        """Make the surface that of signed distances, in cells, at the vertices (x, y, z) of a lattice."""
+    def start_at(self, origin: Tensor, edge: float, distances: Tensor, colours: Colours | None = None) -> None:
+        """Make the surface that of signed distances, in cells, at the vertices (x, y, z) of a lattice.
+
+        Args:
+            origin: lowest vertex, normalised frame.
+            edge: of the cells.
+            distances: negative inside.
+            colours: logits of RGB at points (n, 3), that keys start with; None: keys know nothing.
+        """
         shape = [n - 1 for n in distances.shape]
         origin, distances = origin.to(self.device), distances.to(self.device)
         whole = SparseLattice(origin, edge, torch.ones(shape, dtype=torch.bool, device=self.device))
@@ -198,6 +206,8 @@ class DinerSurfaceModel(PreciseSteps, Model):
         solid = distances[:-1, :-1, :-1] < 0
         new = self._field_of(lattice, distances.reshape(-1)[lattice.rows_in(whole)], solid)
         new.network.load_state_dict(self.field.network.state_dict())
+        if colours is not None and self.config.colour_start_steps:
+            start_colours(new, colours(lattice.vertices()), steps=self.config.colour_start_steps)
         self._take_field(new.to(self.device).train(self.training))
         self.is_started.fill_(True)
         # Keys are drawn at random; all else is the same in every process already.
