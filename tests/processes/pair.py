@@ -90,13 +90,27 @@ def _of_images(folder: Path) -> dict[str, Callable[[], Any]]:
         model = config.pipeline.model
         # The lattice is refined, and what is far from the surface is dropped.
         model.stage_steps, model.sharpening_steps, model.refresh_every = (8,), 10, 5
-        # From the hull: what is looked through is a yes or no that the last digit decides.
         model.hull_sizes, model.hull_steps = (), ()
         return _damped(config)
+
+    def surface_of_density() -> Any:
+        config = small_diner_surface(scene, runs)
+        model = config.pipeline.model
+        # A density is thinned out, refined and made a surface, which is refined too.
+        model.hull_sizes, model.hull_steps, model.coarse_prune_every = (12, 20), (6, 5), 4
+        model.lattice_sizes, model.stage_steps = (24, 32), (5,)
+        model.sharpening_steps, model.refresh_every, model.colour_start_steps = 5, 3, 10
+        config = _damped(config)
+        # So few steps have to find the object.
+        model.visible_weight = 2e-3
+        config.optimizers["surroundings"]["optimizer"].lr = 1.0
+        config.optimizers["surroundings"]["optimizer"].eps = 1e-8
+        return config
 
     return {
         "diner": diner,
         "diner-surface": surface,
+        "diner-surface of a density": surface_of_density,
         "finer-nerf": finer_nerf,
         "finer-nerf of cross norms": finer_nerf_cross,
         "cn-mipnerf": lambda: _damped(small_mipnerf(scene, runs)),

@@ -31,6 +31,7 @@ TOLERANCE = {
     "cn-occupancy": 1e-5,
     "diner": 1e-4,
     "diner-surface": 1e-4,
+    "diner-surface of a density": 1e-4,
     "diner-image": 1e-4,
     "diner-image in parts": 1e-4,
     "cn-image": 1e-4,
