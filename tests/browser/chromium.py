@@ -234,6 +234,18 @@ class OpenPage:
         png = self.raw.locator("canvas[data-engine]").screenshot()
         return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
+    def still_look(self, seconds: float = 20.0) -> np.ndarray:
+        """The scene on the screen, once a look half a second later finds the same."""
+        looks = [self.look()]
+
+        def is_still() -> bool:
+            self.raw.wait_for_timeout(500)
+            looks.append(self.look())
+            return np.array_equal(looks[-1], looks[-2])
+
+        assert self.wait(is_still, seconds), f"the screen keeps changing for {seconds} s"
+        return looks[-1]
+
     def sent(self, name: str, what: str) -> np.ndarray:
         """(n, 3) of what was last sent for a node of the scene, such as the points of a cloud."""
         found = [each.get("props", each) for each in self.others if each.get("name") == name]
@@ -250,12 +262,12 @@ class OpenPage:
     def drag(self, across: float, *, steps: int = 6) -> None:
         """Turn the camera about what it looks at, by moving the mouse over so many pixels of the picture, and wait
         until the page has said where it has come to rest."""
-        before = self.camera
+        before = self.camera.get("position")
         self.raw.mouse.move(200, 300)
         self.raw.mouse.down()
         self.raw.mouse.move(200 + across, 300, steps=steps)
         self.raw.mouse.up()
-        assert self.wait(lambda: self.camera is not before), "the camera has not moved"
+        assert self.wait(lambda: self.camera.get("position") != before, 30), "the camera has not moved"
         last = None
         while self.camera is not last:
             last = self.camera

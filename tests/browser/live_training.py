@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from browser.chromium import OpenPage, Shown
+from browser.chromium import SCENE_UNITS, OpenPage, Shown
 from nerfstudio.data.scene_box import OrientedBox
 from viser._messages import BackgroundImageMessage
 from viser.infra import WebsockMessageHandler
 
 from inr_plugins.engine.rng import seed_all
+from inr_plugins.viewer.start_view import camera_to_start_from, view_from
 
 JPEG, NOT_THE_MODEL = 30.0, 25.0
 """dB: a page's compression leaves more than the first of the model's own picture; no other picture comes so near."""
@@ -138,6 +139,18 @@ class LiveTraining:
         while not condition() and time.monotonic() < until:
             time.sleep(0.02)
         return bool(condition())
+
+    def place(self, page: OpenPage, seconds: float = 30.0) -> None:
+        """Wait until a page that was opened stands where the server sends it: what is dragged before is undone then."""
+        cameras = self.trainer.pipeline.datamanager.train_dataset.cameras
+        poses = cameras.camera_to_worlds.cpu().double().numpy()
+        start, _ = view_from(poses[camera_to_start_from(poses)])
+
+        def is_placed() -> bool:
+            return bool(page.camera) and np.allclose(page.camera["position"], SCENE_UNITS * start, atol=1e-3)
+
+        assert page.wait(is_placed, seconds), f"the page has not come to {SCENE_UNITS * start}: {page.camera}"
+        self.hear(page)
 
     def hear(self, page: OpenPage, seconds: float = 30.0) -> None:
         """Wait until all that was done to a page has been dealt with here."""

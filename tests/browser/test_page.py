@@ -74,7 +74,7 @@ def test_a_page_that_is_loaded_again_goes_on(page, training):
 def test_two_people_each_see_from_where_they_stand(browser, page, training):
     training.live.panel._max_res.value = 256  # two pages take twice the time
     other = browser.open(training.port, size=(700, 700))
-    assert other.wait(lambda: other.frames, 20)
+    training.place(other)
     other.drag(150)
     with paused(page):
         seen = training.sharp_frame(page), training.sharp_frame(other)

@@ -97,18 +97,18 @@ def test_the_mesh_that_is_downloaded_is_what_is_seen(page, training, mesh_panel)
 
 def test_the_mesh_lies_over_the_picture_until_it_is_hidden(page, training, mesh_panel):
     def blue() -> int:
-        """Pixels of about the colour of wires, of which the scene has some too."""
-        picture = page.look().astype(int)
+        """Pixels of about the colour of wires, of which the scene has some too, once nothing moves any more."""
+        training.sharp_frame(page)
+        picture = page.still_look().astype(int)
         return int((picture[..., 2] - picture[..., 0] > 60).sum())
 
     mesh_panel.check("Show mesh", False)
-    page.still_frame()
     usual = blue()
     mesh_panel.check("Wireframe")
     mesh_panel.check("Show mesh")
-    assert page.wait(lambda: blue() > usual + 1500)
+    assert page.wait(lambda: blue() > usual + 1500, 30)
     mesh_panel.check("Show mesh", False)
-    assert page.wait(lambda: blue() < usual + 300)
+    assert page.wait(lambda: blue() < usual + 300, 30)
     assert training.live.stand_back == 0
     mesh_panel.check("Wireframe", False)
 
