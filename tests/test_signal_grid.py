@@ -50,3 +50,24 @@ def test_middles_of_a_large_image_are_correctly_rounded():
     for (x, y), place in zip(found, places.tolist(), strict=True):
         assert x == np.float32((2 * (place % 8192) + 1 - 8192) / 8192)
         assert y == np.float32((2 * (place // 8192) + 1 - 8192) / 8192)
+
+
+def test_frames_are_slices_that_fill_the_third_axis_and_come_one_after_another():
+    grid = PixelGrid(3, 2, 4)
+    assert (grid.dimensions, grid.count, grid.sides) == (3, 24, (3, 2, 4))
+    middles = grid.middles(torch.arange(24)).reshape(4, 2, 3, 3).double().numpy()
+    x, y = np.array([-2, 0, 2]) / 3, np.array([-1, 1]) / 3
+    assert np.allclose(middles[..., 0], x, rtol=0, atol=1e-7)
+    assert np.allclose(middles[..., 1], y[:, None], rtol=0, atol=1e-7)
+    assert np.allclose(middles[..., 2], np.array([-0.75, -0.25, 0.25, 0.75])[:, None, None], rtol=0, atol=1e-7)
+    indices = grid.indices(torch.arange(24))
+    assert indices[13].tolist() == [1, 0, 2]
+    assert grid.numbers(indices).tolist() == list(range(24))
+    whole = indices.double()
+    assert torch.equal(grid.to_coordinates(whole).float(), grid.middles(torch.arange(24)))
+    assert torch.allclose(grid.to_pixels(grid.to_coordinates(whole)), whole, rtol=0, atol=1e-12)
+
+
+def test_an_image_has_no_axis_of_frames():
+    grid = PixelGrid(3, 2)
+    assert (grid.dimensions, grid.is_video, grid.middles(torch.tensor([0])).shape) == (2, False, (1, 2))

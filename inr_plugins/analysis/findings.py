@@ -74,7 +74,7 @@ class Fitted:
     def fit(self, places: Int[np.ndarray, " n"] | None = None) -> Float[np.ndarray, "n channels"]:
         """The fit's, clamped to [0, 1]."""
         numbers = torch.arange(self.grid.count) if places is None else torch.from_numpy(places)
-        middles = torch.stack([numbers % self.grid.width, numbers // self.grid.width], -1).double()
+        middles = self.grid.indices(numbers).double()
         device = next(self.field.parameters()).device
         return self.field.at(middles.to(device)).clamp(0, 1).cpu().numpy()
 

@@ -1,8 +1,12 @@
-"""An image as a function of the place: a table of keys with a network behind it, or a network of coordinates."""
+"""An image as a function of the place: a table of keys with a network behind it, or a network of coordinates.
+
+A video is an image with one more axis, that of its frames.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from itertools import product
 
 import torch
 from jaxtyping import Float, Int
@@ -38,11 +42,12 @@ class ImageField(nn.Module, ABC):
         """Values in the middles of pixels, by their numbers (None: of all); of a batch as a whole in training mode."""
 
     @abstractmethod
-    def at(self, pixels: Float[Tensor, "n 2"]) -> Float[Tensor, "n channels"]:
+    def at(self, pixels: Float[Tensor, "n d"]) -> Float[Tensor, "n channels"]:
         """Values at places anywhere, each for itself, in float32 and without gradients.
 
         Args:
-            pixels: (column, row), whole numbers being the middles of pixels; outside of the image what is at its edge.
+            pixels: (column, row), and frame of a video, whole numbers being the middles of pixels; outside of the image
+                what is at its edge.
         """
 
     def _values(self, network: nn.Module, inputs: Tensor, *, training: bool) -> Float[Tensor, "n channels"]:
@@ -55,8 +60,8 @@ class ImageField(nn.Module, ABC):
 class KeyImage(ImageField):
     """DINER's (Zhu et al. 2023, eq. 4 and 5): each pixel has a learnable key, from which a network makes its values.
 
-    Nothing is known between pixels: there the network's values in the four pixels around are interpolated linearly. A
-    key between keys would be one that the network has never seen.
+    Nothing is known between pixels: there the network's values in the four pixels around (eight, between frames) are
+    interpolated linearly. A key between keys would be one that the network has never seen.
     """
 
     def __init__(
@@ -94,32 +99,35 @@ class KeyImage(ImageField):
         return self._values(self.network, keys, training=self.training)
 
     @torch.no_grad()
-    def at(self, pixels: Float[Tensor, "n 2"]) -> Float[Tensor, "n channels"]:
+    def at(self, pixels: Float[Tensor, "n d"]) -> Float[Tensor, "n channels"]:
         """See ImageField."""
         with frozen_statistics(self):
             return torch.cat([self._interpolated(part) for part in pixels.split(_QUERY_CHUNK)])
 
-    def _interpolated(self, pixels: Float[Tensor, "n 2"]) -> Float[Tensor, "n channels"]:
-        last = pixels.new_tensor([self.grid.width - 1, self.grid.height - 1])
+    def _interpolated(self, pixels: Float[Tensor, "n d"]) -> Float[Tensor, "n channels"]:
+        last = pixels.new_tensor(self.grid.sides) - 1
         place = torch.minimum(pixels.clamp(min=0), last)
         place = torch.where((place - place.round()).abs() < _ON_THE_GRID, place.round(), place)
         low = place.floor()
         part = place - low
-        first = (low[:, 1] * self.grid.width + low[:, 0]).long()
+        first = self.grid.numbers(low.long())
         rows, weights = [], []
-        for right in (0, 1):
-            for down in (0, 1):
-                weight = torch.prod(torch.where(part.new_tensor([right, down]) > 0, part, 1 - part), -1)
-                # A pixel without weight may lie outside of the image.
-                rows.append(torch.where(weight > 0, first + right + down * self.grid.width, first))
-                weights.append(weight)
+        for corner in product((0, 1), repeat=self.grid.dimensions):
+            there = torch.tensor(corner, device=pixels.device)
+            weight = torch.prod(torch.where(there > 0, part, 1 - part), -1)
+            # A pixel without weight may lie outside of the image.
+            rows.append(torch.where(weight > 0, first + self.grid.numbers(there[None]), first))
+            weights.append(weight)
         distinct, back = torch.stack(rows, -1).unique(return_inverse=True)
         values = self._values(self.network, self.table.keys.index_select(0, distinct), training=False)
         return (values[back] * torch.stack(weights, -1)[..., None].float()).sum(1)
 
 
 class CoordinateImage(ImageField):
-    """A coordinate network of (x, y): FINER++'s, SIREN, a normalised one and so on (coordinates: `signal_grid`)."""
+    """A coordinate network of (x, y), or (x, y, t) of a video: FINER++'s, SIREN, a normalised one and so on.
+
+    Coordinates are those of `signal_grid`.
+    """
 
     def __init__(
         self,
@@ -140,7 +148,7 @@ class CoordinateImage(ImageField):
             ValueError: settings that cannot be used.
         """
         super().__init__(grid, channels, precision=precision)
-        self.network = network.build(2, channels)
+        self.network = network.build(grid.dimensions, channels)
         self._middles: Tensor | None = None
 
     def forward(self, places: Int[Tensor, " n"] | None) -> Float[Tensor, "n channels"]:
@@ -153,9 +161,9 @@ class CoordinateImage(ImageField):
         return self._values(self.network, self._middles, training=self.training)
 
     @torch.no_grad()
-    def at(self, pixels: Float[Tensor, "n 2"]) -> Float[Tensor, "n channels"]:
+    def at(self, pixels: Float[Tensor, "n d"]) -> Float[Tensor, "n channels"]:
         """See ImageField."""
-        last = pixels.new_tensor([self.grid.width, self.grid.height]) - 0.5
+        last = pixels.new_tensor(self.grid.sides) - 0.5
         place = torch.minimum(pixels.clamp(min=-0.5), last)
         with frozen_statistics(self):
             parts = [self.grid.to_coordinates(part).float() for part in place.split(_QUERY_CHUNK)]

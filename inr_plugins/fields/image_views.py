@@ -12,16 +12,18 @@ from inr_plugins.signal_grid import PixelGrid
 
 
 class StoredImage(ImageField):
-    """The pixels of a file, each a square of one colour."""
+    """The pixels of a file, each a square of one colour; of a video, of its frame."""
 
-    def __init__(self, pixels: Shaped[np.ndarray, "height width channels"], device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, pixels: Shaped[np.ndarray, "*frames height width channels"], device: torch.device | str = "cpu"
+    ) -> None:
         """
         Args:
             pixels: unsigned whole numbers of 8 or 16 bits; on the CPU they are not copied.
             device: on which they are looked up.
         """
-        height, width, channels = pixels.shape
-        super().__init__(PixelGrid(width, height), channels)
+        *frames, height, width, channels = pixels.shape
+        super().__init__(PixelGrid(width, height, *frames), channels)
         self._most = float(np.iinfo(pixels.dtype).max)
         flat = np.ascontiguousarray(pixels.reshape(-1, channels))
         # Torch can index no uint16. A plain attribute: of what is only looked at there is nothing to be saved.
@@ -33,7 +35,7 @@ class StoredImage(ImageField):
         found = self._pixels if places is None else self._pixels[places]
         return (found.int() & int(self._most)).float() / self._most
 
-    def at(self, pixels: Float[Tensor, "n 2"]) -> Float[Tensor, "n channels"]:
+    def at(self, pixels: Float[Tensor, "n d"]) -> Float[Tensor, "n channels"]:
         """The value of the pixel that each place lies in; outside of the image of the next one to it."""
         return self(nearest_pixels(self.grid, pixels))
 
@@ -61,25 +63,24 @@ class MissedImage(ImageField):
             places = torch.arange(self.grid.count, device=self.stored._pixels.device)
         return self._missed(places)
 
-    def at(self, pixels: Float[Tensor, "n 2"]) -> Float[Tensor, "n channels"]:
+    def at(self, pixels: Float[Tensor, "n d"]) -> Float[Tensor, "n channels"]:
         """Of the pixel that each place lies in."""
         return self._missed(nearest_pixels(self.grid, pixels))
 
     def _missed(self, places: Int[Tensor, " n"]) -> Float[Tensor, "n channels"]:
-        middles = torch.stack([places % self.grid.width, places // self.grid.width], -1).double()
+        middles = self.grid.indices(places).double()
         missed = (self.fit.at(middles).clamp(0, 1) - self.stored(places)).abs()
         if self.has_alpha:
             missed = torch.cat([missed[:, :-1] + missed[:, -1:], torch.full_like(missed[:, -1:], 1 / self.factor)], -1)
         return missed * self.factor
 
 
-def nearest_pixels(grid: PixelGrid, pixels: Float[Tensor, "n 2"]) -> Int[Tensor, " n"]:
+def nearest_pixels(grid: PixelGrid, pixels: Float[Tensor, "n d"]) -> Int[Tensor, " n"]:
     """Numbers of the pixels that places lie in, or of the nearest ones.
 
     Args:
         grid: of the image.
-        pixels: (column, row), whole numbers being the middles of pixels.
+        pixels: (column, row), and frame of a video, whole numbers being the middles of pixels.
     """
-    last = pixels.new_tensor([grid.width - 1, grid.height - 1])
-    column, row = torch.minimum((pixels + 0.5).floor().clamp(min=0), last).long().unbind(-1)
-    return row * grid.width + column
+    last = pixels.new_tensor(grid.sides) - 1
+    return grid.numbers(torch.minimum((pixels + 0.5).floor().clamp(min=0), last).long())

@@ -100,3 +100,30 @@ def test_a_coordinate_network_sees_the_coordinates_of_the_convention(normalizati
     assert torch.allclose(field.at(places), wanted, rtol=0, atol=1e-6)
     field.train()
     assert torch.allclose(field.at(places), wanted, rtol=0, atol=1e-6)
+
+
+def test_between_frames_the_eight_pixels_around_are_interpolated():
+    torch.manual_seed(0)
+    frames = 3
+    network = CoordinateNetworkConfig(activation="sine", width=16, hidden_layers=2)
+    field = KeyImage(PixelGrid(WIDTH, HEIGHT, frames), 3, key_width=2, network=network)
+    torch.nn.init.normal_(field.table.keys)
+    with torch.no_grad():
+        values = field(None).reshape(frames, HEIGHT, WIDTH, 3).double().numpy()
+        places = [[0.25, 0.5, 1.25], [3.9, 2.1, 0.5], [1.0, 2.0, 1.0], [4.4, -0.3, 2.4], [2.0, 1.0, -0.2]]
+        found = field.at(torch.tensor(places).double()).double().numpy()
+    for (column, row, frame), each in zip(places, found, strict=True):
+        k = int(min(max(frame, 0), frames - 2))
+        c = min(max(frame, 0), frames - 1) - k
+        wanted = (1 - c) * bilinear(values[k], column, row) + c * bilinear(values[k + 1], column, row)
+        assert np.allclose(each, wanted, rtol=0, atol=1e-6)
+
+
+def test_a_network_of_a_video_sees_the_time_of_the_convention():
+    network = CoordinateNetworkConfig(width=16, hidden_layers=2)
+    field = CoordinateImage(PixelGrid(WIDTH, HEIGHT, 8), 3, network=network)
+    place = torch.tensor([[1.0, 2.0, 5.0]]).double()
+    with torch.no_grad():
+        wanted = (field.network(torch.tensor([[(2 + 1 - 5) / 5, (4 + 1 - 4) / 5, (10 + 1 - 8) / 8]])) + 1) / 2
+        assert torch.allclose(field.at(place), wanted, rtol=0, atol=1e-6)
+        assert torch.allclose(field(torch.tensor([1 + 5 * (2 + 4 * 5)])), wanted, rtol=0, atol=1e-6)
