@@ -23,6 +23,8 @@ _BITS_PER_SAMPLE = 258
 _GREY_16 = ("I;16", "I;16B", "I;16L", "I;16N")
 _TAKEN_AS = {"1": "L", "L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "P": "RGB", "PA": "RGBA"}
 """Pillow's modes of eight bits or fewer, and what they are read as."""
+VIDEO_ENDINGS = (".mp4", ".m4v", ".mkv", ".mov", ".avi", ".webm", ".mpg", ".mpeg", ".ts", ".y4m")
+"""Of files that Pillow does not read, for a better sentence."""
 _KINDS = "8- or 16-bit grey, RGB or RGBA"
 _OTHERS = {
     "CMYK": "the inks of a printer (CMYK)",
@@ -40,12 +42,13 @@ class SignalImage:
 
     Attributes:
         path: the file.
-        pixels: grey, grey and alpha, RGB or RGB and alpha, straight; as stored, without any change of colour space.
+        pixels: grey, grey and alpha, RGB or RGB and alpha, straight; as stored, without any change of colour space. Of
+            a video (`SignalVideo`) there is an axis of frames before the others.
         profile: the ICC profile of its colours; None: it has none.
     """
 
     path: Path
-    pixels: UInt[np.ndarray, "height width channels"]
+    pixels: UInt[np.ndarray, "*frames height width channels"]
     profile: bytes | None = None
 
     @property
@@ -59,7 +62,21 @@ class SignalImage:
         """Of a channel: 8 or 16."""
         return 8 * self.pixels.dtype.itemsize
 
-    def values(self) -> Float[np.ndarray, "height width channels"]:
+    @property
+    def flat(self) -> UInt[np.ndarray, "n channels"]:
+        """The pixels in the order of their numbers (see `signal_grid`)."""
+        return self.pixels.reshape(-1, self.pixels.shape[-1])
+
+    def picture(self, frame: int) -> UInt[np.ndarray, "height width channels"]:
+        """The image, or one frame of a video, from 0."""
+        return self.pixels[frame] if self.pixels.ndim == 4 else self.pixels
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what is odd in the file."""
+        return ()
+
+    def values(self) -> Float[np.ndarray, "*frames height width channels"]:
         """The same in float32, 0 to 1."""
         return self.pixels.astype(np.float32) / np.float32(np.iinfo(self.pixels.dtype).max)
 
@@ -86,6 +103,11 @@ def read_image(path: Path, *, most_bytes: float = math.inf) -> SignalImage:
     problem = why_unreadable(path)
     if problem is not None:
         raise InputError(f"--data {shown(path)} {problem}: give an image file.")
+    if path.suffix.lower() in VIDEO_ENDINGS:
+        raise InputError(
+            f"--data {shown(path)} is a video by its name: learn it with ns-train diner-video or finer-video, or give "
+            "an image."
+        )
     large = _large(path, most_bytes)
     if large is not None:
         return SignalImage(path, large.pixels(), large.profile)
@@ -118,7 +140,10 @@ def _check_frames(path: Path, image: Image.Image) -> None:
     frames = getattr(image, "n_frames", 1)
     # The further frames of an MPO, as telephones write them, are previews and depth.
     if frames > 1 and image.format != "MPO":
-        raise InputError(f"--data {shown(path)} has {frames} frames, as an animation or pages: give one image.")
+        raise InputError(
+            f"--data {shown(path)} has {frames} frames, as an animation or pages: give one image, or learn an "
+            "animation with ns-train diner-video."
+        )
 
 
 def _bits(path: Path, image: Image.Image) -> int:

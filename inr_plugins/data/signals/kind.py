@@ -1,4 +1,4 @@
-"""What kind of image a file has: all that reading a fit out needs to know of it."""
+"""What kind of image or video a file has: all that reading a fit out needs to know of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SRGB = "sRGB"
 
 @dataclass(frozen=True)
 class SignalKind:
-    """An image but for its pixels; config.yml of a run keeps it.
+    """An image or a video but for its pixels; config.yml of a run keeps it.
 
     Attributes:
         width: columns.
@@ -23,6 +23,8 @@ class SignalKind:
         bits: of a channel, 8 or 16.
         colour_space: the name of the file's colour profile; sRGB where it has none.
         profile: that profile (ICC), compressed, in base64; None: sRGB.
+        frames: of a video; 1: an image.
+        rate: frames a second, of a video that says it.
     """
 
     width: int
@@ -31,6 +33,8 @@ class SignalKind:
     bits: int
     colour_space: str = SRGB
     profile: str | None = None
+    frames: int = 1
+    rate: float | None = None
 
     @property
     def has_alpha(self) -> bool:
@@ -43,17 +47,19 @@ class SignalKind:
         return None if self.profile is None else zlib.decompress(base64.b64decode(self.profile))
 
     def has_the_numbers_of(self, other: SignalKind) -> bool:
-        """Whether images of both kinds have as many pixels, channels and bits."""
+        """Whether images of both kinds have as many pixels, frames, channels and bits."""
         return self._numbers() == other._numbers()
 
-    def _numbers(self) -> tuple[int, int, int, int]:
-        return self.width, self.height, self.channels, self.bits
+    def _numbers(self) -> tuple[int, ...]:
+        return self.frames, self.width, self.height, self.channels, self.bits
 
     def description(self) -> str:
         """In words."""
         kind = {1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGB with alpha"}[self.channels]
         space = "" if self.colour_space == SRGB else f", {self.colour_space}"
-        return f"{self.width} x {self.height} pixels, {self.bits}-bit {kind}{space}"
+        frames = "" if self.frames == 1 else f"{self.frames} frames of "
+        rate = "" if self.rate is None else f", {self.rate:.6g} frames a second"
+        return f"{frames}{self.width} x {self.height} pixels, {self.bits}-bit {kind}{space}{rate}"
 
 
 def packed_profile(profile: bytes | None) -> tuple[str, str | None]:

@@ -1,0 +1,140 @@
+"""A video file as pictures, decoded by PyAV (FFmpeg's libraries)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt
+
+from inr_plugins.errors import InputError
+from inr_plugins.files import shown
+
+_NO_PICTURES = ("tty",)
+"""What FFmpeg takes any text for."""
+_FIRST_FRAMES = "--pipeline.datamanager.dataparser.first-frames"
+_MPEG_RANGE = 1
+
+
+class VideoFile:
+    """An open video file; a context manager.
+
+    Pixels are what FFmpeg makes of the file's own: grey, RGB or RGB with alpha, of 8 bits, or of 16 where the file has
+    more than 8. Y'CbCr becomes RGB by the matrix that the file names, else by that of BT.601. Turned upright.
+
+    Attributes:
+        codec: its name.
+        announced: frames that the file says it has; None: it does not say.
+        rate: frames a second, on average; None: not known.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """InputError where it is no video that can be read."""
+        try:
+            import av
+        except ImportError as error:
+            raise InputError(
+                f"Reading the video {shown(path)} takes PyAV, which cannot be loaded ({error}): install it (pip "
+                "install av), or give a folder of numbered frames."
+            ) from error
+        self._path, self._av = path, av
+        self._damaged, self._interlaced = 0, False
+        try:
+            # Without a protocol, a name with a colon is taken for an address.
+            self._container = av.open(f"file:{path}")
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise self._unreadable(error) from error
+        try:
+            streams = self._container.streams.video
+            if not streams or self._container.format.name in _NO_PICTURES:
+                raise InputError(f"--data {shown(path)} has no pictures in it: give a video file.")
+            self._stream: Any = streams[0]
+            self._stream.thread_type = "AUTO"
+            self.codec = str(self._stream.codec_context.name)
+            self.announced: int | None = self._stream.frames or None
+            rate = self._stream.average_rate
+            self.rate = float(rate) if rate else None
+        except BaseException:
+            self._container.close()
+            raise
+
+    def __enter__(self) -> VideoFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._container.close()
+
+    def frames(self, first: int | None = None) -> Iterator[UInt[np.ndarray, "height width channels"]]:
+        """Its frames, or the first ones.
+
+        Raises:
+            InputError: one does not decode, or has another size than those before.
+        """
+        count, size, form = 0, None, ""
+        decoded = self._container.decode(self._stream)
+        while first is None or count < first:
+            try:
+                frame: Any = next(decoded)
+            except StopIteration:
+                return
+            except (self._av.FFmpegError, OSError, ValueError) as error:
+                if count < 2:
+                    raise self._unreadable(error) from error
+                raise InputError(
+                    f"--data {shown(self._path)} does not decode after {count} frames ({_reason(error)}): repair it, "
+                    f"or give {_FIRST_FRAMES} {count} for those before."
+                ) from error
+            if size is None:
+                size, form = (frame.width, frame.height), _numpy_format(frame.format)
+            if (frame.width, frame.height) != size:
+                raise InputError(
+                    f"--data {shown(self._path)} changes its size from {size[0]} x {size[1]} to {frame.width} x "
+                    f"{frame.height} pixels at frame {count}: give a video of one size, or {_FIRST_FRAMES} {count}."
+                )
+            self._damaged += bool(getattr(frame, "is_corrupt", False))
+            self._interlaced |= bool(frame.interlaced_frame)
+            pixels = frame.to_ndarray(format=form)
+            pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+            # Degrees against the clock.
+            yield np.rot90(pixels, k=round(getattr(frame, "rotation", 0) / 90) % 4)
+            count += 1
+
+    def notes(self, read: int, first: int | None) -> tuple[str, ...]:
+        """What is odd, once the frames are read, of which there were so many."""
+        notes = []
+        if self.announced is not None and read < min(self.announced, first or self.announced):
+            notes.append(f"The file announces {self.announced:,} frames and has {read:,}: it may have been cut short.")
+        if self._damaged:
+            notes.append(f"{self._damaged:,} of its frames are damaged, and are learnt as FFmpeg mends them.")
+        if self._interlaced:
+            notes.append("It is interlaced: its frames are learnt with the combs of their two fields.")
+        aspect = self._stream.sample_aspect_ratio
+        if aspect and aspect != 1:
+            notes.append(
+                f"Its pixels are not square ({aspect.numerator}:{aspect.denominator}); they are learnt as squares."
+            )
+        return tuple(notes)
+
+    def _unreadable(self, error: Exception) -> InputError:
+        return InputError(
+            f"--data {shown(self._path)} is no video that can be read ({_reason(error)}): give another file, or a "
+            "folder of numbered frames."
+        )
+
+
+def _reason(error: Exception) -> str:
+    """FFmpeg's own words."""
+    return str(getattr(error, "strerror", None) or error or type(error).__name__)
+
+
+def _numpy_format(form: Any) -> str:
+    """FFmpeg's name of the pixels to read, for those that a file has."""
+    colours = [each for each in form.components if not each.is_alpha]
+    has_alpha, is_deep = len(colours) < len(form.components), max(each.bits for each in form.components) > 8
+    if has_alpha or form.has_palette:
+        return "rgba64le" if is_deep else "rgba"
+    if len(colours) == 1:
+        return "gray16le" if is_deep else "gray"
+    return "rgb48le" if is_deep else "rgb24"
