@@ -155,6 +155,7 @@ TRAINING = _table(
         (_PARSER, Range(2, 10_000), "train-views val-views test-views"),
         # Data: pixels of an image.
         (_PARSER, _NOT_NEGATIVE, "memory-gigabytes"),
+        (_PARSER, Range(2, _BILLION), "first-frames"),
         (_DATA, Range(1, _BILLION), "pixels-per-batch"),
         # Networks.
         (_MODEL, _WIDTH, "width colour-width network.width expert-width trunk-width"),
@@ -278,7 +279,9 @@ COMMANDS = {
             ("", _POSITIVE, "known-length"),
         ]
     ),
-    "inr-signal": _table([("", Range(1 / 1024, 1024), "scale"), ("", _COUNT_OR_NONE, "region")]),
+    "inr-signal": _table(
+        [("", Range(1 / 1024, 1024), "scale"), ("", _COUNT_OR_NONE, "region"), ("", Range(1 / 1024, 1000), "fps")]
+    ),
     # A kernel has as many rows, and takes a backward pass of all of them for each.
     "inr-analyze": _table([("", Range(2, 4096), "points")]),
     "inr-phantom": _table([("", Range(1, 100_000), "size"), ("", Range(0, 2**63 - 1), "seed")]),

@@ -139,6 +139,8 @@ def test_methods_are_registered() -> None:
         "diner-image",
         "finer-image",
         "cn-image",
+        "diner-video",
+        "finer-video",
         "nid-shapes",
         "nid-fit",
     } <= {point.name for point in METHODS}

@@ -55,6 +55,8 @@ PEERS: dict[str, dict[Parser, tuple[Setting, ...]]] = {
 
 OF_ONE_IMAGE = "-image"
 """How the names of methods end that learn one image."""
+OF_ONE_VIDEO = "-video"
+"""The same of a video."""
 
 
 def own_methods() -> set[str]:

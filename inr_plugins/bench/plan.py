@@ -20,7 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from inr_plugins.bench.clock import Unit
-from inr_plugins.bench.peers import OF_ONE_IMAGE, PEERS, check_methods, is_stock, known_methods, method_settings
+from inr_plugins.bench.peers import (
+    OF_ONE_IMAGE,
+    OF_ONE_VIDEO,
+    PEERS,
+    check_methods,
+    is_stock,
+    known_methods,
+    method_settings,
+)
 from inr_plugins.bench.preset import Entry, Preset
 from inr_plugins.bench.presets import PRESETS, missing_methods
 from inr_plugins.bench.scenes import BUILT_IN, Scene
@@ -230,6 +238,8 @@ def _check_kinds(scenes: Sequence[Scene], entries: Sequence[Entry]) -> None:
         method, learns_an_image = entry.method or "", (entry.method or "").endswith(OF_ONE_IMAGE)
         if scene.parser == "shape-data" and method in PEERS:
             raise InputError(f"{method} learns from views, and {scene.name} is a shape: leave one of them out.")
+        if method.endswith(OF_ONE_VIDEO):
+            raise InputError(f"{method} learns a video, and inr-bench has none: leave it out.")
         if scene.parser == "signal-data" and not learns_an_image:
             raise InputError(f"{method} does not learn one image, and {scene.name} is one: leave one of them out.")
         if scene.parser != "signal-data" and learns_an_image:

@@ -93,6 +93,10 @@ def analyze(options: AnalyzeOptions, *, load: Callable[..., Run] | None, outputs
         opened = load(config, device=options.device, data=options.data)
     if not isinstance(opened.pipeline.model, ImageModel):
         raise InputError(f"The run {config.parent} is of a method that learns no image: give one of an -image method.")
+    if opened.pipeline.model.grid.is_video:
+        raise InputError(
+            f"The run {config.parent} has learnt a video, and only images are analysed: give one of those."
+        )
     with progress(quiet=options.quiet) as bar:
         found = _find(options, opened, bar)
     from inr_plugins.plotting import save_figure

@@ -1,4 +1,4 @@
-"""inr-signal: a fitted image read out of its run, at any resolution, as an image file."""
+"""inr-signal: a fitted image or video read out of its run, at any resolution, as a file."""
 
 from __future__ import annotations
 
@@ -26,18 +26,25 @@ if TYPE_CHECKING:
     from inr_plugins.engine.runs.run import Run
 
 
+_RATE = 25.0
+"""Frames a second of a video that does not say how many it has."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SignalOptions(CommonOptions):
-    """Read a fitted image out of a run of diner-image, finer-image or cn-image, in the bits of its own file.
+    """Read a fitted image or video out of a run of a method of images or videos, in the bits of its own file.
 
-    Between the pixels of that file diner-image's network outputs are interpolated, so that a larger image is a smooth
-    one and shows no more than the file did. The file itself is not needed, except for runs of an older version.
+    Between the pixels of that file diner's network outputs are interpolated, so that a larger image is a smooth one and
+    shows no more than the file did. The file itself is not needed, except for runs of an older version.
+
+    A video becomes an .mp4 (H.264, of which a little is lost), an .mkv (FFV1, of which nothing is), or a folder of PNG
+    frames; one frame of it can be an image.
 
     Example: inr-signal RUN out.png --scale 2 --region 100 50 64 64
     """
 
     GROUPS: ClassVar[Groups] = {
-        "image": "scale region",
+        "image": "scale region frames fps",
         "run": "data device",
         "output": "overwrite",
     }
@@ -45,17 +52,21 @@ class SignalOptions(CommonOptions):
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run folder, or the config.yml in it."""
     output: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
-    """Image file to write: .png, .tif, or .jpg."""
+    """Image to write: .png, .tif or .jpg; of a video .mp4, .mkv, or a folder."""
     scale: float = 1.0
     """Pixels of the output along one pixel of the image; a smaller image is sampled, not averaged."""
     region: Annotated[tuple[int, int, int, int] | None, told("LEFT TOP WIDTH HEIGHT", "all of the image")] = None
     """Part of the image that is read out, in its pixels."""
+    frames: Annotated[str | None, told("A:B", "all of the video")] = None
+    """Frames of a video that are read out, from 0, without frame B; A alone is one."""
+    fps: Annotated[float | None, told("FPS", "the video's own, or 25")] = None
+    """Frames a second of the video file that is written."""
     data: Annotated[Path | None, told("PATH", "where the run was trained from")] = None
-    """Where the image is now."""
+    """Where the image or the video is now."""
     device: Annotated[str | None, told("DEVICE", "CUDA when there is one")] = None
     """Where to evaluate the field, such as cpu or cuda:0."""
     overwrite: bool = False
-    """Replace an existing file."""
+    """Replace an existing file, or a folder in which there are only frames."""
 
 
 def export(options: SignalOptions, *, load: Callable[..., Run] | None, outputs: OutputFiles) -> None:
@@ -66,17 +77,13 @@ def export(options: SignalOptions, *, load: Callable[..., Run] | None, outputs: 
     """
     check_numbers(options, COMMANDS["inr-signal"])
     config, output = find_config(*given_runs([options.run], None)), options.output
-    if output.is_dir():
-        raise InputError(f"{output} is a folder: give an image file.")
-    if output.exists() and not options.overwrite:
-        raise InputError(f"{output} exists: give another name, or --overwrite.")
-    check_place(output)
-    from inr_plugins.data.signals.image_output import check_image_output, write_image
+    from inr_plugins.data.signals.video_output import is_video_output
     from inr_plugins.models.signals.base import ImageModel
-    from inr_plugins.models.signals.readout import find_region, read_out
+    from inr_plugins.models.signals.readout import find_frames, find_region, output_size
 
-    # Its ending, before a run is opened.
-    check_image_output(output, bits=8, channels=1)
+    # The place, before a run is opened.
+    _check_output(options, bits=8, channels=1)
+    check_place(output)
     if load is None:
         from inr_plugins.engine.runs.run import load_run
 
@@ -86,23 +93,83 @@ def export(options: SignalOptions, *, load: Callable[..., Run] | None, outputs: 
         opened = load(config, device=options.device, data=options.data)
     model = opened.pipeline.model
     if not isinstance(model, ImageModel):
-        raise InputError(f"The run {config.parent} is of a method that learns no image: give one of an -image method.")
-    check_image_output(output, bits=model.bits, channels=model.channels)
-    region = find_region(model.grid, options.region)
-    outputs.expect([output])
-    with progress(quiet=options.quiet) as bar:
-        pixels = read_out(
-            model, scale=options.scale, region=region, on_rows=lambda done, total: bar("Reading out", done, total)
+        raise InputError(
+            f"The run {config.parent} is of a method that learns no image: give one of an -image or a -video method."
         )
+    _check_output(options, bits=model.bits, channels=model.channels)
+    region, frames = find_region(model.grid, options.region), find_frames(model.grid, options.frames)
     manager: Any = opened.pipeline.datamanager
-    write_image(output, pixels, profile=manager.dataparser.kind.icc_profile)
+    kind = manager.dataparser.kind
+    is_video = is_video_output(output)
+    if is_video and not model.grid.is_video:
+        raise InputError(f"This run has learnt an image, and {output} is to be a video: give a .png, .tif or .jpg.")
+    if not is_video and len(frames) > 1:
+        raise InputError(
+            f"This run has learnt {model.grid.frames} frames, and {output} is to be one image: give --frames and the "
+            "number of one, or an .mp4, an .mkv or a folder."
+        )
+    outputs.expect([output])
+    (_write_video if is_video else _write_image)(options, model, kind=kind, region=region, frames=frames)
     if options.quiet:
         print_places(output)
         return
-    height, width, channels = pixels.shape
-    print(f"  image  {output}, {width} x {height} pixels, {channels} x {model.bits} bits")
+    width, height = output_size(region, options.scale)
+    what = f"{width} x {height} pixels, {model.channels} x {8 if output.suffix.lower() == '.mp4' else model.bits} bits"
+    if is_video:
+        lost = ", H.264, of which a little is lost" if output.suffix.lower() == ".mp4" else ""
+        print(f"  video  {output}, {len(frames)} frames of {what}{lost}")
+    else:
+        print(f"  image  {output}, {what}")
     print(f"seconds  {time.perf_counter() - begin:.1f}")
     print(f"   next  inr-eval {shlex.quote(str(config.parent))}")
+
+
+def _check_output(options: SignalOptions, *, bits: int, channels: int) -> None:
+    """Refuse a place that is taken, or a name that cannot be written to."""
+    from inr_plugins.data.signals.image_output import check_image_output
+    from inr_plugins.data.signals.video_output import check_video_output, is_taken, is_video_output
+
+    output = options.output
+    if is_video_output(output):
+        check_video_output(output, bits=bits, channels=channels)
+        if is_taken(output) and not options.overwrite:
+            raise InputError(f"{output} exists: give another name, or --overwrite.")
+        return
+    if options.fps is not None:
+        raise InputError(f"--fps is for videos, and {output} is an image: leave it out.")
+    if output.exists() and not options.overwrite:
+        raise InputError(f"{output} exists: give another name, or --overwrite.")
+    check_image_output(output, bits=bits, channels=channels)
+
+
+def _write_image(options: SignalOptions, model: Any, *, kind: Any, region: Any, frames: range) -> None:
+    from inr_plugins.data.signals.image_output import write_image
+    from inr_plugins.models.signals.readout import read_out
+
+    with progress(quiet=options.quiet) as bar:
+        pixels = read_out(
+            model,
+            scale=options.scale,
+            region=region,
+            frame=frames.start,
+            on_rows=lambda done, total: bar("Reading out", done, total),
+        )
+    write_image(options.output, pixels, profile=kind.icc_profile)
+
+
+def _write_video(options: SignalOptions, model: Any, *, kind: Any, region: Any, frames: range) -> None:
+    from inr_plugins.data.signals.video_output import write_video
+    from inr_plugins.models.signals.readout import read_out_frames
+
+    with progress(quiet=options.quiet) as bar:
+        read = read_out_frames(
+            model,
+            frames,
+            scale=options.scale,
+            region=region,
+            on_frame=lambda done, total: bar("Reading out frames", done, total),
+        )
+        write_video(options.output, read, rate=options.fps or kind.rate or _RATE, first=frames.start)
 
 
 def main(arguments: Sequence[str] | None = None, *, load: Callable[..., Run] | None = None) -> int:

@@ -29,14 +29,21 @@ class LivePage(StartView):
 
     live: LiveViewer | None = None
 
-    def __init__(self, panels: Callable[[], Sequence[Panel]] = tuple, *, has_surface: bool = True) -> None:
+    def __init__(
+        self,
+        panels: Callable[[], Sequence[Panel]] = tuple,
+        *,
+        has_surface: bool = True,
+        read_out: str = "image.png",
+    ) -> None:
         """
         Args:
             panels: makes the panels that are the method's own, which stand below those of all methods.
             has_surface: whether there can be a mesh of what is learnt.
+            read_out: where there can be none, name of the file that what is learnt is read out to.
         """
         super().__init__()
-        self._panels, self._has_surface = panels, has_surface
+        self._panels, self._has_surface, self._read_out = panels, has_surface, read_out
 
     def _setup(self, viewer: Any) -> None:
         super()._setup(viewer)
@@ -44,7 +51,7 @@ class LivePage(StartView):
         _name_the_port(viewer)
         _size_cameras(viewer)
         if self.live is not None:
-            panels = [*general_panels(has_surface=self._has_surface), *self._panels()]
+            panels = [*general_panels(has_surface=self._has_surface, read_out=self._read_out), *self._panels()]
             for number, panel in enumerate(panels):
                 panel.install(self.live, order=float(number - len(panels)))
         _answer_clicks(viewer)

@@ -206,6 +206,8 @@ def test_an_image_is_for_methods_of_one_image_and_they_are_for_nothing_else():
     assert "these views" not in said
     assert each.ns_train_arguments(Path("run"))[-2:] == ["--data", "/nowhere/photo"]
     assert each.protocol.mesh_resolution == 0
+    with pytest.raises(InputError, match="diner-video learns a video, and inr-bench has none: leave it out"):
+        make_plan(request(methods=("diner-video",), scenes=(image,), seeds=1))
     for methods in (("diner",), ("nerfacto",), ("diner-image", "finer-sdf")):
         with pytest.raises(InputError, match=f"{methods[-1]} does not learn one image, and photo is one"):
             make_plan(request(methods=methods, scenes=(image,)))

@@ -6,7 +6,7 @@ from inr_plugins.method_configs.cn_mipnerf import cn_mipnerf
 from inr_plugins.method_configs.diner import diner
 from inr_plugins.method_configs.diner_surface import diner_surface
 from inr_plugins.method_configs.finer_nerf import finer_nerf
-from inr_plugins.method_configs.images import cn_image, diner_image
+from inr_plugins.method_configs.images import cn_image, diner_image, diner_video
 from inr_plugins.method_configs.nid import nid_shapes
 from inr_plugins.method_configs.shapes import finer_sdf
 from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConfig
@@ -127,7 +127,11 @@ def small_nid(preset, data, output):
 
 def small_diner_image(data, output):
     """diner-image."""
-    config = copy.deepcopy(diner_image.config)
+    return _small_keys(diner_image, data, output)
+
+
+def _small_keys(preset, data, output):
+    config = copy.deepcopy(preset.config)
     config.pipeline.datamanager.data = data
     config.pipeline.model.network.width = 32
     config.output_dir = output
@@ -135,7 +139,7 @@ def small_diner_image(data, output):
 
 
 def small_network_image(preset, data, output):
-    """finer-image or cn-image."""
+    """finer-image, cn-image or finer-video."""
     config = copy.deepcopy(preset.config)
     config.pipeline.datamanager.data = data
     config.pipeline.model.width = 24
@@ -143,3 +147,8 @@ def small_network_image(preset, data, output):
     config.optimizers["fields"]["optimizer"].lr = 1e-2
     config.output_dir = output
     return config
+
+
+def small_diner_video(data, output):
+    """diner-video."""
+    return _small_keys(diner_video, data, output)

@@ -250,7 +250,7 @@ def test_of_an_image_there_is_a_command_that_reads_it_out_and_none_for_a_mesh(se
     served, port = server
     viewer = FakeViewer(Ball())
     viewer.viser_server, viewer.log_filename = served, tmp_path / "viewer_log_filename.txt"
-    panel, live = TakeAwayPanel(None), LiveViewer(viewer)
+    panel, live = TakeAwayPanel(None, read_out="video.mkv"), LiveViewer(viewer)
     panel.install(live, order=-1.0)
     with PageClient(port) as page:
         page.wait(lambda: bool(served.get_clients()), 5)
@@ -260,7 +260,7 @@ def test_of_an_image_there_is_a_command_that_reads_it_out_and_none_for_a_mesh(se
     assert "inr-mesh" not in panel._text.content
     written = panel._text.content.split("inr-signal")[1].split("```")[0]
     # A shell joins what a backslash ends.
-    assert shlex.split(written.replace("\\\n", "")) == [str(tmp_path / "config.yml"), str(tmp_path / "image.png")]
+    assert shlex.split(written.replace("\\\n", "")) == [str(tmp_path / "config.yml"), str(tmp_path / "video.mkv")]
 
 
 def test_one_click_writes_a_turntable_and_says_how_to_render_it(server, tmp_path):

@@ -1,1 +1,1 @@
-"""Signals that are no scenes: images."""
+"""Signals that are no scenes: images and videos."""

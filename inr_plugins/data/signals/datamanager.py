@@ -1,8 +1,8 @@
-"""The datamanager of images as signals: pixels to learn from, pictures to look at."""
+"""The datamanager of images and videos as signals: pixels to learn from, pictures to look at."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from jaxtyping import Float
 from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManager
 from nerfstudio.data.utils.dataloaders import FixedIndicesEvalDataloader, RandIndicesEvalDataloader
 from nerfstudio.utils.rich_utils import CONSOLE
+from rich.markup import escape
 from torch import Tensor
 
 from inr_plugins import ranks
@@ -19,9 +20,10 @@ from inr_plugins.data.fingerprint import Fingerprint
 from inr_plugins.data.images.parser import TestMode
 from inr_plugins.data.no_rays import NoRaysConfig
 from inr_plugins.data.signals.batches import PixelBatches
-from inr_plugins.data.signals.image_file import SignalImage, kind_of
+from inr_plugins.data.signals.image_file import SignalImage
 from inr_plugins.data.signals.images import SignalImages
-from inr_plugins.data.signals.parser import GIGABYTE, SignalDataParser, SignalDataParserConfig
+from inr_plugins.data.signals.parser import SignalDataParser, SignalDataParserConfig
+from inr_plugins.data.signals.video import SignalVideo
 from inr_plugins.data.signals.windows import SIDE
 from inr_plugins.signal_grid import SignalPixels
 
@@ -30,15 +32,15 @@ _FINGERPRINT_CELLS = 4
 
 @dataclass
 class SignalDataManagerConfig(NoRaysConfig):
-    """Settings of the datamanager of all methods that learn an image."""
+    """Settings of the datamanager of all methods that learn an image or a video."""
 
     _target: type = field(default_factory=lambda: SignalDataManager)
     """Class to instantiate."""
     dataparser: SignalDataParserConfig = field(default_factory=SignalDataParserConfig)
     """Which image."""
     pixels_per_batch: int = 1 << 20
-    """Pixels of a training step, at the most: an image with fewer is learnt whole in every step, a larger one in
-    passes of which every batch is spread over it."""
+    """Pixels of a training step, at the most: an image or a video with fewer is learnt whole in every step, a larger
+    one in passes of which every batch is spread over it."""
     seed: int | None = None
     """Seed of what is drawn for each pass; by default --machine.seed."""
 
@@ -48,9 +50,9 @@ class SignalDataManagerConfig(NoRaysConfig):
         Raises:
             InputError: it cannot be read.
         """
-        path = Path(self.dataparser.data if self.data is None else self.data)
-        most = self.dataparser.memory_gigabytes * GIGABYTE
-        self.dataparser.learnt = kind_of(path, most_bytes=most) if path.exists() else None
+        parser = self.dataparser
+        at = parser if self.data is None else replace(parser, data=self.data)
+        parser.learnt = at.kind() if Path(at.data).exists() else None
 
     def opens_without_data(self) -> bool:
         """Whether a run can be looked at without its image."""
@@ -89,21 +91,22 @@ class SignalDataManager(VanillaDataManager[SignalImages]):
 
     @property
     def image(self) -> SignalImage:
-        """The image that is learnt."""
+        """The image that is learnt, or the video."""
         return self.dataparser.image
 
     def data_fingerprint(self) -> Fingerprint:
-        """Numbers by which the image is known again: its size, and its mean colours in a few cells."""
-        pixels = self.image.pixels
-        height, width, channels = pixels.shape
+        """Numbers by which the image is known again: its size, and its mean colours in a few cells, of a few frames."""
+        kind = self.image.kind
+        frames = sorted({round(place * (kind.frames - 1)) for place in np.linspace(0, 1, _FINGERPRINT_CELLS)})
         cells = [
-            block.mean(axis=(0, 1)) / np.iinfo(pixels.dtype).max if block.size else np.zeros(channels)
-            for rows in np.array_split(pixels, _FINGERPRINT_CELLS, axis=0)
+            block.mean(axis=(0, 1)) / np.iinfo(block.dtype).max if block.size else np.zeros(kind.channels)
+            for frame in frames
+            for rows in np.array_split(self.image.picture(frame), _FINGERPRINT_CELLS, axis=0)
             for block in np.array_split(rows, _FINGERPRINT_CELLS, axis=1)
         ]
         return {
-            "count": [1.0],
-            "size": [float(width), float(height), float(channels)],
+            "count": [float(kind.frames)],
+            "size": [float(kind.width), float(kind.height), float(kind.channels)],
             "pictures": [float(each) for cell in cells for each in cell],
         }
 
@@ -112,10 +115,13 @@ class SignalDataManager(VanillaDataManager[SignalImages]):
     def setup_train(self) -> None:
         """Say what is learnt; a run that is only opened has nothing to make ready."""
         if self.test_mode == "val":
-            what = f"Read {self.config.dataparser.data}: {self.image.kind.description()}."
+            origin = f" ({self.image.origin})" if isinstance(self.image, SignalVideo) else ""
+            what = f"Read {self.config.dataparser.data}: {self.image.kind.description()}{origin}."
             passed = self._batches().of_a_pass
             more = "" if passed == 1 else f" A step sees one of {passed} parts of it."
             CONSOLE.print(what + more, highlight=False, markup=False)
+            for note in self.image.notes:
+                CONSOLE.print(f"[bold yellow]{escape(note)}[/bold yellow]", highlight=False)
 
     def create_train_dataset(self) -> SignalImages:
         """The picture for the viewer, which can do without it."""
@@ -129,9 +135,9 @@ class SignalDataManager(VanillaDataManager[SignalImages]):
         self.eval_dataloader = RandIndicesEvalDataloader(self.eval_dataset, device=self.device)
 
     def _batches(self) -> PixelBatches:
-        height, width, _ = self.image.pixels.shape
+        count = len(self.image.flat)
         return PixelBatches(
-            height * width, self.config.pixels_per_batch, seed=self._seed, rank=ranks.rank(), ranks=ranks.number()
+            count, self.config.pixels_per_batch, seed=self._seed, rank=ranks.rank(), ranks=ranks.number()
         )
 
     # -- batches -------------------------------------------------------------------------------------------------------
@@ -150,10 +156,9 @@ class SignalDataManager(VanillaDataManager[SignalImages]):
         places = self._batches().places(step)
         if places is None:
             if self._truth is None:
-                self._truth = self._values_of(self.image.pixels.reshape(-1, self.image.pixels.shape[-1]))
+                self._truth = self._values_of(self.image.flat)
             return SignalPixels(None), {"values": self._truth}
-        flat = self.image.pixels.reshape(-1, self.image.pixels.shape[-1])
-        return SignalPixels(places.to(self.device)), {"values": self._values_of(flat[places.numpy()])}
+        return SignalPixels(places.to(self.device)), {"values": self._values_of(self.image.flat[places.numpy()])}
 
     def _values_of(self, pixels: np.ndarray) -> Float[Tensor, "n channels"]:
         most = float(np.iinfo(pixels.dtype).max)
@@ -167,11 +172,13 @@ class SignalDataManager(VanillaDataManager[SignalImages]):
         """Pixels of a step."""
         return self._batches().size
 
-    @staticmethod
-    def evaluated(number: int, count: int) -> str:
+    def evaluated(self, number: int, count: int) -> str:
         """What metrics are of: all of the image, which is also what was learnt from, or parts of a large one."""
+        kind = self.dataparser.kind
+        if kind.frames == count > 1:
+            return f"all {count} frames" if number == count else f"{number} of {count} frames"
         return "the whole image" if count == 1 else f"{number} of {count} parts of {SIDE} x {SIDE} pixels"
 
     def get_datapath(self) -> Path:
-        """The folder of the image; nerfstudio saves camera paths there."""
+        """The folder in which the image or the video is; nerfstudio saves camera paths there."""
         return Path(self.config.dataparser.data).parent

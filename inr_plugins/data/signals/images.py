@@ -1,4 +1,4 @@
-"""The pictures of an image as a signal: itself where it is judged, a thumbnail where it is shown."""
+"""The pictures of an image as a signal: itself where it is judged, a thumbnail where it is shown; frames of a video."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ class SignalImages(InputDataset):
             CONSOLE.print(f"[bold yellow]Only the fit can be shown:[/bold yellow] {escape(error.on_command_line)}")
             return np.full((height, width, 3), 0.5, dtype=np.float32)
         window = outputs.windows[index]
-        pixels = signal.pixels[window.top : window.top + window.height, window.left : window.left + window.width]
+        whole = signal.picture(window.frame)
+        pixels = whole[window.top : window.top + window.height, window.left : window.left + window.width]
         if pixels.shape[0] * pixels.shape[1] > LARGEST_WHOLE:
             # For a thumbnail of a large image every so many rows and columns do.
             step = max(1, min(pixels.shape[0] // (2 * height), pixels.shape[1] // (2 * width)))
@@ -64,10 +65,10 @@ class SignalImages(InputDataset):
         alpha = values[..., -1:] if signal.kind.has_alpha else None
         colours = values[..., :-1] if alpha is not None else values
         colours = np.broadcast_to(colours, (*colours.shape[:2], 3))
-        whole = colours if alpha is None else np.concatenate([colours, alpha], -1)
-        if whole.shape[:2] == (height, width):
-            return np.array(whole)
-        planes = [Image.fromarray(np.ascontiguousarray(whole[..., c])) for c in range(whole.shape[-1])]
+        shown = colours if alpha is None else np.concatenate([colours, alpha], -1)
+        if shown.shape[:2] == (height, width):
+            return np.array(shown)
+        planes = [Image.fromarray(np.ascontiguousarray(shown[..., c])) for c in range(shown.shape[-1])]
         return np.stack([np.asarray(each.resize((width, height), Image.Resampling.BOX)) for each in planes], -1)
 
     def get_numpy_image(self, image_idx: int) -> npt.NDArray[np.uint8]:

@@ -1,11 +1,11 @@
-"""The dataparser of images as signals: a plane in the scene, with a camera that sees it pixel by pixel."""
+"""The dataparser of images and videos as signals: a plane in the scene, with a camera that sees it pixel by pixel."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -14,8 +14,10 @@ from nerfstudio.cameras.cameras import Cameras, CameraType
 from nerfstudio.data.dataparsers.base_dataparser import DataParser, DataParserConfig, DataparserOutputs
 from nerfstudio.data.scene_box import SceneBox
 
-from inr_plugins.data.signals.image_file import SignalImage, read_image
+from inr_plugins.data.signals.frame_folder import frame_files
+from inr_plugins.data.signals.image_file import SignalImage, kind_of, read_image
 from inr_plugins.data.signals.kind import SignalKind
+from inr_plugins.data.signals.video import LARGEST_MOST, read_video
 from inr_plugins.data.signals.windows import windows_of
 from inr_plugins.errors import InputError
 from inr_plugins.options import OF_THE_DATA
@@ -26,8 +28,7 @@ DISTANCE = 2.5
 THUMBNAIL = 512
 """Pixels of the longer side, at the most, of the picture that the viewer shows of the image."""
 SPLITS = ("train", "val", "test")
-_LARGEST_MOST = 10**9
-GIGABYTE = 10**9
+_GIGABYTE = 10**9
 
 
 @dataclass
@@ -42,6 +43,41 @@ class SignalDataParserConfig(DataParserConfig):
     """A TIFF file whose pixels take more is unpacked tile by tile into a temporary file, and looked up there."""
     learnt: tyro.conf.Suppress[tyro.conf.Fixed[SignalKind | None]] = field(default=None, metadata=OF_THE_DATA)
     """What kind of image that is, as it was when training began; a run opens without the file by it."""
+    NOUN: ClassVar[str] = "image"
+    """What is learnt."""
+
+    def read(self) -> SignalImage:
+        """What is at `data`; see `read_image`."""
+        return read_image(Path(self.data), most_bytes=self._most_bytes)
+
+    def kind(self) -> SignalKind:
+        """What kind of image that is; see `kind_of`."""
+        return kind_of(Path(self.data), most_bytes=self._most_bytes)
+
+    @property
+    def _most_bytes(self) -> float:
+        return self.memory_gigabytes * _GIGABYTE
+
+
+@dataclass
+class VideoDataParserConfig(SignalDataParserConfig):
+    """One video, in the plane y = 0 of the scene."""
+
+    data: Path = Path()
+    """Video file (MP4, Matroska, MOV, AVI, WebM, GIF or another of FFmpeg's), or a folder of numbered pictures."""
+    memory_gigabytes: float = 2.0
+    """Frames that take more are put into a temporary file, and looked up there."""
+    first_frames: int | None = None
+    """How many frames are learnt, from the first on; by default all."""
+    NOUN: ClassVar[str] = "video"
+
+    def read(self) -> SignalImage:
+        """What is at `data`; see `read_video`."""
+        return read_video(Path(self.data), first_frames=self.first_frames, most_bytes=self._most_bytes)
+
+    def kind(self) -> SignalKind:
+        """What kind of video that is; the frames are kept until they are asked for."""
+        return self.read().kind
 
 
 @dataclass
@@ -51,7 +87,7 @@ class SignalOutputs(DataparserOutputs):
     parser: SignalDataParser = field(kw_only=True)
     """What has the image."""
     windows: list[PixelWindow] = field(kw_only=True)
-    """The part of the image that each camera sees."""
+    """The part of the image, or of a frame, that each camera sees."""
 
 
 class SignalDataParser(DataParser):
@@ -62,8 +98,9 @@ class SignalDataParser(DataParser):
     The image lies in the plane y = 0 of the normalised frame, its columns along x and its rows down along -z: a point
     (x, 0, z) shows what is at the coordinates (x, -z) of the image (`signal_grid`). The one camera of each split looks
     along y, and its rays meet the middles of the pixels: those of the image in "val" and "test", and in "train" those
-    of a thumbnail. A large image has cameras for parts of it in "val" and "test" (`windows`). Metadata, which the model
-    gets: "signal", with width, height, channels, bits and has_alpha.
+    of a thumbnail. A large image has cameras for parts of it in "val" and "test" (`windows`), and a video there a
+    camera for each frame, whose times are 0 for the first one to 1 for the last. Metadata, which the model gets:
+    "signal", with width, height, frames, channels, bits and has_alpha.
 
     Raises:
         InputError: with the first use of the image, what `read_image` raises; or it is of another kind than the run's.
@@ -73,20 +110,20 @@ class SignalDataParser(DataParser):
 
     @cached_property
     def image(self) -> SignalImage:
-        """The image of --data."""
-        path = Path(self.config.data)
+        """The image of --data, or the video."""
+        path, noun = Path(self.config.data), self.config.NOUN
         if not path.exists():
             raise InputError(
-                f"There is no image at {path}, which is needed for this: give --data the image file, or set the "
+                f"There is no {noun} at {path}, which is needed for this: give --data the {noun} file, or set the "
                 "environment variable INR_DATA to where it is now."
             )
-        found = read_image(path, most_bytes=self.config.memory_gigabytes * GIGABYTE)
-        if found.pixels.shape[0] * found.pixels.shape[1] > _LARGEST_MOST:
-            raise InputError(f"The image {path} has more than {_LARGEST_MOST:,} pixels: give a part of it.")
+        found = self.config.read()
+        if len(found.flat) > LARGEST_MOST:
+            raise InputError(f"The image {path} has more than {LARGEST_MOST:,} pixels: give a part of it.")
         learnt = self.config.learnt
         if learnt is not None and not learnt.has_the_numbers_of(found.kind):
             raise InputError(
-                f"The image {path} has {found.kind.description()}, and the run has learnt one with "
+                f"The {noun} {path} has {found.kind.description()}, and the run has learnt one with "
                 f"{learnt.description()}: give --data that one."
             )
         return found
@@ -100,13 +137,13 @@ class SignalDataParser(DataParser):
         if split not in SPLITS:
             raise InputError(f"There is no {split} split of an image: choose {', '.join(SPLITS)}.")
         kind = self.kind
-        grid = PixelGrid(kind.width, kind.height)
-        whole = [PixelWindow(0, 0, kind.width, kind.height)]
-        windows = whole if split == "train" else windows_of(grid)
+        grid = PixelGrid(kind.width, kind.height, kind.frames)
+        first = [PixelWindow(0, 0, kind.width, kind.height)]
+        windows = first if split == "train" else windows_of(grid)
         size = thumbnail_size(grid) if split == "train" else (windows[0].width, windows[0].height)
         x, z = grid.half_extent
         return SignalOutputs(
-            image_filenames=[Path(self.config.data)] * len(windows),
+            image_filenames=self._files(windows),
             cameras=plane_cameras(grid, windows, size=size),
             alpha_color=torch.ones(3) if kind.has_alpha else None,
             scene_box=SceneBox(aabb=torch.tensor([[-x, -0.1, -z], [x, 0.1, z]])),
@@ -114,6 +151,7 @@ class SignalDataParser(DataParser):
                 "signal": {
                     "width": kind.width,
                     "height": kind.height,
+                    "frames": kind.frames,
                     "channels": kind.channels,
                     "bits": kind.bits,
                     "has_alpha": kind.has_alpha,
@@ -122,6 +160,12 @@ class SignalDataParser(DataParser):
             parser=self,
             windows=windows,
         )
+
+    def _files(self, windows: list[PixelWindow]) -> list[Path]:
+        """The file that each camera's picture is in."""
+        path = Path(self.config.data)
+        frames = frame_files(path) if self.kind.frames > 1 and path.is_dir() else []
+        return [frames[each.frame] if each.frame < len(frames) else path for each in windows]
 
 
 def thumbnail_size(grid: PixelGrid) -> tuple[int, int]:
@@ -148,5 +192,6 @@ def plane_cameras(grid: PixelGrid, windows: list[PixelWindow], *, size: tuple[in
         cy=down * torch.tensor([[grid.height / 2 - each.top] for each in windows]),
         width=width,
         height=height,
+        times=torch.tensor([[each.frame / (grid.frames - 1)] for each in windows]) if grid.is_video else None,
         camera_type=CameraType.PERSPECTIVE,
     )

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt
 
 from inr_plugins.data.signals.image_output import write_image
-from inr_plugins.errors import InputError, setting
+from inr_plugins.errors import InputError
 from inr_plugins.files import replacing, replacing_folder, shown
 
 H264, FFV1 = ".mp4", ".mkv"
@@ -40,14 +40,18 @@ def is_video_output(path: Path) -> bool:
     return path.suffix.lower() in (*VIDEO_FILES, "") or path.is_dir()
 
 
-def check_video_output(path: Path, *, bits: int, channels: int, overwrite: bool) -> None:
-    """Refuse a place that is taken, or a name of a file that cannot hold such a video.
+def is_taken(path: Path) -> bool:
+    """Whether something would be replaced: a file, or a folder with something in it."""
+    return any(path.iterdir()) if path.is_dir() else path.exists()
+
+
+def check_video_output(path: Path, *, bits: int, channels: int) -> None:
+    """Refuse a place in which something else is, or a name of a file that cannot hold such a video.
 
     Args:
         path: .mp4, .mkv, or a folder.
         bits: of a channel.
         channels: 1 to 4, the second and the fourth being an opacity.
-        overwrite: whether a file may be replaced, or a folder in which there is nothing but frames.
 
     Raises:
         InputError: naming the file and what would do.
@@ -58,11 +62,8 @@ def check_video_output(path: Path, *, bits: int, channels: int, overwrite: bool)
         others = [each.name for each in path.iterdir() if not _FRAME.fullmatch(each.name)]
         if others:
             raise InputError(f"{shown(path)} has other files in it ({min(others)}): give another folder.")
-    if (path.exists() and not path.is_dir()) or (path.is_dir() and any(path.iterdir())):
-        if not overwrite:
-            raise InputError(f"{shown(path)} exists: give another name, or {setting('overwrite')}.")
-        if path.suffix == "" and not path.is_dir():
-            raise InputError(f"{shown(path)} is a file, and no folder: give another name.")
+    elif path.suffix == "" and path.exists():
+        raise InputError(f"{shown(path)} is a file, and no folder: give another name.")
     if path.suffix.lower() == H264 and (bits == 16 or channels in (2, 4)):
         what = "16 bits" if bits == 16 else "an opacity"
         raise InputError(f"{shown(path)} has no room for {what} of the video: give an .mkv, or a folder of PNG frames.")

@@ -1,1 +1,1 @@
-"""Images as functions of the place."""
+"""Images and videos as functions of the place."""

@@ -1,4 +1,4 @@
-"""The base of models of images: learnt from pixels, seen along rays that meet the plane of the image."""
+"""The base of models of images and videos: learnt from pixels, seen along rays that meet the plane of the image."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _BEYOND = 10.0
 
 @dataclass
 class ImageModelConfig(ImageSettings):
-    """Images that are learnt from their pixels."""
+    """Images and videos that are learnt from their pixels."""
 
     _target: type = field(default_factory=lambda: ImageModel)
     """Class to instantiate."""
@@ -53,27 +53,34 @@ class ImageModel(PreciseSteps, OverWhite, Model):
     Subclasses say in `make_field` and `get_param_groups` what it is made of. For pixels (`SignalPixels`) forward gives
     `values` (n, channels), unclamped. For rays it gives, where they meet the image in the plane y = 0 of the normalised
     frame (see `data.signals.parser`): rgb, clamped, over white where there is an opacity or nothing; depth (distance
-    along the ray); accumulation, the opacity. Grey is shown as grey.
+    along the ray); accumulation, the opacity. Grey is shown as grey. Of a video a ray sees the frame of its time, 0 for
+    the first one to 1 for the last, or `frame` whatever its time is, where that is set.
 
     Raises:
         InputError: a setting out of range, or settings that cannot go together.
     """
 
     config: ImageSettings
+    frame: int | None = None
+    """Of a video, what every ray sees, from 0; for copies that are looked at."""
 
     def populate_modules(self) -> None:
         super().populate_modules()
         check_model(self.config)
         signal = (self.kwargs.get("metadata") or {}).get("signal")
         if signal is None:
-            raise InputError("This method learns an image: give --data an image file.")
+            raise InputError("This method learns an image or a video: give --data its file.")
         self.channels, self.bits = int(signal["channels"]), int(signal["bits"])
         self.has_alpha = bool(signal["has_alpha"])
-        self.grid = PixelGrid(int(signal["width"]), int(signal["height"]))
+        self.grid = PixelGrid(int(signal["width"]), int(signal["height"]), int(signal["frames"]))
         with naming_options():
             self.field = self.make_field()
         self.image_metrics = ImageMetrics()
-        self.page = LivePage(panels=lambda: [ImagePanel(), *network_panels(self)], has_surface=False)
+        self.page = LivePage(
+            panels=lambda: [ImagePanel(frames=self.grid.frames), *network_panels(self)],
+            has_surface=False,
+            read_out="video.mkv" if self.grid.is_video else "image.png",
+        )
 
     @abstractmethod
     def make_field(self) -> ImageField:
@@ -117,7 +124,7 @@ class ImageModel(PreciseSteps, OverWhite, Model):
         rays = inside.nonzero()[:, 0]
         rgb = self._background_colour(origins.float()).clone()
         depth, accumulation = (torch.full_like(rgb[:, :1], each) for each in (_BEYOND, 0.0))
-        colours, opacity = self.colours_at(self.grid.to_pixels(coordinates[rays]))
+        colours, opacity = self.colours_at(self._places(coordinates, ray_bundle.times)[rays])
         rgb[rays] = colours * opacity + rgb[rays] * (1 - opacity)
         depth[rays] = distance[rays, None].float()
         accumulation[rays] = opacity
@@ -125,7 +132,19 @@ class ImageModel(PreciseSteps, OverWhite, Model):
         outputs = {"rgb": rgb, "depth": depth, "accumulation": accumulation}
         return {name: value.reshape(*shape, -1) for name, value in outputs.items()}
 
-    def colours_at(self, pixels: Float[Tensor, "n 2"]) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 1"]]:
+    def _places(self, coordinates: Float[Tensor, "n 2"], times: Tensor | None) -> Float[Tensor, "n d"]:
+        """Column and row, and the frame of a video, of places in the plane."""
+        pixels = PixelGrid(self.grid.width, self.grid.height).to_pixels(coordinates)
+        if not self.grid.is_video:
+            return pixels
+        last = self.grid.frames - 1
+        if self.frame is not None or times is None:
+            frames = torch.full_like(pixels[:, :1], self.frame or 0)
+        else:
+            frames = (times.reshape(-1, 1).double() * last).round().clamp(0, last)
+        return torch.cat([pixels, frames], -1)
+
+    def colours_at(self, pixels: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 1"]]:
         """Straight colours and opacities, clamped, at places counted in pixels (see `ImageField.at`)."""
         values = self.field.at(pixels).clamp(0, 1)
         opacity = values[:, -1:] if self.has_alpha else torch.ones_like(values[:, :1])

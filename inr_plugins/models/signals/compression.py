@@ -53,6 +53,8 @@ def check_compressible(model: Any) -> None:
             "Only what finer-image and cn-image learn can be compressed: the keys of diner-image alone are larger than "
             "the image, and other methods learn none."
         )
+    if model.grid.is_video:
+        raise InputError("What finer-video learns cannot be compressed yet: give a run of finer-image or cn-image.")
 
 
 def compress(
@@ -133,8 +135,7 @@ def _spread(count: int, most: int) -> np.ndarray:
 @torch.no_grad()
 def _fitted(model: CoordinateImageModel, places: np.ndarray) -> Float[np.ndarray, "n channels"]:
     chosen = torch.from_numpy(places).to(model.device)
-    middle = torch.stack([chosen % model.grid.width, chosen // model.grid.width], -1).double()
-    return model.field.at(middle).double().cpu().numpy()
+    return model.field.at(model.grid.indices(chosen).double()).double().cpu().numpy()
 
 
 def _psnr(found: np.ndarray, wanted: np.ndarray, bits: int) -> float:

@@ -1,4 +1,4 @@
-"""Settings of all models of images."""
+"""Settings of all models of images and videos."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from inr_plugins.networks.precision import Precision
 
 @dataclass
 class ImageSettings(ModelConfig, PrecisionSettings):
-    """An image as a function of the place."""
+    """An image or a video as a function of the place."""
 
     enable_collider: bool = False
     """Not used: rays meet the plane of the image."""

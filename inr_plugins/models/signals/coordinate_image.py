@@ -1,9 +1,10 @@
-"""`ns-train finer-image` and `cn-image`: an image as a coordinate network, of any activation and any normalization."""
+"""`ns-train finer-image`, `cn-image`, `finer-video`: coordinate networks of any activation and any normalization."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from torch.nn import Parameter
 
@@ -39,13 +40,15 @@ class CoordinateImageModelConfig(ImageModelConfig, BackboneSettings):
 
     _target: type = field(default_factory=lambda: CoordinateImageModel)
     """Class to instantiate."""
+    DIMENSIONS: ClassVar[int] = 2
+    """Of a place."""
 
     def check_options(self) -> None:
         """Raise InputError for the first setting that cannot be used, or is too much for this machine."""
         super().check_options()
         network = self.network()
         with naming_options():
-            network.check_use(2)
+            network.check_use(self.DIMENSIONS)
         check_room(hidden_weights(network), "width", "hidden_layers", copies=IN_TRAINING)
 
     def network(self) -> CoordinateNetworkConfig:
@@ -57,6 +60,13 @@ class CoordinateImageModelConfig(ImageModelConfig, BackboneSettings):
 @dataclass
 class FinerImageModelConfig(CoordinateImageModelConfig):
     """An image as FINER++ has it (sec. 5.1): three hidden layers of 256 and sin(ω (|x| + 1) x)."""
+
+
+@dataclass
+class FinerVideoModelConfig(FinerImageModelConfig):
+    """A video in the same way, with time as the third coordinate."""
+
+    DIMENSIONS: ClassVar[int] = 3
 
 
 @dataclass
@@ -74,7 +84,7 @@ class CnImageModelConfig(CoordinateImageModelConfig):
 
 
 class CoordinateImageModel(ImageModel):
-    """One coordinate network of (x, y), whose batch is the whole image where that is not a large one.
+    """One coordinate network of (x, y), or (x, y, t), whose batch is the whole image where that is not a large one.
 
     Normalizations that couple rows use the statistics of a step's pixels in training, and running ones in every picture
     and file: what the last step's loss says can be a little better than what is seen.

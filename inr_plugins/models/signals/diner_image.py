@@ -1,4 +1,4 @@
-"""`ns-train diner-image`: an image in a table of keys of full resolution with a small network behind it."""
+"""`ns-train diner-image`, `diner-video`: an image or a video in a table of keys of full resolution before a network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OTHER_LR = 1e-3
 
 @dataclass
 class DinerImageModelConfig(ImageModelConfig):
-    """An image behind a table of keys."""
+    """An image, or a video, behind a table of keys."""
 
     _target: type = field(default_factory=lambda: DinerImageModel)
     """Class to instantiate."""

@@ -1,4 +1,4 @@
-"""The panel of all models of images: the file, the fit or what is missed, and how near the fit is."""
+"""The panel of all models of images and videos: the file, the fit or what is missed, and how near the fit is."""
 
 from __future__ import annotations
 
@@ -21,10 +21,17 @@ _LEAST_ERROR = 1e-12
 
 
 class ImagePanel(Panel):
-    """Switches between the fit, the file's own pixels and the error, and says the PSNR of what is drawn."""
+    """Switches between the fit, the file's own pixels and the error, and says the PSNR of the fit.
+
+    Of a video one frame is drawn, which a slider chooses, and the PSNR is of that one.
+    """
 
     title = "Image"
     is_open = True
+
+    def __init__(self, *, frames: int = 1) -> None:
+        """`frames`: of what is learnt; 1: an image."""
+        self.frames = frames
 
     def build(self) -> None:
         """See Panel."""
@@ -36,6 +43,12 @@ class ImagePanel(Panel):
             hint=f"The fit, between pixels too; the file's pixels as squares; or |fit - file| of each pixel, "
             f"{_FACTOR:.0f} times.",
         )
+        self._frame = None
+        if self.frames > 1:
+            self._frame = self.gui.add_slider(
+                "Frame", 0, self.frames - 1, 1, 0, hint="Which frame of the video is drawn, from 0."
+            )
+            self._frame.on_update(self.safely(lambda _: self._go()))
         self._words = self.gui.add_markdown("")
         self._shown.on_update(self.safely(lambda _: self.live.edit()))
         self.live.edits.append(self._edit)
@@ -43,6 +56,12 @@ class ImagePanel(Panel):
         self._follower.switch(problem is None)
         if problem is not None:
             self._tell(f"Only the fit can be shown. {problem}")
+
+    def _go(self) -> None:
+        """Draw the frame that was chosen, and judge it."""
+        self.live.edit()
+        if len(self._shown.options) > 1:
+            self._follower.switch(True)
 
     def close(self) -> None:
         """See Panel."""
@@ -66,6 +85,9 @@ class ImagePanel(Panel):
 
     def _edit(self, model: Any) -> None:
         """Put what was chosen in the place of the fit, of a copy that is to be drawn."""
+        if self._frame is not None and self._frame.value > 0:
+            # The first one is what the page's cameras see by their time.
+            model.frame = int(self._frame.value)
         wanted = self._shown.value
         if wanted == FIT:
             return
@@ -77,14 +99,16 @@ class ImagePanel(Panel):
 
     @torch.no_grad()
     def _judge(self, snapshot: Snapshot) -> None:
-        """PSNR over all channels of pixels spread evenly over the image, or of all if there are few."""
+        """PSNR over all channels of pixels spread evenly over the image or the frame, or of all if there are few."""
         model = (snapshot.source or snapshot).model
         grid, stored = model.grid, self._file(model.device)
-        count = min(grid.count, _JUDGED)
-        places = (torch.arange(count, device=model.device) * grid.count) // count
-        middles = torch.stack([places % grid.width, places // grid.width], -1).double()
+        frame = 0 if self._frame is None else int(self._frame.value)
+        size = grid.width * grid.height
+        count = min(size, _JUDGED)
+        places = frame * size + (torch.arange(count, device=model.device) * size) // count
         with self.live.source.drawing(snapshot):
-            error = F.mse_loss(model.field.at(middles).clamp(0, 1), stored(places))
+            error = F.mse_loss(model.field.at(grid.indices(places).double()).clamp(0, 1), stored(places))
         psnr = -10 * float(error.clamp(min=_LEAST_ERROR).log10())
-        of = "all pixels" if count == grid.count else f"{count:,} of {grid.count:,} pixels"
+        of = "all pixels" if count == size else f"{count:,} of {size:,} pixels"
+        of += "" if self._frame is None else f" of frame {frame}"
         self._words.content = f"**PSNR {psnr:.2f} dB** of {of}, step {snapshot.step:,}."

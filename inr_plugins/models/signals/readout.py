@@ -1,8 +1,9 @@
-"""A fitted image read out of its field: any part of it at any resolution, in the numbers of its file."""
+"""A fitted image or video read out of its field: any part of it at any resolution, in the numbers of its file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from inr_plugins.signal_grid import PixelGrid, PixelWindow
 
 _AT_ONCE = 1 << 20
 """Pixels that are read out at once, about."""
+_FRAMES = re.compile(r"(\d*):(\d*)|(\d+)")
 
 
 def find_region(grid: PixelGrid, wanted: tuple[int, int, int, int] | None) -> PixelWindow:
@@ -33,6 +35,34 @@ def find_region(grid: PixelGrid, wanted: tuple[int, int, int, int] | None) -> Pi
     return PixelWindow(left, top, width, height)
 
 
+def find_frames(grid: PixelGrid, wanted: str | None) -> range:
+    """The frames of a video that are asked for, from 0: "A:B" those from A up to B without it, "A" one; None: all.
+
+    Raises:
+        InputError: it is none of these, there are none such, or an image has no frames.
+    """
+    if wanted is None:
+        return range(grid.frames)
+    if not grid.is_video:
+        raise InputError(f"{setting('frames')} is for videos, and this run has learnt an image: leave it out.")
+    found = _FRAMES.fullmatch(wanted.strip())
+    if found is None:
+        raise InputError(
+            f"{setting('frames')} {wanted} is no part of a video: give A:B, both from 0, B left out itself."
+        )
+    first, end, single = found.groups()
+    chosen = (
+        range(int(single), int(single) + 1)
+        if single is not None
+        else range(int(first or 0), int(end) if end else grid.frames)
+    )
+    if not chosen or chosen.stop > grid.frames:
+        raise InputError(
+            f"{setting('frames')} {wanted} is no part of the video, which has frames 0 to {grid.frames - 1}: give one."
+        )
+    return chosen
+
+
 def output_size(region: PixelWindow, scale: float) -> tuple[int, int]:
     """Width and height of a region that is read out `scale` times as large."""
     return max(1, round(region.width * scale)), max(1, round(region.height * scale))
@@ -43,9 +73,10 @@ def read_out(
     *,
     scale: float = 1.0,
     region: PixelWindow | None = None,
+    frame: int = 0,
     on_rows: Callable[[int, int], None] = lambda done, total: None,
 ) -> UInt[np.ndarray, "height width channels"]:
-    """An image as its field has it, clamped and rounded to the file's own bits.
+    """An image, or a frame of a video, as its field has it, clamped and rounded to the file's own bits.
 
     Pixels of the output are squares that fill the region, and are asked for in their middles: at scale 1 those of the
     image. A smaller scale samples and does not average.
@@ -54,6 +85,7 @@ def read_out(
         model: an ImageModel.
         scale: pixels of the output along one of the image's.
         region: what part of it; None: all.
+        frame: of a video, from 0.
         on_rows: told the rows that are done, and all.
     """
     region = region or find_region(model.grid, None)
@@ -67,7 +99,23 @@ def read_out(
     for first in range(0, height, step):
         rows = lines[first : first + step]
         pixels = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1).reshape(-1, 2)
+        if model.grid.is_video:
+            pixels = torch.cat([pixels, torch.full_like(pixels[:, :1], frame)], -1)
         values = (model.field.at(pixels).clamp(0, 1).double() * most).round()
         found[first : first + step] = values.reshape(len(rows), width, -1).cpu().numpy().astype(kind)
         on_rows(min(first + step, height), height)
     return found
+
+
+def read_out_frames(
+    model: Any,
+    frames: range,
+    *,
+    scale: float = 1.0,
+    region: PixelWindow | None = None,
+    on_frame: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterator[UInt[np.ndarray, "height width channels"]]:
+    """Frames of a video one after another, as `read_out` has them; `on_frame` is told those that are done, and all."""
+    for done, frame in enumerate(frames, 1):
+        yield read_out(model, scale=scale, region=region, frame=frame)
+        on_frame(done, len(frames))

@@ -10,9 +10,14 @@ from inr_plugins.viewer.panels.take_away import TakeAwayPanel
 from inr_plugins.viewer.panels.training import TrainingPanel
 
 
-def general_panels(*, has_surface: bool = True) -> list[Panel]:
-    """New panels for one page, from the top down; of a flat image there is no surface to look at or to extract."""
+def general_panels(*, has_surface: bool = True, read_out: str = "image.png") -> list[Panel]:
+    """New panels for one page, from the top down; of a flat image there is no surface to look at or to extract.
+
+    Args:
+        has_surface: see LivePage.
+        read_out: see LivePage.
+    """
     if not has_surface:
-        return [TrainingPanel(), CamerasPanel(), TakeAwayPanel(None)]
+        return [TrainingPanel(), CamerasPanel(), TakeAwayPanel(None, read_out=read_out)]
     mesh = MeshPanel()
     return [TrainingPanel(), mesh, LookPanel(), CamerasPanel(), TakeAwayPanel(lambda: mesh.resolution)]

@@ -67,7 +67,7 @@ def eval_command(config: Path, *, shape: int | None = None) -> str:
 
 
 def signal_command(config: Path, out: Path) -> str:
-    """inr-signal of the run: the image read out of its field."""
+    """inr-signal of the run: the image, or the video, read out of its field."""
     return command("inr-signal", (config,), (out,))
 
 

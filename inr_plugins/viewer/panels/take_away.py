@@ -40,12 +40,15 @@ class TakeAwayPanel(Panel):
 
     title = "Take away"
 
-    def __init__(self, resolution: Callable[[], int] | None = lambda: DEFAULT_RESOLUTION) -> None:
+    def __init__(
+        self, resolution: Callable[[], int] | None = lambda: DEFAULT_RESOLUTION, *, read_out: str = "image.png"
+    ) -> None:
         """
         Args:
             resolution: of meshes, asked when a command is written; None: an image is learnt, which is read out instead.
+            read_out: name of the file that it is read out to.
         """
-        self._resolution = resolution
+        self._resolution, self._read_out = resolution, read_out
 
     def build(self) -> None:
         """Add the controls."""
@@ -119,7 +122,7 @@ class TakeAwayPanel(Panel):
     def _whole(self, crop: Any, shape: int | None) -> dict[str, str]:
         """The command for all of what is learnt, whatever is seen of it."""
         if self._resolution is None:
-            return {"Image": signal_command(self._config, self._folder / "image.png")}
+            return {"Read out": signal_command(self._config, self._folder / self._read_out)}
         return {"Mesh": mesh_command(self._config, resolution=self._resolution(), crop=crop, shape=shape)}
 
     def _crop_and_shape(self) -> tuple[Any, int | None, list[str]]:

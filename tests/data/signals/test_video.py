@@ -19,7 +19,7 @@ from inr_plugins.data.signals import video
 from inr_plugins.data.signals.frame_folder import frame_files
 from inr_plugins.data.signals.image_file import read_image
 from inr_plugins.data.signals.video import read_video
-from inr_plugins.data.signals.video_output import check_video_output, write_video
+from inr_plugins.data.signals.video_output import check_video_output, is_taken, write_video
 from inr_plugins.errors import InputError
 
 HEIGHT, WIDTH, FRAMES = 16, 24, 5
@@ -282,19 +282,19 @@ def test_places_and_names_that_cannot_be_are_refused(tmp_path):
     for folder, name in (("frames", "frame_00001.png"), ("others", "letter.txt"), ("a.mp4", "x")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / name).write_bytes(b"mine")
-    for name, kind, overwrite, words in (
-        ("there.mkv", (8, 3), False, "exists: give another name, or overwrite"),
-        ("frames", (8, 3), False, "exists: give another name, or overwrite"),
-        ("others", (8, 3), True, r"has other files in it \(letter\.txt\)"),
-        ("a.mp4", (8, 3), True, "is a folder: give a video file"),
-        ("file", (8, 3), True, "is a file, and no folder"),
-        ("new.mp4", (16, 3), False, "has no room for 16 bits"),
-        ("new.mp4", (8, 4), False, "has no room for an opacity"),
+    for name, bits, channels, words in (
+        ("others", 8, 3, r"has other files in it \(letter\.txt\)"),
+        ("a.mp4", 8, 3, "is a folder: give a video file"),
+        ("file", 8, 3, "is a file, and no folder"),
+        ("new.mp4", 16, 3, "has no room for 16 bits"),
+        ("new.mp4", 8, 4, "has no room for an opacity"),
     ):
         with pytest.raises(InputError, match=words):
-            check_video_output(tmp_path / name, bits=kind[0], channels=kind[1], overwrite=overwrite)
-    for name in ("there.mkv", "frames", "new.mkv", "new"):
-        check_video_output(tmp_path / name, bits=8, channels=3, overwrite=True)
+            check_video_output(tmp_path / name, bits=bits, channels=channels)
+    (tmp_path / "empty").mkdir()
+    for name, there in (("there.mkv", True), ("frames", True), ("new.mkv", False), ("new", False), ("empty", False)):
+        check_video_output(tmp_path / name, bits=8, channels=3)
+        assert is_taken(tmp_path / name) == there
 
 
 @pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "frames"])

@@ -88,3 +88,29 @@ def test_without_the_file_there_is_the_fit_alone_and_the_page_says_why():
         assert page.says("Only the fit can be shown. There is no image at /a.png")
         assert page.control("Show")["options"] == ["fit"]
         assert not page.says("PSNR", seconds=0.5)
+
+
+def test_a_slider_chooses_the_frame_that_is_drawn_and_judged():
+    frames = 3
+    model = Ball()
+    model.frame, model.grid, model.has_alpha = None, PixelGrid(20, 10, frames), False
+    model.field = Grey(model.grid, 3)
+    own = np.random.default_rng(0).integers(0, 256, (frames, 10, 20, 3)).astype(np.uint8)
+    with served_page(model, ImagePanel(frames=frames), image=SimpleNamespace(pixels=own)) as page:
+        assert page.control("Frame")["max"] == 2
+        assert not page.live.snapshot.is_edited
+        for frame in (2, 0, 1):
+            page.set("Frame", frame)
+            error = np.mean((own[frame] / 255.0 - 0.5) ** 2)
+            assert page.says(f"PSNR {-10 * np.log10(error):.2f} dB** of all pixels of frame {frame}, step 0.")
+            assert page.page.wait(lambda frame=frame: page.live.snapshot.model.frame == (frame or None), 5)
+        page.set("Show", "file")
+        place = torch.tensor([[4.0, 3.0, 1.0]], dtype=torch.float64)
+        wanted = own[1, 3, 4] / 255.0
+        assert page.page.wait(lambda: np.allclose(page.live.snapshot.model.field.at(place), wanted, atol=1e-6), 5)
+
+
+def test_an_image_has_no_slider(opened):
+    _, page = opened
+    assert page.control("Show")
+    assert not any(each.get("label") == "Frame" for each in page.page.others)
