@@ -284,7 +284,9 @@ COMMANDS = {
     ),
     # A kernel has as many rows, and takes a backward pass of all of them for each.
     "inr-analyze": _table([("", Range(2, 4096), "points")]),
-    "inr-phantom": _table([("", Range(1, 100_000), "size"), ("", Range(0, 2**63 - 1), "seed")]),
+    "inr-phantom": _table(
+        [("", Range(1, 100_000), "size"), ("", Range(2, 100_000), "frames"), ("", Range(0, 2**63 - 1), "seed")]
+    ),
     "inr-compress": _table([("", Range(0, 60, above=True), "loss"), ("", _COUNT, "size steps")]),
     "inr-demo": _table(
         [

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import tyro
 
@@ -17,31 +17,45 @@ from inr_plugins.cli.ending import run_command, start
 from inr_plugins.cli.mesh_files import OutputFiles
 from inr_plugins.cli.result import print_places
 from inr_plugins.errors import InputError
-from inr_plugins.options import COMMANDS, check_numbers
+from inr_plugins.files import replacing_all
+from inr_plugins.options import COMMANDS, check_numbers, told
 from inr_plugins.progress import progress
 
-_ENDINGS = (".tif", ".tiff")
+if TYPE_CHECKING:
+    import numpy as np
+
+    from inr_plugins.scenes.moving_discs import MovingDiscs
+
+_ENDINGS = {"planet": (".tif", ".tiff"), "video": (".mkv",)}
+_PLANET, _VIDEO, _FRAMES = 2048, 320, 40
+_RATE = 25.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class PhantomOptions(CommonOptions):
-    """Make data to learn from: a picture of a planet as a tiled TIFF, of any size, larger ones with more detail.
+    """Make data to learn from, whose truth is known.
+
+    planet: a picture of a planet as a tiled TIFF, of any size, larger ones with more detail.
+    video: three discs that move before a picture that stands still, as an .mkv without loss; beside it, the background
+    (OUT_background.png) and where the discs are (OUT_mask.mkv: white).
 
     Example: inr-phantom planet planet.tif --size 8192
     """
 
-    GROUPS: ClassVar[Groups] = {"picture": "size seed", "output": "overwrite"}
+    GROUPS: ClassVar[Groups] = {"picture": "size frames seed", "output": "overwrite"}
 
-    kind: Annotated[tyro.conf.Positional[Literal["planet"]], tyro.conf.arg(metavar="KIND")]
-    """What: planet."""
+    kind: Annotated[tyro.conf.Positional[Literal["planet", "video"]], tyro.conf.arg(metavar="KIND")]
+    """What: planet or video."""
     output: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
-    """File to write, .tif."""
-    size: int = 2048
-    """Pixels of a side."""
+    """File to write: .tif of a planet, .mkv of a video."""
+    size: Annotated[int | None, told("PIXELS", "2048 of a planet, 320 of a video")] = None
+    """Pixels of a side of a planet, or of the width of a video, which is 4:3."""
+    frames: Annotated[int | None, told("COUNT", "40")] = None
+    """Frames of a video."""
     seed: int = 0
     """Of what it looks like."""
     overwrite: bool = False
-    """Replace an existing file."""
+    """Replace existing files."""
 
 
 def make(options: PhantomOptions, *, outputs: OutputFiles) -> None:
@@ -51,24 +65,71 @@ def make(options: PhantomOptions, *, outputs: OutputFiles) -> None:
         InputError: anything the user can fix, in one sentence.
     """
     check_numbers(options, COMMANDS["inr-phantom"])
-    output = options.output
-    if output.suffix.lower() not in _ENDINGS:
-        raise InputError(f"{output} does not end in .tif: give a name that does.")
-    check_new_file(output, overwrite=options.overwrite)
+    output, endings = options.output, _ENDINGS[options.kind]
+    if output.suffix.lower() not in endings:
+        raise InputError(f"{output} does not end in {endings[0]}: give a name that does.")
+    if options.kind == "planet" and options.frames is not None:
+        raise InputError("--frames is for videos, and a planet is a picture: leave it out.")
+    files = [output] if options.kind == "planet" else video_files(output)
+    for file in files:
+        check_new_file(file, overwrite=options.overwrite)
+    begin = time.perf_counter()
+    outputs.expect(files)
+    lines = (_make_planet if options.kind == "planet" else _make_video)(options)
+    if options.quiet:
+        print_places(*files)
+        return
+    for name, text in [*lines, ("seconds", f"{time.perf_counter() - begin:.1f}")]:
+        print(f"{name:>10}  {text}")
+    method = "diner-image" if options.kind == "planet" else "diner-video"
+    print(f"{'next':>10}  ns-train {method} --data {shlex.quote(str(output))}")
+
+
+def video_files(output: Path) -> list[Path]:
+    """The files of a made video: itself, its background, where its foreground is."""
+    return [output, output.with_name(f"{output.stem}_background.png"), output.with_name(f"{output.stem}_mask.mkv")]
+
+
+def _make_planet(options: PhantomOptions) -> list[tuple[str, str]]:
     from inr_plugins.scenes.planet import write_planet
 
-    begin = time.perf_counter()
-    outputs.expect([output])
+    output, size = options.output, options.size or _PLANET
     with progress(quiet=options.quiet) as bar:
-        write_planet(
-            output, options.size, seed=options.seed, on_tile=lambda done, total: bar("Drawing tiles", done, total)
-        )
-    if options.quiet:
-        print_places(output)
-        return
-    print(f"  image  {output}, {options.size} x {options.size} pixels, {output.stat().st_size / 1e6:.1f} MB")
-    print(f"seconds  {time.perf_counter() - begin:.1f}")
-    print(f"   next  ns-train diner-image --data {shlex.quote(str(output))}")
+        write_planet(output, size, seed=options.seed, on_tile=lambda done, total: bar("Drawing tiles", done, total))
+    return [("image", f"{output}, {size} x {size} pixels, {output.stat().st_size / 1e6:.1f} MB")]
+
+
+def _make_video(options: PhantomOptions) -> list[tuple[str, str]]:
+    from inr_plugins.scenes.moving_discs import MovingDiscs
+
+    width, files = options.size or _VIDEO, video_files(options.output)
+    discs = MovingDiscs(width, max(1, round(width * 3 / 4)), options.frames or _FRAMES, seed=options.seed)
+    with progress(quiet=options.quiet) as bar:
+        _write_discs(discs, files, on_frame=lambda done: bar("Drawing frames", done, 2 * discs.frames))
+    return [
+        ("video", f"{files[0]}, {discs.frames} frames of {discs.width} x {discs.height} pixels"),
+        ("background", str(files[1])),
+        ("foreground", f"{files[2]}, white where it is"),
+    ]
+
+
+def _write_discs(discs: MovingDiscs, files: list[Path], *, on_frame: Callable[[int], None]) -> None:
+    """Write a video, its background and its mask, all of them or none."""
+    import numpy as np
+    from PIL import Image
+
+    from inr_plugins.data.signals.video_output import encode_video
+
+    def pictures(which: int) -> Iterator[np.ndarray]:
+        for frame in range(discs.frames):
+            picture, mask = discs.picture(frame)
+            yield (picture, mask[..., None].astype(np.uint8) * np.uint8(255))[which]
+            on_frame(which * discs.frames + frame + 1)
+
+    with replacing_all(files) as (video, background, mask):
+        encode_video(video, pictures(0), rate=_RATE, is_lossless=True)
+        Image.fromarray(discs.background).save(background, format="PNG")
+        encode_video(mask, pictures(1), rate=_RATE, is_lossless=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -85,14 +85,17 @@ def write_video(
     """
     if path.suffix.lower() in VIDEO_FILES:
         with replacing(path) as partial:
-            _write_file(partial, frames, rate=rate, is_lossless=path.suffix.lower() == FFV1)
+            encode_video(partial, frames, rate=rate, is_lossless=path.suffix.lower() == FFV1)
         return
     with replacing_folder(path) as folder:
         for number, frame in enumerate(frames, first):
             write_image(folder / f"frame_{number:05}.png", frame)
 
 
-def _write_file(path: Path, frames: Iterable[np.ndarray], *, rate: float, is_lossless: bool) -> None:
+def encode_video(
+    path: Path, frames: Iterable[UInt[np.ndarray, "height width channels"]], *, rate: float, is_lossless: bool
+) -> None:
+    """Encode frames into a file as they come, whatever its name is: FFV1 in Matroska, or H.264 in MP4."""
     import av
 
     per_second = Fraction(rate).limit_denominator(_LARGEST_DENOMINATOR)
