@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from nerfstudio.cameras.cameras import Cameras
 from torch import Tensor
 
@@ -24,10 +24,11 @@ _PAD = 4
 """Cells around the box."""
 _FEWEST_VOTES = 2
 """Cameras that have to look through a place for it to be empty; a density learnt in seconds has holes."""
-_HITS = 0.2
-"""Cameras whose light stops at a place of a hull, for each that looks through it, that are enough to keep it."""
+_HITS, _THIN_HITS = 0.4, 0.2
+"""Cameras whose light stops at a place of a hull, for each that looks through it, that are enough to keep it; and at a
+thin part of it, which is finer than the density."""
 _THIN = 2.0
-"""Cells: what of a hull no ball of this radius fits into is as the masks have it, and finer than the density."""
+"""Cells: what of a hull no ball of this radius fits into is thin."""
 _SPECK = 20
 """Vertices of the smallest thin part."""
 _SMALLEST_PIECE = 0.01
@@ -84,7 +85,12 @@ def depth_views(cameras: Cameras, render: Render, device: torch.device) -> list[
 
 
 def solid_points(
-    cameras: Cameras, views: Sequence[DepthView], x: Float[Tensor, "n 3"], *, margin: float, hits: float | None = None
+    cameras: Cameras,
+    views: Sequence[DepthView],
+    x: Float[Tensor, "n 3"],
+    *,
+    margin: float,
+    hits: Float[Tensor, " n"] | None = None,
 ) -> Bool[Tensor, " n"]:
     """Points that some picture shows, and that not several cameras look through.
 
@@ -93,8 +99,8 @@ def solid_points(
         views: what they see.
         x: points, normalised frame.
         margin: before the depth within which nothing is said to be empty, normalised units.
-        hits: points are solid, too, at which so many cameras' light stops, within the margin, for each that looks
-            through: what is thinner than a pixel is looked through by many.
+        hits: of each point; it is solid, too, where so many cameras' light stops at it, within the margin, for each
+            that looks through: what is thinner than a pixel is looked through by many.
     """
     votes, shown = torch.zeros(len(x), dtype=torch.int32), torch.zeros(len(x), dtype=torch.bool)
     stops = torch.zeros(len(x), dtype=torch.int32)
@@ -185,8 +191,10 @@ def carved_hull(
     axes = [origin[i] + cell * torch.arange(n) for i, n in enumerate(distances.shape)]
     solid = (distances < 0).reshape(-1)
     x = torch.cartesian_prod(*axes)[solid]
-    solid[solid.clone()] = solid_points(cameras, views, x, margin=margin, hits=_HITS)
-    solid = solid.view(distances.shape) | thin_parts(distances)
+    hits = torch.where(thin_parts(distances).reshape(-1)[solid], _THIN_HITS, _HITS)
+    solid[solid.clone()] = solid_points(cameras, views, x, margin=margin, hits=hits)
+    solid = without_cavities(solid.view(distances.shape))
+    solid = without_flakes(solid, pictures_of(cameras, torch.cartesian_prod(*axes)).view(solid.shape))
     if not bool(solid.any()):
         raise InputError(
             "Nothing solid was found in what the masks leave of the object: see that the poses are right, or give "
@@ -212,6 +220,38 @@ def thin_parts(distances: Float[Tensor, "x y z"]) -> Bool[Tensor, "x y z"]:
     pieces, _ = label(thin, np.ones((3, 3, 3)))
     sizes = np.bincount(pieces.reshape(-1))
     return torch.from_numpy(thin & (sizes >= _SPECK)[pieces])
+
+
+def pictures_of(cameras: Cameras, x: Float[Tensor, "n 3"]) -> Int[Tensor, " n"]:
+    """How many pictures show each point, whatever is before it."""
+    shows = torch.zeros(len(x), dtype=torch.int32)
+    for number in range(len(cameras)):
+        u, v, front = project(cameras, number, x)
+        shows += front & (u >= 0) & (u < cameras.width[number]) & (v >= 0) & (v < cameras.height[number])
+    return shows
+
+
+def without_cavities(solid: Bool[Tensor, "x y z"]) -> Bool[Tensor, "x y z"]:
+    """The solid, and what it shuts in, which no camera can look into."""
+    from scipy.ndimage import binary_fill_holes
+
+    return torch.from_numpy(binary_fill_holes(solid.numpy()))
+
+
+def without_flakes(solid: Bool[Tensor, "x y z"], shown: Int[Tensor, "x y z"]) -> Bool[Tensor, "x y z"]:
+    """The solid without small pieces before a few cameras: what only half as many pictures show as the largest piece.
+
+    Small pieces that all cameras see are a part of the object.
+    """
+    from scipy.ndimage import label
+
+    pieces, _ = label(solid.numpy(), np.ones((3, 3, 3)))
+    sizes = np.bincount(pieces.reshape(-1))
+    sizes[0] = 0
+    seen = np.bincount(pieces.reshape(-1), shown.reshape(-1).numpy()) / np.maximum(sizes, 1)
+    largest = sizes.argmax()
+    kept = (sizes >= _SMALLEST_PIECE * sizes[largest]) | (seen > 0.5 * seen[largest])
+    return solid & torch.from_numpy(kept[pieces])
 
 
 def without_small_pieces(solid: Bool[Tensor, "x y z"]) -> Bool[Tensor, "x y z"]:

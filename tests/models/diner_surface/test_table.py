@@ -20,8 +20,11 @@ from inr_plugins.models.diner_surface.carving import (
     carved_hull,
     depth_views,
     median_distance,
+    pictures_of,
     solid_points,
     thin_parts,
+    without_cavities,
+    without_flakes,
     without_small_pieces,
 )
 from inr_plugins.models.diner_surface.checks import check_looking, check_outside_box
@@ -161,6 +164,50 @@ def test_what_floats_goes():
     assert int(without_small_pieces(solid).sum()) == 512
     solid[12:14, 12:14, 12:14] = True
     assert int(without_small_pieces(solid).sum()) == 520
+
+
+def test_only_flakes_that_few_pictures_show_go():
+    solid = torch.zeros(20, 20, 20, dtype=torch.bool)
+    solid[2:10, 2:10, 2:10] = True
+    whole = solid.clone()
+    solid[15, 15, 15:18] = True
+    # Touches the block at a corner: a rod across the lattice is one piece.
+    solid[10, 10, 10] = whole[10, 10, 10] = True
+    shown = torch.full(solid.shape, 30)
+    assert torch.equal(without_flakes(solid, shown), solid)
+    shown[10:] = 10
+    assert torch.equal(without_flakes(solid, shown), whole)
+    # Large ones stay.
+    solid[14:16, 14:16, 14:16] = True
+    assert torch.equal(without_flakes(solid, shown), solid)
+    assert not bool(without_flakes(torch.zeros_like(solid), shown).any())
+
+
+def test_what_is_shut_in_is_solid_and_what_is_open_is_not():
+    solid = torch.ones(12, 12, 12, dtype=torch.bool)
+    solid[4:6, 4:6, 4:6] = False
+    assert bool(without_cavities(solid).all())
+    solid[4, 4, 6:] = False
+    assert torch.equal(without_cavities(solid), solid)
+
+
+def test_pictures_of_a_place_are_those_in_front_of_whose_cameras_it_is():
+    rig = cameras(40)
+    one = rig[7:8]
+    axis, eye = -one.camera_to_worlds[0, :, 2], one.camera_to_worlds[0, :, 3]
+    aside = eye + 0.1 * (axis + 3 * one.camera_to_worlds[0, :, 0])
+    above = eye + 0.1 * (axis + 3 * one.camera_to_worlds[0, :, 1])
+    places = torch.stack([eye + 0.1 * axis, eye - 0.1 * axis, aside, above])
+    assert pictures_of(one, places).tolist() == [1, 0, 0, 0]
+    assert pictures_of(rig, MIDDLE[None]).tolist() == [40]
+
+
+def test_each_place_has_its_own_number_of_hits():
+    rig = cameras(40)
+    views = depth_views(rig, seen_ball, torch.device("cpu"))
+    # Just before the surface: it stops the light of some cameras, and others look past it.
+    x = (MIDDLE + torch.tensor([0.0, 0.0, RADIUS + 0.03])).expand(2, 3)
+    assert solid_points(rig, views, x, margin=0.05, hits=torch.tensor([0.0, 1e9])).tolist() == [True, False]
 
 
 def test_surroundings_leave_the_box_and_stay_what_they_are_around_it():
