@@ -17,7 +17,7 @@ from inr_plugins.data.images.datamanager import InrDataManagerConfig
 from inr_plugins.engine.optimization.adam import AdamConfig
 from inr_plugins.engine.optimization.run_cosine import RunCosineConfig
 from inr_plugins.engine.pipeline import InrPipelineConfig
-from inr_plugins.models.neus.config import Capture
+from inr_plugins.models.common.capture import Capture
 from inr_plugins.models.neus.length import NeusTrainerConfig
 from inr_plugins.models.neus.model import NeusModelConfig
 

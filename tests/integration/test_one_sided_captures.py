@@ -71,6 +71,7 @@ def test_cn_neus_finds_the_ball_by_its_masks(dome, tmp_path, capsys):
     assert (half > RADIUS).all()
     assert (half < 2.8 * RADIUS).all()
     said = " ".join(capsys.readouterr().out.split())
+    assert "The pictures are taken for an object that masks or alpha cut out" in said
     assert "The object is looked for in a box of" in said
     assert "the dataset's units" in said
     # The sphere that it starts from is where the ball is.
@@ -78,8 +79,10 @@ def test_cn_neus_finds_the_ball_by_its_masks(dome, tmp_path, capsys):
         assert float(model.field.sdf(model.field.middle[None])) < 0
 
 
-def test_diner_surface_finds_it_too(dome, tmp_path):
+def test_diner_surface_finds_it_too(dome, tmp_path, capsys):
     trainer = train(small(small_diner_surface, dome, tmp_path), 3)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "an object that masks or alpha cut out of them; --pipeline.model.capture table asks for none" in said
     middle, half = in_dataset(trainer, trainer.pipeline.model.surface_aabb())
     # Of the band's cells, which reach beyond the surface.
     assert np.abs(middle - MIDDLE).max() < 0.3
@@ -104,8 +107,10 @@ def test_diner_begins_in_a_box_around_it(dome, tmp_path, capsys):
     assert in_dataset(trainer, trainer.pipeline.model.surface_aabb())[1].max() > 4 * RADIUS
 
 
-def test_without_masks_cn_neus_table_looks_where_the_cameras_do(dome, tmp_path):
+def test_without_masks_cn_neus_table_looks_where_the_cameras_do(dome, tmp_path, capsys):
     trainer = train(small(lambda *args: small_neus(cn_neus_table, *args), dome, tmp_path), 3)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "an object, looked at from outside, with what is around it; a room from inside is for cn-neus-room" in said
     model = trainer.pipeline.model
     middle, half = in_dataset(trainer, model.surface_aabb())
     assert np.abs(middle - MIDDLE).max() < 0.05
@@ -114,9 +119,11 @@ def test_without_masks_cn_neus_table_looks_where_the_cameras_do(dome, tmp_path):
     assert torch.equal(model.background.box, model.field.box)
 
 
-def test_a_run_goes_on_in_its_box_without_looking_for_one(dome, tmp_path, monkeypatch):
+def test_a_run_goes_on_in_its_box_without_looking_for_one(dome, tmp_path, monkeypatch, capsys):
     first = train(small(lambda *args: small_neus(cn_neus, *args), dome, tmp_path / "first"), 2)
     monkeypatch.setattr(start, "object_box", lambda *_, **__: pytest.fail("it was looked for again"))
     config = small(lambda *args: small_neus(cn_neus, *args), dome, tmp_path / "second")
+    capsys.readouterr()
     second = train(config, 2, load_dir=first.checkpoint_dir)
+    assert "are taken for" not in capsys.readouterr().out
     assert torch.equal(second.pipeline.model.field.box, first.pipeline.model.field.box)

@@ -225,8 +225,12 @@ def hull_distances(
     return origin, cell, cells_to_border(inside)
 
 
-def check_outlines(views: MaskedViews) -> None:
+def check_outlines(views: MaskedViews, *, name_some: bool = True) -> None:
     """See that masks tell the object from what is beside it; those that cut nothing out of their picture are named.
+
+    Args:
+        views: all that are asked.
+        name_some: say so where some of them do not.
 
     Raises:
         InputError: none of them does.
@@ -234,10 +238,11 @@ def check_outlines(views: MaskedViews) -> None:
     full = [name for name, mask in zip(views.names, views.masks, strict=True) if bool(mask.all())]
     if len(full) == len(views.masks):
         raise InputError(
-            "The masks, or the alpha, of all pictures are white throughout and tell nothing of the object's outline: "
-            "make them black beside the object, or set --pipeline.model.capture table, which asks for none."
+            f"The masks, or the alpha, of all {len(full)} pictures looked at are white throughout and tell nothing of "
+            "the object's outline: make them black beside the object, or set --pipeline.model.capture table, which "
+            "asks for none; a room that the cameras stand in is for cn-neus-room."
         )
-    if full and comms.is_main_process():
+    if full and name_some and comms.is_main_process():
         CONSOLE.print(
             f"{len(full)} of {len(views.masks)} masks cut nothing out of their picture, that of {full[0]} among them: "
             "see whether the object fills it, or the mask is wrong.",

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from inr_plugins.boxes import has_volume, scaled_box
 from inr_plugins.errors import InputError
-from inr_plugins.models.common.hull import masked_views
+from inr_plugins.models.common.hull import check_outlines, masked_views
 from inr_plugins.models.common.mask_box import box_of_masks, nearest_point
 
 BoxChoice = Literal["found", "scene"]
@@ -75,12 +75,7 @@ def find_object(dataset: Any, *, masked: bool, unsure: bool = False) -> FoundBox
         raise
     if unsure and not cuts_out(views.masks):
         return None
-    if all(bool(mask.all()) for mask in views.masks):
-        raise InputError(
-            f"The masks (or alpha) of all {len(views.masks)} pictures looked at are white all over, and cut no "
-            "object out: make them black beside it; if the cameras stand inside of what they show, train cn-neus-room, "
-            "and without masks cn-neus-table."
-        )
+    check_outlines(views, name_some=False)
     box = box_of_masks(views)
     return None if box is None else FoundBox(box, f"{len(chosen)} masks")
 

@@ -29,6 +29,7 @@ from inr_plugins.fields.protocol import CellBounds
 from inr_plugins.fields.voxel_distance import Reading, VoxelDistanceField
 from inr_plugins.losses.surface import eikonal, mask_entropy, smeared_area
 from inr_plugins.metrics.image import ImageMetrics
+from inr_plugins.models.common.capture import say_capture
 from inr_plugins.models.common.feasibility import IN_TRAINING, check_room, hidden_weights, naming_options, surface_cells
 from inr_plugins.models.common.hull import check_outlines, hull_distances, masked_views
 from inr_plugins.models.common.network_settings import PreciseSteps
@@ -162,6 +163,7 @@ class DinerSurfaceModel(PreciseSteps, Model):
             labelled = getattr(manager.config, "masks", None) == "labels"
             check_masks(opaque=bool(self.metadata.get("opaque", False)), labelled=labelled)
             if not bool(self.is_started):
+                say_capture("object")
                 self.start_from(manager.train_dataset)
                 self._rebuild(optimizers)
         before, after = TrainingCallbackLocation.BEFORE_TRAIN_ITERATION, TrainingCallbackLocation.AFTER_TRAIN_ITERATION

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from inr_plugins.boxes import cube_around
 from inr_plugins.errors import InputError
 from inr_plugins.fields.colour_start import colours_of
+from inr_plugins.models.common.capture import say_capture
 from inr_plugins.models.common.feasibility import IN_TRAINING, check_room
 from inr_plugins.models.common.object_box import object_box
 from inr_plugins.models.diner_surface.carved_object import DinerSurfaceCarvedModel
@@ -134,6 +135,7 @@ class DinerSurfaceTableModel(DensityFirstModel):
         self._cameras = cameras.to("cpu")
         if bool(self.has_box):
             return False
+        say_capture("table")
         if config.box == "found":
             check_looking(cameras)
         box = cube_around(object_box(dataset, self.scene_box.aabb, config.box, masked=False, scale=config.box_scale))

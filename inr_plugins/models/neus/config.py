@@ -8,12 +8,12 @@ from typing import Literal
 
 from nerfstudio.models.base_model import ModelConfig
 
+from inr_plugins.models.common.capture import Capture
 from inr_plugins.models.common.network_settings import PrecisionSettings
 from inr_plugins.models.common.object_box import BoxChoice
 from inr_plugins.networks.activations.settings import ActivationName, ActivationSettings
 from inr_plugins.networks.normalization.registry import NormalizationName
 
-Capture = Literal["object", "table", "room"]
 NormalizationPlace = Literal["both", "sdf", "colour"]
 
 _SHARP_STEPS = 20_000

@@ -24,6 +24,7 @@ from inr_plugins.fields.background import BackgroundField
 from inr_plugins.fields.surface import SurfaceField
 from inr_plugins.losses.surface import masked_l1
 from inr_plugins.metrics.image import ImageMetrics
+from inr_plugins.models.common.capture import say_capture
 from inr_plugins.models.common.feasibility import IN_TRAINING, check_room, hidden_weights, naming_options
 from inr_plugins.models.common.network_settings import PreciseSteps
 from inr_plugins.models.common.panels import network_panels
@@ -137,6 +138,7 @@ class NeusModel(PreciseSteps, Model):
             check_masks(self.config, opaque=bool(self.metadata.get("opaque", False)), labelled=labelled)
             if manager.train_dataset is not None:
                 if not bool(self.is_started):
+                    say_capture(self.config.capture)
                     fields = [each for each in (self.field, self.background) if each is not None]
                     place_fields(fields, manager.train_dataset, self.scene_box.aabb, self.config)
                     self.grid.place(self.field.box)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from inr_plugins.models.neus.config import Capture
+from inr_plugins.models.common.capture import Capture
 
 RESOLUTION = 32
 """Points along each side of the box."""
