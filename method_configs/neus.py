@@ -40,7 +40,7 @@ def _method(name: str, capture: Capture, description: str, **model: Any) -> Meth
                 ),
                 model=NeusModelConfig(capture=capture, **model),
             ),
-            optimizers={"fields": {"optimizer": AdamConfig(lr=5e-4), "scheduler": RunCosineConfig()}},
+            optimizers={"fields": {"optimizer": AdamConfig(), "scheduler": RunCosineConfig()}},
         ),
         description=description,
     )

@@ -105,6 +105,11 @@ class SurfaceField(BoxField):
         moved = self.sharpness_rate * (self.variance.float() - self.initial_variance)
         return torch.exp(10 * (self.initial_variance + moved)).clamp(1e-6, 1e6) / self.network_unit
 
+    @property
+    def initial_sharpness(self) -> float:
+        """That of the v at the start, 1 / normalised unit."""
+        return math.exp(10 * self.initial_variance) / float(self.network_unit)
+
     @torch.no_grad()
     def sharpen(self, sharpness: float) -> None:
         """Make it so sharp, 1 / normalised unit: v moves, by the rate that holds now."""

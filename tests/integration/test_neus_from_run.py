@@ -1,5 +1,7 @@
 """cn-neus that starts from a run of diner-surface, and runs that it cannot start from."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,8 @@ from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConf
 from short_runs import train
 
 from inr_plugins.errors import InputError
+from inr_plugins.models.neus import start
+from inr_plugins.models.neus.model import NeusModel
 from inr_plugins.scenes.make import SceneOptions, make_scene
 
 
@@ -29,10 +33,12 @@ def test_the_surface_of_the_run_is_there_before_the_first_step(knot, voxels, tmp
     # Another frame than the run's.
     config = started(knot, tmp_path, voxels.base_dir, width=48, colour_width=32)
     config.pipeline.datamanager.dataparser = BlenderDataParserConfig(alpha_color=None, scale_factor=0.5)
-    # A step at the usual rate moves all of the surface by half a tenth.
+    # Only what it starts from is asked.
     for group in config.optimizers.values():
         group["optimizer"].lr = 1e-9
     trainer = train(config, 1)
+    # One that is given goes before.
+    assert trainer.optimizers.optimizers["fields"].param_groups[0]["initial_lr"] == 1e-9
     model, target = trainer.pipeline.model.eval(), voxels.pipeline.model.eval()
     low, high = model.field.box
     x = low + (high - low) * torch.rand(4000, 3)
@@ -46,6 +52,39 @@ def test_the_surface_of_the_run_is_there_before_the_first_step(knot, voxels, tmp
     assert float(model.field.sharpness) == pytest.approx(sharpness, rel=0.25)
     said = " ".join(capsys.readouterr().out.split())
     assert f"The surface starts as that of {voxels.base_dir}" in said.replace("\n", "")
+
+
+def test_first_steps_move_the_surface_by_less_than_half_its_width(knot, voxels, tmp_path, capsys, monkeypatch):
+    config = started(knot, tmp_path / "first", voxels.base_dir, width=48, colour_width=32, start_run_steps=40)
+    config.optimizers["fields"]["optimizer"].lr = None
+    # The beginning of a longer run, from a surface that is sharper than one of so few steps.
+    config.optimizers["fields"]["scheduler"].max_steps = 600
+    monkeypatch.setattr(start, "_SOFTER", 5.0)
+    seen, own = [], NeusModel.before_step
+
+    def looked(model, step):
+        low, high = model.field.box
+        x = low + (high - low) * torch.rand(20000, 3, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            seen.append(model.field.sdf(x))
+        own(model, step)
+
+    monkeypatch.setattr(NeusModel, "before_step", looked)
+    trainer = train(config, 5)
+    width = 1 / float(trainer.pipeline.model.field.sharpness)
+    near = seen[0].abs() < 2 * width
+    assert int(near.sum()) > 200
+    moved = [float((each - seen[0])[near].abs().mean()) for each in seen[1:]]
+    assert max(moved) < width / 2, [each / width for each in moved]
+    (group,) = trainer.optimizers.optimizers["fields"].param_groups
+    share = math.exp(3) / (float(trainer.pipeline.model.field.network_unit) / width)
+    assert group["initial_lr"] == pytest.approx(5e-4 * share, rel=0.05)
+    assert f"learns at as small a part of the rate: {group['initial_lr']:.2g};" in capsys.readouterr().out
+    # A run that goes on keeps its rate.
+    config = started(knot, tmp_path / "on", voxels.base_dir, width=48, colour_width=32, start_run_steps=40)
+    config.optimizers["fields"]["optimizer"].lr = None
+    on = train(config, 1, load_dir=trainer.checkpoint_dir)
+    assert on.optimizers.optimizers["fields"].param_groups[0]["initial_lr"] == group["initial_lr"]
 
 
 def test_a_run_of_other_data_and_one_without_distances_are_refused(knot, voxels, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from torch.nn import functional as F
 
 from inr_plugins import ranks
 from inr_plugins.boxes import scaled_box
+from inr_plugins.engine.optimization.settle import OwnRate
 from inr_plugins.engine.runs.folder import find_config
 from inr_plugins.fields.background import BackgroundField
 from inr_plugins.fields.surface import SurfaceField
@@ -37,6 +39,7 @@ from inr_plugins.models.neus.length import PUBLISHED_STEPS, HowLong
 from inr_plugins.models.neus.look import least_weight, look_along
 from inr_plugins.models.neus.losses import coverage, eikonal_loss, object_losses
 from inr_plugins.models.neus.networks import colour_config, distance_config
+from inr_plugins.models.neus.rate import RATE, share_of_rate, slow_down
 from inr_plugins.models.neus.start import check_where_cameras_stand, place_fields, start_surface
 from inr_plugins.models.neus.watch import SETTLED, look_steps, sample_box, surface_problem
 from inr_plugins.rendering.crop import Crop, crop_of, cuts_off
@@ -78,6 +81,7 @@ class NeusModel(PreciseSteps, Model):
     field: SurfaceField
     anneal: Tensor
     is_started: Tensor
+    rate_share: Tensor
 
     def populate_modules(self) -> None:
         super().populate_modules()
@@ -106,6 +110,7 @@ class NeusModel(PreciseSteps, Model):
         self.camera_positions = torch.zeros(0, 3)
         self.register_buffer("anneal", torch.tensor(1.0))
         self.register_buffer("is_started", torch.tensor(False))
+        self.register_buffer("rate_share", torch.tensor(1.0))
         self.image_metrics = ImageMetrics()
         self.page = LivePage(panels=lambda: network_panels(self))
 
@@ -119,6 +124,14 @@ class NeusModel(PreciseSteps, Model):
     def get_param_groups(self) -> dict[str, list[Parameter]]:
         """One group of all weights."""
         return {"fields": list(self.parameters())}
+
+    def own_rates(self) -> dict[str, OwnRate]:
+        """NeuS's rate, or what a surface that starts sharper bears of it."""
+        return {"fields": OwnRate(float(self.rate_share) * RATE)}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """As nn.Module's; earlier versions had the whole rate."""
+        return super().load_state_dict({"rate_share": torch.tensor(1.0), **state_dict}, *args, **kwargs)
 
     def get_training_callbacks(
         self, training_callback_attributes: TrainingCallbackAttributes
@@ -143,7 +156,11 @@ class NeusModel(PreciseSteps, Model):
                     place_fields(fields, manager.train_dataset, self.scene_box.aabb, self.config)
                     self.grid.place(self.field.box)
                 self.look_at(manager.train_dataset.cameras)
+        is_new = not bool(self.is_started)
         self.begin(None if pipeline is None else pipeline.datamanager)
+        optimizers = training_callback_attributes.optimizers
+        if is_new and trainer is not None and optimizers is not None:
+            slow_down(optimizers, trainer.config.optimizers, self.get_param_groups(), float(self.rate_share))
         before, after = TrainingCallbackLocation.BEFORE_TRAIN_ITERATION, TrainingCallbackLocation.AFTER_TRAIN_ITERATION
         return [
             TrainingCallback([before], self.before_step, update_every_num_iters=1),
@@ -170,6 +187,8 @@ class NeusModel(PreciseSteps, Model):
             return
         self.field.sharpness_rate.fill_(self.config.resolved_sharpness_rate(self.run_steps))
         start_surface(self.field, self.config, manager)
+        if self.config.start is not None:
+            self.rate_share.fill_(share_of_rate(self.field))
         self.is_started.fill_(True)
 
     @property
