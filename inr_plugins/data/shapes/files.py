@@ -238,7 +238,7 @@ def _moved(surface: Solid | Cloud, similarity: Similarity) -> Solid | Cloud:
     if isinstance(surface, Solid):
         return surface.moved(similarity)
     normals = None if surface.normals is None else similarity.directions(surface.normals)
-    return Cloud(similarity.points(surface.points), normals)
+    return replace(surface, points=similarity.points(surface.points), normals=normals)
 
 
 def _positions(surface: Solid | Cloud) -> Float[np.ndarray, "n 3"]:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 from ball_batches import BallBatches
+from data.shape_folders import manager
 
 from inr_plugins.errors import InputError
-from inr_plugins.models.nid.points import draw_clouds, draw_surface, surface_of
+from inr_plugins.models.nid.points import draw_clouds, draw_surface, has_estimated_normals, surface_of
 
 RADIUS = 0.6
 
@@ -73,3 +74,11 @@ def test_of_a_cloud_every_point_is_taken_and_of_many_a_choice():
     # Of what is no such cloud, those that are drawn.
     drawn, _ = surface_of(Scan(90, known=False), points=50, device="cpu")
     assert drawn.norm(dim=-1).tolist() == pytest.approx([RADIUS] * 50)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_file_without_normals_is_known_by_it_once_it_is_normalised(tmp_path, known):
+    way = np.random.default_rng(0).normal(size=(500, 3))
+    way /= np.linalg.norm(way, axis=1, keepdims=True)
+    np.savetxt(tmp_path / "ball.xyz", np.hstack([5 * way + 20, way]) if known else 5 * way + 20)
+    assert has_estimated_normals(manager(tmp_path / "ball.xyz")) is not known
