@@ -65,6 +65,8 @@ def _make_trainer(options: argparse.Namespace, folder: Path) -> Any:
         if options.decay_over and group["scheduler"] is not None:
             group["scheduler"].max_steps = options.decay_over
     _apply(config, options.here)
+    # Which settles what reads the data.
+    config.set_timestamp()
     config.save_config()
     torch.manual_seed(options.seed)
     with without_lpips_weights():
