@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -110,7 +109,8 @@ class NeusModel(PreciseSteps, Model):
         self.camera_positions = torch.zeros(0, 3)
         self.register_buffer("anneal", torch.tensor(1.0))
         self.register_buffer("is_started", torch.tensor(False))
-        self.register_buffer("rate_share", torch.tensor(1.0))
+        # Saved where it may be another one, so that runs of before it was there open.
+        self.register_buffer("rate_share", torch.tensor(1.0), persistent=config.start is not None)
         self.image_metrics = ImageMetrics()
         self.page = LivePage(panels=lambda: network_panels(self))
 
@@ -128,10 +128,6 @@ class NeusModel(PreciseSteps, Model):
     def own_rates(self) -> dict[str, OwnRate]:
         """NeuS's rate, or what a surface that starts sharper bears of it."""
         return {"fields": OwnRate(float(self.rate_share) * RATE)}
-
-    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """As nn.Module's; earlier versions had the whole rate."""
-        return super().load_state_dict({"rate_share": torch.tensor(1.0), **state_dict}, *args, **kwargs)
 
     def get_training_callbacks(
         self, training_callback_attributes: TrainingCallbackAttributes

@@ -169,6 +169,15 @@ def test_a_lattice_of_distances_shows_what_all_sections_do(trained):
     assert seen["lattice"][1] < 0.7 * seen["all"][1]
 
 
+def test_a_part_of_the_rate_is_saved_where_a_surface_starts_from_a_run(tmp_path):
+    # Runs of before it was there have none, and open as they did.
+    assert "rate_share" not in make().state_dict()
+    model = make(start=tmp_path)
+    model.rate_share.fill_(0.25)
+    assert float(model.state_dict()["rate_share"]) == 0.25
+    assert model.own_rates()["fields"].lr == pytest.approx(0.25 * 5e-4)
+
+
 def test_rays_that_miss_the_box_cost_nothing_and_show_what_is_behind(trained):
     model = trained[0].eval()
     d = torch.tensor([[0.0, 0.0, 1.0]]).expand(5, 3)
