@@ -121,7 +121,7 @@ TRAINING = _table(
         (_SCHEDULER, _PART_ABOVE_0, "final-fraction delay-factor"),
         (_SCHEDULER, _PART_BELOW_1, "delay-share warmup-share"),
         (_SCHEDULER, _COUNT, "max-steps"),
-        (_SCHEDULER, _COUNT_OR_NONE, "warmup-steps"),
+        (_SCHEDULER, _COUNT_OR_NONE, "warmup-steps stage-starts"),
         (_SCHEDULER, _POSITIVE, "lr-final lr-pre-warmup"),
         # Data: pixels of images.
         (_DATA, Range(1, 10**8), "train-num-rays-per-batch eval-num-rays-per-batch pixel-sampler.num-rays-per-batch"),
@@ -158,7 +158,7 @@ TRAINING = _table(
         (_PARSER, Range(2, _BILLION), "first-frames"),
         (_DATA, Range(1, _BILLION), "pixels-per-batch"),
         # Networks.
-        (_MODEL, _WIDTH, "width colour-width network.width expert-width trunk-width"),
+        (_MODEL, _WIDTH, "width widths colour-width network.width expert-width trunk-width"),
         (_MODEL, _DEPTH, "hidden-layers colour-layers network.hidden-layers trunk-layers"),
         (_MODEL, _COUNT_OR_NONE, "skips network.skips"),
         (_MODEL, Range(0, 64), "octaves network.octaves"),

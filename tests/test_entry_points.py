@@ -139,6 +139,7 @@ def test_methods_are_registered() -> None:
         "diner-image",
         "finer-image",
         "cn-image",
+        "finer-stream",
         "diner-video",
         "finer-video",
         "nid-shapes",

@@ -24,7 +24,7 @@ IMAGES = (
 )
 SHAPES = ("finer-sdf", "cn-occupancy", "nid-shapes")
 """nid-fit wants a dictionary that has been learnt, and is not among them."""
-SIGNALS = ("diner-image", "finer-image", "cn-image")
+SIGNALS = ("diner-image", "finer-image", "cn-image", "finer-stream")
 PEERS = ("nerfacto", "tensorf", "vanilla-nerf")
 
 _BOX = torch.tensor([[-1.5] * 3, [1.5] * 3])
@@ -80,6 +80,8 @@ def make_small(config: Any, *, tiny: bool = False) -> Any:
         manager.shapes_per_batch = 4
     elif name == "diner-image":
         model.network.width = wide
+    elif name == "finer-stream":
+        model.widths, model.stage_steps = (wide // 2, wide), (2 if tiny else 25,)
     else:
         model.width = wide
     return config

@@ -53,7 +53,7 @@ PEERS: dict[str, dict[Parser, tuple[Setting, ...]]] = {
 """nerfstudio's own methods that can be benchmarked, with what is not their default on each kind of data."""
 
 
-OF_ONE_IMAGE = "-image"
+OF_ONE_IMAGE = ("-image", "-stream")
 """How the names of methods end that learn one image."""
 OF_ONE_VIDEO = "-video"
 """The same of a video."""

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
+from inr_plugins.networks.coordinate_network import CoordinateNetwork, CoordinateNetworkConfig
 from inr_plugins.networks.normalization.registry import frozen_statistics
 from inr_plugins.networks.precision import Precision, autocast_of
 from inr_plugins.networks.voxels.key_table import KEY_RANGE, KeyTable
@@ -123,11 +123,38 @@ class KeyImage(ImageField):
         return (values[back] * torch.stack(weights, -1)[..., None].float()).sum(1)
 
 
-class CoordinateImage(ImageField):
+class PlaceImage(ImageField):
+    """A network of the place."""
+
+    network: nn.Module
+    _middles: Tensor | None = None
+
+    def forward(self, places: Int[Tensor, " n"] | None) -> Float[Tensor, "n channels"]:
+        """See ImageField."""
+        device = next(self.parameters()).device
+        if places is not None:
+            return self._values(self.network, self.grid.middles(places), training=self.training)
+        if self._middles is None or self._middles.device != device:
+            self._middles = self.grid.middles(torch.arange(self.grid.count, device=device))
+        return self._values(self.network, self._middles, training=self.training)
+
+    @torch.no_grad()
+    def at(self, pixels: Float[Tensor, "n d"]) -> Float[Tensor, "n channels"]:
+        """See ImageField."""
+        last = pixels.new_tensor(self.grid.sides) - 0.5
+        place = torch.minimum(pixels.clamp(min=-0.5), last)
+        with frozen_statistics(self):
+            parts = [self.grid.to_coordinates(part).float() for part in place.split(_QUERY_CHUNK)]
+            return torch.cat([self._values(self.network, part, training=False) for part in parts])
+
+
+class CoordinateImage(PlaceImage):
     """A coordinate network of (x, y), or (x, y, t) of a video: FINER++'s, SIREN, a normalised one and so on.
 
     Coordinates are those of `signal_grid`.
     """
+
+    network: CoordinateNetwork
 
     def __init__(
         self,
@@ -149,22 +176,3 @@ class CoordinateImage(ImageField):
         """
         super().__init__(grid, channels, precision=precision)
         self.network = network.build(grid.dimensions, channels)
-        self._middles: Tensor | None = None
-
-    def forward(self, places: Int[Tensor, " n"] | None) -> Float[Tensor, "n channels"]:
-        """See ImageField."""
-        device = next(self.parameters()).device
-        if places is not None:
-            return self._values(self.network, self.grid.middles(places), training=self.training)
-        if self._middles is None or self._middles.device != device:
-            self._middles = self.grid.middles(torch.arange(self.grid.count, device=device))
-        return self._values(self.network, self._middles, training=self.training)
-
-    @torch.no_grad()
-    def at(self, pixels: Float[Tensor, "n d"]) -> Float[Tensor, "n channels"]:
-        """See ImageField."""
-        last = pixels.new_tensor(self.grid.sides) - 0.5
-        place = torch.minimum(pixels.clamp(min=-0.5), last)
-        with frozen_statistics(self):
-            parts = [self.grid.to_coordinates(part).float() for part in place.split(_QUERY_CHUNK)]
-            return torch.cat([self._values(self.network, part, training=False) for part in parts])

@@ -9,6 +9,7 @@ from inr_plugins.method_configs.finer_nerf import finer_nerf
 from inr_plugins.method_configs.images import cn_image, diner_image, diner_video
 from inr_plugins.method_configs.nid import nid_shapes
 from inr_plugins.method_configs.shapes import finer_sdf
+from inr_plugins.method_configs.streams import finer_stream
 from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConfig
 
 
@@ -135,6 +136,18 @@ def _small_keys(preset, data, output):
     config.pipeline.datamanager.data = data
     config.pipeline.model.network.width = 32
     config.output_dir = output
+    return config
+
+
+def small_stream(data, output, **settings):
+    """finer-stream in three stages, with other settings of its model."""
+    config = copy.deepcopy(finer_stream.config)
+    config.pipeline.datamanager.data, config.output_dir = data, output
+    model = config.pipeline.model
+    model.widths, model.hidden_layers, model.omega = (6, 10, 16), 2, 8.0
+    config.optimizers["fields"]["optimizer"].lr = 1e-2
+    for name, value in settings.items():
+        setattr(model, name, value)
     return config
 
 

@@ -19,6 +19,7 @@ from integration.small_methods import (
     small_neus,
     small_nid,
     small_shape,
+    small_stream,
 )
 from nerfstudio.cameras.cameras import Cameras
 from PIL import Image
@@ -41,6 +42,7 @@ OF_SHAPES = {
 OF_IMAGES = {
     "diner-image": small_diner_image,
     "cn-image": lambda data, output: small_network_image(cn_image, data, output),
+    "finer-stream": small_stream,
 }
 
 

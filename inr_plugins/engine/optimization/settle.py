@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 from inr_plugins.engine.optimization.run_decay import RunDecayConfig
+from inr_plugins.engine.optimization.stage_decay import StageDecayConfig
 from inr_plugins.errors import InputError
 
 
@@ -17,10 +18,12 @@ class OwnRate:
     Attributes:
         lr: at the first step.
         final_fraction: part of it that is left at the end.
+        stage_starts: the first steps of the stages of a run that ends with a step, where there are stages.
     """
 
     lr: float
     final_fraction: float = 0.1
+    stage_starts: Callable[[int], tuple[int, ...]] | None = None
 
 
 @runtime_checkable
@@ -70,6 +73,11 @@ def _settled(group: Mapping[str, Any], own: OwnRate | None, last_step: int) -> d
     if isinstance(schedule, RunDecayConfig):
         if own is not None and schedule.final_fraction is None:
             schedule = replace(schedule, final_fraction=own.final_fraction)
+        if schedule.max_steps is None:
+            schedule = replace(schedule, max_steps=last_step)
+    if isinstance(schedule, StageDecayConfig):
+        if own is not None and own.stage_starts is not None and schedule.stage_starts is None:
+            schedule = replace(schedule, stage_starts=own.stage_starts(last_step))
         if schedule.max_steps is None:
             schedule = replace(schedule, max_steps=last_step)
     return {**group, "optimizer": optimizer, "scheduler": schedule}
