@@ -287,6 +287,7 @@ COMMANDS = {
     "inr-phantom": _table(
         [("", Range(1, 100_000), "size"), ("", Range(2, 100_000), "frames"), ("", Range(0, 2**63 - 1), "seed")]
     ),
+    "inr-decompress": _table([("", Range(1, 1024), "stage")]),
     "inr-compress": _table([("", Range(0, 60, above=True), "loss"), ("", _COUNT, "size steps")]),
     "inr-demo": _table(
         [

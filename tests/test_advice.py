@@ -72,6 +72,7 @@ MEANT: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("cli/compress", ("inr-compress", "ns-train")),
     ("cli/decompress", ("inr-decompress",)),
     ("cli/phantom", ("inr-phantom", "ns-train")),
+    ("codecs/", ("inr-decompress",)),
     ("models/signals/compression.py", ("inr-compress",)),
     ("models/signals/readout.py", ("inr-signal",)),
     ("cli/bench", ("inr-bench", "ns-train")),

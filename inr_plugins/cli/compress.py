@@ -26,16 +26,18 @@ from inr_plugins.progress import progress
 
 if TYPE_CHECKING:
     from inr_plugins.engine.runs.run import Run
+    from inr_plugins.models.signals.stream_compression import StageBytes
 
 _ENDING = ".inr"
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompressOptions(CommonOptions):
-    """Write what finer-image or cn-image has learnt of an image as a file of few bytes, which inr-decompress reads.
+    """Write what finer-image, cn-image or finer-stream has learnt of an image as a file of few bytes.
 
-    Weights become whole numbers, as coarse as --loss allows, and are coded by how frequent they are. All that is needed
-    to decode is in the file, whose size is the rate.
+    Weights become whole numbers, as coarse as --loss allows, and are coded by how frequent they are. All that
+    inr-decompress needs is in the file, whose size is the rate. That of finer-stream has a block for each stage: what
+    has come of it up to the end of one is an image.
 
     Example: inr-compress RUN photo.inr; inr-decompress photo.inr photo.png
     """
@@ -55,7 +57,7 @@ class CompressOptions(CommonOptions):
     """dB of PSNR that whole numbers may cost, of what the run has."""
     size: Annotated[int | None, told("BYTES", "what --loss needs")] = None
     """Bytes that the file may have at most, in place of --loss."""
-    method: Literal["cn-image", "finer-image"] = "cn-image"
+    method: Literal["cn-image", "finer-image", "finer-stream"] = "cn-image"
     """Method by which an image is learnt."""
     steps: Annotated[int | None, told("INT", "the method's")] = None
     """Steps of that training."""
@@ -82,6 +84,8 @@ def run(options: CompressOptions, *, load: Callable[..., Run] | None, outputs: O
     check_new_file(output, overwrite=options.overwrite, ending=_ENDING)
     config = _config_of(options)
     from inr_plugins.models.signals.compression import check_compressible, compress
+    from inr_plugins.models.signals.stream_compression import compress_stream
+    from inr_plugins.models.signals.stream_image import StreamImageModel
 
     if load is None:
         from inr_plugins.engine.runs.run import load_run
@@ -91,12 +95,14 @@ def run(options: CompressOptions, *, load: Callable[..., Run] | None, outputs: O
     with output_for_result(quiet=options.quiet):
         opened = load(config, device=options.device, data=options.data)
     model: Any = opened.pipeline.model
-    check_compressible(model)
+    is_stream = isinstance(model, StreamImageModel)
+    if not is_stream:
+        check_compressible(model)
     parser: Any = opened.pipeline.datamanager.dataparser
     truth = _truth(parser, is_needed=options.size is None)
     outputs.expect([output])
     with progress(quiet=options.quiet) as bar:
-        made = compress(
+        made: Any = (compress_stream if is_stream else compress)(
             model,
             truth,
             profile=parser.kind.icc_profile,
@@ -113,8 +119,17 @@ def run(options: CompressOptions, *, load: Callable[..., Run] | None, outputs: O
     print(f"   file  {output}, {len(made.file):,} bytes, {8 * len(made.file) / pixels:.3f} bits a pixel")
     if made.psnr is not None:
         print(f"   PSNR  {made.psnr:.2f} dB, of the network as it was trained {made.fit_psnr:.2f} dB")
+    if is_stream:
+        _print_stages(made.stages)
     print(f"seconds  {time.perf_counter() - begin:.1f}")
     print(f"   next  inr-decompress {shlex.quote(str(output))} {shlex.quote(str(output.with_suffix('.png')))}")
+
+
+def _print_stages(stages: Sequence[StageBytes]) -> None:
+    """A line for each stage: what its prefix of the file is."""
+    for number, stage in enumerate(stages, 1):
+        psnr = "" if stage.psnr is None else f", {stage.psnr:.2f} dB (trained {stage.fit_psnr:.2f})"
+        print(f"  stage  {number}: first {stage.size:,} bytes{psnr}, {stage.width} wide")
 
 
 def check_new_file(path: Path, *, overwrite: bool, ending: str | None = None) -> None:

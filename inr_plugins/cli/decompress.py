@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from inr_plugins.cli.mesh_files import OutputFiles
 from inr_plugins.cli.result import print_places
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown, why_unreadable
+from inr_plugins.options import COMMANDS, check_numbers, told
 from inr_plugins.progress import progress
 
 
@@ -24,17 +26,20 @@ from inr_plugins.progress import progress
 class DecompressOptions(CommonOptions):
     """Write the image in a file of inr-compress, in the bits and the colours of the one that was compressed.
 
-    Its pixels are the same on every machine. Neither a graphics card nor the image is needed.
+    Its pixels are the same on every machine. Neither a graphics card nor the image is needed. Of a finer-stream it is
+    the last stage's; a file of one that was cut off is written as the last stage that is whole, and that is said.
 
     Example: inr-decompress photo.inr photo.png
     """
 
-    GROUPS: ClassVar[Groups] = {"output": "overwrite"}
+    GROUPS: ClassVar[Groups] = {"stream": "stage", "output": "overwrite"}
 
     source: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE.inr")]
     """File of inr-compress."""
     output: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
     """Image file to write: .png, .tif, or .jpg, which loses some of it."""
+    stage: Annotated[int | None, told("INT", "the last one that is whole")] = None
+    """Stage of a finer-stream, from 1; nothing behind it is read."""
     overwrite: bool = False
     """Replace an existing file."""
 
@@ -49,22 +54,30 @@ def run(options: DecompressOptions, *, outputs: OutputFiles) -> None:
     problem = why_unreadable(source)
     if problem is not None:
         raise InputError(f"{shown(source)} {problem}: give a file of inr-compress.")
+    check_numbers(options, COMMANDS["inr-decompress"])
     check_new_file(output, overwrite=options.overwrite)
-    from inr_plugins.codecs.image import read_image_code
+    from inr_plugins.codecs.files import read_image_file
     from inr_plugins.data.signals.image_output import check_image_output, write_image
 
     begin = time.perf_counter()
-    code = read_image_code(source.read_bytes(), str(source))
+    read = read_image_file(source.read_bytes(), str(source), stage=options.stage)
+    code, whole = read.code, read.stage
     channels = code.network.shape.outputs
     check_image_output(output, bits=code.bits, channels=channels)
     outputs.expect([output])
     with progress(quiet=options.quiet) as bar:
         pixels = code.pixels(lambda done, total: bar("Decoding rows", done, total))
     write_image(output, pixels, profile=code.profile)
+    if read.is_cut:
+        print(
+            f"{source} is cut short or damaged behind stage {whole} of {read.stages}: {output} is that stage.",
+            file=sys.stderr,
+        )
     if options.quiet:
         print_places(output)
         return
-    print(f"  image  {output}, {code.width} x {code.height} pixels, {channels} x {code.bits} bits")
+    of = "" if read.stages is None else f", stage {whole} of {read.stages}"
+    print(f"  image  {output}, {code.width} x {code.height} pixels, {channels} x {code.bits} bits{of}")
     print(f"seconds  {time.perf_counter() - begin:.1f}")
 
 

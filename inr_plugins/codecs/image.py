@@ -10,12 +10,13 @@ from jaxtyping import Float, UInt
 
 from inr_plugins.codecs.container import read_container, write_container
 from inr_plugins.codecs.entropy import pack, unpack
-from inr_plugins.codecs.network import NetworkShape, QuantisedNetwork, as_symbols, from_symbols
+from inr_plugins.codecs.network import NetworkShape, QuantisedNetwork, as_symbols, from_symbols, most_bytes
 from inr_plugins.errors import InputError
 
 _MOST_PIXELS = 10**9
 _ROWS_OF_PIXELS = 1 << 18
-_LARGEST_PROFILE = 1 << 24
+LARGEST_PROFILE = 1 << 24
+"""Bytes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,15 +55,29 @@ class ImageCode:
         self, on_rows: Callable[[int, int], None] = lambda done, total: None
     ) -> UInt[np.ndarray, "height width channels"]:
         """The image, the same on every machine; `on_rows` is told the rows that are done, and all."""
-        kind, channels = (np.uint16 if self.bits == 16 else np.uint8), self.network.shape.outputs
-        found = np.empty((self.height, self.width, channels), dtype=kind)
-        step = max(1, _ROWS_OF_PIXELS // self.width)
-        for first in range(0, self.height, step):
-            last = min(first + step, self.height)
-            values = self.network(middles(self.width, self.height, np.arange(first * self.width, last * self.width)))
-            found[first:last] = as_pixels(values, self.bits).reshape(last - first, self.width, channels)
-            on_rows(last, self.height)
-        return found
+        return pixels_of(
+            self.network, self.width, self.height, bits=self.bits, channels=self.network.shape.outputs, on_rows=on_rows
+        )
+
+
+def pixels_of(
+    network: Callable[[Float[np.ndarray, "n 2"]], Float[np.ndarray, "n channels"]],
+    width: int,
+    height: int,
+    *,
+    bits: int,
+    channels: int,
+    on_rows: Callable[[int, int], None] = lambda done, total: None,
+) -> UInt[np.ndarray, "height width channels"]:
+    """The pixels of a function of places, some rows at once."""
+    found = np.empty((height, width, channels), dtype=np.uint16 if bits == 16 else np.uint8)
+    step = max(1, _ROWS_OF_PIXELS // width)
+    for first in range(0, height, step):
+        last = min(first + step, height)
+        values = network(middles(width, height, np.arange(first * width, last * width)))
+        found[first:last] = as_pixels(values, bits).reshape(last - first, width, channels)
+        on_rows(last, height)
+    return found
 
 
 def as_pixels(values: Float[np.ndarray, "*n channels"], bits: int) -> UInt[np.ndarray, "*n channels"]:
@@ -75,6 +90,12 @@ def middles(width: int, height: int, places: np.ndarray) -> Float[np.ndarray, "n
     """`signal_grid.PixelGrid.middles` in float64, without torch."""
     longer = max(width, height)
     return np.stack([2 * (places % width) + 1 - width, 2 * (places // width) + 1 - height], axis=1) / longer
+
+
+def check_size(width: int, height: int, bits: int) -> None:
+    """ValueError for what no image has."""
+    if not (min(width, height) >= 1 and width * height <= _MOST_PIXELS and bits in (8, 16)):
+        raise ValueError("a size or a number of bits that no image has")
 
 
 def read_image_code(data: bytes, name: str) -> ImageCode:
@@ -94,14 +115,11 @@ def read_image_code(data: bytes, name: str) -> ImageCode:
     try:
         width, height = header["size"]
         shape = NetworkShape.from_json(header["network"])
-        if not (min(width, height) >= 1 and width * height <= _MOST_PIXELS and header["bits"] in (8, 16)):
-            raise ValueError("a size or a number of bits that no image has")
+        check_size(width, height, header["bits"])
         if shape.inputs != 2 or not 1 <= shape.outputs <= 4 or not 1 <= len(blocks) <= 2:
             raise ValueError("a network that is none of an image")
-        # Two bytes for each tensor, and at most three for each number.
-        most = sum(2 + 3 * int(np.prod(each)) for each in shape.tensors().values())
-        network = from_symbols(shape, unpack(blocks[0], most))
-        profile = unpack(blocks[1], _LARGEST_PROFILE) if len(blocks) > 1 else None
+        network = from_symbols(shape, unpack(blocks[0], most_bytes(shape.tensors())))
+        profile = unpack(blocks[1], LARGEST_PROFILE) if len(blocks) > 1 else None
         return ImageCode(int(width), int(height), int(header["bits"]), network, profile)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{name} holds no image that can be read ({error}): take it again.") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -65,6 +65,10 @@ class NetworkShape:
         kinds = ("weight", "bias", *_OF_ROWS)
         return dict(sorted(shapes.items(), key=lambda each: kinds.index(each[0].split(".")[1])))
 
+    def network(self, numbers: Mapping[str, Int[np.ndarray, " *n"]], exponents: Mapping[str, int]) -> QuantisedNetwork:
+        """The network of such numbers."""
+        return QuantisedNetwork(self, numbers, exponents)
+
     def as_json(self) -> dict[str, Any]:
         """For the header; what has its default is left out."""
         plain = {**asdict(self), "skips": list(self.skips), "constants": dict(self.constants)}
@@ -124,7 +128,8 @@ class QuantisedNetwork:
         for layer in range(self.shape.hidden):
             if layer in self.shape.skips:
                 hidden = np.concatenate([hidden, encoded], axis=1)
-            hidden = self._activated(self._normalized(layer, self._linear(layer, hidden)))
+            z = self._normalized(layer, self._linear(layer, hidden))
+            hidden = activated(z, self.shape.activation, self.shape.constants)
         return self._linear(self.shape.hidden, hidden)
 
     def _normalized(self, layer: int, x: np.ndarray) -> np.ndarray:
@@ -144,18 +149,19 @@ class QuantisedNetwork:
         variance = spread * spread + _EPS + squares / max(channels - 1, 1)
         return (x - column - mean * (channels * share)) / np.sqrt(variance) * gain + shift
 
-    def _activated(self, x: np.ndarray) -> np.ndarray:
-        name, constants = self.shape.activation, self.shape.constants
-        if name == "relu":
-            return np.maximum(x, 0.0)
-        if name.startswith("finer-"):
-            x = sine((np.abs(x) + 1.0) * x * constants["omega"])
-        if name == "sine":
-            return sine(x * constants["omega"])
-        if name.endswith("gauss"):
-            x = x * constants["scale"]
-            return exponential(-(x * x))
-        return x
+
+def activated(x: np.ndarray, name: str, constants: Mapping[str, float]) -> np.ndarray:
+    """What an activation (one of ACTIVATIONS) makes of x."""
+    if name == "relu":
+        return np.maximum(x, 0.0)
+    if name.startswith("finer-"):
+        x = sine((np.abs(x) + 1.0) * x * constants["omega"])
+    if name == "sine":
+        return sine(x * constants["omega"])
+    if name.endswith("gauss"):
+        x = x * constants["scale"]
+        return exponential(-(x * x))
+    return x
 
 
 def _encoded(places: np.ndarray, octaves: int | None) -> np.ndarray:
@@ -166,37 +172,48 @@ def _encoded(places: np.ndarray, octaves: int | None) -> np.ndarray:
     return np.concatenate([places, sine(phases), sine(phases + np.pi / 2)], axis=1)
 
 
-def quantised(
-    shape: NetworkShape, values: Mapping[str, Float[np.ndarray, " *n"]], exponents: Mapping[str, int]
-) -> QuantisedNetwork:
-    """The nearest network of whole numbers with given steps."""
-    return QuantisedNetwork(
-        shape, {name: np.rint(values[name] / step_of(exponents[name])).astype(np.int64) for name in values}, exponents
-    )
-
-
 def as_symbols(network: QuantisedNetwork, high_bits: int = 7) -> list[tuple[str, bytes]]:
-    """The network's numbers as parts of bytes, some of which are frequent.
-
-    A number is 2^shift high + low, of which high is a byte of at most so many bits and a sign. The low bits, of which
-    all values are about as frequent, stand behind, packed; each tensor has its own shift, in most 0.
-    """
-    names = list(network.shape.tensors())
-    exponents = np.array([network.exponents[name] for name in names], dtype=np.int8)
-    largest = [int(np.abs(network.numbers[name]).max(initial=0)) for name in names]
-    shifts = [max(0, each.bit_length() - high_bits) for each in largest]
-    found = [("0.steps", exponents.tobytes()), ("0.shifts", bytes(shifts))]
-    low = []
-    for name, shift in zip(names, shifts, strict=True):
-        numbers = network.numbers[name].ravel()
-        found.append((name, (numbers >> shift).astype(np.int8).tobytes()))
-        low.append(((numbers[:, None] >> np.arange(shift)) & 1).ravel())
-    return [*found, ("0.low", np.packbits(np.concatenate(low).astype(np.uint8)).tobytes())]
+    """The network's numbers as parts of bytes; see `symbols_of`."""
+    return symbols_of(list(network.shape.tensors()), network.numbers, network.exponents, high_bits)
 
 
 def from_symbols(shape: NetworkShape, data: bytes) -> QuantisedNetwork:
     """The reverse of `as_symbols`; ValueError where the bytes are too many or too few."""
-    shapes = shape.tensors()
+    return QuantisedNetwork(shape, *numbers_from(shape.tensors(), data))
+
+
+def symbols_of(
+    names: Sequence[str],
+    numbers: Mapping[str, Int[np.ndarray, " *n"]],
+    exponents: Mapping[str, int],
+    high_bits: int = 7,
+) -> list[tuple[str, bytes]]:
+    """Tensors of whole numbers as parts of bytes, some of which are frequent.
+
+    A number is 2^shift high + low, of which high is a byte of at most so many bits and a sign. The low bits, of which
+    all values are about as frequent, stand behind, packed; each tensor has its own shift, in most 0.
+    """
+    steps = np.array([exponents[name] for name in names], dtype=np.int8)
+    largest = [int(np.abs(numbers[name]).max(initial=0)) for name in names]
+    shifts = [max(0, each.bit_length() - high_bits) for each in largest]
+    found = [("0.steps", steps.tobytes()), ("0.shifts", bytes(shifts))]
+    low = []
+    for name, shift in zip(names, shifts, strict=True):
+        flat = numbers[name].ravel()
+        found.append((name, (flat >> shift).astype(np.int8).tobytes()))
+        low.append(((flat[:, None] >> np.arange(shift)) & 1).ravel())
+    return [*found, ("0.low", np.packbits(np.concatenate(low).astype(np.uint8)).tobytes())]
+
+
+def most_bytes(shapes: Mapping[str, tuple[int, ...]]) -> int:
+    """As many as symbols of such tensors can have: two for each, and three for each number."""
+    return sum(2 + 3 * int(np.prod(each)) for each in shapes.values())
+
+
+def numbers_from(
+    shapes: Mapping[str, tuple[int, ...]], data: bytes
+) -> tuple[dict[str, Int[np.ndarray, " *n"]], dict[str, int]]:
+    """Numbers and exponents of tensors, the reverse of `symbols_of`; ValueError where there are too many or too few."""
     sizes = [int(np.prod(each)) for each in shapes.values()]
     shifts = list(data[len(shapes) : 2 * len(shapes)])
     behind = 2 * len(shapes) + sum(sizes)
@@ -212,4 +229,4 @@ def from_symbols(shape: NetworkShape, data: bytes) -> QuantisedNetwork:
     for name, top, rest, shift in zip(shapes, high, low, shifts, strict=True):
         under = rest.reshape(len(top), shift).astype(np.int64) @ (1 << np.arange(shift))
         tensors[name] = ((top << shift) + under).reshape(shapes[name])
-    return QuantisedNetwork(shape, tensors, exponents)
+    return tensors, exponents

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from inr_plugins.codecs.exact_functions import LARGEST_FACTOR
-from inr_plugins.codecs.network import NetworkShape, QuantisedNetwork, quantised
+from inr_plugins.codecs.network import step_of
 
 _PROBE = 1 / 24
 """Of a tensor's largest number: the step with which its s is measured."""
@@ -21,12 +22,40 @@ _RANGE = 512
 """Between a knob with which all steps are the finest and one with which all are the coarsest."""
 
 
-class Steps:
+@runtime_checkable
+class Evaluated(Protocol):
+    """A network of whole numbers."""
+
+    def __call__(self, places: Float[np.ndarray, "n inputs"], /) -> Float[np.ndarray, "n outputs"]:
+        """What it has at places."""
+
+
+Network = TypeVar("Network", bound=Evaluated)
+Made = TypeVar("Made", bound=Evaluated, covariant=True)
+
+
+@runtime_checkable
+class Shape(Protocol[Made]):
+    """What makes a network of whole numbers."""
+
+    def network(self, numbers: Mapping[str, Int[np.ndarray, " *n"]], exponents: Mapping[str, int]) -> Made:
+        """That of numbers whose steps are 2^(exponent / 4)."""
+
+
+def quantised(
+    shape: Shape[Network], values: Mapping[str, Float[np.ndarray, " *n"]], exponents: Mapping[str, int]
+) -> Network:
+    """The nearest network of whole numbers with given steps."""
+    numbers = {name: np.rint(values[name] / step_of(exponents[name])).astype(np.int64) for name in values}
+    return shape.network(numbers, exponents)
+
+
+class Steps(Generic[Network]):
     """The steps of all tensors of a network, by one number."""
 
     def __init__(
         self,
-        shape: NetworkShape,
+        shape: Shape[Network],
         values: Mapping[str, Float[np.ndarray, " *n"]],
         places: Float[np.ndarray, "n inputs"],
     ) -> None:
@@ -50,11 +79,11 @@ class Steps:
             self._best[name] = 2 * math.log2(each.size / slope) if slope > 0 else math.inf
         self._coarsest = {name: _exponent(4 * each, math.ceil) for name, each in largest.items()}
 
-    def finest(self) -> QuantisedNetwork:
+    def finest(self) -> Network:
         """With the smallest steps that a file has."""
         return quantised(self.shape, self.values, self._finest)
 
-    def network(self, knob: int) -> QuantisedNetwork:
+    def network(self, knob: int) -> Network:
         """With steps of 2^(knob / 4), up to a factor of each tensor's own."""
         exponents = {}
         for name, best in self._best.items():
@@ -62,11 +91,11 @@ class Steps:
             exponents[name] = min(max(wanted, self._finest[name]), self._coarsest[name])
         return quantised(self.shape, self.values, exponents)
 
-    def coarsest_that(self, is_good: Callable[[QuantisedNetwork], bool]) -> QuantisedNetwork | None:
+    def coarsest_that(self, is_good: Callable[[Network], bool]) -> Network | None:
         """The network with the largest steps that is good, where smaller ones are better; None where none is."""
         return self._last_good(is_good, self._below_all(), self._below_all() + _RANGE)
 
-    def finest_that(self, is_good: Callable[[QuantisedNetwork], bool]) -> QuantisedNetwork | None:
+    def finest_that(self, is_good: Callable[[Network], bool]) -> Network | None:
         """The network with the smallest steps that is good, where larger ones are better; None where none is."""
         return self._last_good(is_good, self._below_all() + _RANGE, self._below_all())
 
@@ -75,7 +104,7 @@ class Steps:
         finite = [each for each in self._best.values() if each < math.inf]
         return math.floor(min(self._finest.values()) - max(finite, default=0.0)) - 1
 
-    def _last_good(self, is_good: Callable[[QuantisedNetwork], bool], good: int, bad: int) -> QuantisedNetwork | None:
+    def _last_good(self, is_good: Callable[[Network], bool], good: int, bad: int) -> Network | None:
         """The last good network on the way from one knob, which has to be good, to another."""
         found = self.network(good)
         if not is_good(found):

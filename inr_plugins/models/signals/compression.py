@@ -18,9 +18,10 @@ from inr_plugins.codecs.steps import Steps
 from inr_plugins.errors import InputError, setting
 from inr_plugins.models.signals.coordinate_image import CoordinateImageModel
 
-_JUDGED = 1 << 18
+JUDGED = 1 << 18
 """Pixels that the error is of, at the most; where there are more, these are spread over the image."""
-_PROBED = 1 << 12
+PROBED = 1 << 12
+"""Pixels that the cost of a tensor's step is measured in."""
 _SAME = 100.0
 """PSNR of what has no error, dB."""
 
@@ -50,8 +51,8 @@ def check_compressible(model: Any) -> None:
     """
     if not isinstance(model, CoordinateImageModel):
         raise InputError(
-            "Only what finer-image and cn-image learn can be compressed: the keys of diner-image alone are larger than "
-            "the image, and other methods learn none."
+            "Only what finer-image, cn-image and finer-stream learn can be compressed: the keys of diner-image alone "
+            "are larger than the image, and other methods learn none."
         )
     if model.grid.is_video:
         raise InputError("What finer-video learns cannot be compressed yet: give a run of finer-image or cn-image.")
@@ -82,14 +83,14 @@ def compress(
     check_compressible(model)
     grid, bits = model.grid, model.bits
     shape, numbers = numbers_of(model.field.network, model.config.network())
-    steps = Steps(shape, numbers, middles(grid.width, grid.height, _spread(grid.count, _PROBED)))
-    judged = _spread(grid.count, _JUDGED)
+    steps = Steps(shape, numbers, middles(grid.width, grid.height, spread(grid.count, PROBED)))
+    judged = spread(grid.count, JUDGED)
     places = middles(grid.width, grid.height, judged)
     wanted = None if truth is None else truth.reshape(-1, truth.shape[-1])[judged].astype(np.float64)
     tries = 0
 
     def psnr_of(values: Float[np.ndarray, "n channels"]) -> float | None:
-        return None if wanted is None else _psnr(as_pixels(values, bits), wanted, bits)
+        return None if wanted is None else psnr_of_pixels(as_pixels(values, bits), wanted, bits)
 
     def as_code(network: QuantisedNetwork) -> ImageCode:
         return ImageCode(grid.width, grid.height, bits, network, profile)
@@ -108,24 +109,33 @@ def compress(
         return found >= fit_psnr - loss
 
     if size is None and wanted is None:
-        raise InputError(
-            f"What compression costs is measured against the image, which is not there: give --data, or a "
-            f"{setting('size')}."
-        )
+        raise no_image_to_compare_with()
     network = steps.coarsest_that(is_good) if size is None else steps.finest_that(is_good)
     if network is None:
-        least = len(as_code(steps.network(10**6)).file())
-        raise InputError(
-            f"No file of this network costs less than {loss:g} dB: give a larger {setting('loss')}."
-            if size is None
-            else f"No file of this network has {size:,} bytes or fewer (the least are {least:,}, of nothing): give a "
-            f"larger {setting('size')}."
-        )
+        raise no_such_file(loss, size, len(as_code(steps.network(10**6)).file()))
     code = as_code(network)
     return Compressed(code, code.file(), psnr_of(network(places)), fit_psnr)
 
 
-def _spread(count: int, most: int) -> np.ndarray:
+def no_image_to_compare_with() -> InputError:
+    """What to do without the image."""
+    return InputError(
+        f"What compression costs is measured against the image, which is not there: give --data, or a "
+        f"{setting('size')}."
+    )
+
+
+def no_such_file(loss: float, size: int | None, least: int) -> InputError:
+    """What to do where no file costs as little, or is as small, as is asked for; the smallest has `least` bytes."""
+    if size is None:
+        return InputError(f"No file of this network costs less than {loss:g} dB: give a larger {setting('loss')}.")
+    return InputError(
+        f"No file of this network has {size:,} bytes or fewer (the least are {least:,}, of nothing): give a larger "
+        f"{setting('size')}."
+    )
+
+
+def spread(count: int, most: int) -> np.ndarray:
     """Numbers of pixels, all of them or `most` at random places, always the same."""
     if count <= most:
         return np.arange(count)
@@ -138,7 +148,7 @@ def _fitted(model: CoordinateImageModel, places: np.ndarray) -> Float[np.ndarray
     return model.field.at(model.grid.indices(chosen).double()).double().cpu().numpy()
 
 
-def _psnr(found: np.ndarray, wanted: np.ndarray, bits: int) -> float:
-    """dB, of whole numbers."""
+def psnr_of_pixels(found: np.ndarray, wanted: np.ndarray, bits: int) -> float:
+    """dB, of whole numbers of so many bits."""
     error = float(np.mean((found - wanted) ** 2)) / ((1 << bits) - 1) ** 2
     return _SAME if error == 0 else -10 * math.log10(error)
