@@ -28,7 +28,8 @@ IMAGE_DEFINITIONS = {
     "per-view values; null below 11 pixels",
     "lpips": "AlexNet; the mean of per-view values; null where its weights cannot be had, and below 64 pixels",
     "pixels": "whole images; see backgrounds for where masks cut them out",
-    "seconds": "time to render a view, the first one with whatever is made ready in it",
+    "psnr_stages": "of what learns in stages, psnr as each had it, the last one's being psnr; null for all else",
+    "seconds": "time to render a view, the first one with whatever is made ready in it, and with it every stage",
 }
 
 # A method with a coarse and a fine pass names its outputs so.
@@ -51,6 +52,7 @@ class ViewScores:
         lpips: 0 for equal images.
         silhouette_iou: in [0, 1].
         seconds: time to render it.
+        psnr_stages: dB after each stage, where there are stages.
     """
 
     index: int
@@ -63,6 +65,7 @@ class ViewScores:
     lpips: float | None
     silhouette_iou: float | None
     seconds: float
+    psnr_stages: list[float] | None = None
 
 
 OnView = Callable[[int, int, Float[Tensor, "height width 3"], Float[Tensor, "height width 3"]], None]
@@ -166,10 +169,19 @@ def measure_views(
                 lpips=found.get("lpips"),
                 silhouette_iou=found.get("silhouette_iou"),
                 seconds=seconds,
+                psnr_stages=_psnr_of_stages(outputs, image, found["psnr"]),
             )
         )
         on_view(done, len(indices), image, rgb)
     return scores
+
+
+def _psnr_of_stages(outputs: dict[str, Tensor], image: Tensor, last: float) -> list[float] | None:
+    """PSNR of earlier stages, `stage_1` and so on among a model's outputs, and of the last one; None without stages."""
+    earlier = [outputs[f"stage_{number}"] for number in range(1, len(outputs)) if f"stage_{number}" in outputs]
+    if not earlier:
+        return None
+    return [*(image_metrics(each.float().clamp(0, 1), image)["psnr"] for each in earlier), last]
 
 
 def _compare(rgb: Tensor, image: Tensor, path: Path) -> dict[str, float]:
@@ -188,6 +200,10 @@ def summarise_views(scores: Sequence[ViewScores], *, split: str, count: int) -> 
     for name in _MEANS:
         values = [getattr(score, name) for score in scores]
         means[name] = None if None in values else sum(values) / len(values)
+    stages = [score.psnr_stages for score in scores if score.psnr_stages is not None]
+    if stages and len(stages) == len(scores):
+        for number, psnr in enumerate(zip(*stages, strict=True), 1):
+            means[f"psnr_stage_{number}"] = sum(psnr) / len(psnr)
     return {
         "split": split,
         "views_measured": len(scores),

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from inr_plugins.evaluation.surfaces import threshold_names
 
+_STAGE = "psnr_stage_"
 MARK = "*"
 """Stands after the best value of a row."""
 
@@ -46,8 +47,17 @@ def best(values: Sequence[float | None], better: Literal["high", "low"]) -> set[
 
 def image_rows(runs: Sequence[Mapping[str, Any]]) -> list[Row]:
     """Rows of the means over views."""
+    stages = sorted(
+        {
+            int(key.rpartition("_")[2])
+            for run in runs
+            for key in (run["images"] or {"mean": {}})["mean"]
+            if _STAGE in key
+        }
+    )
     rows = (
         ("PSNR (dB)", "psnr", "high", ".2f"),
+        *((f"PSNR of stage {stage} (dB)", f"{_STAGE}{stage}", "high", ".2f") for stage in stages),
         ("SSIM", "ssim", "high", ".4f"),
         ("LPIPS", "lpips", "low", ".4f"),
         ("silhouette IoU", "silhouette_iou", "high", ".4f"),

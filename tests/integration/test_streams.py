@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from integration.small_methods import small_stream
 from PIL import Image
 from short_runs import assert_same_state, train
 
+from inr_plugins.cli import eval as evaluation
 from inr_plugins.engine.evaluation import evaluate_views
 from inr_plugins.engine.runs import checkpoints
 from inr_plugins.engine.runs.run import load_run
@@ -84,6 +87,19 @@ def test_evaluation_has_the_psnr_of_every_stage(run, photo):
     assert [metrics[f"psnr_stage_{stage}"] for stage in (1, 2, 3)] == pytest.approx(expected, abs=1e-3)
     assert metrics["psnr"] == pytest.approx(expected[-1], abs=1e-3)
     assert f"psnr stage 1 {expected[0]:.4g}, psnr stage 2 {expected[1]:.4g}" in line
+
+
+def test_inr_eval_has_the_psnr_of_every_stage(run, photo, tmp_path, capsys):
+    truth = np.asarray(Image.open(photo)) / 255
+    model = run.pipeline.eval().model
+    expected = [-10 * np.log10(np.mean((in_numpy(model, stage) - truth) ** 2)) for stage in (1, 2, 3)]
+    assert evaluation.main([str(run.base_dir), "--output", str(tmp_path / "a.json"), "--device", "cpu"]) == 0
+    (found,) = json.loads((tmp_path / "a.json").read_text())["runs"]
+    assert found["images"]["views"][0]["psnr_stages"] == pytest.approx(expected, abs=1e-3)
+    means = [found["images"]["mean"][f"psnr_stage_{stage}"] for stage in (1, 2, 3)]
+    assert means == pytest.approx(expected, abs=1e-3)
+    said = capsys.readouterr().out
+    assert f"{expected[0]:.2f}" in said[said.index("PSNR of stage 1 (dB)") :].splitlines()[0]
 
 
 def test_a_run_is_opened_in_the_stage_that_it_was_in(photo, tmp_path):
