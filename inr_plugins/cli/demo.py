@@ -62,7 +62,7 @@ class Options(CommonOptions):
     scene: str = "windmill"
     """Built-in object or mesh file that inr-scene makes the scene from."""
     steps: int = 1500
-    """Training steps."""
+    """Training steps of diner. The surface that --photos adds has its own, whatever this is."""
     frames: int = 48
     """Frames of the turntable video."""
     video_size: int = 480
@@ -209,7 +209,7 @@ def run_demo(options: Options) -> None:
         meshed = output / "runs" / name / "diner-surface" / stamp
         learn = [train[0], "diner-surface", *train[2 : train.index("--max-num-iterations")], *AT_THE_END]
         try:
-            steps.append(step("Learn the surface", [*learn, parser, "--data", str(data)]))
+            steps.append(step("Learn the surface (ten minutes or so on a CPU)", [*learn, parser, "--data", str(data)]))
         except InputError as error:
             meshed = run
             print(f"inr-demo: {error} The mesh is made of diner's density.", file=sys.stderr)
