@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -40,25 +41,29 @@ class VideoFile:
                 "install av), or give a folder of numbered frames."
             ) from error
         self._path, self._av = path, av
-        self._damaged, self._interlaced = 0, False
+        self._damaged_from: int | None = None
+        self._interlaced = False
+        self._open(is_strict=True)
+        self.codec = str(self._stream.codec_context.name)
+        self.announced: int | None = self._stream.frames or None
+        rate = self._stream.average_rate
+        self.rate = float(rate) if rate else None
+
+    def _open(self, *, is_strict: bool) -> None:
+        """Begin at the beginning; strictly, so that damage is an error and not mended."""
         try:
             # Without a protocol, a name with a colon is taken for an address.
-            self._container = av.open(f"file:{path}")
-        except (av.FFmpegError, OSError, ValueError) as error:
+            self._container = self._av.open(f"file:{self._path}")
+        except (self._av.FFmpegError, OSError, ValueError) as error:
             raise self._unreadable(error) from error
-        try:
-            streams = self._container.streams.video
-            if not streams or self._container.format.name in _NO_PICTURES:
-                raise InputError(f"--data {shown(path)} has no pictures in it: give a video file.")
-            self._stream: Any = streams[0]
-            self._stream.thread_type = "AUTO"
-            self.codec = str(self._stream.codec_context.name)
-            self.announced: int | None = self._stream.frames or None
-            rate = self._stream.average_rate
-            self.rate = float(rate) if rate else None
-        except BaseException:
+        streams = self._container.streams.video
+        if not streams or self._container.format.name in _NO_PICTURES:
             self._container.close()
-            raise
+            raise InputError(f"--data {shown(self._path)} has no pictures in it: give a video file.")
+        self._stream: Any = streams[0]
+        self._stream.thread_type = "AUTO"
+        if is_strict:
+            self._stream.codec_context.options = {"err_detect": "crccheck+explode"}
 
     def __enter__(self) -> VideoFile:
         return self
@@ -67,47 +72,59 @@ class VideoFile:
         self._container.close()
 
     def frames(self, first: int | None = None) -> Iterator[UInt[np.ndarray, "height width channels"]]:
-        """Its frames, or the first ones.
+        """Its frames, or the first ones; from the first damaged one on as FFmpeg mends them, which `notes` says
+        where the codec has a way to tell (FFV1 and VP9 do not).
 
         Raises:
             InputError: one does not decode, or has another size than those before.
         """
         count, size, form = 0, None, ""
-        decoded = self._container.decode(self._stream)
         while first is None or count < first:
             try:
-                frame: Any = next(decoded)
-            except StopIteration:
+                # Frames that are told already come again where the file has been opened anew.
+                for frame in islice(self._container.decode(self._stream), count, first):
+                    if size is None:
+                        size, form = (frame.width, frame.height), _numpy_format(frame.format)
+                    self._check_size(frame, size, count)
+                    self._interlaced |= bool(frame.interlaced_frame)
+                    pixels = frame.to_ndarray(format=form)
+                    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+                    # Degrees against the clock.
+                    yield np.rot90(pixels, k=round(getattr(frame, "rotation", 0) / 90) % 4)
+                    count += 1
                 return
+            except InputError:
+                raise
             except (self._av.FFmpegError, OSError, ValueError) as error:
-                if count < 2:
-                    raise self._unreadable(error) from error
-                raise InputError(
-                    f"--data {shown(self._path)} does not decode after {count} frames ({_reason(error)}): repair it, "
-                    f"or give {_FIRST_FRAMES} {count} for those before."
-                ) from error
-            if size is None:
-                size, form = (frame.width, frame.height), _numpy_format(frame.format)
-            if (frame.width, frame.height) != size:
-                raise InputError(
-                    f"--data {shown(self._path)} changes its size from {size[0]} x {size[1]} to {frame.width} x "
-                    f"{frame.height} pixels at frame {count}: give a video of one size, or {_FIRST_FRAMES} {count}."
-                )
-            self._damaged += bool(getattr(frame, "is_corrupt", False))
-            self._interlaced |= bool(frame.interlaced_frame)
-            pixels = frame.to_ndarray(format=form)
-            pixels = pixels[..., None] if pixels.ndim == 2 else pixels
-            # Degrees against the clock.
-            yield np.rot90(pixels, k=round(getattr(frame, "rotation", 0) / 90) % 4)
-            count += 1
+                if self._damaged_from is not None:
+                    raise self._undecodable(count, error) from error
+                self._damaged_from = count
+                self._container.close()
+                self._open(is_strict=False)
+
+    def _check_size(self, frame: Any, size: tuple[int, int], count: int) -> None:
+        if (frame.width, frame.height) != size:
+            raise InputError(
+                f"--data {shown(self._path)} changes its size from {size[0]} x {size[1]} to {frame.width} x "
+                f"{frame.height} pixels at frame {count}: give a video of one size, or {_FIRST_FRAMES} {count}."
+            )
+
+    def _undecodable(self, count: int, error: Exception) -> InputError:
+        if count < 2:
+            return self._unreadable(error)
+        return InputError(
+            f"--data {shown(self._path)} does not decode after {count} frames ({_reason(error)}): repair it, or give "
+            f"{_FIRST_FRAMES} {count} for those before."
+        )
 
     def notes(self, read: int, first: int | None) -> tuple[str, ...]:
         """What is odd, once the frames are read, of which there were so many."""
         notes = []
         if self.announced is not None and read < min(self.announced, first or self.announced):
             notes.append(f"The file announces {self.announced:,} frames and has {read:,}: it may have been cut short.")
-        if self._damaged:
-            notes.append(f"{self._damaged:,} of its frames are damaged, and are learnt as FFmpeg mends them.")
+        if self._damaged_from is not None and self._damaged_from < read:
+            at = self._damaged_from
+            notes.append(f"The file is damaged at frame {at:,} or behind it, and is learnt as FFmpeg mends it.")
         if self._interlaced:
             notes.append("It is interlaced: its frames are learnt with the combs of their two fields.")
         aspect = self._stream.sample_aspect_ratio

@@ -146,6 +146,30 @@ def test_a_file_with_fewer_frames_than_it_announces_is_read_and_said(tmp_path):
     assert f"announces 40 frames and has {len(found.pixels)}" in found.notes[0]
 
 
+def damaged(path):
+    """Bits in the last third of a file, turned."""
+    data = bytearray(path.read_bytes())
+    for place in range(len(data) * 2 // 3, len(data) * 9 // 10, 97):
+        data[place] ^= 0xFF
+    path.write_bytes(bytes(data))
+
+
+def test_a_damaged_file_is_read_as_far_as_it_goes_and_said(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (12, 64, 64, 3)).astype(np.uint8)
+    put(tmp_path / "a.avi", noise, codec="mpeg4", pix_fmt="yuv420p")
+    whole = read_video(tmp_path / "a.avi")
+    damaged(tmp_path / "a.avi")
+    found = read_video(tmp_path / "a.avi")
+    assert whole.notes == ()
+    (note,) = (each for each in found.notes if "damaged" in each)
+    at = int(note.split("at frame ")[1].split()[0])
+    assert note == f"The file is damaged at frame {at} or behind it, and is learnt as FFmpeg mends it."
+    assert 4 <= at <= 9
+    assert len(found.pixels) <= 12
+    assert np.array_equal(found.pixels[:at], whole.pixels[:at])
+    assert not np.array_equal(found.pixels[at:], whole.pixels[at : len(found.pixels)])
+
+
 def sound_alone(path):
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=8000, layout="mono")
