@@ -22,6 +22,7 @@ from integration.small_methods import (
     small_diner,
     small_diner_image,
     small_diner_surface,
+    small_diner_video,
     small_finer_nerf,
     small_mipnerf,
     small_network_image,
@@ -122,14 +123,14 @@ def _of_signals(folder: Path) -> dict[str, Callable[[], Any]]:
     """Each process draws its own part of the pixels: that of one is all of them."""
     image, runs = folder / "image.png", folder / "runs"
 
-    def in_parts() -> Any:
-        config = small_diner_image(image, runs)
+    def in_parts(config: Any) -> Any:
         config.pipeline.datamanager.pixels_per_batch = 70
         return config
 
     return {
         "diner-image": lambda: small_diner_image(image, runs),
-        "diner-image in parts": in_parts,
+        "diner-image in parts": lambda: in_parts(small_diner_image(image, runs)),
+        "diner-video in parts": lambda: in_parts(small_diner_video(folder / "frames", runs)),
         "cn-image": lambda: _damped(small_network_image(cn_image, image, runs)),
     }
 

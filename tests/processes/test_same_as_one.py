@@ -35,6 +35,7 @@ TOLERANCE = {
     "diner-image": 1e-4,
     "diner-image in parts": 1e-4,
     "cn-image": 1e-4,
+    "diner-video in parts": 1e-4,
     "finer-nerf": 1e-5,
     "finer-nerf of cross norms": 1e-5,
     "cn-mipnerf": 1e-4,
@@ -51,6 +52,9 @@ def make_data(folder: Path) -> None:
     row, column = np.meshgrid(np.arange(12), np.arange(17), indexing="ij")
     image = np.stack([15 * column, 20 * row, 90 * ((row + column) % 2)], -1)
     Image.fromarray(image.astype(np.uint8)).save(folder / "image.png")
+    (folder / "frames").mkdir()
+    for number in range(3):
+        Image.fromarray(np.roll(image, number, axis=1).astype(np.uint8)).save(folder / "frames" / f"{number}.png")
     trimesh.creation.icosphere(3, 0.7).export(folder / "ball.ply")
     (folder / "shapes").mkdir()
     for number, axes in enumerate(HALF_AXES):
