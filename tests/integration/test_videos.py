@@ -169,7 +169,7 @@ def test_mistakes_of_the_command_are_a_sentence_and_write_nothing(run, tmp_path,
     assert [each.name for each in (tmp_path / "frames").iterdir()] == ["frame_00002.png"]
     capsys.readouterr()
     assert compress.main([str(run.base_dir), str(tmp_path / "a.inr"), "--device", "cpu"]) == 1
-    assert "Only what finer-image and cn-image learn can be compressed" in capsys.readouterr().err
+    assert "learn can be compressed: the keys of diner-image alone" in capsys.readouterr().err
     assert analyze.main([str(run.base_dir), "rank", "--device", "cpu", "--output", str(tmp_path / "new")]) == 1
     assert "has learnt a video, and only images are analysed" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
