@@ -43,6 +43,16 @@ def test_a_run_is_opened_and_evaluated(run):
     assert metrics["psnr"] > 15
 
 
+def test_its_surface_is_limited_by_the_hull_which_leaves_most_of_the_box(run):
+    model = run.pipeline.model
+    x = torch.rand(4000, 3, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    allowed = model.limit.allows(x)
+    assert 0.02 < float(allowed.float().mean()) < 0.6
+    solid = model.eval().field.sdf(x) < 0
+    assert int(solid.sum()) > 20
+    assert bool(allowed[solid].all())
+
+
 def test_its_mesh_is_closed_and_lies_on_the_true_one(run, knot, tmp_path, monkeypatch):
     monkeypatch.setenv("INR_LPIPS", "off")
     output = tmp_path / "mesh.ply"

@@ -15,6 +15,7 @@ from inr_plugins.models.common.hull import hull_distances, masked_views
 from inr_plugins.models.diner_surface.carving import carved_hull
 from inr_plugins.models.diner_surface.density_first import DensityFirstModel
 from inr_plugins.models.diner_surface.learnt_density import LearntDensity
+from inr_plugins.models.diner_surface.limit import SurfaceLimit
 from inr_plugins.networks.voxels.sparse_lattice import SparseLattice, dilate
 from inr_plugins.rendering.crop import crop_of
 
@@ -93,6 +94,7 @@ class DinerSurfaceCarvedModel(DensityFirstModel):
         colours = colours_of(density.field)
         self.density = None
         self._take_field(self._placeholder().to(self.device))
+        self.limit = SurfaceLimit.of_hull(*hull).to(self.device)
         self.start_at(origin, edge, distances, colours)
 
     # -- rendering -----------------------------------------------------------------------------------------------------

@@ -125,7 +125,7 @@ class DensityFirstModel(DinerSurfaceModel):
             return super().load_state_dict(state_dict, *args, **kwargs)
         if self.density is not None:
             self._show_density()
-        return Model.load_state_dict(self, state_dict, *args, **kwargs)
+        return Model.load_state_dict(self, self._take_limit(state_dict), *args, **kwargs)
 
     # -- rendering -----------------------------------------------------------------------------------------------------
 

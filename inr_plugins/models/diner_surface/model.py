@@ -37,6 +37,7 @@ from inr_plugins.models.common.object_box import object_box
 from inr_plugins.models.common.pictures import evaluation_pictures
 from inr_plugins.models.diner_surface.checks import check_config, check_masks
 from inr_plugins.models.diner_surface.config import DinerSurfaceSettings
+from inr_plugins.models.diner_surface.limit import SurfaceLimit
 from inr_plugins.networks.voxels.sparse_lattice import SparseLattice
 from inr_plugins.rendering.crop import crop_of
 from inr_plugins.rendering.distance_render import DistanceRendering, render_distances
@@ -95,6 +96,7 @@ class DinerSurfaceModel(PreciseSteps, Model):
         # Known here too, so that no step asks the device.
         self._stage, self._sharpness = 0, float(config.sharpness_start)
         self._take_field(self._placeholder())
+        self.limit = SurfaceLimit.none()
         self.image_metrics = ImageMetrics()
         self.page = LivePage()
 
@@ -178,7 +180,9 @@ class DinerSurfaceModel(PreciseSteps, Model):
         Raises:
             InputError: they leave nothing, or all.
         """
-        self.start_at(*self._hull(dataset, self.config.lattice_sizes[0])[1])
+        hull = self._hull(dataset, self.config.lattice_sizes[0])[1]
+        self.limit = SurfaceLimit.of_hull(*hull).to(self.device)
+        self.start_at(*hull)
 
     def _hull(self, dataset: Any, cells: int) -> tuple[Tensor, tuple[Tensor, float, Tensor]]:
         """The box in which the hull of a dataset's masks is looked for, and `hull_distances` in it.
@@ -231,6 +235,7 @@ class DinerSurfaceModel(PreciseSteps, Model):
         if self._stage < len(ends) and done >= ends[self._stage]:
             self._stage += 1
             self.stage.fill_(self._stage)
+            self.limit.keep(self.field)
             if not refine(self.field, self.config.lattice_sizes[self._stage]):
                 raise InputError(_GONE)
             self._take_field(self.field)
@@ -238,6 +243,7 @@ class DinerSurfaceModel(PreciseSteps, Model):
             if self.device.type == "cpu":
                 release_free_memory()
         elif done % self.config.refresh_every == 0:
+            self.limit.keep(self.field)
             rows = follow_surface(self.field)
             if rows is None:
                 raise InputError(_GONE)
@@ -256,10 +262,16 @@ class DinerSurfaceModel(PreciseSteps, Model):
             solid = solid_of_state(dict(state_dict), "field.", lattice.shape).to(self.device)
             zeros = torch.zeros(lattice.num_rows, device=self.device)
             self._take_field(self._field_of(lattice, zeros, solid).train(self.training))
+        state_dict = self._take_limit(state_dict)
         loaded = super().load_state_dict(state_dict, *args, **kwargs)
         self._stage, self._sharpness = int(self.stage), float(self.sharpness)
         self.field.degree = self.config.colour_degrees[self._stage]
         return loaded
+
+    def _take_limit(self, state_dict: Mapping[str, Any]) -> dict[str, Any]:
+        """Take on the limit's sizes; the state, with one that runs of versions before do not have."""
+        self.limit = SurfaceLimit.of_state(state_dict, "limit.").to(self.device)
+        return {**self.limit.state_dict(prefix="limit."), **state_dict}
 
     # -- rendering -----------------------------------------------------------------------------------------------------
 
