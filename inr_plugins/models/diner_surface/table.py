@@ -14,7 +14,6 @@ from torch.nn import functional as F
 
 from inr_plugins.boxes import cube_around
 from inr_plugins.errors import InputError
-from inr_plugins.fields.colour_start import colours_of
 from inr_plugins.models.common.capture import say_capture
 from inr_plugins.models.common.feasibility import IN_TRAINING, check_room
 from inr_plugins.models.common.object_box import object_box
@@ -159,10 +158,10 @@ class DinerSurfaceTableModel(DensityFirstModel):
             margin=self.around.cell,
             device=self.device,
         )
-        colours = colours_of(self.around.field)
         self.around.leave_box()
         self._take_field(self._placeholder().to(self.device))
-        self.start_at(origin, edge, distances, colours)
+        # Without the density's colours: with them, pieces of what is around the object stay in its box.
+        self.start_at(origin, edge, distances)
 
     # -- rendering -----------------------------------------------------------------------------------------------------
 
