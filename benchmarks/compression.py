@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from one_run import train_once
 from PIL import Image
 
 NETWORKS = ["cn-image:3x12:batch", "cn-image:5x20:batch", "cn-image:5x20:cross", "finer-image:3x20"]
@@ -77,7 +78,6 @@ def train(image: Path, network: str, folder: Path, steps: int) -> tuple[Any, flo
     """A run of `network`, and its CPU seconds; one that is there already is opened."""
     import inr_plugins.method_configs.images as presets
 
-    from inr_plugins.engine.rng import seed_all
     from inr_plugins.engine.runs.run import load_run
 
     name = f"{image.stem}-{network.replace(':', '-')}"
@@ -90,21 +90,9 @@ def train(image: Path, network: str, folder: Path, steps: int) -> tuple[Any, flo
     model.hidden_layers, model.width = layers, width
     if normalization:
         (model.normalization,) = normalization
-    config.pipeline.datamanager.data = image
-    config.output_dir, config.experiment_name = folder / "runs", name
-    config.max_num_iterations, config.steps_per_save, config.vis = steps, steps, "tensorboard"
-    config.final_eval_images, config.steps_per_eval_image, config.steps_per_eval_batch = 0, 0, 0
-    config.set_timestamp()
-    config.save_config()
-    seed_all(config.machine.seed)
-    trainer = config.setup(local_rank=0, world_size=1)
-    trainer.setup()
-    begin = time.process_time()
-    trainer.train()
-    seconds = time.process_time() - begin
-    (trainer.base_dir / f"cpu-{steps}.json").write_text(json.dumps(seconds), encoding="utf-8")
-    trainer.pipeline.eval()
-    return trainer.pipeline, seconds
+    run = train_once(config, image, folder / "runs", name, steps)
+    (run.folder / f"cpu-{steps}.json").write_text(json.dumps(run.cpu), encoding="utf-8")
+    return run.pipeline, run.cpu
 
 
 def measure(image: Path, network: str, losses: list[float], folder: Path, steps: int) -> list[dict[str, Any]]:

@@ -17,31 +17,12 @@ from __future__ import annotations
 import argparse
 import copy
 import io
-import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from compression import best_of, jpeg2000s, jpegs, psnr
+from one_run import train_once
 from PIL import Image, ImageFile
-
-
-def train(config: Any, image: Path, folder: Path, name: str, steps: int) -> tuple[Any, float]:
-    """The pipeline of a run, and its seconds of a processor."""
-    from inr_plugins.engine.rng import seed_all
-
-    config.pipeline.datamanager.data = image
-    config.output_dir, config.experiment_name = folder / "runs", name
-    config.max_num_iterations, config.steps_per_save, config.vis = steps, steps, "tensorboard"
-    config.final_eval_images, config.steps_per_eval_image, config.steps_per_eval_batch = 0, 0, 0
-    config.set_timestamp()
-    config.save_config()
-    seed_all(config.machine.seed)
-    trainer = config.setup(local_rank=0, world_size=1)
-    trainer.setup()
-    begin = time.process_time()
-    trainer.train()
-    return trainer.pipeline.eval(), time.process_time() - begin
 
 
 def cut_jpeg(truth: np.ndarray, whole: int, sizes: list[int]) -> list[float | None]:
@@ -101,8 +82,9 @@ def main() -> None:
     config = copy.deepcopy(finer_stream.config)
     model, count = config.pipeline.model, len(options.widths)
     model.widths, model.hidden_layers = tuple(options.widths), options.hidden_layers
-    pipeline, seconds = train(config, crop, options.output, "stream", count * options.stage_steps)
-    stream = compress_stream(pipeline.model, truth, loss=options.loss)
+    run = train_once(config, crop, options.output / "runs", "stream", count * options.stage_steps)
+    seconds = run.cpu
+    stream = compress_stream(run.pipeline.model, truth, loss=options.loss)
     sizes = [each.size for each in stream.stages]
     staged = [psnr(read_image_file(stream.file[:size], "the file").code.pixels(), truth) for size in sizes]
     alone = []
@@ -110,9 +92,9 @@ def main() -> None:
         config = copy.deepcopy(finer_image.config)
         model = config.pipeline.model
         model.width, model.hidden_layers = width, options.hidden_layers
-        pipeline, own = train(config, crop, options.output, f"alone-{width}", stage * options.stage_steps)
-        made = compress(pipeline.model, truth, loss=options.loss)
-        alone.append((made.fit_psnr, len(made.file), made.psnr, own))
+        own = train_once(config, crop, options.output / "runs", f"alone-{width}", stage * options.stage_steps)
+        made = compress(own.pipeline.model, truth, loss=options.loss)
+        alone.append((made.fit_psnr, len(made.file), made.psnr, own.cpu))
     others, cut = (list(jpegs(truth)), list(jpeg2000s(truth))), cut_jpeg(truth, sizes[-1], sizes)
     print("| stage | width | trained | bytes | PSNR | JPEG | JPEG2000 | progressive JPEG, cut | ", end="")
     print("alone, trained | bytes | PSNR |")

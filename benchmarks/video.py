@@ -19,7 +19,6 @@ import argparse
 import copy
 import io
 import json
-import time
 import zlib
 from ast import literal_eval
 from pathlib import Path
@@ -27,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from one_run import train_once
 from PIL import Image
 
 from inr_plugins.data.signals.video import read_video
@@ -113,8 +113,6 @@ def measure(row: str, frames: Path, truth: np.ndarray, folder: Path) -> dict[str
     """Train one row; what came of it."""
     import inr_plugins.method_configs.images as presets
 
-    from inr_plugins.engine.rng import seed_all
-
     method, steps, *settings = row.split(":")
     config: Any = copy.deepcopy(getattr(presets, method.replace("-", "_")).config)
     for name, _, value in (each.partition("=") for part in settings for each in part.split(",")):
@@ -125,28 +123,16 @@ def measure(row: str, frames: Path, truth: np.ndarray, folder: Path) -> dict[str
         if not hasattr(at, last):
             raise SystemExit(f"{method} has no setting {name}")
         setattr(at, last, literal_eval(value) if value[0].isdigit() else value)
-    config.pipeline.datamanager.data = frames
-    config.output_dir, config.experiment_name = folder / "runs", row.replace(":", "-")
-    config.max_num_iterations, config.steps_per_save, config.vis = int(steps), int(steps), "tensorboard"
-    config.final_eval_images, config.steps_per_eval_image, config.steps_per_eval_batch = 0, 0, 0
-    config.set_timestamp()
-    config.save_config()
-    seed_all(config.machine.seed)
-    trainer = config.setup(local_rank=0, world_size=1)
-    trainer.setup()
-    begin, spent = time.perf_counter(), time.process_time()
-    trainer.train()
-    seconds, cpu = time.perf_counter() - begin, time.process_time() - spent
-    trainer.pipeline.eval()
-    field = trainer.pipeline.model.field.cpu()
+    run = train_once(config, frames, folder / "runs", row.replace(":", "-"), int(steps))
+    field = run.pipeline.model.field.cpu()
     found = values_of(field).reshape(truth.shape)
     small, packed = in_eight_bits(field)
     frames_psnr = [psnr(each, own) for each, own in zip(found, truth, strict=True)]
     keys = field.table.keys.numel() if hasattr(field, "table") else 0
     return {
         "row": row,
-        "seconds": seconds,
-        "cpu": cpu,
+        "seconds": run.seconds,
+        "cpu": run.cpu,
         "threads": torch.get_num_threads(),
         "psnr": psnr(found, truth),
         "psnr_whole": psnr(np.rint(found), truth),
