@@ -85,8 +85,8 @@ def test_keys_are_drawn_with_a_row_for_each_corner(run, tmp_path):
 
 def test_kernel_is_of_so_many_points_at_the_start_and_now(run, network_run, tmp_path):
     for each in (run, network_run):
-        assert analyze(each, "ntk", tmp_path / each.base_dir.name, "--points", "12", "--quiet") == 0
-        rows = table(tmp_path / each.base_dir.name / "ntk.csv")
+        assert analyze(each, "ntk", tmp_path / each.config.method_name, "--points", "12", "--quiet") == 0
+        rows = table(tmp_path / each.config.method_name / "ntk.csv")
         assert 6 <= len(rows) <= 12
         for column in ("at_the_start", "trained"):
             values = [float(row[column]) for row in rows]
