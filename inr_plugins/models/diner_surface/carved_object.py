@@ -84,7 +84,7 @@ class DinerSurfaceCarvedModel(DensityFirstModel):
         density = self._learnt
         views = masked_views(self._dataset)
         hull = hull_distances(views, self.looked_in, self.config.lattice_sizes[0], again=True)
-        origin, edge, distances = carved_hull(
+        found = carved_hull(
             self._dataset.cameras.to("cpu"),
             self._see_evenly,
             *hull,
@@ -94,8 +94,9 @@ class DinerSurfaceCarvedModel(DensityFirstModel):
         colours = colours_of(density.field)
         self.density = None
         self._take_field(self._placeholder().to(self.device))
-        self.limit = SurfaceLimit.of_hull(*hull).to(self.device)
-        self.start_at(origin, edge, distances, colours)
+        self.limit = SurfaceLimit.of_hull(*hull, found).to(self.device)
+        origin, edge, _ = hull
+        self.start_at(origin, edge, found.distances, colours)
 
     # -- rendering -----------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,17 +12,12 @@ from torch import Tensor
 
 from inr_plugins.errors import InputError
 from inr_plugins.models.common.hull import cells_to_border, project
+from inr_plugins.models.diner_surface.closing import closed
+from inr_plugins.models.diner_surface.looks import Render, depth_views, looks_at
 from inr_plugins.options import model_option
-from inr_plugins.rendering.packed import sums_before
-from inr_plugins.rendering.voxel_render import Rendering
 
-_LONGEST = 160
-"""Pixels along the longer side of a picture of depths."""
-_RAYS_AT_ONCE = 1 << 14
 _PAD = 4
 """Cells around the box."""
-_FEWEST_VOTES = 2
-"""Cameras that have to look through a place for it to be empty; a density learnt in seconds has holes."""
 _HITS, _THIN_HITS = 0.4, 0.2
 """Cameras whose light stops at a place of a hull, for each that looks through it, that are enough to keep it; and at a
 thin part of it, which is finer than the density."""
@@ -33,93 +27,6 @@ _SPECK = 20
 """Vertices of the smallest thin part."""
 _SMALLEST_PIECE = 0.01
 """Of the largest piece of the solid: smaller ones float, and go."""
-
-Render = Callable[[Float[Tensor, "r 3"], Float[Tensor, "r 3"]], Rendering]
-
-
-@dataclass(frozen=True)
-class DepthView:
-    """What a camera sees: the distance at which half of a ray's light is stopped, infinite where less is.
-
-    Attributes:
-        number: of the camera.
-        distance: along the ray through each place of an even grid over the picture, normalised units.
-    """
-
-    number: int
-    distance: Float[Tensor, "rows columns"]
-
-
-def median_distance(seen: Rendering, num_rays: int) -> Float[Tensor, " r"]:
-    """The distance at which half of each ray's light is stopped; infinity where it never is."""
-    before = sums_before(seen.weights, seen.samples.ray, num_rays)
-    crosses = (before < 0.5) & (before + seen.weights >= 0.5)
-    found = torch.full((num_rays,), torch.inf, device=seen.weights.device)
-    found[seen.samples.ray[crosses]] = seen.samples.distance[crosses]
-    return found
-
-
-@torch.no_grad()
-def depth_views(cameras: Cameras, render: Render, device: torch.device) -> list[DepthView]:
-    """The depths that all cameras see, at a low resolution."""
-    found = []
-    for number in range(len(cameras)):
-        height, width = int(cameras.height[number]), int(cameras.width[number])
-        shrink = min(1.0, _LONGEST / max(height, width))
-        rows, columns = max(1, round(height * shrink)), max(1, round(width * shrink))
-        y = (torch.arange(rows) + 0.5) * (height / rows)
-        x = (torch.arange(columns) + 0.5) * (width / columns)
-        coords = torch.cartesian_prod(y, x).to(cameras.device)
-        chosen = torch.full((len(coords), 1), number, dtype=torch.long, device=cameras.device)
-        rays = cameras.generate_rays(camera_indices=chosen, coords=coords)
-        parts = [
-            median_distance(render(o, d), len(o))
-            for o, d in zip(
-                rays.origins.to(device).split(_RAYS_AT_ONCE),
-                rays.directions.to(device).split(_RAYS_AT_ONCE),
-                strict=True,
-            )
-        ]
-        found.append(DepthView(number, torch.cat(parts).view(rows, columns).cpu()))
-    return found
-
-
-def solid_points(
-    cameras: Cameras,
-    views: Sequence[DepthView],
-    x: Float[Tensor, "n 3"],
-    *,
-    margin: float,
-    hits: Float[Tensor, " n"] | None = None,
-) -> Bool[Tensor, " n"]:
-    """Points that some picture shows, and that not several cameras look through.
-
-    Args:
-        cameras: perspective cameras, normalised frame, on the CPU.
-        views: what they see.
-        x: points, normalised frame.
-        margin: before the depth within which nothing is said to be empty, normalised units.
-        hits: of each point; it is solid, too, where so many cameras' light stops at it, within the margin, for each
-            that looks through: what is thinner than a pixel is looked through by many.
-    """
-    votes, shown = torch.zeros(len(x), dtype=torch.int32), torch.zeros(len(x), dtype=torch.bool)
-    stops = torch.zeros(len(x), dtype=torch.int32)
-    for view in views:
-        u, v, front = project(cameras, view.number, x)
-        height, width = float(cameras.height[view.number]), float(cameras.width[view.number])
-        inside = front & (u >= 0) & (u < width) & (v >= 0) & (v < height)
-        rows, columns = view.distance.shape
-        row = (v.nan_to_num(0.0) * (rows / height)).long().clamp(0, rows - 1)
-        column = (u.nan_to_num(0.0) * (columns / width)).long().clamp(0, columns - 1)
-        way = (x - cameras.camera_to_worlds[view.number, :, 3].to(x)).norm(dim=-1)
-        distance = view.distance[row, column]
-        votes += inside & (way < distance - margin)
-        stops += inside & ((way - distance).abs() <= margin)
-        shown |= inside
-    solid = votes < min(_FEWEST_VOTES, len(views))
-    if hits is not None:
-        solid |= stops >= hits * votes
-    return shown & solid
 
 
 def carved_distances(
@@ -132,7 +39,7 @@ def carved_distances(
         render: what rays see of the density.
         box: to look in; the solid is closed where it reaches past it.
         longest: cells along the longest side of the lattice.
-        margin: see `solid_points`.
+        margin: see `looks_at`.
         device: where the density is.
 
     Returns:
@@ -150,7 +57,7 @@ def carved_distances(
     x = torch.cartesian_prod(*axes)
     # The last vertex within the box is outside: the surface is in the box then.
     solid = ((x > box[0] + cell / 2) & (x < box[1] - cell / 2)).all(-1)
-    solid[solid.clone()] = solid_points(cameras, views, x[solid], margin=margin)
+    solid[solid.clone()] = looks_at(cameras, views, x[solid], margin=margin).solid()
     solid = without_small_pieces(solid.view([len(axis) for axis in axes]))
     if not bool(solid.any()):
         raise InputError(
@@ -158,6 +65,19 @@ def carved_distances(
             f"{model_option('coarse_steps')} more steps."
         )
     return origin, cell, cells_to_border(solid)
+
+
+@dataclass(frozen=True)
+class CarvedHull:
+    """What of a hull is the object, on the hull's lattice.
+
+    Attributes:
+        distances: signed, of each vertex to the border of the object, in cells, negative inside.
+        hidden: what no camera looks through and none sees, and which was taken out nevertheless.
+    """
+
+    distances: Float[Tensor, "x y z"]
+    hidden: Bool[Tensor, "x y z"]
 
 
 def carved_hull(
@@ -169,38 +89,38 @@ def carved_hull(
     *,
     margin: float,
     device: torch.device,
-) -> tuple[Float[Tensor, " 3"], float, Float[Tensor, "x y z"]]:
-    """The signed distance to the border of what of a hull no camera looks through, on the hull's own lattice.
+) -> CarvedHull:
+    """What of a hull no camera looks through, closed where none sees it by the smallest surface.
 
     Args:
         cameras: perspective cameras, normalised frame, on the CPU.
         render: what rays see of a density in the hull.
         origin: lowest vertex of the lattice, normalised frame.
         cell: edge of its cells.
-        distances: to the hull's surface at its vertices, negative inside.
-        margin: see `solid_points`.
+        distances: to the hull's surface at its vertices, in cells, negative inside.
+        margin: see `looks_at`.
         device: where the density is.
-
-    Returns:
-        As `carved_distances`.
 
     Raises:
         InputError: all of the hull is looked through.
     """
     views = depth_views(cameras, render, device)
     axes = [origin[i] + cell * torch.arange(n) for i, n in enumerate(distances.shape)]
-    solid = (distances < 0).reshape(-1)
-    x = torch.cartesian_prod(*axes)[solid]
-    hits = torch.where(thin_parts(distances).reshape(-1)[solid], _THIN_HITS, _HITS)
-    solid[solid.clone()] = solid_points(cameras, views, x, margin=margin, hits=hits)
-    solid = without_cavities(solid.view(distances.shape))
-    solid = without_flakes(solid, pictures_of(cameras, torch.cartesian_prod(*axes)).view(solid.shape))
-    if not bool(solid.any()):
+    hull = distances < 0
+    x = torch.cartesian_prod(*axes)[hull.reshape(-1)]
+    looks = looks_at(cameras, views, x, margin=margin)
+    solid, seen = torch.zeros(2, *hull.shape, dtype=torch.bool)
+    solid[hull] = looks.solid(torch.where(thin_parts(distances)[hull], _THIN_HITS, _HITS))
+    seen[hull] = looks.seen
+    solid = without_cavities(solid)
+    kept = without_cavities(closed(solid, seen))
+    kept = without_flakes(kept, pictures_of(cameras, torch.cartesian_prod(*axes)).view(solid.shape))
+    if not bool(kept.any()):
         raise InputError(
             "Nothing solid was found in what the masks leave of the object: see that the poses are right, or give "
             f"{model_option('hull_steps')} more steps."
         )
-    return origin, cell, cells_to_border(solid)
+    return CarvedHull(cells_to_border(kept), solid & ~kept)
 
 
 def thin_parts(distances: Float[Tensor, "x y z"]) -> Bool[Tensor, "x y z"]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from inr_plugins.fields.voxel_distance import VoxelDistanceField
+from inr_plugins.models.diner_surface.carving import CarvedHull
 from inr_plugins.networks.voxels.sparse_lattice import pack_bits, unpack_bits
 
 _SLACK = 1.5
-"""Cells of the hull's lattice that a surface may lie outside of the hull; a hull is good to half a cell."""
+"""Cells of the hull's lattice that a surface may lie outside of it, which is good to half a cell."""
 _OUTSIDE = 1.0
 """Cells that a vertex beyond the limit is away from the surface, at the least."""
 
@@ -49,15 +52,27 @@ class SurfaceLimit(nn.Module):
         return cls(torch.zeros(3), 1.0, torch.zeros(0, 0, 0, dtype=torch.bool))
 
     @classmethod
-    def of_hull(cls, origin: Float[Tensor, " 3"], edge: float, distances: Float[Tensor, "x y z"]) -> SurfaceLimit:
-        """In a hull, or hardly out of it.
+    def of_hull(
+        cls,
+        origin: Float[Tensor, " 3"],
+        edge: float,
+        distances: Float[Tensor, "x y z"],
+        carved: CarvedHull | None = None,
+    ) -> SurfaceLimit:
+        """In a hull, or hardly out of it, and not where it was closed off.
 
         Args:
             origin: lowest vertex of its lattice, normalised frame.
             edge: of the cells.
             distances: to the hull's surface, in cells, negative inside.
+            carved: the object in it, on the same lattice; what hides behind that stays out.
         """
-        return cls(origin, edge, distances <= _SLACK)
+        allowed = distances <= _SLACK
+        if carved is not None:
+            reach = 2 * math.ceil(_SLACK) + 1
+            hidden = F.max_pool3d(carved.hidden.float()[None, None], reach, stride=1, padding=reach // 2)[0, 0] > 0
+            allowed &= ~hidden | (carved.distances <= _SLACK)
+        return cls(origin, edge, allowed)
 
     @classmethod
     def of_state(cls, state: Mapping[str, Any], prefix: str) -> SurfaceLimit:

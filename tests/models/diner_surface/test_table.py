@@ -15,19 +15,17 @@ from torch.nn.functional import normalize
 from inr_plugins.errors import InputError
 from inr_plugins.models.diner_surface.carved_object import DinerSurfaceCarvedModel
 from inr_plugins.models.diner_surface.carving import (
-    DepthView,
     carved_distances,
     carved_hull,
-    depth_views,
-    median_distance,
     pictures_of,
-    solid_points,
     thin_parts,
     without_cavities,
     without_flakes,
     without_small_pieces,
 )
 from inr_plugins.models.diner_surface.checks import check_looking, check_outside_box
+from inr_plugins.models.diner_surface.limit import SurfaceLimit
+from inr_plugins.models.diner_surface.looks import DepthView, depth_views, looks_at, median_distance
 from inr_plugins.models.diner_surface.model import DinerSurfaceModel
 from inr_plugins.models.diner_surface.surroundings import Surroundings
 from inr_plugins.models.diner_surface.table import DinerSurfaceTableModel
@@ -106,19 +104,42 @@ def test_of_a_hull_only_what_is_looked_through_goes():
     edge = 0.05
     axis = -1 + edge * torch.arange(41)
     x = torch.cartesian_prod(axis, axis, axis)
-    # A larger ball, which holds a part of the one that is seen.
-    hull = ((x - MIDDLE + torch.tensor([0.0, 0.0, RADIUS])).norm(dim=-1) - 1.5 * RADIUS).view(41, 41, 41) / edge
-    origin, cell, distances = carved_hull(
-        *(cameras(40), seen_ball, torch.full((3,), -1.0), edge, hull), margin=0.02, device=torch.device("cpu")
-    )
-    assert torch.equal(origin, torch.full((3,), -1.0))
-    assert cell == edge
+    # A larger ball, which holds the one that is seen.
+    hull = ((x - MIDDLE + torch.tensor([0.0, 0.0, RADIUS / 2])).norm(dim=-1) - 1.5 * RADIUS).view(41, 41, 41) / edge
+    origin, device = torch.full((3,), -1.0), torch.device("cpu")
+    found = carved_hull(cameras(40), seen_ball, origin, edge, hull, margin=0.02, device=device)
     ball = ((x - MIDDLE).norm(dim=-1) - RADIUS).view(hull.shape) / edge
     truth = torch.maximum(ball, hull)
     clear = truth.abs() > 1
-    assert torch.equal(distances[clear] < 0, truth[clear] < 0)
+    assert torch.equal(found.distances[clear] < 0, truth[clear] < 0)
+    assert not bool(found.hidden[clear].any())
     with pytest.raises(InputError, match="hull-steps more steps"):
-        carved_hull(cameras(40), seen_nothing, origin, edge, hull, margin=0.02, device=torch.device("cpu"))
+        carved_hull(cameras(40), seen_nothing, origin, edge, hull, margin=0.02, device=device)
+
+
+def test_what_hides_behind_the_object_is_closed_off_and_stays_out():
+    """Cameras on one side, and a hull that goes on behind the ball as a cylinder of its width."""
+    edge, device, origin = 0.04, torch.device("cpu"), torch.tensor([-0.6, -0.8, -1.8])
+    counts = (36, 36, 66)
+    x = torch.cartesian_prod(*[origin[i] + edge * torch.arange(n) for i, n in enumerate(counts)]) - MIDDLE
+    ball = x.norm(dim=-1) - RADIUS
+    behind = torch.where(x[:, 2] < 0, x[:, :2].norm(dim=-1) - RADIUS, ball).view(counts) / edge
+    behind[:, :, 0] = 1
+    rig = cameras(200)
+    rig = rig[rig.camera_to_worlds[:, 2, 3] > 2.4]
+    found = carved_hull(rig, seen_ball, origin, edge, behind, margin=0.05, device=device)
+    deep = x[:, 2].view(counts)
+    front = (ball.view(counts) < -edge) & (deep > 0)
+    assert bool((found.distances[front] < 0).all())
+    # The plane film, were everything down to the middle seen; the rest is what cameras see of the sides, a margin deep.
+    assert not bool((found.distances < 0)[deep < -0.6 * RADIUS].any())
+    shadow = (deep < -0.6 * RADIUS) & (deep > -RADIUS) & (behind < -0.5 * RADIUS / edge)
+    assert bool(found.hidden[shadow].all())
+    assert not bool(found.hidden[deep > 0].any())
+    limit = SurfaceLimit.of_hull(origin, edge, behind, found)
+    places = MIDDLE + torch.tensor([[0.0, 0.0, 0.9], [0.0, 0.0, 0.0], [0.0, 0.0, -1.0], [1.5, 0.0, 0.3]]) * RADIUS
+    assert limit.allows(places).tolist() == [True, True, False, False]
+    assert SurfaceLimit.of_hull(origin, edge, behind).allows(places).tolist() == [True, True, True, False]
 
 
 def seen_nothing(origins, directions):
@@ -148,13 +169,13 @@ def test_one_hole_in_one_picture_carves_nothing():
     rig = cameras(40)
     views = depth_views(rig, seen_ball, torch.device("cpu"))
     inside = MIDDLE[None]
-    assert bool(solid_points(rig, views, inside, margin=0.02).all())
+    assert bool(looks_at(rig, views, inside, margin=0.02).solid().all())
     views[3] = DepthView(3, torch.full_like(views[3].distance, torch.inf))
-    assert bool(solid_points(rig, views, inside, margin=0.02).all())
+    assert bool(looks_at(rig, views, inside, margin=0.02).solid().all())
     views[5] = DepthView(5, torch.full_like(views[5].distance, torch.inf))
-    assert not bool(solid_points(rig, views, inside, margin=0.02).any())
+    assert not bool(looks_at(rig, views, inside, margin=0.02).solid().any())
     # What no picture shows is not solid.
-    assert not bool(solid_points(rig, views, torch.tensor([[0.0, 0.0, 50.0]]), margin=0.02).any())
+    assert not bool(looks_at(rig, views, torch.tensor([[0.0, 0.0, 50.0]]), margin=0.02).solid().any())
 
 
 def test_what_floats_goes():
@@ -207,7 +228,7 @@ def test_each_place_has_its_own_number_of_hits():
     views = depth_views(rig, seen_ball, torch.device("cpu"))
     # Just before the surface: it stops the light of some cameras, and others look past it.
     x = (MIDDLE + torch.tensor([0.0, 0.0, RADIUS + 0.03])).expand(2, 3)
-    assert solid_points(rig, views, x, margin=0.05, hits=torch.tensor([0.0, 1e9])).tolist() == [True, False]
+    assert looks_at(rig, views, x, margin=0.05).solid(torch.tensor([0.0, 1e9])).tolist() == [True, False]
 
 
 def test_surroundings_leave_the_box_and_stay_what_they_are_around_it():
