@@ -73,8 +73,16 @@ class CompressOptions(CommonOptions):
     """Replace an existing file."""
 
 
-def run(options: CompressOptions, *, load: Callable[..., Run] | None, outputs: OutputFiles) -> None:
+def run(
+    options: CompressOptions, *, load: Callable[..., Run] | None, outputs: OutputFiles, learnt: list[Path] | None = None
+) -> None:
     """Compress what the command line asks for.
+
+    Args:
+        options: of the command line.
+        load: opens a run.
+        outputs: told what is to be written.
+        learnt: gets the folder of the run that an image is learnt in, as soon as that is begun.
 
     Raises:
         InputError: anything the user can fix, in one sentence.
@@ -82,7 +90,7 @@ def run(options: CompressOptions, *, load: Callable[..., Run] | None, outputs: O
     check_numbers(options, COMMANDS["inr-compress"])
     output = options.output
     check_new_file(output, overwrite=options.overwrite, ending=_ENDING)
-    config = _config_of(options)
+    config = _config_of(options, [] if learnt is None else learnt)
     from inr_plugins.models.signals.compression import check_compressible, compress
     from inr_plugins.models.signals.stream_compression import compress_stream
     from inr_plugins.models.signals.stream_image import StreamImageModel
@@ -147,13 +155,15 @@ def check_new_file(path: Path, *, overwrite: bool, ending: str | None = None) ->
     check_place(path)
 
 
-def _config_of(options: CompressOptions) -> Path:
-    """The config.yml of the run, after its training where an image was given."""
+def _config_of(options: CompressOptions, learnt: list[Path]) -> Path:
+    """The config.yml of the run, after its training where an image was given, whose folder `learnt` gets."""
     source = options.source
     if source.is_dir() or source.suffix.lower() in (".yml", ".yaml") or why_unreadable(source) is not None:
         if options.steps is not None or options.train:
             raise InputError(f"--steps and --train are for an image, and {source} is a run: leave them out.")
         return find_config(source)
+    if options.data is not None:
+        raise InputError(f"--data is for a run, and {source} is an image: leave it out.")
     from inr_plugins.data.signals.image_file import read_image
 
     read_image(source)
@@ -165,8 +175,10 @@ def _config_of(options: CompressOptions) -> Path:
     except ValueError as error:
         raise InputError(f"--train {options.train!r} has a quotation mark without its other one: add it.") from error
     command = ["ns-train", options.method, "--data", str(source), *place, "--vis", "tensorboard", *length, *more]
+    folder = options.output_dir / source.stem / options.method / stamp
+    learnt.append(folder)
     run_step("Learn the image", command, quiet=options.quiet)
-    return find_config(options.output_dir / source.stem / options.method / stamp)
+    return find_config(folder)
 
 
 def _truth(parser: Any, *, is_needed: bool) -> Any:
@@ -182,11 +194,21 @@ def _truth(parser: Any, *, is_needed: bool) -> Any:
 def main(arguments: Sequence[str] | None = None, *, load: Callable[..., Run] | None = None) -> int:
     """Run the command; its exit status: 0, 1 for a mistake the user can fix, 130 for Ctrl-C, 143 for SIGTERM."""
     options, outputs = parse(CompressOptions, prog="inr-compress", args=arguments), OutputFiles()
+    learnt: list[Path] = []
+
+    def kept() -> str:
+        """The run of an image, which need not be learnt again."""
+        # A checkpoint, without which there is nothing to go on from.
+        runs = [each for each in learnt if any(each.glob("nerfstudio_models/*.ckpt"))]
+        return "".join(
+            f"; what was learnt is kept, give {shlex.quote(str(each))} in place of the image" for each in runs
+        )
+
     return run_command(
         "inr-compress",
-        lambda: run(options, load=load, outputs=outputs),
-        when_stopped=lambda: f"{outputs.in_words()}.",
-        written=lambda: outputs.in_words() if outputs.written() else "",
+        lambda: run(options, load=load, outputs=outputs, learnt=learnt),
+        when_stopped=lambda: f"{outputs.in_words()}{kept()}.",
+        written=lambda: f"{outputs.in_words()}{kept()}" if outputs.written() or kept() else "",
         with_less_memory="take a smaller network",
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 from inr_plugins.method_configs.images import cn_image, finer_image
@@ -13,6 +15,7 @@ from inr_plugins.cli import compress, decompress
 from inr_plugins.data.signals.image_file import read_image
 from inr_plugins.data.signals.image_output import write_image
 
+long_form = pytest.mark.skipif(not os.environ.get("INR_ALL_TESTS"), reason="half a minute: scripts/test --all")
 WIDTH, HEIGHT = 24, 16
 ROW, COLUMN = np.meshgrid(np.linspace(0, 1, HEIGHT), np.linspace(0, 1, WIDTH), indexing="ij")
 VALUES = np.stack([COLUMN, ROW, ROW * COLUMN], -1)
@@ -88,6 +91,7 @@ def test_mistakes_are_a_sentence_and_write_nothing(runs, tmp_path, capsys):
         (compress, run, "a.inr", ("--loss", "0"), "--loss must be above 0"),
         (compress, run, "a.inr", ("--steps", "5"), "is a run: leave them out"),
         (compress, tmp_path / "inks.jpg", "a.inr", (), "inks of a printer (CMYK)"),
+        (compress, tmp_path / "inks.jpg", "a.inr", ("--data", "b.png"), "inks.jpg is an image: leave it out"),
         (compress, tmp_path / "missing", "a.inr", (), "missing"),
         (decompress, tmp_path / "cut.inr", "a.png", (), "cut.inr is cut short or damaged (block 1 of 1)"),
         (decompress, tmp_path / "newer.inr", "a.png", (), "of version 9 of the format"),
@@ -122,3 +126,32 @@ def test_an_image_is_learnt_first(tmp_path, monkeypatch, capsys):
     (command,) = commands
     assert command[:4] == ["ns-train", "finer-image", "--data", str(tmp_path / "photo.png")]
     assert command[-4:] == ["--max-num-iterations", "3", "--pipeline.model.width", "24"]
+    # What has been learnt is not lost where it cannot be made so small.
+    folder = tmp_path / "runs" / "photo" / "finer-image" / command[command.index("--timestamp") + 1]
+    assert folder.is_dir()
+    assert compress.main([*places[:1], str(tmp_path / "b.inr"), *places[2:], *options, "--size", "20"]) == 1
+    said = capsys.readouterr().err
+    assert "No file of this network has 20 bytes or fewer" in said
+    second = tmp_path / "runs" / "photo" / "finer-image" / commands[-1][commands[-1].index("--timestamp") + 1]
+    assert f"(nothing was written; what was learnt is kept, give {second} in place of the image.)" in said
+    assert not (tmp_path / "b.inr").exists()
+
+
+@long_form
+def test_an_image_is_learnt_by_ns_train_itself(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    write_image(tmp_path / "a photo.png", np.rint(VALUES * 255).astype(np.uint8))
+    # ns-train's spelling of a setting, and no network: LPIPS would ask for one.
+    monkeypatch.setenv("INR_LPIPS", "off")
+    assert compress.main(["a photo.png", "a.inr", "--steps", "150", "--train=--pipeline.model.width 24"]) == 0
+    said = capfd.readouterr().out
+    (run,) = (tmp_path / "outputs" / "a photo" / "cn-image").iterdir()
+    assert f"run  {run.relative_to(tmp_path)}" in said
+    assert decompress.main(["a.inr", "out.png", "--quiet"]) == 0
+    found = psnr(read_image(tmp_path / "out.png").pixels)
+    assert f"{found:.2f} dB, of the network" in said
+    assert found > 25
+    # An option that ns-train does not have is its own error, and nothing is written.
+    assert compress.main(["a photo.png", "b.inr", "--train=--pipeline.model.widht 24", "--quiet"]) == 1
+    assert "The step 'Learn the image' failed with status 2" in capfd.readouterr().err
+    assert not (tmp_path / "b.inr").exists()
