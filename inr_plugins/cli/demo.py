@@ -11,6 +11,7 @@ import sys
 import sysconfig
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -73,6 +74,10 @@ class Options(CommonOptions):
     """More options for ns-train diner, for instance: --train="--pipeline.model.key-width 9"."""
 
 
+class SaidWhy(InputError):
+    """A step failed whose command has said why, in a sentence of its own."""
+
+
 @dataclass(frozen=True)
 class Step:
     """One command of the demo and how long it took."""
@@ -102,7 +107,8 @@ def run_step(title: str, command: Sequence[str], *, quiet: bool = False) -> Step
     """Print a command, run it with its output shown, and time it; with `quiet`, only its errors are shown.
 
     Raises:
-        InputError: the command is not there, or failed; the message names it.
+        SaidWhy: a command of this package ended with what is wrong with what it was given.
+        InputError: the command is not there, or failed otherwise; the message names it.
         KeyboardInterrupt: the demo was stopped, and the command has stopped too.
     """
     program = _program(command[0])
@@ -130,7 +136,8 @@ def run_step(title: str, command: Sequence[str], *, quiet: bool = False) -> Step
             process.kill()
         raise
     if status != 0:
-        raise InputError(
+        failed = SaidWhy if status == 1 and command[0].startswith("inr-") else InputError
+        raise failed(
             f"The step '{title}' failed with status {status}; run it again with "
             f"{shlex.join(command) if quiet else 'the command above'}."
         )
@@ -225,6 +232,24 @@ def run_demo(options: Options) -> None:
         summarise(steps, run=run, metrics=metrics, video=video, mesh=mesh)
 
 
+def _run_or_leave_nothing(options: Options) -> int:
+    """Run every step; where one failed, folders that were made for nothing go. The exit status.
+
+    Raises:
+        InputError: as `run_demo`, unless the step's own command has said why.
+    """
+    try:
+        run_demo(options)
+    except InputError as error:
+        for made in (options.output / "datasets", options.output):
+            with suppress(OSError):
+                made.rmdir()
+        if isinstance(error, SaidWhy):
+            return 1
+        raise
+    return 0
+
+
 def _words(options: str) -> list[str]:
     """The words of --train, before anything is made.
 
@@ -289,7 +314,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(Options, prog="inr-demo", args=arguments)
     return run_command(
         "inr-demo",
-        lambda: run_demo(options),
+        lambda: _run_or_leave_nothing(options),
         when_stopped=lambda: f"what the finished steps made is kept in {options.output}.",
     )
 

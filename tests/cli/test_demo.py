@@ -61,6 +61,19 @@ def test_steps_that_fail_or_are_not_there_are_named(tmp_path, monkeypatch):
         run_step("Try", ["no-such-command"])
 
 
+def test_a_step_that_has_said_why_it_failed_is_the_last_word(tmp_path, capfd, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "notes.txt").write_text("no picture")
+    for quiet in ([], ["--quiet"]):
+        assert main(["--photos", "photos", *quiet]) == 1
+        said = capfd.readouterr().err.strip()
+        assert said.startswith("inr-photos: photos holds no pictures")
+        assert "\n" not in said
+    # Nothing was made, and so nothing is left.
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+
 def test_a_step_that_is_told_to_end_is_waited_for(tmp_path, monkeypatch):
     script = (
         f"trap 'sleep 0.5; touch {tmp_path}/saved; exit 143' TERM; touch {tmp_path}/begun; while :; do sleep 0.05; done"
