@@ -30,7 +30,7 @@ ARROWS = {
     },
     "analysis": {"fields", "networks"},
     "bench": {"evaluation", "engine", "geometry", "metrics"},
-    "evaluation": {"meshing", "engine", "geometry", "metrics"},
+    "evaluation": {"meshing", "engine", "geometry", "metrics", "operators"},
     "meshing": {"fields", "geometry", "engine"},
     # Models name networks in their settings only; what they hold are fields.
     "models": {
@@ -41,6 +41,7 @@ ARROWS = {
         "rendering",
         "losses",
         "metrics",
+        "operators",
         "viewer",
         "engine",
         "meshing",
@@ -52,17 +53,18 @@ ARROWS = {
     "losses": set(),
     "photos": {"data", "geometry"},
     "scenes": {"geometry"},
-    "data": {"geometry"},
+    "data": {"geometry", "operators"},
     "engine": set(),
     "sparse_codes": set(),
     "networks": set(),
+    "operators": set(),
     "geometry": set(),
     "metrics": {"geometry"},
 }
 # Presets wire everything together, and nothing imports them.
 ARROWS["method_configs"] = set(ARROWS) - {"cli"}
 
-WITHOUT_NERFSTUDIO = {"codecs", "networks", "sparse_codes", "geometry", "metrics"}
+WITHOUT_NERFSTUDIO = {"codecs", "networks", "operators", "sparse_codes", "geometry", "metrics"}
 # What every layer may import: the package itself (its version), the exception for users' mistakes, boxes, the writer of
 # files, the ranges of options, the description of the machine, which kernels it may use, progress, what processes do
 # together, and how shapes and pixels are named and handed to models.

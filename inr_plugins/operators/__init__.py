@@ -1,0 +1,1 @@
+"""What instruments measure of a field: linear maps with their adjoints, in plain torch."""
