@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from inr_plugins.fields.protocol import CellBounds
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
-from inr_plugins.networks.precision import Precision, autocast_of
+from inr_plugins.networks.precision import Precision
+from inr_plugins.networks.relu_rows import network_of_rows
 from inr_plugins.networks.voxels.key_table import KeyTable, distinct_rows, gather_distinct
 from inr_plugins.networks.voxels.sparse_lattice import (
     SparseLattice,
@@ -134,8 +135,7 @@ class VoxelDistanceField(nn.Module):
     def coefficients(self, keys: Float[Tensor, "u width"], gradients: Float[Tensor, "u 3"]) -> Float[Tensor, "u 27"]:
         """SH coefficients of vertices: nine of red, nine of green, nine of blue."""
         entry = torch.cat([keys, F.normalize(gradients, dim=-1)], -1)
-        with autocast_of(self.precision, keys.device, training=self.training):
-            return self.network(entry).float()
+        return network_of_rows(self.network, entry, self.precision, training=self.training)
 
     def train(self, mode: bool = True) -> VoxelDistanceField:
         """As nn.Module's; training lets go of what eval keeps."""

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from inr_plugins.fields.voxel_density import VoxelField
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
-from inr_plugins.networks.precision import Precision, autocast_of, trains_low
-from inr_plugins.networks.relu_rows import relu_of_rows
+from inr_plugins.networks.precision import Precision, autocast_of
+from inr_plugins.networks.relu_rows import network_of_rows
 from inr_plugins.networks.voxels.contraction import Contraction
 from inr_plugins.networks.voxels.key_table import KeyTable, distinct_rows
 from inr_plugins.networks.voxels.sparse_lattice import SparseLattice, interpolate
@@ -75,12 +75,10 @@ class VoxelSHField(VoxelField):
         return self._coefficients_of(self.table(rows, sparse_grad=self.sparse_grad))
 
     def _coefficients_of(self, keys: Float[Tensor, "u width"]) -> Float[Tensor, "u 27"]:
-        pair = self.network.relu_pair
-        if pair is not None and self.training and keys.device.type == "cpu" and not self._is_compiled:
-            low = trains_low(self.precision, keys.device)
-            return relu_of_rows(keys, *pair, torch.bfloat16 if low else torch.float32)
-        with autocast_of(self.precision, keys.device, training=self.training):
-            return (self._forward(keys) if self.training else self.network(keys)).float()
+        if not (self.training and self._is_compiled):
+            return network_of_rows(self.network, keys, self.precision, training=self.training)
+        with autocast_of(self.precision, keys.device, training=True):
+            return self._forward(keys).float()
 
     def baked(self) -> Float[Tensor, "v 27"]:
         """SH coefficients of all vertices, evaluated once for the present keys and weights."""

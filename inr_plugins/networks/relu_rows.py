@@ -9,8 +9,29 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from inr_plugins.networks.coordinate_network import CoordinateNetwork
+from inr_plugins.networks.precision import Precision, autocast_of, trains_low
+
 _ROWS = 1 << 12
 """In a part: a hidden layer of 128 takes 2 MB."""
+
+
+def network_of_rows(
+    network: CoordinateNetwork, x: Float[Tensor, "n in"], precision: Precision, *, training: bool
+) -> Float[Tensor, "n out"]:
+    """A network at very many rows, in float32: by parts where it is such a one and learns on a CPU, else as it is.
+
+    Args:
+        network: of whatever layers.
+        x: its input.
+        precision: of its products in training; in evaluation they are float32.
+        training: whether a step is being taken.
+    """
+    pair = network.relu_pair
+    if pair is not None and training and x.device.type == "cpu":
+        return relu_of_rows(x, *pair, torch.bfloat16 if trains_low(precision, x.device) else torch.float32)
+    with autocast_of(precision, x.device, training=training):
+        return network(x).float()
 
 
 def relu_of_rows(

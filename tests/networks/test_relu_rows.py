@@ -6,7 +6,7 @@ from torch import nn
 
 from inr_plugins.networks import relu_rows
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
-from inr_plugins.networks.relu_rows import relu_of_rows
+from inr_plugins.networks.relu_rows import network_of_rows, relu_of_rows
 
 
 @pytest.fixture(autouse=True)
@@ -71,3 +71,14 @@ def test_only_networks_that_are_nothing_else_have_such_a_pair():
         {"encoding": "positional"},
     ):
         assert CoordinateNetworkConfig(width=8, **other).build(5, 3).relu_pair is None, other
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_any_network_goes_through_rows_and_is_rounded_in_training_only(training, layers):
+    network = CoordinateNetworkConfig(width=32, hidden_layers=layers).build(5, 3)
+    x = torch.randn(200, 5)
+    found = network_of_rows(network, x, "bfloat16", training=training)
+    assert found.dtype == torch.float32
+    error = (found - network(x)).abs().max()
+    assert (1e-5 < error < 0.02) if training else error == 0
