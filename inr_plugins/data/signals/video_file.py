@@ -17,6 +17,8 @@ _NO_PICTURES = ("tty",)
 """What FFmpeg takes any text for."""
 _FIRST_FRAMES = "--pipeline.datamanager.dataparser.first-frames"
 _MPEG_RANGE = 1
+_WHOLE = 0.95
+"""Of how long a file says that it lasts, what its frames have to last; sound may last a little longer."""
 
 
 class VideoFile:
@@ -43,6 +45,7 @@ class VideoFile:
         self._path, self._av = path, av
         self._damaged_from: int | None = None
         self._interlaced = False
+        self._end = 0.0
         self._open(is_strict=True)
         self.codec = str(self._stream.codec_context.name)
         self.announced: int | None = self._stream.frames or None
@@ -92,6 +95,8 @@ class VideoFile:
                     # Degrees against the clock.
                     yield np.rot90(pixels, k=round(getattr(frame, "rotation", 0) / 90) % 4)
                     count += 1
+                    self._note_end(frame)
+                self._check_count(count, first)
                 return
             except InputError:
                 raise
@@ -101,6 +106,19 @@ class VideoFile:
                 self._damaged_from = count
                 self._container.close()
                 self._open(is_strict=False)
+
+    def _note_end(self, frame: Any) -> None:
+        """Note when a frame ends, where that is known."""
+        if frame.time is not None and self.rate is not None:
+            self._end = max(self._end, float(frame.time) - _start_of(self._stream) + 1 / self.rate)
+
+    def _check_count(self, count: int, first: int | None) -> None:
+        """Refuse a single frame where there are more in the file."""
+        if first is None and count == 1 and (self.announced or 0) > 1:
+            raise InputError(
+                f"--data {shown(self._path)} announces {self.announced:,} frames, and FFmpeg decodes one: write it "
+                "again with a delay between its frames, or give a folder of numbered frames."
+            )
 
     def _check_size(self, frame: Any, size: tuple[int, int], count: int) -> None:
         if (frame.width, frame.height) != size:
@@ -122,6 +140,13 @@ class VideoFile:
         notes = []
         if self.announced is not None and read < min(self.announced, first or self.announced):
             notes.append(f"The file announces {self.announced:,} frames and has {read:,}: it may have been cut short.")
+        lasts = (self._container.duration or 0) / self._av.time_base
+        if self.announced is None and first is None and 0 < self._end < _WHOLE * lasts:
+            # Matroska does not say how many, but how long.
+            notes.append(
+                f"The file says that it lasts {lasts:.3g} s, and its frames end after {self._end:.3g} s: it may "
+                "have been cut short."
+            )
         if self._damaged_from is not None and self._damaged_from < read:
             at = self._damaged_from
             notes.append(f"The file is damaged at frame {at:,} or behind it, and is learnt as FFmpeg mends it.")
@@ -139,6 +164,11 @@ class VideoFile:
             f"--data {shown(self._path)} is no video that can be read ({_reason(error)}): give another file, or a "
             "folder of numbered frames."
         )
+
+
+def _start_of(stream: Any) -> float:
+    """Seconds at which the first frame is shown."""
+    return float((stream.start_time or 0) * stream.time_base)
 
 
 def _reason(error: Exception) -> str:

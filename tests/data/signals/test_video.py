@@ -5,6 +5,7 @@ Files are written by PyAV alone, without a line of the package, and what is want
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from fractions import Fraction
@@ -132,6 +133,33 @@ def test_a_gif_without_opacity_has_three_channels(tmp_path):
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=100)
     found = read_video(tmp_path / "a.gif")
     assert found.pixels[:, 0, 0].tolist() == [[250, 0, 0], [0, 250, 0], [0, 0, 250]]
+
+
+def test_a_gif_without_delays_is_not_one_frame(tmp_path):
+    frames = [Image.fromarray(each) for each in moving()]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=100)
+    # Without the blocks that say how long each is shown, FFmpeg takes all frames for one.
+    (tmp_path / "a.gif").write_bytes(
+        re.sub(rb"\x21\xf9\x04.{4}\x00", b"", (tmp_path / "a.gif").read_bytes(), flags=re.S)
+    )
+    with pytest.raises(InputError, match=f"announces {FRAMES} frames, and FFmpeg decodes one: write it again with a"):
+        read_video(tmp_path / "a.gif")
+
+
+def test_a_cut_file_that_announces_seconds_only_is_read_and_said(tmp_path):
+    put(tmp_path / "a.mkv", moving(frames=12), codec="ffv1", pix_fmt="bgr0")
+    assert read_video(tmp_path / "a.mkv").notes == ()
+    whole = (tmp_path / "a.mkv").read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(whole[: len(whole) // 2])
+    found = read_video(tmp_path / "cut.mkv")
+    assert 2 <= len(found.pixels) < 12
+    with av.open(str(tmp_path / "a.mkv")) as container:
+        rate = float(container.streams.video[0].average_rate)
+    lasts, ends = (f"{each / rate:.3g}" for each in (12, len(found.pixels)))
+    wanted = f"The file says that it lasts {lasts} s, and its frames end after {ends} s: it may have been cut short."
+    assert found.notes == (wanted,)
+    # Whoever wants the first frames only is not told.
+    assert read_video(tmp_path / "a.mkv", first_frames=3).notes == ()
 
 
 def test_a_file_with_fewer_frames_than_it_announces_is_read_and_said(tmp_path):
