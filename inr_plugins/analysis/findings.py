@@ -38,6 +38,7 @@ _DRAWN = {1: 1024, 2: 128, 3: 24}
 _LEAST_ERROR = 1e-12
 _ON_A_MESH = "--pipeline.model.key-width 1, 2 or 3"
 
+_MANTISSA = 24
 Progress = Callable[[str, int, int], None]
 
 
@@ -47,7 +48,7 @@ class Fitted:
 
     Attributes:
         field: the fit, in eval mode.
-        pixels: of the file.
+        pixels: of the file: whole numbers, or values in float32.
         fresh: makes the field as it was before its first step, but for the draw of its weights.
     """
 
@@ -57,8 +58,8 @@ class Fitted:
 
     @property
     def bits(self) -> int:
-        """Of a channel."""
-        return 8 * self.pixels.dtype.itemsize
+        """Of a channel; of a float32 those of its mantissa."""
+        return _MANTISSA if self.pixels.dtype == np.float32 else 8 * self.pixels.dtype.itemsize
 
     @property
     def grid(self) -> PixelGrid:
@@ -69,7 +70,7 @@ class Fitted:
         """The file's, in [0, 1], of pixels by their numbers (None: of all)."""
         flat = self.pixels.reshape(-1, self.pixels.shape[-1])
         found = flat if places is None else flat[places]
-        return found.astype(np.float32) / np.float32(np.iinfo(self.pixels.dtype).max)
+        return found if found.dtype == np.float32 else found.astype(np.float32) / np.float32((1 << self.bits) - 1)
 
     def fit(self, places: Int[np.ndarray, " n"] | None = None) -> Float[np.ndarray, "n channels"]:
         """The fit's, clamped to [0, 1]."""

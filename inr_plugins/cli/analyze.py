@@ -121,7 +121,8 @@ def _find(options: AnalyzeOptions, opened: Run, bar: Callable[[str, int, int], N
     from inr_plugins.analysis import findings
 
     model: Any = opened.pipeline.model
-    pixels = cast(Any, opened.pipeline.datamanager).image.pixels
+    image = cast(Any, opened.pipeline.datamanager).image
+    pixels = image.values() if image.kind.is_float else image.pixels
 
     def fresh() -> Any:
         # The run's own draw of weights is gone with the moment of its start: this is another, the same each time.

@@ -165,8 +165,9 @@ def _config_of(options: CompressOptions, learnt: list[Path]) -> Path:
     if options.data is not None:
         raise InputError(f"--data is for a run, and {source} is an image: leave it out.")
     from inr_plugins.data.signals.image_file import read_image
+    from inr_plugins.models.signals.compression import check_whole_numbers
 
-    read_image(source)
+    check_whole_numbers(read_image(source).bits)
     stamp = datetime.now().strftime("%Y-%m-%d_%H%M%S")
     place = ["--output-dir", str(options.output_dir), "--experiment-name", source.stem, "--timestamp", stamp]
     length = [] if options.steps is None else ["--max-num-iterations", str(options.steps)]

@@ -52,7 +52,7 @@ class SignalOptions(CommonOptions):
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run folder, or the config.yml in it."""
     output: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
-    """Image to write: .png, .tif or .jpg; of a video .mp4, .mkv, or a folder."""
+    """Image to write: .png, .tif or .jpg, of floating-point numbers .tif or .exr; of a video .mp4, .mkv or a folder."""
     scale: float = 1.0
     """Pixels of the output along one pixel of the image; a smaller image is sampled, not averaged."""
     region: Annotated[tuple[int, int, int, int] | None, told("LEFT TOP WIDTH HEIGHT", "all of the image")] = None
@@ -82,7 +82,7 @@ def export(options: SignalOptions, *, load: Callable[..., Run] | None, outputs: 
     from inr_plugins.models.signals.readout import find_frames, find_region, output_size
 
     # The place, before a run is opened.
-    _check_output(options, bits=8, channels=1)
+    _check_output(options, bits=None, channels=1)
     check_place(output)
     if load is None:
         from inr_plugins.engine.runs.run import load_run
@@ -124,14 +124,14 @@ def export(options: SignalOptions, *, load: Callable[..., Run] | None, outputs: 
     print(f"   next  inr-eval {shlex.quote(str(config.parent))}")
 
 
-def _check_output(options: SignalOptions, *, bits: int, channels: int) -> None:
+def _check_output(options: SignalOptions, *, bits: int | None, channels: int) -> None:
     """Refuse a place that is taken, or a name that cannot be written to."""
     from inr_plugins.data.signals.image_output import check_image_output
     from inr_plugins.data.signals.video_output import check_video_output, is_taken, is_video_output
 
     output = options.output
     if is_video_output(output):
-        check_video_output(output, bits=bits, channels=channels)
+        check_video_output(output, bits=bits or 8, channels=channels)
         if is_taken(output) and not options.overwrite:
             raise InputError(f"{output} exists: give another name, or --overwrite.")
         return

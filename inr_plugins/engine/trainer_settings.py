@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from inr_plugins import files
 from inr_plugins.engine.checkpointing import CheckpointingConfig
 from inr_plugins.engine.defaults import InrLoggingConfig, InrViewerConfig, choose_device_type
+from inr_plugins.engine.host.startup import prepare_process
 from inr_plugins.engine.pipeline import data_path
 from inr_plugins.engine.processes.launcher import Launcher
 from inr_plugins.engine.runs.config import unknown_option
@@ -76,6 +77,8 @@ class InrTrainerSettings(CheckpointingConfig):
 
     def set_timestamp(self) -> None:
         """As the base class; before that, what is to read the data is settled by what it is."""
+        # First of all that is asked of a configuration: what is wrong with the data is to be a sentence.
+        prepare_process()
         if isinstance(self.pipeline.datamanager, Settling):
             self.pipeline.datamanager.settle_parser()
         super().set_timestamp()

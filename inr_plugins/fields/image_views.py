@@ -19,12 +19,12 @@ class StoredImage(ImageField):
     ) -> None:
         """
         Args:
-            pixels: unsigned whole numbers of 8 or 16 bits; on the CPU they are not copied.
+            pixels: unsigned whole numbers of 8 or 16 bits, or values in float32; on the CPU they are not copied.
             device: on which they are looked up.
         """
         *frames, height, width, channels = pixels.shape
         super().__init__(PixelGrid(width, height, *frames), channels)
-        self._most = float(np.iinfo(pixels.dtype).max)
+        self._most = 1.0 if pixels.dtype == np.float32 else float(np.iinfo(pixels.dtype).max)
         flat = np.ascontiguousarray(pixels.reshape(-1, channels))
         # Torch can index no uint16. A plain attribute: of what is only looked at there is nothing to be saved.
         flat = flat.view(np.int16) if flat.dtype == np.uint16 else flat
@@ -33,6 +33,8 @@ class StoredImage(ImageField):
     def forward(self, places: Int[Tensor, " n"] | None) -> Float[Tensor, "n channels"]:
         """See ImageField."""
         found = self._pixels if places is None else self._pixels[places]
+        if found.dtype == torch.float32:
+            return found
         return (found.int() & int(self._most)).float() / self._most
 
     def at(self, pixels: Float[Tensor, "n d"]) -> Float[Tensor, "n channels"]:

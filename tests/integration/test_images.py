@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from inr_plugins.cli import mesh, signal_file
 from inr_plugins.data.signals.image_file import read_image
 from inr_plugins.data.signals.image_output import write_image
 from inr_plugins.engine.evaluation import evaluate_views
+from inr_plugins.engine.host.startup import prepare_process
 from inr_plugins.engine.runs.run import load_run
 from inr_plugins.errors import InputError
 
@@ -269,3 +271,63 @@ def test_a_benchmark_has_the_image_in_its_own_pixels_over_white(channels, tmp_pa
     opacity = pixels[..., 3:] / 255 if channels == 4 else 1
     over_white = pixels[..., :3] / 255 * opacity + 1 - opacity
     assert np.allclose(views.truth(0).numpy(), np.broadcast_to(over_white, (HEIGHT, WIDTH, 3)), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("ending", [".tif", ".exr"])
+def test_floats_are_learnt_and_read_out_in_their_own_range(ending, tmp_path, capsys):
+    # Of a range that no whole number has, and far from 0 to 1.
+    wanted = (gradient(3).astype(np.float32) / 255) * 60 - 20
+    low, high = float(wanted.min()), float(wanted.max())
+    write_image(tmp_path / f"a{ending}", wanted)
+    trained = train(small_diner_image(tmp_path / f"a{ending}", tmp_path / "runs"), 300)
+    said = capsys.readouterr().out
+    assert f"32-bit RGB of floating-point numbers, {low:.6g} to {high:.6g}" in " ".join(said.split())
+    # The file is not needed any more: its range is the run's.
+    (tmp_path / f"a{ending}").rename(tmp_path / f"b{ending}")
+    out = tmp_path / f"out{ending}"
+    assert signal_file.main([str(trained.base_dir), str(out), "--device", "cpu"]) == 0
+    assert "3 x 32 bits" in capsys.readouterr().out
+    found = read_image(out).pixels
+    assert found.dtype == np.float32
+    assert low <= found.min() < low + 3
+    assert high - 3 < found.max() <= high
+    error = np.mean(((found - wanted) / (high - low)) ** 2)
+    assert -10 * np.log10(error) > 25
+    # More steps than eight bits have.
+    assert len(np.unique(found)) > 300
+    for name, words in (
+        ("a.png", "no room for the floating-point numbers"),
+        ("a.gif", "ending that no image is written"),
+    ):
+        assert signal_file.main([str(trained.base_dir), str(tmp_path / name), "--device", "cpu"]) == 1
+        assert words in capsys.readouterr().err
+    # What is judged and shown are values of that range, from 0 to 1.
+    pipeline = load_run(trained.base_dir, device="cpu", test_mode="test", data=tmp_path / f"b{ending}").pipeline
+    ((camera, batch),) = list(pipeline.datamanager.fixed_indices_eval_dataloader)
+    assert np.allclose(batch["image"].numpy(), (wanted - low) / (high - low), rtol=0, atol=1e-6)
+    metrics, _ = pipeline.model.get_image_metrics_and_images(pipeline.model.get_outputs_for_camera(camera), batch)
+    assert metrics["psnr"] == pytest.approx(-10 * np.log10(error), abs=0.01)
+    # Another range of as many pixels is another image.
+    write_image(tmp_path / f"b{ending}", wanted * 2)
+    with pytest.raises(
+        InputError, match="and the run has learnt one with 24 x 16 pixels, 32-bit RGB of floating-point"
+    ):
+        _ = load_run(trained.base_dir, device="cpu", data=tmp_path / f"b{ending}").pipeline.datamanager.image
+
+
+def test_a_bad_file_is_a_sentence_of_ns_train_and_not_a_traceback(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    prepare_process.cache_clear()
+    try:
+        Image.new("CMYK", (4, 4)).save(tmp_path / "inks.jpg")
+        config = small_diner_image(tmp_path / "inks.jpg", tmp_path / "runs")
+        with pytest.raises(InputError) as error:
+            config.set_timestamp()
+        # What Python does with what nothing catches.
+        sys.excepthook(InputError, error.value, error.tb)
+    finally:
+        prepare_process.cache_clear()
+    said = capsys.readouterr().err
+    assert said.startswith("Error: --data ")
+    assert said.count("\n") == 1
+    assert not (tmp_path / "runs").exists()

@@ -97,9 +97,10 @@ class SignalDataManager(VanillaDataManager[SignalImages]):
     def data_fingerprint(self) -> Fingerprint:
         """Numbers by which the image is known again: its size, and its mean colours in a few cells, of a few frames."""
         kind = self.image.kind
+        low, high = kind.span
         frames = sorted({round(place * (kind.frames - 1)) for place in np.linspace(0, 1, _FINGERPRINT_CELLS)})
         cells = [
-            block.mean(axis=(0, 1)) / np.iinfo(block.dtype).max if block.size else np.zeros(kind.channels)
+            (block.mean(axis=(0, 1), dtype=np.float64) - low) / (high - low) if block.size else np.zeros(kind.channels)
             for frame in frames
             for rows in np.array_split(self.image.picture(frame), _FINGERPRINT_CELLS, axis=0)
             for block in np.array_split(rows, _FINGERPRINT_CELLS, axis=1)
@@ -161,8 +162,7 @@ class SignalDataManager(VanillaDataManager[SignalImages]):
         return SignalPixels(places.to(self.device)), {"values": self._values_of(self.image.flat[places.numpy()])}
 
     def _values_of(self, pixels: np.ndarray) -> Float[Tensor, "n channels"]:
-        most = float(np.iinfo(pixels.dtype).max)
-        return torch.from_numpy(pixels.astype(np.float32) / np.float32(most)).to(self.device)
+        return torch.from_numpy(self.image.kind.values(pixels)).to(self.device)
 
     def get_train_rays_per_batch(self) -> int:
         """Pixels of a training step."""

@@ -1,19 +1,21 @@
-"""One image file as numbers, with all of its bits: 8 or 16 of grey or RGB, with alpha or without."""
+"""One image file as numbers, with all of its bits: 8 or 16 of grey or RGB, with alpha or without; or floats."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Float, UInt
+from jaxtyping import Float, Shaped
 from PIL import Image
 
 from inr_plugins.data.images.images import UNREADABLE
 from inr_plugins.data.images.orientation import Header, as_stored, header_of, turned_like
+from inr_plugins.data.signals.float_file import EXR_ENDING, TIFF_ENDINGS, float_pixels
 from inr_plugins.data.signals.kind import SignalKind, packed_profile, profile_of
 from inr_plugins.data.signals.large_tiff import LargeTiff, large_tiff
 from inr_plugins.errors import InputError
@@ -26,9 +28,9 @@ _TAKEN_AS = {"1": "L", "L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "P": 
 VIDEO_ENDINGS = (".mp4", ".m4v", ".mkv", ".mov", ".avi", ".webm", ".mpg", ".mpeg", ".ts", ".y4m")
 """Of files that Pillow does not read, for a better sentence."""
 _KINDS = "8- or 16-bit grey, RGB or RGBA"
+_FLOAT_KINDS = f"{', '.join(TIFF_ENDINGS)} or {EXR_ENDING}"
 _OTHERS = {
     "CMYK": "the inks of a printer (CMYK)",
-    "F": "floating-point numbers",
     "I": "32-bit numbers",
     "LAB": "CIELAB colours",
     "HSV": "HSV colours",
@@ -42,32 +44,33 @@ class SignalImage:
 
     Attributes:
         path: the file.
-        pixels: grey, grey and alpha, RGB or RGB and alpha, straight; as stored, without any change of colour space. Of
-            a video (`SignalVideo`) there is an axis of frames before the others.
+        pixels: grey, grey and alpha, RGB or RGB and alpha, straight; as stored, without any change of colour space:
+            uint8, uint16 or float32. Of a video (`SignalVideo`) there is an axis of frames before the others.
         profile: the ICC profile of its colours; None: it has none.
     """
 
     path: Path
-    pixels: UInt[np.ndarray, "*frames height width channels"]
+    pixels: Shaped[np.ndarray, "*frames height width channels"]
     profile: bytes | None = None
 
-    @property
+    @cached_property
     def kind(self) -> SignalKind:
         """All of it but its pixels."""
         height, width, channels = self.pixels.shape
-        return SignalKind(width, height, channels, self.bits, *packed_profile(self.profile))
+        low, high = _range_of(self.pixels)
+        return SignalKind(width, height, channels, self.bits, *packed_profile(self.profile), low=low, high=high)
 
     @property
     def bits(self) -> int:
-        """Of a channel: 8 or 16."""
+        """Of a channel: 8, 16, or 32 of floating-point numbers."""
         return 8 * self.pixels.dtype.itemsize
 
     @property
-    def flat(self) -> UInt[np.ndarray, "n channels"]:
+    def flat(self) -> Shaped[np.ndarray, "n channels"]:
         """The pixels in the order of their numbers (see `signal_grid`)."""
         return self.pixels.reshape(-1, self.pixels.shape[-1])
 
-    def picture(self, frame: int) -> UInt[np.ndarray, "height width channels"]:
+    def picture(self, frame: int) -> Shaped[np.ndarray, "height width channels"]:
         """The image, or one frame of a video, from 0."""
         return self.pixels[frame] if self.pixels.ndim == 4 else self.pixels
 
@@ -78,7 +81,16 @@ class SignalImage:
 
     def values(self) -> Float[np.ndarray, "*frames height width channels"]:
         """The same in float32, 0 to 1."""
-        return self.pixels.astype(np.float32) / np.float32(np.iinfo(self.pixels.dtype).max)
+        return self.kind.values(self.pixels)
+
+
+def _range_of(pixels: Shaped[np.ndarray, "*n"]) -> tuple[float, float]:
+    """The least and the greatest of floating-point numbers, which differ; 0 and 1 of whole ones."""
+    if pixels.dtype.kind != "f":
+        return 0.0, 1.0
+    low, high = float(pixels.min()), float(pixels.max())
+    # Of an image of one colour any range will do.
+    return low, high if high > low else low + 1.0
 
 
 def kind_of(path: Path, *, most_bytes: float = math.inf) -> SignalKind:
@@ -91,7 +103,7 @@ def kind_of(path: Path, *, most_bytes: float = math.inf) -> SignalKind:
 
 
 def read_image(path: Path, *, most_bytes: float = math.inf) -> SignalImage:
-    """Read an image file, turned as EXIF says; a palette becomes the colours in it.
+    """Read an image file, turned as EXIF says; a palette becomes the colours in it, and floats of any width float32.
 
     Args:
         path: of the file.
@@ -111,6 +123,9 @@ def read_image(path: Path, *, most_bytes: float = math.inf) -> SignalImage:
     large = _large(path, most_bytes)
     if large is not None:
         return SignalImage(path, large.pixels(), large.profile)
+    floats = float_pixels(path)
+    if floats is not None:
+        return SignalImage(path, floats)
     try:
         with Image.open(path) as image:
             _check_frames(path, image)
@@ -158,6 +173,10 @@ def _bits(path: Path, image: Image.Image) -> int:
 def _pixels(path: Path, image: Image.Image, header: Header) -> npt.NDArray[Any]:
     """What Pillow reads without loss."""
     if image.mode not in _TAKEN_AS and image.mode not in _GREY_16:
+        if image.mode == "F":
+            raise InputError(
+                f"--data {shown(path)} has floating-point numbers, which are read of {_FLOAT_KINDS}: convert it."
+            )
         what = _OTHERS.get(image.mode, f"Pillow's mode {image.mode}")
         raise InputError(f"--data {shown(path)} has pixels of {what}: convert it to {_KINDS}.")
     found = turned_like(as_stored(image), header, header.upright)

@@ -8,24 +8,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt
+from jaxtyping import Shaped, UInt
 from PIL import Image
 
+from inr_plugins.data.signals.float_file import EXR_ENDING, FLOAT_BITS, encoded_exr
 from inr_plugins.errors import InputError
 from inr_plugins.files import replacing, shown
 
-_FORMATS = {".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".jpg": "JPEG", ".jpeg": "JPEG"}
+_FORMATS = {".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".jpg": "JPEG", ".jpeg": "JPEG", EXR_ENDING: "OpenEXR"}
+_OF_FLOATS = ("TIFF", "OpenEXR")
 _JPEG_QUALITY = 95
 _PNG_HEADER = 33
 """Bytes of the signature and of the header, which stand first in every PNG."""
 
 
-def check_image_output(path: Path, *, bits: int, channels: int) -> None:
+def check_image_output(path: Path, *, bits: int | None, channels: int) -> None:
     """Refuse a name of a file that cannot hold such an image.
 
     Args:
         path: where the file is to be.
-        bits: of a channel.
+        bits: of a channel, 8 or 16, or 32 of floating-point numbers; None: not known yet.
         channels: 1 to 4, the second and the fourth being an opacity.
 
     Raises:
@@ -34,17 +36,28 @@ def check_image_output(path: Path, *, bits: int, channels: int) -> None:
     name = _FORMATS.get(path.suffix.lower())
     if name is None:
         raise InputError(f"{shown(path)} has an ending that no image is written to: give it .png, .tif or .jpg.")
+    if bits is None:
+        return
+    if bits == FLOAT_BITS and name not in _OF_FLOATS:
+        raise InputError(
+            f"{shown(path)} is a {name}, which has no room for the floating-point numbers of the image: give a .tif or "
+            f"an {EXR_ENDING}."
+        )
+    if bits != FLOAT_BITS and name == "OpenEXR":
+        raise InputError(f"{shown(path)} would be of floating-point numbers, which the image has not: give a .png.")
     if name == "JPEG" and (bits == 16 or channels in (2, 4)):
         what = "16 bits" if bits == 16 else "an opacity"
         raise InputError(f"{shown(path)} is a JPEG, which has no room for {what} of the image: give a .png or .tif.")
 
 
-def write_image(path: Path, pixels: UInt[np.ndarray, "height width channels"], *, profile: bytes | None = None) -> None:
+def write_image(
+    path: Path, pixels: Shaped[np.ndarray, "height width channels"], *, profile: bytes | None = None
+) -> None:
     """Write an image, whole or not at all; `check_image_output` says what can be.
 
     Args:
         path: where.
-        pixels: grey, grey and alpha, RGB or RGB and alpha, of 8 or 16 bits.
+        pixels: grey, grey and alpha, RGB or RGB and alpha, of 8 or 16 bits; or grey or RGB in float32.
         profile: the ICC profile of its colours; None: sRGB, of which nothing is written.
 
     Raises:
@@ -55,8 +68,14 @@ def write_image(path: Path, pixels: UInt[np.ndarray, "height width channels"], *
     check_image_output(path, bits=bits, channels=channels)
     name = _FORMATS[path.suffix.lower()]
     with replacing(path) as partial:
+        if name == "OpenEXR":
+            partial.write_bytes(encoded_exr(pixels))
+            return
+        if bits == FLOAT_BITS:
+            _write_tiff(partial, pixels, profile)
+            return
         if bits == 16 and channels > 1:
-            (_write_deep_png if name == "PNG" else _write_deep_tiff)(partial, pixels, profile)
+            (_write_deep_png if name == "PNG" else _write_tiff)(partial, pixels, profile)
             return
         plain: Any = pixels[..., 0] if channels == 1 else pixels
         options: dict[str, Any] = {"quality": _JPEG_QUALITY} if name == "JPEG" else {}
@@ -77,15 +96,16 @@ def _write_deep_png(path: Path, pixels: UInt[np.ndarray, "height width channels"
     path.write_bytes(encoded)
 
 
-def _write_deep_tiff(path: Path, pixels: UInt[np.ndarray, "height width channels"], profile: bytes | None) -> None:
+def _write_tiff(path: Path, pixels: Shaped[np.ndarray, "height width channels"], profile: bytes | None) -> None:
+    """What Pillow does not write: colours of 16 bits, and floating-point numbers."""
     import tifffile
 
     alpha = ["unassalpha"] if pixels.shape[-1] == 4 else None
     with path.open("wb") as file:
         tifffile.imwrite(
             file,
-            pixels,
-            photometric="rgb",
+            pixels if pixels.shape[-1] > 1 else pixels[..., 0],
+            photometric="rgb" if pixels.shape[-1] > 1 else "minisblack",
             compression="zlib",
             metadata=None,
             iccprofile=profile,

@@ -15,7 +15,6 @@ from PIL import Image
 from rich.markup import escape
 from torch import Tensor
 
-from inr_plugins.data.signals.image_file import SignalImage
 from inr_plugins.data.signals.parser import SignalOutputs
 from inr_plugins.data.signals.windows import LARGEST_WHOLE
 from inr_plugins.errors import InputError
@@ -61,7 +60,7 @@ class SignalImages(InputDataset):
             # For a thumbnail of a large image every so many rows and columns do.
             step = max(1, min(pixels.shape[0] // (2 * height), pixels.shape[1] // (2 * width)))
             pixels = pixels[step // 2 :: step, step // 2 :: step]
-        values = SignalImage(signal.path, np.ascontiguousarray(pixels)).values()
+        values = signal.kind.values(np.ascontiguousarray(pixels))
         alpha = values[..., -1:] if signal.kind.has_alpha else None
         colours = values[..., :-1] if alpha is not None else values
         colours = np.broadcast_to(colours, (*colours.shape[:2], 3))

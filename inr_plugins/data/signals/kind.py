@@ -7,9 +7,12 @@ import io
 import zlib
 from dataclasses import dataclass
 
+import numpy as np
+from jaxtyping import Float32, Shaped
 from PIL import Image
 
 SRGB = "sRGB"
+_FLOAT_BITS = 32
 
 
 @dataclass(frozen=True)
@@ -20,11 +23,13 @@ class SignalKind:
         width: columns.
         height: rows.
         channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha.
-        bits: of a channel, 8 or 16.
+        bits: of a channel, 8 or 16 of a whole number, or 32 of a floating-point number.
         colour_space: the name of the file's colour profile; sRGB where it has none.
         profile: that profile (ICC), compressed, in base64; None: sRGB.
         frames: of a video; 1: an image.
         rate: frames a second, of a video that says it.
+        low: of floating-point numbers, the least that there is, which is learnt and shown as 0.
+        high: the greatest, learnt and shown as 1.
     """
 
     width: int
@@ -35,6 +40,24 @@ class SignalKind:
     profile: str | None = None
     frames: int = 1
     rate: float | None = None
+    low: float = 0.0
+    high: float = 1.0
+
+    @property
+    def is_float(self) -> bool:
+        """Whether its numbers are floating-point ones, of a range of their own."""
+        return self.bits == _FLOAT_BITS
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """The numbers of the file that are the values 0 and 1."""
+        return (self.low, self.high) if self.is_float else (0.0, float((1 << self.bits) - 1))
+
+    def values(self, numbers: Shaped[np.ndarray, "*n channels"]) -> Float32[np.ndarray, "*n channels"]:
+        """Numbers as the file has them, as values from 0 to 1."""
+        if not self.is_float:
+            return numbers.astype(np.float32) / np.float32(self.span[1])
+        return ((numbers.astype(np.float64) - self.low) / (self.high - self.low)).astype(np.float32)
 
     @property
     def has_alpha(self) -> bool:
@@ -47,11 +70,11 @@ class SignalKind:
         return None if self.profile is None else zlib.decompress(base64.b64decode(self.profile))
 
     def has_the_numbers_of(self, other: SignalKind) -> bool:
-        """Whether images of both kinds have as many pixels, frames, channels and bits."""
+        """Whether images of both kinds have as many pixels, frames, channels and bits, and one range."""
         return self._numbers() == other._numbers()
 
-    def _numbers(self) -> tuple[int, ...]:
-        return self.frames, self.width, self.height, self.channels, self.bits
+    def _numbers(self) -> tuple[float, ...]:
+        return self.frames, self.width, self.height, self.channels, self.bits, *self.span
 
     def description(self) -> str:
         """In words."""
@@ -59,7 +82,8 @@ class SignalKind:
         space = "" if self.colour_space == SRGB else f", {self.colour_space}"
         frames = "" if self.frames == 1 else f"{self.frames} frames of "
         rate = "" if self.rate is None else f", {self.rate:.6g} frames a second"
-        return f"{frames}{self.width} x {self.height} pixels, {self.bits}-bit {kind}{space}{rate}"
+        form = f" of floating-point numbers, {self.low:.6g} to {self.high:.6g}" if self.is_float else ""
+        return f"{frames}{self.width} x {self.height} pixels, {self.bits}-bit {kind}{form}{space}{rate}"
 
 
 def packed_profile(profile: bytes | None) -> tuple[str, str | None]:

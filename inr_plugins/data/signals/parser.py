@@ -38,7 +38,8 @@ class SignalDataParserConfig(DataParserConfig):
     _target: type = field(default_factory=lambda: SignalDataParser)
     """Class to instantiate."""
     data: Path = Path()
-    """Image file: PNG, JPEG, TIFF or another that Pillow reads, 8- or 16-bit grey, RGB or RGBA."""
+    """Image file: PNG, JPEG, TIFF or another that Pillow reads, 8- or 16-bit grey, RGB or RGBA; or TIFF or OpenEXR of
+    floating-point grey or RGB."""
     memory_gigabytes: float = 2.0
     """A TIFF file whose pixels take more is unpacked tile by tile into a temporary file, and looked up there."""
     learnt: tyro.conf.Suppress[tyro.conf.Fixed[SignalKind | None]] = field(default=None, metadata=OF_THE_DATA)
@@ -100,7 +101,7 @@ class SignalDataParser(DataParser):
     along y, and its rays meet the middles of the pixels: those of the image in "val" and "test", and in "train" those
     of a thumbnail. A large image has cameras for parts of it in "val" and "test" (`windows`), and a video there a
     camera for each frame, whose times are 0 for the first one to 1 for the last. Metadata, which the model gets:
-    "signal", with width, height, frames, channels, bits and has_alpha.
+    "signal", with width, height, frames, channels, bits, has_alpha and span (`SignalKind`).
 
     Raises:
         InputError: with the first use of the image, what `read_image` raises; or it is of another kind than the run's.
@@ -155,6 +156,7 @@ class SignalDataParser(DataParser):
                     "channels": kind.channels,
                     "bits": kind.bits,
                     "has_alpha": kind.has_alpha,
+                    "span": kind.span,
                 }
             },
             parser=self,

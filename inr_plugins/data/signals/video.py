@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +39,7 @@ class SignalVideo(SignalImage):
     origin: str = ""
     oddities: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def kind(self) -> SignalKind:
         """All of it but its pixels."""
         frames, height, width, channels = self.pixels.shape
@@ -89,6 +89,8 @@ def _read(path: Path, states: tuple[tuple[str, int, int], ...], first: int | Non
 def _read_folder(path: Path, files: list[Path], first: int | None, most_bytes: float) -> SignalVideo:
     chosen = files if first is None else files[:first]
     opening = read_image(chosen[0])
+    if opening.kind.is_float:
+        raise InputError(f"--data {shown(path)} has frames of floating-point numbers: convert them to 8 or 16 bits.")
 
     def frames() -> Iterator[UInt[np.ndarray, "height width channels"]]:
         for file in chosen:

@@ -72,6 +72,7 @@ class ImageModel(PreciseSteps, OverWhite, Model):
             raise InputError("This method learns an image or a video: give --data its file.")
         self.channels, self.bits = int(signal["channels"]), int(signal["bits"])
         self.has_alpha = bool(signal["has_alpha"])
+        self.span: tuple[float, float] = signal["span"]
         self.grid = PixelGrid(int(signal["width"]), int(signal["height"]), int(signal["frames"]))
         with naming_options():
             self.field = self.make_field()

@@ -54,8 +54,21 @@ def check_compressible(model: Any) -> None:
             "Only what finer-image, cn-image and finer-stream learn can be compressed: the keys of diner-image alone "
             "are larger than the image, and other methods learn none."
         )
+    check_whole_numbers(model.bits)
     if model.grid.is_video:
         raise InputError("What finer-video learns cannot be compressed yet: give a run of finer-image or cn-image.")
+
+
+def check_whole_numbers(bits: int) -> None:
+    """Refuse an image of so many bits where they are those of floating-point numbers.
+
+    Raises:
+        InputError: saying so.
+    """
+    if bits not in (8, 16):
+        raise InputError(
+            "A compressed file has pixels of 8 or 16 bits, and this image has floating-point numbers: convert it first."
+        )
 
 
 def compress(

@@ -80,7 +80,8 @@ class ImagePanel(Panel):
 
     def _file(self, device: Any) -> StoredImage:
         if self._stored is None:
-            self._stored = StoredImage(self.live.viewer.pipeline.datamanager.image.pixels, device)
+            image = self.live.viewer.pipeline.datamanager.image
+            self._stored = StoredImage(image.values() if image.kind.is_float else image.pixels, device)
         return self._stored
 
     def _edit(self, model: Any) -> None:

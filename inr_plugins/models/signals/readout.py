@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import UInt
+from jaxtyping import Shaped
 
 from inr_plugins.errors import InputError, setting
 from inr_plugins.signal_grid import PixelGrid, PixelWindow
 
 _AT_ONCE = 1 << 20
 """Pixels that are read out at once, about."""
+_TYPES = {8: np.uint8, 16: np.uint16, 32: np.float32}
 _FRAMES = re.compile(r"(\d*):(\d*)|(\d+)")
 
 
@@ -75,8 +76,8 @@ def read_out(
     region: PixelWindow | None = None,
     frame: int = 0,
     on_rows: Callable[[int, int], None] = lambda done, total: None,
-) -> UInt[np.ndarray, "height width channels"]:
-    """An image, or a frame of a video, as its field has it, clamped and rounded to the file's own bits.
+) -> Shaped[np.ndarray, "height width channels"]:
+    """An image, or a frame of a video, as its field has it, clamped to the file's range and rounded to its own bits.
 
     Pixels of the output are squares that fill the region, and are asked for in their middles: at scale 1 those of the
     image. A smaller scale samples and does not average.
@@ -90,9 +91,8 @@ def read_out(
     """
     region = region or find_region(model.grid, None)
     width, height = output_size(region, scale)
-    kind = np.uint16 if model.bits == 16 else np.uint8
-    found = np.empty((height, width, model.channels), dtype=kind)
-    device, most = model.device, float(np.iinfo(kind).max)
+    found = np.empty((height, width, model.channels), dtype=_TYPES[model.bits])
+    device, (low, high) = model.device, model.span
     columns = region.left - 0.5 + (torch.arange(width, dtype=torch.float64, device=device) + 0.5) * region.width / width
     lines = region.top - 0.5 + (torch.arange(height, dtype=torch.float64, device=device) + 0.5) * region.height / height
     step = max(1, _AT_ONCE // width)
@@ -101,8 +101,10 @@ def read_out(
         pixels = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1).reshape(-1, 2)
         if model.grid.is_video:
             pixels = torch.cat([pixels, torch.full_like(pixels[:, :1], frame)], -1)
-        values = (model.field.at(pixels).clamp(0, 1).double() * most).round()
-        found[first : first + step] = values.reshape(len(rows), width, -1).cpu().numpy().astype(kind)
+        numbers = low + (high - low) * model.field.at(pixels).clamp(0, 1).double()
+        # Of floating-point numbers there is nothing to be rounded.
+        numbers = numbers if found.dtype.kind == "f" else numbers.round()
+        found[first : first + step] = numbers.reshape(len(rows), width, -1).cpu().numpy().astype(found.dtype)
         on_rows(min(first + step, height), height)
     return found
 
@@ -114,7 +116,7 @@ def read_out_frames(
     scale: float = 1.0,
     region: PixelWindow | None = None,
     on_frame: Callable[[int, int], None] = lambda done, total: None,
-) -> Iterator[UInt[np.ndarray, "height width channels"]]:
+) -> Iterator[Shaped[np.ndarray, "height width channels"]]:
     """Frames of a video one after another, as `read_out` has them; `on_frame` is told those that are done, and all."""
     for done, frame in enumerate(frames, 1):
         yield read_out(model, scale=scale, region=region, frame=frame)

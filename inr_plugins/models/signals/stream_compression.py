@@ -18,6 +18,7 @@ from inr_plugins.fields.stream_image import StageView
 from inr_plugins.models.signals.compression import (
     JUDGED,
     PROBED,
+    check_whole_numbers,
     no_image_to_compare_with,
     no_such_file,
     psnr_of_pixels,
@@ -94,6 +95,7 @@ def compress_stream(
         InputError: the network is of a kind that no file holds, or no steps are good enough.
     """
     grid, bits = model.grid, model.bits
+    check_whole_numbers(bits)
     if size is None and truth is None:
         raise no_image_to_compare_with()
     shape, numbers = numbers_of_stream(model.stream.network, model.stream.stage)

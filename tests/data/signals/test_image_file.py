@@ -119,7 +119,7 @@ def test_what_is_no_such_image_is_refused_in_a_sentence(tmp_path):
     frames[0].save(tmp_path / "moves.gif", save_all=True, append_images=frames[1:])
     frames[0].save(tmp_path / "pages.tif", save_all=True, append_images=frames[1:])
     Image.new("CMYK", (4, 4)).save(tmp_path / "inks.jpg")
-    Image.fromarray(np.float32([[0, np.nan]])).save(tmp_path / "floats.tif")
+    Image.fromarray(np.float32([[0, np.nan]])).save(tmp_path / "floats.pfm")
     Image.fromarray(np.int32([[0, 70_000]])).save(tmp_path / "ints.tif")
     (tmp_path / "text.png").write_text("no picture")
     Image.fromarray(gradient(3, height=64, width=64)).save(tmp_path / "whole.png")
@@ -129,7 +129,7 @@ def test_what_is_no_such_image_is_refused_in_a_sentence(tmp_path):
         "moves.gif": "has 2 frames",
         "pages.tif": "has 2 frames",
         "inks.jpg": r"inks of a printer \(CMYK\)",
-        "floats.tif": "floating-point numbers: convert",
+        "floats.pfm": r"floating-point numbers, which are read of \.tif, \.tiff or \.exr: convert it",
         "ints.tif": "32-bit numbers: convert",
         "text.png": "no image that can be read",
         "cut.png": "no image that can be read",

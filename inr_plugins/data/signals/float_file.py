@@ -1,0 +1,134 @@
+"""Image files of floating-point numbers: TIFF, by tifffile or OpenCV, and OpenEXR, by OpenCV."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Shaped
+
+from inr_plugins.errors import InputError
+from inr_plugins.files import shown
+
+TIFF_ENDINGS = (".tif", ".tiff")
+EXR_ENDING = ".exr"
+FLOAT_BITS = 32
+"""Of a channel; whatever the file has."""
+_COLOUR_AXES = ("YX", "YXS", "SYX")
+
+
+def float_pixels(path: Path) -> Float32[np.ndarray, "height width channels"] | None:
+    """The pixels of a file of floating-point numbers, as stored, in float32: grey or RGB. None: it is no such file.
+
+    Args:
+        path: of a file that can be opened.
+
+    Raises:
+        InputError: it is, and does not decode, has several pages, an opacity or other channels, or numbers that are
+            none.
+    """
+    ending = path.suffix.lower()
+    if ending in TIFF_ENDINGS:
+        found = _of_tiff(path)
+    elif ending == EXR_ENDING:
+        found = _of_exr(path)
+    else:
+        return None
+    return None if found is None else _checked(path, found)
+
+
+def encoded_exr(pixels: Float32[np.ndarray, "height width channels"]) -> bytes:
+    """An OpenEXR file of grey or RGB, 32 bits a channel."""
+    import cv2
+
+    with_exr()
+    ordered = np.ascontiguousarray(pixels[..., ::-1])
+    return cv2.imencode(EXR_ENDING, ordered, [cv2.IMWRITE_EXR_TYPE, cv2.IMWRITE_EXR_TYPE_FLOAT])[1].tobytes()
+
+
+def with_exr() -> None:
+    """OpenCV reads and writes OpenEXR only where its environment asks for it, when it is first used for that."""
+    os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")
+
+
+def _of_tiff(path: Path) -> Shaped[np.ndarray, "height width channels"] | None:
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            page: Any = tiff.pages[0]
+            if page.dtype is None or page.dtype.kind != "f":
+                return None
+            if len(tiff.pages) > 1:
+                raise InputError(f"--data {shown(path)} has {len(tiff.pages)} pages: give one image.")
+            orientation = page.tags.get("Orientation")
+            if orientation is not None and int(orientation.value) != 1:
+                raise InputError(f"--data {shown(path)} is turned by its orientation tag: save it upright.")
+            if page.axes not in _COLOUR_AXES:
+                raise _other_channels(path, "other axes than those of an image")
+            found = _decoded(path, page)
+            return found.reshape(*found.shape[:2], -1)
+    except InputError:
+        raise
+    except tifffile.TiffFileError:
+        # Pillow says what is wrong with it.
+        return None
+    except (OSError, ValueError, RuntimeError, ImportError, LookupError, zlib.error) as error:
+        raise _undecodable(path, " ".join(str(error).split())[:200]) from error
+
+
+def _decoded(path: Path, page: Any) -> np.ndarray:
+    """Rows, columns and channels; by OpenCV where tifffile lacks a codec (floating-point predictors, for instance)."""
+    try:
+        found: np.ndarray = page.asarray()
+    except (KeyError, ValueError) as error:
+        try:
+            return _by_opencv(path)
+        except InputError:
+            raise error from None
+    return np.moveaxis(found, 0, -1) if page.axes == "SYX" else found
+
+
+def _of_exr(path: Path) -> Shaped[np.ndarray, "height width channels"]:
+    with_exr()
+    return _by_opencv(path)
+
+
+def _by_opencv(path: Path) -> Shaped[np.ndarray, "height width channels"]:
+    import cv2
+
+    try:
+        found = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise _undecodable(path, " ".join(str(error).split())[:200]) from error
+    if found is None:
+        raise _undecodable(path, "it does not decode")
+    pixels: np.ndarray = found.reshape(*found.shape[:2], -1)
+    return pixels[..., ::-1] if pixels.shape[-1] == 3 else pixels
+
+
+def _checked(path: Path, pixels: Shaped[np.ndarray, "height width channels"]) -> Float32[np.ndarray, "h w c"]:
+    if pixels.shape[-1] not in (1, 3):
+        what = "an opacity of floating-point numbers" if pixels.shape[-1] in (2, 4) else f"{pixels.shape[-1]} channels"
+        raise _other_channels(path, what)
+    with np.errstate(over="ignore"):
+        found = np.ascontiguousarray(pixels.astype(np.float32))
+    wrong = np.argwhere(~np.isfinite(found).all(-1))
+    if len(wrong):
+        row, column = wrong[0].tolist()
+        raise InputError(
+            f"--data {shown(path)} has NaN or infinity in {len(wrong):,} of its pixels, the first in row {row:,} and "
+            f"column {column:,} (from 0): put numbers there."
+        )
+    return found
+
+
+def _other_channels(path: Path, what: str) -> InputError:
+    return InputError(f"--data {shown(path)} has {what}: save it as grey or RGB alone.")
+
+
+def _undecodable(path: Path, reason: str) -> InputError:
+    return InputError(f"--data {shown(path)} is no image that can be read ({reason}): give another file.")
