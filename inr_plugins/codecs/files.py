@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from inr_plugins.codecs.container import ContainerFile
 from inr_plugins.codecs.image import ImageCode, read_image_code
-from inr_plugins.codecs.stream_image import SIGNAL, StreamCode, read_stream_code
+from inr_plugins.codecs.stream_image import StreamCode, read_stream_code
 from inr_plugins.errors import InputError, setting
 
 
@@ -40,7 +40,7 @@ def read_image_file(data: bytes, name: str, *, stage: int | None = None) -> Read
             whole stage or the wanted one; or it has no stages and one is asked for.
     """
     file = ContainerFile(data, name)
-    if file.header.get("signal") == SIGNAL:
+    if file.header.get("signal") == StreamCode.SIGNAL:
         read = read_stream_code(file, name, stage=stage)
         return ReadImage(read.code, len(read.code.network.shape.widths), read.stages, read.is_cut)
     if stage is not None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from jaxtyping import Float, UInt
@@ -11,6 +13,7 @@ from jaxtyping import Float, UInt
 from inr_plugins.codecs.container import read_container, write_container
 from inr_plugins.codecs.entropy import pack, unpack
 from inr_plugins.codecs.network import NetworkShape, QuantisedNetwork, as_symbols, from_symbols, most_bytes
+from inr_plugins.codecs.quantised import Quantised
 from inr_plugins.errors import InputError
 
 _MOST_PIXELS = 10**9
@@ -19,9 +22,12 @@ LARGEST_PROFILE = 1 << 24
 """Bytes."""
 
 
+N = TypeVar("N", bound=Quantised[Any])
+
+
 @dataclass(frozen=True, eq=False)
-class ImageCode:
-    """An image.
+class CodedImage(ABC, Generic[N]):
+    """An image as a network of whole weights.
 
     Attributes:
         width: columns.
@@ -34,50 +40,58 @@ class ImageCode:
     width: int
     height: int
     bits: int
-    network: QuantisedNetwork
+    network: N
     profile: bytes | None = None
+    SIGNAL: ClassVar[str]
+    """What the header says that a file is."""
 
     def file(self) -> bytes:
         """The bytes of a file."""
-        header = {
-            "signal": "image",
-            "size": [self.width, self.height],
-            "bits": self.bits,
-            "network": self.network.shape.as_json(),
-        }
-        packed = [pack(as_symbols(self.network, high_bits)) for high_bits in range(4, 8)]
-        blocks = [min(packed, key=len)]
-        if self.profile is not None:
-            blocks.append(pack([("profile", self.profile)]))
-        return write_container(header, blocks)
+        return write_container(self._header, self._blocks)
 
     def pixels(
         self, on_rows: Callable[[int, int], None] = lambda done, total: None
     ) -> UInt[np.ndarray, "height width channels"]:
-        """The image, the same on every machine; `on_rows` is told the rows that are done, and all."""
-        return pixels_of(
-            self.network, self.width, self.height, bits=self.bits, channels=self.network.shape.outputs, on_rows=on_rows
-        )
+        """The image, the same on every machine; `on_rows` is told the rows that are done, and all.
+
+        Of a network in stages it is that of the last one.
+        """
+        width, height, channels = self.width, self.height, self.network.shape.outputs
+        found = np.empty((height, width, channels), dtype=np.uint16 if self.bits == 16 else np.uint8)
+        step = max(1, _ROWS_OF_PIXELS // width)
+        for first in range(0, height, step):
+            last = min(first + step, height)
+            values = self.network(middles(width, height, np.arange(first * width, last * width)))
+            found[first:last] = as_pixels(values, self.bits).reshape(last - first, width, channels)
+            on_rows(last, height)
+        return found
+
+    @property
+    def _header(self) -> dict[str, Any]:
+        size = [self.width, self.height]
+        return {"signal": self.SIGNAL, "size": size, "bits": self.bits, "network": self.network.shape.as_json()}
+
+    @property
+    def _profile_blocks(self) -> list[bytes]:
+        """The block of the colour profile, where there is one."""
+        return [] if self.profile is None else [pack([("profile", self.profile)])]
+
+    @property
+    @abstractmethod
+    def _blocks(self) -> list[bytes]:
+        """All that stands behind the header."""
 
 
-def pixels_of(
-    network: Callable[[Float[np.ndarray, "n 2"]], Float[np.ndarray, "n channels"]],
-    width: int,
-    height: int,
-    *,
-    bits: int,
-    channels: int,
-    on_rows: Callable[[int, int], None] = lambda done, total: None,
-) -> UInt[np.ndarray, "height width channels"]:
-    """The pixels of a function of places, some rows at once."""
-    found = np.empty((height, width, channels), dtype=np.uint16 if bits == 16 else np.uint8)
-    step = max(1, _ROWS_OF_PIXELS // width)
-    for first in range(0, height, step):
-        last = min(first + step, height)
-        values = network(middles(width, height, np.arange(first * width, last * width)))
-        found[first:last] = as_pixels(values, bits).reshape(last - first, width, channels)
-        on_rows(last, height)
-    return found
+@dataclass(frozen=True, eq=False)
+class ImageCode(CodedImage[QuantisedNetwork]):
+    """An image without stages: its network, and behind it the colour profile."""
+
+    SIGNAL = "image"
+
+    @property
+    def _blocks(self) -> list[bytes]:
+        packed = [pack(as_symbols(self.network, high_bits)) for high_bits in range(4, 8)]
+        return [min(packed, key=len), *self._profile_blocks]
 
 
 def as_pixels(values: Float[np.ndarray, "*n channels"], bits: int) -> UInt[np.ndarray, "*n channels"]:
@@ -110,7 +124,7 @@ def read_image_code(data: bytes, name: str) -> ImageCode:
     """
     container = read_container(data, name)
     header, blocks = container.header, container.blocks
-    if header.get("signal") != "image":
+    if header.get("signal") != ImageCode.SIGNAL:
         raise InputError(f"{name} holds no image but {header.get('signal')!r}: this program cannot read that.")
     try:
         width, height = header["size"]

@@ -9,12 +9,9 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from inr_plugins.codecs.exact_functions import exponential, product, row_moments, sine
+from inr_plugins.codecs.exact_functions import exponential, row_moments, sine
+from inr_plugins.codecs.quantised import Quantised
 
-_ROWS = 1 << 13
-"""Places that are evaluated at once."""
-_QUARTERS = (1.0, 1.189207115002721, 1.4142135623730951, 1.681792830507429)
-"""2^(k / 4), as float64 has them."""
 _EPS = 1e-5
 
 RowNormalization = Literal["none", "layer", "cross"]
@@ -88,37 +85,12 @@ class NetworkShape:
         return shape
 
 
-def step_of(exponent: int) -> float:
-    """2^(exponent / 4), the same number everywhere."""
-    return float(np.ldexp(_QUARTERS[exponent % 4], exponent // 4))
-
-
 @dataclass(frozen=True, eq=False)
-class QuantisedNetwork:
-    """Whole numbers and the steps that they count.
-
-    Attributes:
-        shape: what they are the numbers of.
-        numbers: each tensor, whole.
-        exponents: of each tensor, that its step is 2^(exponent / 4).
-    """
-
-    shape: NetworkShape
-    numbers: Mapping[str, Int[np.ndarray, " *n"]]
-    exponents: Mapping[str, int]
-
-    def __call__(self, places: Float[np.ndarray, "n inputs"]) -> Float[np.ndarray, "n outputs"]:
-        """What the network has at places, each for itself."""
-        parts = [self._values(places[first : first + _ROWS]) for first in range(0, len(places), _ROWS)]
-        return np.concatenate(parts) if parts else np.empty((0, self.shape.outputs))
-
-    def _vector(self, name: str) -> Float[np.ndarray, " n"]:
-        return self.numbers[name].astype(np.float64) * step_of(self.exponents[name])
+class QuantisedNetwork(Quantised[NetworkShape]):
+    """A coordinate network of whole weights."""
 
     def _linear(self, layer: int, x: np.ndarray) -> Float[np.ndarray, "n outputs"]:
-        name = f"{layer}.weight"
-        found = product(x, self.numbers[name].astype(np.float64))
-        found *= step_of(self.exponents[name])
+        found = self._product(f"{layer}.weight", x)
         found += self._vector(f"{layer}.bias")
         return found
 

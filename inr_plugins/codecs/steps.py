@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from inr_plugins.codecs.exact_functions import LARGEST_FACTOR
-from inr_plugins.codecs.network import step_of
+from inr_plugins.codecs.quantised import step_of
 
 _PROBE = 1 / 24
 """Of a tensor's largest number: the step with which its s is measured."""

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from inr_plugins.codecs.exact_functions import MOST_TERMS, product
-from inr_plugins.codecs.network import activated, step_of
+from inr_plugins.codecs.exact_functions import MOST_TERMS
+from inr_plugins.codecs.network import activated
+from inr_plugins.codecs.quantised import Quantised, places_in_parts
 
 STREAMED = ("sine", "gauss", "finer-sine", "finer-gauss")
-_ROWS = 1 << 13
-"""Places that are evaluated at once."""
 _MOST_STAGES = 256
 
 
@@ -86,27 +85,12 @@ class StreamShape:
 
 
 @dataclass(frozen=True, eq=False)
-class QuantisedStream:
-    """Whole numbers and the steps that they count.
-
-    Attributes:
-        shape: what they are the numbers of.
-        numbers: each tensor, whole.
-        exponents: of each tensor, that its step is 2^(exponent / 4).
-    """
-
-    shape: StreamShape
-    numbers: Mapping[str, Int[np.ndarray, " *n"]]
-    exponents: Mapping[str, int]
-
-    def __call__(self, places: Float[np.ndarray, "n inputs"]) -> Float[np.ndarray, "n outputs"]:
-        """What the last stage has at places, each for itself."""
-        parts = [self._stages(places[first : first + _ROWS])[-1] for first in range(0, len(places), _ROWS)]
-        return np.concatenate(parts) if parts else np.empty((0, self.shape.outputs))
+class QuantisedStream(Quantised[StreamShape]):
+    """A network in stages, of whole weights; its values are those of the last stage."""
 
     def stages(self, places: Float[np.ndarray, "n inputs"]) -> list[Float[np.ndarray, "n outputs"]]:
         """What each stage has at places."""
-        parts = [self._stages(places[first : first + _ROWS]) for first in range(0, len(places), _ROWS)]
+        parts = [self._stages(part) for part in places_in_parts(places)]
         return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
     def until(self, stage: int) -> QuantisedStream:
@@ -117,6 +101,9 @@ class QuantisedStream:
             shape, {name: self.numbers[name] for name in names}, {name: self.exponents[name] for name in names}
         )
 
+    def _values(self, places: Float[np.ndarray, "n inputs"]) -> Float[np.ndarray, "n outputs"]:
+        return self._stages(places)[-1]
+
     def _stages(self, places: np.ndarray) -> list[np.ndarray]:
         shape = self.shape
         hidden: list[list[np.ndarray]] = [[] for _ in range(shape.hidden)]
@@ -124,15 +111,8 @@ class QuantisedStream:
         for stage in range(1, len(shape.widths) + 1):
             for layer in range(shape.hidden):
                 seen = places if layer == 0 else np.concatenate(hidden[layer - 1], axis=1)
-                z = self._product(f"{stage}.{layer}", seen) + self._vector(f"{stage}.{layer}.bias")
+                z = self._product(f"{stage}.{layer}.weight", seen) + self._vector(f"{stage}.{layer}.bias")
                 hidden[layer].append(activated(z, shape.activation, shape.constants))
-            own = self._product(f"{stage}.{shape.hidden}", hidden[-1][-1])
+            own = self._product(f"{stage}.{shape.hidden}.weight", hidden[-1][-1])
             found.append(found[-1] + own if found else own + self._vector(f"1.{shape.hidden}.bias"))
         return found
-
-    def _product(self, name: str, x: np.ndarray) -> np.ndarray:
-        weight = f"{name}.weight"
-        return product(x, self.numbers[weight].astype(np.float64)) * step_of(self.exponents[weight])
-
-    def _vector(self, name: str) -> np.ndarray:
-        return self.numbers[name].astype(np.float64) * step_of(self.exponents[name])

@@ -5,46 +5,24 @@ header | colour profile, where there is one | stage 1 | stage 2 | ...
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from jaxtyping import UInt
 
-from inr_plugins.codecs.container import ContainerFile, CutShortError, prefix_sizes, write_container
+from inr_plugins.codecs.container import ContainerFile, CutShortError, prefix_sizes
 from inr_plugins.codecs.entropy import pack, unpack
-from inr_plugins.codecs.image import LARGEST_PROFILE, check_size, pixels_of
+from inr_plugins.codecs.image import LARGEST_PROFILE, CodedImage, check_size
 from inr_plugins.codecs.network import most_bytes, numbers_from, symbols_of
 from inr_plugins.codecs.stream import QuantisedStream, StreamShape
 from inr_plugins.errors import InputError, setting
 
-SIGNAL = "image stream"
-"""What the header says that a file is."""
-
 
 @dataclass(frozen=True, eq=False)
-class StreamCode:
-    """An image in stages.
+class StreamCode(CodedImage[QuantisedStream]):
+    """An image in stages."""
 
-    Attributes:
-        width: columns.
-        height: rows.
-        bits: of a channel, 8 or 16; the network says how many channels.
-        network: of places (x, y) in the convention of `signal_grid`, to values in [0, 1].
-        profile: ICC profile of the colours; None: sRGB.
-    """
-
-    width: int
-    height: int
-    bits: int
-    network: QuantisedStream
-    profile: bytes | None = None
-
-    def file(self) -> bytes:
-        """The bytes of a file."""
-        return write_container(self._header, self._blocks)
+    SIGNAL = "image stream"
 
     def sizes(self) -> list[int]:
         """Bytes of the file up to the end of each stage."""
@@ -54,23 +32,9 @@ class StreamCode:
         """The image of the first stages alone."""
         return replace(self, network=self.network.until(stage))
 
-    def pixels(
-        self, on_rows: Callable[[int, int], None] = lambda done, total: None
-    ) -> UInt[np.ndarray, "height width channels"]:
-        """The image as the last stage has it, the same on every machine; `on_rows` is told rows done, and all."""
-        return pixels_of(
-            self.network, self.width, self.height, bits=self.bits, channels=self.network.shape.outputs, on_rows=on_rows
-        )
-
-    @property
-    def _header(self) -> dict[str, Any]:
-        size = [self.width, self.height]
-        return {"signal": SIGNAL, "size": size, "bits": self.bits, "network": self.network.shape.as_json()}
-
     @cached_property
     def _blocks(self) -> list[bytes]:
-        found = [] if self.profile is None else [pack([("profile", self.profile)])]
-        network = self.network
+        found, network = self._profile_blocks, self.network
         for stage in range(1, len(network.shape.widths) + 1):
             names = list(network.shape.of_stage(stage))
             packed = [pack(symbols_of(names, network.numbers, network.exponents, bits)) for bits in range(4, 8)]

@@ -14,8 +14,9 @@ import torch
 from inr_plugins.codecs.container import CutShortError, prefix_sizes, read_container, write_container
 from inr_plugins.codecs.files import read_image_file
 from inr_plugins.codecs.image import ImageCode, as_pixels, middles
-from inr_plugins.codecs.network import NetworkShape, step_of
+from inr_plugins.codecs.network import NetworkShape
 from inr_plugins.codecs.of_stream import numbers_of_stream
+from inr_plugins.codecs.quantised import step_of
 from inr_plugins.codecs.steps import Steps
 from inr_plugins.codecs.stream import QuantisedStream, StreamShape
 from inr_plugins.codecs.stream_image import StreamCode
