@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -22,6 +23,26 @@ def train(config: InrTrainerConfig, steps: int, load_dir: Path | None = None, *,
     trainer.setup()
     trainer.train()
     return trainer
+
+
+def assert_going_on_is_not_having_stopped(config: Callable[[str], InrTrainerConfig], stop: int, total: int) -> None:
+    """A run that stops and one that goes on from it come, to the bit, to what one without a stop comes to.
+
+    `config` makes that of a run of a name; their schedules are given the length of the whole, as of a run that was
+    interrupted.
+    """
+
+    def whole(name: str) -> InrTrainerConfig:
+        made = config(name)
+        for group in made.optimizers.values():
+            group["scheduler"].max_steps = total
+        return made
+
+    straight = train(whole("straight"), total)
+    first = train(whole("first"), stop)
+    second = train(whole("second"), total - stop, load_dir=first.checkpoint_dir)
+    assert second._trained_step == total - 1
+    assert_same_state(straight.checkpoint_dir, second.checkpoint_dir)
 
 
 def assert_same_state(folder: Path, other: Path) -> None:

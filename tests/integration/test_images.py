@@ -12,7 +12,7 @@ from inr_plugins.method_configs.images import cn_image, finer_image
 from integration.small_methods import small_diner_image, small_network_image
 from nerfstudio.cameras.rays import RayBundle
 from PIL import Image
-from short_runs import assert_same_state, train
+from short_runs import assert_going_on_is_not_having_stopped, train
 
 from inr_plugins.bench.views import held_out_views
 from inr_plugins.cli import eval as evaluation
@@ -64,21 +64,12 @@ SMALL = {
     [("diner-image", 1 << 20), ("diner-image", 100), ("finer-image", 100), ("cn-image", 1 << 20)],
 )
 def test_stopping_and_going_on_gives_the_same_bits(method, pixels, photo, tmp_path):
-    stop, total = 4, 9
-
     def config(name):
         each = SMALL[method](photo, tmp_path / name)
         each.pipeline.datamanager.pixels_per_batch = pixels
-        for group in each.optimizers.values():
-            # As of a run that was interrupted: the length of the whole.
-            group["scheduler"].max_steps = total
         return each
 
-    straight = train(config("straight"), total)
-    first = train(config("first"), stop)
-    second = train(config("second"), total - stop, load_dir=first.checkpoint_dir)
-    assert second._trained_step == total - 1
-    assert_same_state(straight.checkpoint_dir, second.checkpoint_dir)
+    assert_going_on_is_not_having_stopped(config, 4, 9)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])

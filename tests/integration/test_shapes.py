@@ -10,7 +10,7 @@ import torch
 import trimesh
 from inr_plugins.method_configs.shapes import cn_occupancy, finer_sdf
 from integration.small_methods import small_shape
-from short_runs import assert_same_state, train
+from short_runs import assert_going_on_is_not_having_stopped, train
 
 from inr_plugins.cli import mesh
 from inr_plugins.engine.runs import checkpoints
@@ -34,20 +34,7 @@ def ball(tmp_path_factory):
 
 @pytest.mark.parametrize(("preset", "total"), [(finer_sdf, 9), (cn_occupancy, 6)])
 def test_stopping_and_going_on_gives_the_same_bits(preset, total, ball, tmp_path):
-    stop = 4
-
-    def config(name):
-        each = small_shape(preset, ball, tmp_path / name, 1e-3)
-        for group in each.optimizers.values():
-            # As of a run that was interrupted: the length of the whole.
-            group["scheduler"].max_steps = total
-        return each
-
-    straight = train(config("straight"), total)
-    first = train(config("first"), stop)
-    second = train(config("second"), total - stop, load_dir=first.checkpoint_dir)
-    assert second._trained_step == total - 1
-    assert_same_state(straight.checkpoint_dir, second.checkpoint_dir)
+    assert_going_on_is_not_having_stopped(lambda name: small_shape(preset, ball, tmp_path / name, 1e-3), 4, total)
 
 
 @pytest.fixture(scope="module")

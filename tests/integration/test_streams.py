@@ -9,7 +9,7 @@ import pytest
 import torch
 from integration.small_methods import small_stream
 from PIL import Image
-from short_runs import assert_same_state, train
+from short_runs import assert_going_on_is_not_having_stopped, train
 
 from inr_plugins.cli import eval as evaluation
 from inr_plugins.engine.evaluation import evaluate_views
@@ -36,19 +36,9 @@ def run(photo, tmp_path_factory):
 
 @pytest.mark.parametrize("stop", [2, 4, 5, 7])
 def test_stopping_anywhere_and_going_on_gives_the_same_bits(stop, photo, tmp_path):
-    total = 9
-
-    def config(name):
-        made = small_stream(photo, tmp_path / name, stage_steps=(4, 3, 2))
-        # As of a run that was interrupted: the length of the whole.
-        made.optimizers["fields"]["scheduler"].max_steps = total
-        return made
-
-    straight = train(config("straight"), total)
-    first = train(config("first"), stop)
-    second = train(config("second"), total - stop, load_dir=first.checkpoint_dir)
-    assert second._trained_step == total - 1
-    assert_same_state(straight.checkpoint_dir, second.checkpoint_dir)
+    assert_going_on_is_not_having_stopped(
+        lambda name: small_stream(photo, tmp_path / name, stage_steps=(4, 3, 2)), stop, 9
+    )
 
 
 def test_a_run_that_goes_on_longer_keeps_its_stages(photo, tmp_path):

@@ -11,7 +11,7 @@ import torch
 from inr_plugins.method_configs.images import finer_video
 from integration.small_methods import small_diner_image, small_diner_video, small_network_image
 from PIL import Image
-from short_runs import assert_same_state, train
+from short_runs import assert_going_on_is_not_having_stopped, train
 
 from inr_plugins.bench.views import held_out_views
 from inr_plugins.cli import analyze, compress, signal_file
@@ -51,19 +51,12 @@ SMALL = {
 
 @pytest.mark.parametrize(("method", "pixels"), [("diner-video", 1 << 20), ("diner-video", 300), ("finer-video", 300)])
 def test_stopping_and_going_on_gives_the_same_bits(method, pixels, clip, tmp_path):
-    stop, total = 4, 9
-
     def config(name):
         each = SMALL[method](clip, tmp_path / name)
         each.pipeline.datamanager.pixels_per_batch = pixels
-        for group in each.optimizers.values():
-            group["scheduler"].max_steps = total
         return each
 
-    straight = train(config("straight"), total)
-    first = train(config("first"), stop)
-    second = train(config("second"), total - stop, load_dir=first.checkpoint_dir)
-    assert_same_state(straight.checkpoint_dir, second.checkpoint_dir)
+    assert_going_on_is_not_having_stopped(config, 4, 9)
 
 
 def test_each_camera_sees_the_pixels_of_its_frame(clip, tmp_path):
