@@ -46,6 +46,7 @@ def whole(folder: Path, size: int, passes: float) -> None:
     steps = math.ceil(size * size / (1 << 20)) * passes
     options = ["--max-num-iterations", str(round(steps)), "--vis", "tensorboard", "--timestamp", str(time.time_ns())]
     options += ["--pipeline.datamanager.dataparser.memory-gigabytes", "0.1", "--output-dir", str(folder / "runs")]
+    options += ["--pipeline.datamanager.pixels-per-batch", str(1 << 20)]
     run("ns-train", "diner-image", "--data", str(image), *options, log=log)
     place = folder / "runs" / image.stem / "diner-image" / options[5]
     run("inr-eval", str(place), "--output", str(folder / f"eval-{size}.json"), log=log)

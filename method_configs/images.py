@@ -26,6 +26,8 @@ from inr_plugins.models.signals.coordinate_image import (
 from inr_plugins.models.signals.diner_image import DinerImageModelConfig
 
 _STEPS = 2_000
+_PIXELS_OF_KEYS = 1 << 16
+"""Of a step of methods with keys: at equal work many steps on some pixels come much nearer than few on all of them."""
 
 
 def _method(
@@ -65,6 +67,7 @@ diner_image = _method(
     "DINER image: a learnable key for each pixel, and a small network behind the keys.",
     model=DinerImageModelConfig(),
     optimizers=_of_keys(),
+    datamanager=SignalDataManagerConfig(pixels_per_batch=_PIXELS_OF_KEYS),
 )
 finer_image = _method(
     "finer-image",
@@ -83,7 +86,7 @@ diner_video = _method(
     "DINER video: a learnable key for each pixel of each frame, and a small network behind the keys.",
     model=DinerImageModelConfig(),
     optimizers=_of_keys(),
-    datamanager=SignalDataManagerConfig(dataparser=VideoDataParserConfig()),
+    datamanager=SignalDataManagerConfig(dataparser=VideoDataParserConfig(), pixels_per_batch=_PIXELS_OF_KEYS),
 )
 finer_video = _method(
     "finer-video",

@@ -8,6 +8,8 @@ from inr_plugins.bench.preset import ACTIVATIONS, Entry, Preset, normalised, pap
 _IMAGE_STEPS = 5000
 _KEY_STEPS = 3000
 _KODAK_STEPS = 100_000
+_WHOLE = ("--pipeline.datamanager.pixels-per-batch", str(1 << 21))
+"""The papers see all of an image in every step."""
 _TWO_OF_64 = ("--pipeline.model.hidden-layers", "2", "--pipeline.model.width", "64")
 
 
@@ -36,7 +38,12 @@ IMAGE_PRESETS: tuple[Preset, ...] = (
         name="diner-fig7",
         source="DINER (Zhu et al. 2023, journal version), Figure 7: PSNR of an image against the width of the keys",
         entries=tuple(
-            Entry(f"width {width}", "diner-image", ("--pipeline.model.key-width", str(width)), steps=_KEY_STEPS)
+            Entry(
+                f"width {width}",
+                "diner-image",
+                ("--pipeline.model.key-width", str(width), *_WHOLE),
+                steps=_KEY_STEPS,
+            )
             for width in (1, 2, 3, 4, 5)
         ),
         data="images of 1, 2 or 3 channels, a file each; the paper's have 1200x1200 pixels",
@@ -48,10 +55,22 @@ IMAGE_PRESETS: tuple[Preset, ...] = (
         name="diner-table2",
         source="DINER (Zhu et al. 2023, journal version), Table 2: seconds of 3,000 steps",
         entries=(
-            Entry("DINER (SIREN)", "diner-image", ("--pipeline.model.network.activation", "sine"), steps=_KEY_STEPS),
-            Entry("DINER (MLP)", "diner-image", steps=_KEY_STEPS),
-            Entry("SIREN", "finer-image", ("--pipeline.model.activation", "sine", *_TWO_OF_64), steps=_KEY_STEPS),
-            Entry("PE+MLP", "finer-image", ("--pipeline.model.activation", "relu", *_TWO_OF_64), steps=_KEY_STEPS),
+            Entry(
+                "DINER (SIREN)",
+                "diner-image",
+                ("--pipeline.model.network.activation", "sine", *_WHOLE),
+                steps=_KEY_STEPS,
+            ),
+            Entry("DINER (MLP)", "diner-image", _WHOLE, steps=_KEY_STEPS),
+            *(
+                Entry(
+                    name,
+                    "finer-image",
+                    ("--pipeline.model.activation", activation, *_TWO_OF_64, *_WHOLE),
+                    steps=_KEY_STEPS,
+                )
+                for name, activation in (("SIREN", "sine"), ("PE+MLP", "relu"))
+            ),
             *paper_only("InstantNGP"),
         ),
         data="images, a file each; the paper's have 1200x1200 pixels",
