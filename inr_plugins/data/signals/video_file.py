@@ -16,7 +16,7 @@ from inr_plugins.files import shown
 _NO_PICTURES = ("tty",)
 """What FFmpeg takes any text for."""
 _FIRST_FRAMES = "--pipeline.datamanager.dataparser.first-frames"
-_MPEG_RANGE = 1
+_FULL_RANGE = 2
 _WHOLE = 0.95
 """Of how long a file says that it lasts, what its frames have to last; sound may last a little longer."""
 
@@ -90,7 +90,7 @@ class VideoFile:
                         size, form = (frame.width, frame.height), _numpy_format(frame.format)
                     self._check_size(frame, size, count)
                     self._interlaced |= bool(frame.interlaced_frame)
-                    pixels = frame.to_ndarray(format=form)
+                    pixels = _to_the_end(frame.to_ndarray(format=form), frame)
                     pixels = pixels[..., None] if pixels.ndim == 2 else pixels
                     # Degrees against the clock.
                     yield np.rot90(pixels, k=round(getattr(frame, "rotation", 0) / 90) % 4)
@@ -174,6 +174,23 @@ def _start_of(stream: Any) -> float:
 def _reason(error: Exception) -> str:
     """FFmpeg's own words."""
     return str(getattr(error, "strerror", None) or error or type(error).__name__)
+
+
+def _to_the_end(pixels: np.ndarray, frame: Any) -> np.ndarray:
+    """Pixels of 16 bits that were Y'CbCr, with white and full opacity at 65,535.
+
+    FFmpeg makes numbers of 10 and 12 bits into 16 by shifting, and has 235 of 8 bits become 255: white is 255 x 256, or
+    the largest number shifted where the file uses all of them.
+    """
+    form = frame.format
+    bits = max(each.bits for each in form.components)
+    if pixels.dtype != np.uint16 or pixels.ndim == 2 or form.is_rgb or form.name.startswith("xyz"):
+        return pixels
+    shifted = ((1 << bits) - 1) << (16 - bits)
+    white = shifted if frame.color_range == _FULL_RANGE else 255 << 8
+    most = np.array([white] * 3 + [shifted] * (pixels.shape[-1] - 3))
+    stretched: np.ndarray = np.rint(np.minimum(pixels * (65535 / most), 65535)).astype(np.uint16)
+    return stretched
 
 
 def _numpy_format(form: Any) -> str:
