@@ -53,7 +53,7 @@ class Fitted:
     """
 
     field: ImageField
-    pixels: Shaped[np.ndarray, "height width channels"]
+    pixels: Shaped[np.ndarray, "*frames height width channels"]
     fresh: Callable[[], ImageField]
 
     @property
@@ -80,8 +80,15 @@ class Fitted:
         return self.field.at(middles.to(device)).clamp(0, 1).cpu().numpy()
 
     def spread(self, most: int) -> Int[np.ndarray, " n"]:
-        """Numbers of at most so many pixels, evenly over rows and columns, of an image of few all."""
+        """Numbers of at most so many pixels, evenly over rows and columns, of an image of few all.
+
+        Of a video they are drawn from all frames, and always the same.
+        """
         grid = self.grid
+        if grid.is_video:
+            if grid.count <= most:
+                return np.arange(grid.count)
+            return np.sort(np.random.default_rng(0).choice(grid.count, most, replace=False))
         share = max(1.0, (grid.count / most) ** 0.5)
         rows, columns = max(1, int(grid.height / share)), max(1, int(grid.width / share))
         if rows == 1 or columns == 1:
@@ -145,6 +152,8 @@ def find_rank(fitted: Fitted) -> Findings:
 def find_spectrum(fitted: Fitted) -> Findings:
     """Shares of the spectrum in four bands: of the image, of the fit, and of the signal over keys if there are any."""
     grid = fitted.grid
+    if grid.is_video:
+        raise InputError("spectrum: that of a video is not taken; rank, keys and ntk are.")
     if grid.count > _MOST_SPECTRUM:
         raise InputError(
             f"The image has {grid.count:,} pixels, and its spectrum is taken of {_MOST_SPECTRUM:,} at the most: train "

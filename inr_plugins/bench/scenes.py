@@ -20,7 +20,7 @@ BUILT_IN: tuple[Parser, ...] = ("shape-data", "signal-data")
 _BLENDER = ("transforms_train.json", "transforms_test.json")
 _NERFSTUDIO = "transforms.json"
 _OF_VIEWS: tuple[Parser, ...] = ("blender-data", "nerfstudio-data")
-_IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
+_IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".exr")
 
 
 @dataclass(frozen=True)

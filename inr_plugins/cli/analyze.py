@@ -33,10 +33,10 @@ Kind = Literal["rank", "spectrum", "keys", "ntk"]
 
 @dataclass(frozen=True, kw_only=True)
 class AnalyzeOptions(CommonOptions):
-    """Find out why a run of diner-image, finer-image or cn-image learns its image as it does; a figure and a CSV file.
+    """Find out why a run of a method of images or videos learns its image as it does; a figure and a CSV file.
 
     rank: how many numbers a pixel's colour needs, and what the best line or plane of colours would reach.
-    spectrum: shares of low to high frequencies in the image, in the fit and over the keys.
+    spectrum: shares of low to high frequencies in the image, in the fit and over the keys; not of a video.
     keys: the curve, the surface or the volume of colours that diner-image's keys lie on.
     ntk: eigenvalues of the neural tangent kernel at the start and now.
 
@@ -92,10 +92,8 @@ def analyze(options: AnalyzeOptions, *, load: Callable[..., Run] | None, outputs
     with output_for_result(quiet=options.quiet):
         opened = load(config, device=options.device, data=options.data)
     if not isinstance(opened.pipeline.model, ImageModel):
-        raise InputError(f"The run {config.parent} is of a method that learns no image: give one of an -image method.")
-    if opened.pipeline.model.grid.is_video:
         raise InputError(
-            f"The run {config.parent} has learnt a video, and only images are analysed: give one of those."
+            f"The run {config.parent} is of a method that learns no image: give one of an -image or a -video method."
         )
     with progress(quiet=options.quiet) as bar:
         found = _find(options, opened, bar)

@@ -163,9 +163,24 @@ def test_mistakes_of_the_command_are_a_sentence_and_write_nothing(run, tmp_path,
     capsys.readouterr()
     assert compress.main([str(run.base_dir), str(tmp_path / "a.inr"), "--device", "cpu"]) == 1
     assert "learn can be compressed: the keys of diner-image alone" in capsys.readouterr().err
-    assert analyze.main([str(run.base_dir), "rank", "--device", "cpu", "--output", str(tmp_path / "new")]) == 1
-    assert "has learnt a video, and only images are analysed" in capsys.readouterr().err
+    assert analyze.main([str(run.base_dir), "spectrum", "--device", "cpu", "--output", str(tmp_path / "new")]) == 1
+    assert "spectrum: that of a video is not taken; rank, keys and ntk are" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
+
+
+def test_a_video_is_analysed_over_all_of_its_frames(run, tmp_path, capsys):
+    for kind in ("rank", "keys", "ntk"):
+        options = ["--points", "50", "--device", "cpu", "--output", str(tmp_path / kind)]
+        assert analyze.main([str(run.base_dir), kind, *options]) == 0
+    said = capsys.readouterr().out
+    by_hand = -10 * np.log10(np.mean((learnt(run) - moving() / 255) ** 2))
+    assert f"keys of 3, {by_hand:.2f} dB" in said
+    # Principal directions of all pixels' colours.
+    colours = moving().reshape(-1, 3) / 255
+    singular = np.linalg.svd(colours - colours.mean(0), compute_uv=False) / len(colours) ** 0.5
+    rows = (tmp_path / "rank" / "rank.csv").read_text().splitlines()[2:]
+    assert [float(each.split(",")[1]) for each in rows] == pytest.approx(singular.tolist(), abs=1e-6)
+    assert "50 pixels" in said
 
 
 def test_a_run_of_an_image_makes_no_video(tmp_path, capsys):
