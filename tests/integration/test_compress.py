@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -113,7 +114,8 @@ def test_an_image_is_learnt_first(tmp_path, monkeypatch, capsys):
 
     def learn(title, command, *, quiet):
         commands.append(command)
-        config = small_network_image(finer_image, tmp_path / "photo.png", tmp_path / "runs")
+        runs = Path(command[command.index("--output-dir") + 1])
+        config = small_network_image(finer_image, tmp_path / "photo.png", runs)
         config.experiment_name, config.timestamp = command[command.index("--experiment-name") + 1 :][:3:2]
         train(config, 3)
 
@@ -129,10 +131,12 @@ def test_an_image_is_learnt_first(tmp_path, monkeypatch, capsys):
     # What has been learnt is not lost where it cannot be made so small.
     folder = tmp_path / "runs" / "photo" / "finer-image" / command[command.index("--timestamp") + 1]
     assert folder.is_dir()
-    assert compress.main([*places[:1], str(tmp_path / "b.inr"), *places[2:], *options, "--size", "20"]) == 1
+    # Of another folder: runs that begin in one second have one name.
+    places[1:] = [str(tmp_path / "b.inr"), "--output-dir", str(tmp_path / "more")]
+    assert compress.main([*places, *options, "--size", "20"]) == 1
     said = capsys.readouterr().err
     assert "No file of this network has 20 bytes or fewer" in said
-    second = tmp_path / "runs" / "photo" / "finer-image" / commands[-1][commands[-1].index("--timestamp") + 1]
+    second = tmp_path / "more" / "photo" / "finer-image" / commands[-1][commands[-1].index("--timestamp") + 1]
     assert f"(nothing was written; what was learnt is kept, give {second} in place of the image.)" in said
     assert not (tmp_path / "b.inr").exists()
 

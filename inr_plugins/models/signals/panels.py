@@ -81,7 +81,7 @@ class ImagePanel(Panel):
     def _file(self, device: Any) -> StoredImage:
         if self._stored is None:
             image = self.live.viewer.pipeline.datamanager.image
-            self._stored = StoredImage(image.values() if image.kind.is_float else image.pixels, device)
+            self._stored = StoredImage(image.values() if image.pixels.dtype.kind == "f" else image.pixels, device)
         return self._stored
 
     def _edit(self, model: Any) -> None:
