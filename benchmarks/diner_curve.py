@@ -61,8 +61,9 @@ def _make_trainer(options: argparse.Namespace, folder: Path) -> Any:
     config.vis, config.machine.device_type, config.machine.seed = "tensorboard", "cpu", options.seed
     config.max_num_iterations = options.steps
     config.output_dir, config.experiment_name, config.timestamp = folder, "diner", "curve"
-    for group in config.optimizers.values():
-        if options.decay_over and group["scheduler"] is not None:
+    for name, group in config.optimizers.items():
+        # Those of the coarse stages fall over each stage.
+        if options.decay_over and group["scheduler"] is not None and name != "coarse":
             group["scheduler"].max_steps = options.decay_over
     _apply(config, options.here)
     # Which settles what reads the data.

@@ -14,10 +14,19 @@ from inr_plugins.engine.trainer import InrTrainerConfig
 from inr_plugins.models.diner.model import DinerModelConfig
 
 _STEPS = 6000
+_FIRST_COARSE_STEPS, _COARSE_STEPS = 240, 480
+"""Of the first coarse stage, and of both."""
 
 
 def _decay(lr: float) -> ExponentialDecayConfig:
     return ExponentialDecayConfig(lr_final=lr * 0.1, max_steps=_STEPS)
+
+
+def _decay_of_last_stage(lr: float) -> ExponentialDecayConfig:
+    """Even in the first coarse stage, which has to find the scene, and falling over the last, which has to settle."""
+    return ExponentialDecayConfig(
+        lr_final=lr * 0.1, max_steps=_COARSE_STEPS, warmup_steps=_FIRST_COARSE_STEPS, lr_pre_warmup=lr
+    )
 
 
 diner = MethodSpecification(
@@ -34,7 +43,7 @@ diner = MethodSpecification(
             model=DinerModelConfig(),
         ),
         optimizers={
-            "coarse": {"optimizer": RowAdamConfig(lr=0.3), "scheduler": None},
+            "coarse": {"optimizer": RowAdamConfig(lr=0.3), "scheduler": _decay_of_last_stage(0.3)},
             "density": {"optimizer": RowAdamConfig(lr=0.1), "scheduler": _decay(0.1)},
             "keys": {"optimizer": RowAdamConfig(lr=0.03), "scheduler": _decay(0.03)},
             "network": {"optimizer": AdamOptimizerConfig(lr=3e-3, eps=1e-8), "scheduler": _decay(3e-3)},

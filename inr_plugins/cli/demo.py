@@ -216,7 +216,9 @@ def run_demo(options: Options) -> None:
         meshed = output / "runs" / name / "diner-surface" / stamp
         learn = [train[0], "diner-surface", *train[2 : train.index("--max-num-iterations")], *AT_THE_END]
         try:
-            steps.append(step("Learn the surface (ten minutes or so on a CPU)", [*learn, parser, "--data", str(data)]))
+            steps.append(
+                step("Learn the surface (ten to twenty-five minutes on a CPU)", [*learn, parser, "--data", str(data)])
+            )
         except InputError as error:
             meshed = run
             print(f"inr-demo: {error} The mesh is made of diner's density.", file=sys.stderr)

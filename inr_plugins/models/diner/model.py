@@ -188,7 +188,8 @@ class DinerModel(PreciseSteps, Model):
             ranks.send_from_first(ranks.tensors_of(self))
             self._release()
             groups = self.get_param_groups()
-            for name in [*optimizers.optimizers]:
+            # Coarse stages share one schedule; moments are of the parameters, and begin anew.
+            for name in optimizers.optimizers.keys() - groups.keys():
                 drop_param_group(optimizers, name)
             for name, params in groups.items():
                 rebuild_param_group(optimizers, name, params)

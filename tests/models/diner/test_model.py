@@ -209,3 +209,18 @@ def test_settings_out_of_range_name_their_option(settings, option):
 def test_a_box_without_volume_is_an_input_error():
     with pytest.raises(InputError, match="box"):
         DinerModelConfig(**SMALL).setup(scene_box=SceneBox(aabb=torch.zeros(2, 3)), num_train_data=1)
+
+
+def test_the_coarse_rate_is_even_in_the_first_stage_and_falls_to_a_tenth_over_the_last():
+    steps, coarse = DinerModelConfig().coarse_steps, diner.config.optimizers["coarse"]
+    table = torch.nn.Parameter(torch.zeros(1))
+    optimizer = coarse["optimizer"].setup(params=[table])
+    schedule = coarse["scheduler"].setup().get_scheduler(optimizer, coarse["optimizer"].lr)
+    rates = []
+    for _ in range(sum(steps) + 1):
+        rates.append(optimizer.param_groups[0]["lr"] / coarse["optimizer"].lr)
+        optimizer.step()
+        schedule.step()
+    assert rates[: steps[0] + 1] == pytest.approx([1.0] * (steps[0] + 1))
+    assert rates[steps[0] + steps[1] // 2] == pytest.approx(0.1**0.5)
+    assert rates[-1] == pytest.approx(0.1)
