@@ -1,22 +1,36 @@
-"""Which side of a surface is outside, as a dictionary believes it: signs of normals that were estimated from points."""
+"""Normals of points that came without any: their signs and directions, as far as a dictionary believes them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float
+from scipy.spatial import cKDTree
 from torch import Tensor
+from torch.nn import functional as F
 
-from inr_plugins.fields.code_solve import Solver, find_code
-from inr_plugins.fields.dictionary_shape import ShapeDictionary
+from inr_plugins.fields.code_solve import FoundCode, Solver, find_code
+from inr_plugins.fields.dictionary_shape import CodedShape, ShapeDictionary
 from inr_plugins.fields.surface_detail import Distance
-from inr_plugins.sparse_codes.code_equations import Drawn, EquationWeights, left_sides, surface_equations
+from inr_plugins.sparse_codes.code_equations import ACROSS, Drawn, EquationWeights, left_sides, surface_equations
 
 _POINTS = 1000
 """With which a code is found that tells signs."""
-_ROUNDS = 4
-_CHUNK = 4096
+_ROUNDS = 3
+_NEIGHBOURS = (5, 8, 12, 20, 32)
+"""Of a point, from which the direction across the surface is estimated: few where points are sparse, many in noise."""
+_WORTH = 0.85
+"""By what part of what estimated directions miss held-out points the field's own gradients must miss them, to be
+taken instead."""
+_CLEARLY = 0.015
+"""By how much a mean cosine must be larger to count: a code's field is smoother than the surface, and so are directions
+of many neighbours."""
 _REACH = 0.03
 """How far to both sides of a point the distance is asked for, normalised units."""
+_TRUSTED = 0.9
+"""Mean cosine with the field's gradients from which estimated directions are taken as they are."""
 
 
 @torch.no_grad()
@@ -32,6 +46,52 @@ def oriented_by(shape: Distance, points: Float[Tensor, "n 3"], normals: Float[Te
     return torch.where((rises < 0)[:, None], -normals, normals)
 
 
+def neighbour_directions(points: Float[Tensor, "n 3"]) -> list[Float[Tensor, "n 3"]]:
+    """Unit directions, of either sign, in which few or more neighbours of each point vary least: a set for each number.
+
+    Args:
+        points: different points of a surface, at least four.
+    """
+    places = points.double().cpu()
+    most = min(_NEIGHBOURS[-1], len(points) - 1)
+    near = cKDTree(places.numpy()).query(places.numpy(), k=most + 1, workers=-1)[1]
+    found = []
+    for count in sorted({min(number, most) for number in _NEIGHBOURS}):
+        around = places[torch.from_numpy(near[:, : count + 1])]
+        around = around - around.mean(1, keepdim=True)
+        axes = torch.linalg.eigh(around.mT @ around).eigenvectors
+        found.append(axes[:, :, 0].to(points))
+    return found
+
+
+def agreeing(
+    slopes: Float[Tensor, "n 3"], candidates: Sequence[Float[Tensor, "n 3"]]
+) -> tuple[Float[Tensor, "n 3"], float]:
+    """The set of directions that agrees best with a field's gradients, with their signs, and its mean cosine.
+
+    Args:
+        slopes: unit vectors, or zero.
+        candidates: sets of unit vectors, of either sign; the first is taken where none is clearly better.
+    """
+    cosines = [(slopes * each).sum(-1) for each in candidates]
+    agreements = [float(each.abs().mean()) for each in cosines]
+    best = agreements.index(max(agreements))
+    if agreements[best] < agreements[0] + _CLEARLY:
+        best = 0
+    return torch.where((cosines[best] < 0)[:, None], -candidates[best], candidates[best]), agreements[best]
+
+
+def settled_directions(
+    slopes: Float[Tensor, "n 3"], candidates: Sequence[Float[Tensor, "n 3"]]
+) -> Float[Tensor, "n 3"]:
+    """Normals by estimates and by a field that was fitted with them: where both hardly agree, halfway between them.
+
+    Arguments as those of `agreeing`.
+    """
+    normals, agreement = agreeing(slopes, candidates)
+    return normals if agreement >= _TRUSTED else F.normalize(normals + slopes, dim=-1)
+
+
 @torch.no_grad()
 def orient(
     dictionary: ShapeDictionary,
@@ -42,11 +102,15 @@ def orient(
     *,
     offsets: tuple[float, ...],
     weights: EquationWeights,
+    others: Sequence[Float[Tensor, "n 3"]] = (),
 ) -> Float[Tensor, "n 3"]:
-    """Normals of points, with the signs that a shape of the dictionary gives them.
+    """Normals of points, with the signs that a shape of the dictionary gives them, and in directions that it believes.
 
-    The training shape whose surface is nearest to the points gives the first signs; a code that is found with them the
-    next, and so on until they stay.
+    The training shape whose surface is nearest to the points comes first. Then codes are found that are zero at the
+    points and have the slope 1 there, whichever way they rise: no estimate has a say, so that a wrong one does not
+    confirm itself. The set of directions that the last of those agrees with best is taken, with the signs of codes that
+    are found with it, the first of them by that code or by the training shape, whichever ends with a code that meets
+    points it does not know better. Or the gradients are taken, where a code of theirs meets those a good deal better.
 
     Args:
         dictionary: the experts; one of patches turns nothing.
@@ -56,6 +120,7 @@ def orient(
         solver: how codes are found.
         offsets: lengths of differences along the normals, normalised units.
         weights: of equations.
+        others: other such unit vectors, among which those that agree best are chosen.
 
     Raises:
         ValueError: the equations are too dependent to be solved.
@@ -64,22 +129,42 @@ def orient(
     if dictionary.grid is not None or len(seen) == 0:
         return normals
     chosen = torch.randperm(len(points), generator=torch.Generator().manual_seed(0))[:_POINTS].to(points.device)
-    some, across = points[chosen].float(), normals[chosen].float()
-    nearest = (dictionary.atoms(some) @ seen.T).abs().mean(0).argmin()
-    code = seen[nearest]
-    for _ in range(_ROUNDS):
-        turned = oriented_by(_of(dictionary, code), some, across)
-        if torch.equal(turned, across) and code is not seen[nearest]:
-            break
-        across = turned
+    some = points[chosen].float()
+
+    def find(across: Tensor, *, turns: bool) -> FoundCode:
         drawn = Drawn(some, across, some[:0], some[:0, 0])
         equations = surface_equations(drawn, offsets=offsets, weights=weights, far_points=0)
-        found = find_code(dictionary, codes, equations, solver)
-        code = torch.zeros_like(seen[0]).scatter(0, found.index[0], found.weight[0])
-    parts = zip(points.split(_CHUNK), normals.split(_CHUNK), strict=True)
-    return torch.cat([oriented_by(_of(dictionary, code), *each) for each in parts])
+        if not turns:
+            equations = replace(equations, weight=equations.weight.masked_fill(equations.kinds == ACROSS, 0.0))
+        return find_code(dictionary, codes, equations, solver)
+
+    def refine(across: Tensor) -> tuple[Tensor, FoundCode]:
+        # Directions that are believed give a better code, which knows their signs better.
+        for _ in range(_ROUNDS):
+            found = find(across[chosen], turns=True)
+            signed = oriented_by(CodedShape(dictionary, found.index, found.weight).sdf, points.float(), across)
+            if torch.equal(signed, across):
+                break
+            across = signed
+        return across, found
+
+    code = seen[(dictionary.atoms(some) @ seen.T).abs().mean(0).argmin()]
+    nearest = shape = CodedShape(dictionary, torch.arange(len(code), device=code.device)[None], code[None])
+    for _ in range(_ROUNDS):
+        found = find(shape.normal(some), turns=False)
+        shape = CodedShape(dictionary, found.index, found.weight)
+    slopes = shape.normal(points.float())
+    best, _ = agreeing(slopes, [normals.float(), *others])
+    best, found = refine(best)
+    other, other_found = refine(oriented_by(nearest.sdf, points.float(), best))
+    if _is_better(other_found, found, solver):
+        best, found = other, other_found
+    with_slopes = find(slopes[chosen], turns=True)
+    return slopes if _is_better(with_slopes, found, solver, by=_WORTH) else best
 
 
-def _of(dictionary: ShapeDictionary, code: Float[Tensor, " experts"]) -> Distance:
-    """The distance of a code of all experts."""
-    return lambda x: dictionary.atoms(x) @ code
+def _is_better(one: FoundCode, other: FoundCode, solver: Solver, *, by: float = 1.0) -> bool:
+    """Whether a code misses held-out points by less than so many times what another does; False if nobody asked."""
+    if solver.noise is not None or one.noise is None or other.noise is None:
+        return False
+    return one.noise < by * other.noise

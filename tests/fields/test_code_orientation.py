@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from inr_plugins.fields.code_orientation import orient, oriented_by
+from inr_plugins.fields.code_orientation import agreeing, neighbour_directions, orient, oriented_by, settled_directions
 from inr_plugins.fields.code_solve import Solver
 from inr_plugins.fields.dictionary_settings import DictionarySettings
 from inr_plugins.fields.dictionary_shape import ShapeDictionary
@@ -61,6 +61,50 @@ def test_normals_are_turned_to_where_a_distance_grows():
     sign[::3] = -1
     assert torch.equal(oriented_by(lambda x: x.norm(dim=-1) - 0.5, 0.52 * outward, sign * outward), outward)
     assert torch.equal(oriented_by(lambda x: 0.5 - x.norm(dim=-1), 0.52 * outward, sign * outward), -outward)
+
+
+def test_directions_that_mean_nothing_give_way_to_the_fields_own(dictionary, codes):
+    outward = directions(400, 8)
+    found = asked(dictionary, codes, directions(400, 9), 0.63 * outward)
+    assert float((found * outward).sum(-1).mean()) > 0.9
+
+
+def test_of_several_estimates_the_one_that_fits_the_shape_is_taken(dictionary, codes):
+    outward = directions(400, 1)
+    others = [directions(400, 3), -outward, normalize(outward + 0.8 * directions(400, 7), dim=-1)]
+    weights = EquationWeights()
+    found = orient(
+        dictionary, codes, 0.63 * outward, others[2], SOLVER, offsets=(0.01, 0.03), weights=weights, others=others
+    )
+    assert torch.equal(found, outward)
+
+
+def test_neighbours_tell_directions_few_where_points_are_sparse_and_many_in_noise():
+    outward = directions(1500, 5)
+    noisy = outward * (1 + 0.08 * torch.randn(1500, 1, generator=torch.Generator().manual_seed(6)))
+    exact, rough = (
+        [float((d * outward).sum(-1).abs().mean()) for d in neighbour_directions(x)] for x in (outward, noisy)
+    )
+    assert min(exact) > 0.99
+    assert len(rough) == 5
+    assert rough == sorted(rough)
+    assert rough[-1] > 0.9 > rough[0]
+    # So few that all sets are the same.
+    assert len(neighbour_directions(outward[:5])) == 1
+
+
+def test_a_field_signs_estimates_and_has_a_say_where_they_agree_little():
+    slopes, wrong = directions(200, 5), directions(200, 6)
+    sign = torch.ones(200, 1)
+    sign[::3] = -1
+    found, agreement = agreeing(slopes, [wrong, sign * slopes])
+    assert torch.equal(found, slopes)
+    assert agreement == pytest.approx(1)
+    near = normalize(slopes + 0.2 * wrong, dim=-1)
+    assert torch.equal(settled_directions(slopes, [sign * near]), near)
+    halfway = settled_directions(slopes, [wrong])
+    turned = torch.where((wrong * slopes).sum(-1, keepdim=True) < 0, -wrong, wrong)
+    torch.testing.assert_close((halfway * slopes).sum(-1), (halfway * turned).sum(-1))
 
 
 def test_without_a_training_code_nothing_is_turned(dictionary, codes):

@@ -83,8 +83,9 @@ class NidFitSettings(ShapeSettings):
     noise: float | None = None
     """Error that the prior reckons with in an equation, in the box of side 2; larger trusts the training shapes more.
     None finds one for points and one for normals, from what a code found without a fifth of the points misses there."""
-    isotropic: float = 0.5
-    """Part of the codes' variance that the prior lets leave the span of the training shapes, above 0 and at most 1."""
+    isotropic: float | None = None
+    """Part of the codes' variance that the prior lets leave the span of the training shapes, above 0 and at most 1;
+    None: 0.5, and 0.9 where normals had to be estimated."""
     l1: float = 1e-3
     """Strength of the proximal solver's l1 norm, above 0 and at most 1, where the code would be zero."""
     eikonal_weight: float = 0.1
