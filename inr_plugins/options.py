@@ -157,6 +157,11 @@ TRAINING = _table(
         (_PARSER, _NOT_NEGATIVE, "memory-gigabytes"),
         (_PARSER, Range(2, _BILLION), "first-frames"),
         (_DATA, Range(1, _BILLION), "pixels-per-batch"),
+        # Data: views of a slice.
+        (_PARSER, Range(1, 10_000), "views held-out-views"),
+        (_PARSER, Range(0, 10), "noise"),
+        (_PARSER, _SEED, "noise-seed"),
+        (_PARSER, Range(1e-6, 1e4), "pixel-mm"),
         # Networks.
         (_MODEL, _WIDTH, "width widths colour-width network.width expert-width trunk-width"),
         (_MODEL, _DEPTH, "hidden-layers colour-layers network.hidden-layers trunk-layers"),

@@ -140,6 +140,7 @@ def test_methods_are_registered() -> None:
         "finer-image",
         "cn-image",
         "finer-stream",
+        "cn-ct",
         "diner-video",
         "finer-video",
         "nid-shapes",

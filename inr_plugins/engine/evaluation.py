@@ -99,8 +99,8 @@ def evaluate_views(pipeline: VanillaPipeline, wanted: int, *, step: int) -> tupl
 
 def metrics_line(metrics: Mapping[str, Any], *, what: str) -> str:
     """One line for people: the metrics that speak of quality, and what they are of."""
-    # Methods that learn in stages have the PSNR of each.
-    stages = [name for name in metrics if name.startswith("psnr_stage_") and not name.endswith("_std")]
-    names = [name for name in ("psnr", "ssim", "lpips") if name in metrics] + stages
+    # Methods that learn in stages have the PSNR of each, and those of measurements have other methods' answers.
+    more = [name for name in metrics if name.startswith(("psnr_", "held_out_error")) and not name.endswith("_std")]
+    names = [name for name in ("psnr", "ssim", "lpips") if name in metrics] + more
     numbers = ", ".join(f"{name.replace('_', ' ')} {float(metrics[name]):.4g}" for name in names)
     return f"Evaluated {what}: {numbers or 'no metrics'}"

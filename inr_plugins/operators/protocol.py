@@ -13,15 +13,15 @@ from inr_plugins.errors import InputError
 
 @runtime_checkable
 class Operator(Protocol):
-    """A linear map A from the samples of a field to what an instrument measures of it.
+    """A linear map A from the samples of a field to what an instrument measures of it."""
 
-    Attributes:
-        input_shape: of what is measured, without what stands before it.
-        output_shape: of the measurements, without what stands before them.
-    """
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of what is measured, without what stands before it."""
 
-    input_shape: tuple[int, ...]
-    output_shape: tuple[int, ...]
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Of the measurements, without what stands before them."""
 
     def forward(self, x: Tensor) -> Tensor:
         """A x, with gradients: (..., *input_shape) to (..., *output_shape), in the type and on the device of x."""

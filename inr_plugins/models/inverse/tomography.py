@@ -1,0 +1,115 @@
+"""`ns-train cn-ct`: a slice through a body as a coordinate network, learnt from its views by computed tomography."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.cameras.rays import RayBundle
+from torch import Tensor
+
+from inr_plugins.errors import InputError
+from inr_plugins.metrics.image import psnr, ssim
+from inr_plugins.models.signals.coordinate_image import CoordinateImageModel, CoordinateImageModelConfig
+from inr_plugins.networks.activations.settings import ActivationName
+from inr_plugins.networks.normalization.registry import NormalizationName
+from inr_plugins.operators.tomography import Geometry, relative_error
+from inr_plugins.signal_grid import SignalPixels
+
+CLASSICAL = ("fbp", "tv")
+"""Answers without a network: filtered back-projection and least total variation."""
+_LEAST_SIDE = 11
+"""Of SSIM's window."""
+
+
+@dataclass
+class CnSliceModelConfig(CoordinateImageModelConfig):
+    """A slice as the normalization paper has it (sec. 5.3): four layers with ReLU, cross-normalised."""
+
+    _target: type = field(default_factory=lambda: SliceModel)
+    """Class to instantiate."""
+    activation: ActivationName = "relu"
+    """Activation of the hidden layers; encoding, constants and learning rate follow it unless they are given."""
+    normalization: NormalizationName = "cross"
+    """Normalization before each activation; the learning rate depends on whether there is one."""
+    width: int = 128
+    """Width of the hidden layers; the paper has 128 and 256."""
+    hidden_layers: int = 4
+    """Hidden layers, the first one included; the paper has 2 and 4."""
+
+
+class SliceModel(CoordinateImageModel):
+    """A coordinate network of (x, y) whose line integrals are compared with what was measured.
+
+    The loss is |A f - y|² / |y|² of all views (`operators.radon` has A), the same as the paper's mean squared error of
+    the projections but for a factor.
+
+    Raises:
+        InputError: a setting out of range, or settings that cannot go together.
+    """
+
+    config: CnSliceModelConfig
+
+    def populate_modules(self) -> None:
+        """As the base class; and the instrument, as the data has it."""
+        super().populate_modules()
+        found = (self.kwargs.get("metadata") or {}).get("tomography")
+        if found is None:
+            raise InputError("This method learns a slice from its views: give --data its image.")
+        self.geometry = Geometry(**found)
+        self.learnt_beam = self.geometry.beam(self.geometry.learnt_angles)
+        self.held_out_beam = self.geometry.beam(self.geometry.held_out_angles)
+
+    def forward(self, ray_bundle: RayBundle | Cameras | SignalPixels) -> dict[str, Any]:
+        """As the base class; of all pixels also `measured`, the line integrals (views, bins) of the learnt views."""
+        outputs = super().forward(ray_bundle)
+        if isinstance(ray_bundle, SignalPixels):
+            outputs["measured"] = self.learnt_beam.forward(self._as_slice(outputs["values"]))
+        return outputs
+
+    def get_loss_dict(
+        self, outputs: dict[str, Any], batch: dict[str, Any], metrics_dict: dict[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        missed = (outputs["measured"] - batch["measured"]).square().sum()
+        return {"measurement_loss": missed / batch["measured"].square().sum()}
+
+    @torch.no_grad()
+    def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
+        """How far the learnt views are missed, as a share of them; the slice itself is not known in training."""
+        return {"measurement_error": torch.as_tensor(relative_error(outputs["measured"], batch["measured"]))}
+
+    def get_image_metrics_and_images(
+        self, outputs: dict[str, Tensor], batch: dict[str, Any]
+    ) -> tuple[dict[str, float], dict[str, Tensor]]:
+        """See ImageModel; and, where the batch has them, how far held-out views are missed and classical answers.
+
+        held_out_error is |A f - y| / |y| of the held-out views, held_out_error_fbp and _tv that of the other methods,
+        and psnr_fbp and so on are as psnr and ssim.
+        """
+        metrics, pictures = super().get_image_metrics_and_images(outputs, batch)
+        if "held_out" not in batch:
+            return metrics, pictures
+        held_out = batch["held_out"].to(self.device)
+        metrics["held_out_error"] = relative_error(self.held_out_beam.forward(self.slice_values()), held_out)
+        truth = batch["image"].to(self.device)
+        for name in (each for each in CLASSICAL if each in batch):
+            answer = batch[name].to(self.device)
+            shown = answer.clamp(0, 1)[..., None].expand(-1, -1, 3)
+            metrics[f"psnr_{name}"] = psnr(shown, truth)
+            if min(shown.shape[:2]) >= _LEAST_SIDE:
+                metrics[f"ssim_{name}"] = ssim(shown, truth)
+            metrics[f"held_out_error_{name}"] = relative_error(self.held_out_beam.forward(answer), held_out)
+            pictures[name] = shown
+        return metrics, pictures
+
+    @torch.no_grad()
+    def slice_values(self) -> Float[Tensor, "height width"]:
+        """The field in the middles of all pixels, as it is seen, unclamped."""
+        places = self.grid.indices(torch.arange(self.grid.count, device=self.device))
+        return self._as_slice(self.field.at(places.double()))
+
+    def _as_slice(self, values: Float[Tensor, "n 1"]) -> Float[Tensor, "height width"]:
+        return values.reshape(self.grid.height, self.grid.width)

@@ -1,0 +1,122 @@
+"""Measurements of a slice by computed tomography, made of an image of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from inr_plugins.operators.least_squares import total_variation
+from inr_plugins.operators.radon import ParallelBeam, filtered_back_projection, spread_angles
+
+_FINER = 3
+"""Pixels and rays along one of the slice, by which it is measured; what is looked for is measured by one."""
+_TV_WEIGHTS = (0.03, 0.3, 3.0, 30.0)
+"""Of pixels of 1 mm."""
+_TV_STEPS = 200
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How a slice is measured: as many numbers as a run keeps of it.
+
+    Attributes:
+        width: of the slice, pixels.
+        height: of the slice, pixels.
+        pixel_mm: side of a pixel and distance of the detector's bins, mm.
+        views: that are learnt from, evenly over 180 degrees, the end left out.
+        held_out: views half-way between two of those, which nothing is learnt from.
+    """
+
+    width: int
+    height: int
+    pixel_mm: float
+    views: int
+    held_out: int
+
+    @property
+    def bins(self) -> int:
+        """Of the detector, which sees all of the slice in every view; an odd number."""
+        return math.ceil(math.hypot(self.width, self.height)) // 2 * 2 + 3
+
+    @property
+    def learnt_angles(self) -> Float[Tensor, " views"]:
+        """Degrees."""
+        return spread_angles(self.views)
+
+    @property
+    def held_out_angles(self) -> Float[Tensor, " held_out"]:
+        """Degrees."""
+        behind = torch.arange(self.held_out, dtype=torch.float64) * self.views // self.held_out
+        return (behind + 0.5) * (180 / self.views)
+
+    def beam(self, angles: Float[Tensor, " views"], *, finer: int = 1) -> ParallelBeam:
+        """The instrument at angles; `finer`: pixels of its slice, and rays of a bin, along one pixel."""
+        return ParallelBeam(
+            (self.height * finer, self.width * finer),
+            angles,
+            bins=self.bins,
+            pixel_mm=self.pixel_mm / finer,
+            pitch_mm=self.pixel_mm,
+            rays_per_bin=finer,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Sinograms:
+    """What was measured of a slice: line integrals, the slice's unit times mm.
+
+    Attributes:
+        geometry: by which.
+        learnt: views that are learnt from.
+        held_out: views that are not.
+    """
+
+    geometry: Geometry
+    learnt: Float[Tensor, "views bins"]
+    held_out: Float[Tensor, "held_out bins"]
+
+
+def measure(slice_: Float[Tensor, "height width"], geometry: Geometry, *, noise: float, seed: int) -> Sinograms:
+    """Measure a slice whose pixels are squares of one value each, with rays and pixels finer than those of a fit.
+
+    Args:
+        slice_: values of 0 and more.
+        geometry: by which.
+        noise: its root mean square as a share of that of the measurements, normally distributed.
+        seed: of the noise.
+    """
+    squares = slice_.double().repeat_interleave(_FINER, 0).repeat_interleave(_FINER, 1)
+    angles = torch.cat([geometry.learnt_angles, geometry.held_out_angles])
+    clean = geometry.beam(angles, finer=_FINER).forward(squares)
+    drawn = torch.randn(clean.shape, dtype=clean.dtype, generator=torch.Generator().manual_seed(seed))
+    found = (clean + drawn * (noise * clean.square().mean().sqrt())).float()
+    return Sinograms(geometry, found[: geometry.views], found[geometry.views :])
+
+
+def relative_error(found: Tensor, wanted: Tensor) -> float:
+    """|found - wanted| / |wanted|, of all numbers as one vector."""
+    return float((found - wanted).norm() / wanted.norm().clamp(min=1e-12))
+
+
+def back_projected(measured: Sinograms) -> Float[Tensor, "height width"]:
+    """Filtered back-projection of the learnt views: of ramp and Hann window what the held-out views choose."""
+    geometry = measured.geometry
+    beam = geometry.beam(geometry.learnt_angles)
+    return _chosen([filtered_back_projection(beam, measured.learnt, smooth=each) for each in (False, True)], measured)
+
+
+def smoothest(measured: Sinograms) -> Float[Tensor, "height width"]:
+    """The slice of 0 and more of little total variation, whose weight of four the held-out views choose."""
+    geometry = measured.geometry
+    beam, unit = geometry.beam(geometry.learnt_angles), geometry.pixel_mm**2
+    found = [total_variation(beam, measured.learnt, weight=each * unit, steps=_TV_STEPS) for each in _TV_WEIGHTS]
+    return _chosen(found, measured)
+
+
+def _chosen(slices: list[Tensor], measured: Sinograms) -> Tensor:
+    beam = measured.geometry.beam(measured.geometry.held_out_angles)
+    return min(slices, key=lambda each: relative_error(beam.forward(each), measured.held_out))
