@@ -15,12 +15,14 @@ from inr_plugins.engine.trainer import InrTrainerConfig
 from inr_plugins.models.diner_surface.table import DinerSurfaceCaptureConfig
 
 _STEPS = 1350
+_FIRST_DENSITY_STEPS, _DENSITY_STEPS = 240, 480
+"""In which the density's rate is even, and at the end of which it has fallen."""
 _SURFACE_STEPS = 850
 """Those in which there is a surface, whose rates begin with it."""
 
 
-def _decay(lr: float, part: float = 0.1, steps: int = _SURFACE_STEPS) -> ExponentialDecayConfig:
-    return ExponentialDecayConfig(lr_final=lr * part, max_steps=steps)
+def _decay(lr: float, part: float = 0.1) -> ExponentialDecayConfig:
+    return ExponentialDecayConfig(lr_final=lr * part, max_steps=_SURFACE_STEPS)
 
 
 diner_surface = MethodSpecification(
@@ -41,8 +43,14 @@ diner_surface = MethodSpecification(
         optimizers={
             "distances": {"optimizer": AdamConfig(lr=0.1), "scheduler": _decay(0.1, 0.2)},
             "keys": {"optimizer": RowAdamConfig(lr=0.03), "scheduler": _decay(0.03)},
-            # Of captures without masks: density of everything, and later of what is around the object.
-            "surroundings": {"optimizer": RowAdamConfig(lr=0.3), "scheduler": _decay(0.3, steps=_STEPS)},
+            # Density of everything, or in a hull; of captures without masks later of what is around the object, which
+            # at such a rate would go on to explain each picture by fog before its camera.
+            "surroundings": {
+                "optimizer": RowAdamConfig(lr=0.3),
+                "scheduler": ExponentialDecayConfig(
+                    lr_final=0.03, max_steps=_DENSITY_STEPS, warmup_steps=_FIRST_DENSITY_STEPS, lr_pre_warmup=0.3
+                ),
+            },
             "network": {"optimizer": AdamOptimizerConfig(lr=3e-3, eps=1e-8), "scheduler": _decay(3e-3)},
         },
     ),

@@ -100,12 +100,12 @@ class DensityFirstModel(DinerSurfaceModel):
             if stage + 1 < len(ends):
                 density.refine(sizes[stage + 1], density.seen_cells(config.visible_weight))
                 self._show_density()
-                drop_param_group(optimizers, "surroundings")
             else:
                 CONSOLE.print("What no camera looks through becomes the surface.")
                 self.carve()
                 if self.density is None:
                     drop_param_group(optimizers, "surroundings")
+            # The density's stages share one schedule; moments are of the parameters, and begin anew.
             self._rebuild(optimizers)
             if self.device.type == "cpu":
                 release_free_memory()
