@@ -108,11 +108,13 @@ def test_a_slice_is_read_out_without_its_file(run, slice_file, tmp_path):
         (np.zeros((8, 9), np.uint8), {}, "is black, and nothing of it can be measured"),
         (np.full((1, 1025), 9, np.uint8), {}, "make it 1024 or fewer"),
         (np.full((8, 9), 9, np.uint8), {"held_out_views": 13}, "held-out-views 13 are more than .*views 12"),
+        (np.linspace(-1, 3, 72, dtype=np.float32).reshape(8, 9), {}, "has floating-point numbers, whose unit"),
     ],
 )
 def test_what_is_no_slice_is_refused(pixels, settings, words, tmp_path):
-    Image.fromarray(pixels).save(tmp_path / "bad.png")
-    config = small(tmp_path / "bad.png", tmp_path / "runs", **settings)
+    file = tmp_path / ("bad.tif" if pixels.dtype == np.float32 else "bad.png")
+    Image.fromarray(pixels).save(file)
+    config = small(file, tmp_path / "runs", **settings)
     with pytest.raises(InputError, match=words):
         config.set_timestamp()
     assert not (tmp_path / "runs").exists()

@@ -70,6 +70,10 @@ class SliceDataParserConfig(SignalDataParserConfig):
         name = f"--data {shown(Path(self.data))}"
         if kind.channels != 1:
             raise InputError(f"{name} is {kind.description()}, and a slice has one value a pixel: make it grey.")
+        if kind.is_float:
+            raise InputError(
+                f"{name} has floating-point numbers, whose unit nothing says: store the slice as grey of 8 or 16 bits."
+            )
         if max(kind.width, kind.height) > _LONGEST:
             raise InputError(
                 f"{name} has {kind.width} x {kind.height} pixels: make it {_LONGEST} or fewer along its longer side."
