@@ -180,6 +180,7 @@ class Chart:
     def scene(self) -> dict[str, Any]:
         """What a model is told of the data."""
         signal = {"width": self.side, "height": self.side, "channels": 3, "bits": 8, "has_alpha": False, "frames": 1}
+        signal["span"] = (0.0, 255.0)
         return {"scene_box": SceneBox(aabb=_BOX / 1.5), "num_train_data": 1, "metadata": {"signal": signal}}
 
     def batch(self, step: int, device: torch.device) -> tuple[Any, dict[str, Tensor]]:

@@ -66,7 +66,7 @@ def _of_images(folder: Path) -> dict[str, Callable[[], Any]]:
         model.coarse_voxels, model.coarse_steps, model.num_voxels = (600, 1500), (7, 5), 4000
         model.coarse_prune_every, model.prune_steps, model.visible_weight = 4, (3,), 2e-3
         # So few steps have to find the scene.
-        config.optimizers["coarse"]["optimizer"].lr = 1.5
+        config.optimizers["coarse"]["optimizer"].lr, config.optimizers["coarse"]["scheduler"] = 1.5, None
         return config
 
     def finer_nerf() -> Any:
@@ -105,6 +105,7 @@ def _of_images(folder: Path) -> dict[str, Callable[[], Any]]:
         # So few steps have to find the object.
         model.visible_weight = 2e-3
         config.optimizers["surroundings"]["optimizer"].lr = 1.0
+        config.optimizers["surroundings"]["scheduler"].warmup_steps = 0
         config.optimizers["surroundings"]["optimizer"].eps = 1e-8
         return config
 

@@ -186,7 +186,8 @@ class Launcher:
             if report.kind == "trace":
                 print(f"Process {report.rank} of {count} failed:\n{report.text}", file=sys.stderr)
                 raise SystemExit(1)
-        for local_rank, by in self._killed.items():
+        # An abort often follows another process's end: its connections break.
+        for local_rank, by in sorted(self._killed.items(), key=lambda ended: ended[1] == signal.SIGABRT):
             raise InputError(
                 f"Process {meeting.rank(local_rank)} of {count} was ended by {by.name}, perhaps because the machine "
                 f"has no memory left: lower what each process takes, then {self._how_to_go_on()}."
