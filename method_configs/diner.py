@@ -25,7 +25,7 @@ def _decay(lr: float) -> ExponentialDecayConfig:
 def _decay_of_last_stage(lr: float) -> ExponentialDecayConfig:
     """Even in the first coarse stage, which has to find the scene, and falling over the last, which has to settle."""
     return ExponentialDecayConfig(
-        lr_final=lr * 0.1, max_steps=_COARSE_STEPS, warmup_steps=_FIRST_COARSE_STEPS, lr_pre_warmup=lr
+        lr_final=lr * 0.1, max_steps=_COARSE_STEPS, warmup_steps=_FIRST_COARSE_STEPS, lr_pre_warmup=None
     )
 
 

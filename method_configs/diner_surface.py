@@ -48,7 +48,7 @@ diner_surface = MethodSpecification(
             "surroundings": {
                 "optimizer": RowAdamConfig(lr=0.3),
                 "scheduler": ExponentialDecayConfig(
-                    lr_final=0.03, max_steps=_DENSITY_STEPS, warmup_steps=_FIRST_DENSITY_STEPS, lr_pre_warmup=0.3
+                    lr_final=0.03, max_steps=_DENSITY_STEPS, warmup_steps=_FIRST_DENSITY_STEPS, lr_pre_warmup=None
                 ),
             },
             "network": {"optimizer": AdamOptimizerConfig(lr=3e-3, eps=1e-8), "scheduler": _decay(3e-3)},

@@ -65,8 +65,8 @@ class ExponentialDecayConfig(SchedulerConfig):
     """Step at which lr_final is reached, warm-up included."""
     warmup_steps: int = 0
     """Steps of warm-up."""
-    lr_pre_warmup: float = 1e-8
-    """Learning rate at step 0 when there is a warm-up."""
+    lr_pre_warmup: float | None = 1e-8
+    """Learning rate at step 0 when there is a warm-up. None: the optimizer's own, which stays even until the decay."""
     ramp: Literal["linear", "cosine"] = "cosine"
     """Shape of the warm-up."""
 
@@ -88,7 +88,7 @@ class ExponentialDecay(Scheduler):
 
         def factor(step: int) -> float:
             if step < config.warmup_steps:
-                start = config.lr_pre_warmup / lr_init
+                start = 1.0 if config.lr_pre_warmup is None else config.lr_pre_warmup / lr_init
                 return warmup_factor(step, warmup_steps=config.warmup_steps, start=start, ramp=config.ramp)
             return exponential_factor(step, begin=config.warmup_steps, end=config.max_steps, final=lr_final / lr_init)
 

@@ -61,3 +61,19 @@ def test_state_loads_as_plain_data(config, tmp_path):
 def test_exponential_decay_needs_positive_rates(lr, final):
     with pytest.raises(InputError, match="positive learning rates"):
         rates(ExponentialDecayConfig(lr_final=final), lr, 1)
+
+
+def test_before_its_decay_a_rate_stays_the_optimizers_own_whatever_that_is():
+    for lr in (0.3, 1.5):
+        parameter = torch.nn.Parameter(torch.zeros(1))
+        optimizer = torch.optim.SGD([parameter], lr=lr)
+        settings = ExponentialDecayConfig(lr_final=0.03, max_steps=8, warmup_steps=4, lr_pre_warmup=None)
+        schedule = settings.setup().get_scheduler(optimizer, lr)
+        rates = []
+        for _ in range(9):
+            rates.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            schedule.step()
+        assert rates[:5] == pytest.approx([lr] * 5)
+        assert rates[6] == pytest.approx((lr * 0.03) ** 0.5)
+        assert rates[8] == pytest.approx(0.03)
