@@ -1,9 +1,11 @@
 """Smoothing and differences on a lattice against scipy, numpy and the closed form of a plane."""
 
 import numpy as np
+import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
+from inr_plugins.networks.voxels import stencils as module
 from inr_plugins.networks.voxels.sparse_lattice import SparseLattice
 from inr_plugins.networks.voxels.stencils import SIGMA, LatticeStencils
 
@@ -17,6 +19,12 @@ def scattered(seed=0):
     return SparseLattice(torch.zeros(3), 1.0, torch.rand(7, 6, 8) < 0.3)
 
 
+@pytest.fixture(params=[7, 1 << 16])
+def part(request, monkeypatch):
+    """Rows that are summed at once: fewer than there are, and more."""
+    monkeypatch.setattr(module, "_PART", request.param)
+
+
 def test_inside_a_whole_lattice_smoothing_is_scipys_gaussian():
     torch.manual_seed(0)
     values = torch.randn(9, 10, 11)
@@ -28,7 +36,7 @@ def test_inside_a_whole_lattice_smoothing_is_scipys_gaussian():
     assert np.abs(found.numpy() - truth)[inner].max() < 1
 
 
-def test_a_plane_passes_unharmed_however_ragged_the_lattice_is():
+def test_a_plane_passes_unharmed_however_ragged_the_lattice_is(part):
     lattice = scattered()
     slope = torch.tensor([0.3, -0.7, 0.5])
     plane = lattice.vertices() @ slope + 2
@@ -48,7 +56,7 @@ def test_differences_are_numpys():
     np.testing.assert_allclose(second[1:-1, :, :, 0].numpy(), np.diff(values.numpy(), n=2, axis=0), atol=1e-5)
 
 
-def test_gradients_are_the_transposes():
+def test_gradients_are_the_transposes(part):
     lattice = scattered(3)
     stencils = LatticeStencils(lattice)
     for operator in (stencils.smoothed, stencils.gradient, stencils.second_differences):
