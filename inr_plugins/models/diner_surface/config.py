@@ -32,9 +32,9 @@ class DinerSurfaceSettings(ModelConfig, PrecisionSettings):
     """Length of a vertex's key."""
     network: CoordinateNetworkConfig = field(default_factory=CoordinateNetworkConfig)
     """Network from a key and a normal to 27 spherical-harmonic coefficients."""
-    colour_degrees: tuple[int, ...] = (0, 1, 2)
-    """Degree of the spherical harmonics in each stage, 0 to 2: while colours do not depend on the view, what they show
-    has to be explained by the surface."""
+    colour_degrees: tuple[int, ...] = (2, 2, 2)
+    """Degree of the spherical harmonics in each stage, 0 to 2. Of matt objects the surface is the same where colours
+    depend on the view late, as with 0 1 2; where something mirrors, they explain what dents would otherwise."""
     background_color: Literal["white", "black"] = "white"
     """What is behind the object."""
     box: BoxChoice = "found"
