@@ -16,6 +16,8 @@ import pytest
 METHODS = [point for point in entry_points(group="nerfstudio.method_configs") if point.value.startswith("inr_plugins.")]
 COMMANDS = ["inr-scene", "inr-view", "inr-check", "inr-mesh", "inr-eval", "inr-bench", "inr-demo", "inr-photos"]
 COMMANDS += ["inr-signal", "inr-analyze", "inr-compress", "inr-decompress", "inr-phantom"]
+MOST = 0.06
+"""Of what nerfstudio takes to load, the part that a method may add."""
 
 # Imports what every ns-train has loaded before it comes to plugins, then loads each entry point in a child of its own,
 # so that none finds this package imported already. The built-in names are read from the source of the module that
@@ -41,6 +43,7 @@ built_in = [
 ]
 import matplotlib, numpy, torch
 before = set(sys.modules)
+own_seconds = time.process_time()
 assert not any(name.startswith("inr_plugins") for name in before)
 
 def state():
@@ -79,6 +82,7 @@ def load(name, value):
     print(json.dumps({
         "name": name,
         "seconds": seconds,
+        "nerfstudio_seconds": own_seconds,
         "is_specification": isinstance(specification, MethodSpecification),
         "method_name": specification.config.method_name,
         "description": specification.description,
@@ -162,13 +166,13 @@ def test_name_is_none_of_nerfstudios(name: str, loaded: dict[str, dict]) -> None
     assert name not in built_in
 
 
-def test_loading_takes_under_half_a_second(loaded: dict[str, dict], tmp_path: Path) -> None:
-    """Of the processor, the slowest method in the best of three tries: the machine may be busy during one or two."""
-    slowest = max(each["seconds"] for each in loaded.values())
+def test_loading_takes_a_small_part_of_what_nerfstudio_takes(loaded: dict[str, dict], tmp_path: Path) -> None:
+    """Of the processor, the slowest method in the best of three tries; a part, because machines differ and are busy."""
+    part = max(each["seconds"] / each["nerfstudio_seconds"] for each in loaded.values())
     for _ in range(2):
-        if slowest >= 0.5:
-            slowest = min(slowest, max(each["seconds"] for each in load_all(tmp_path).values()))
-    assert slowest < 0.5
+        if part >= MOST:
+            part = min(part, max(each["seconds"] / each["nerfstudio_seconds"] for each in load_all(tmp_path).values()))
+    assert part < MOST
 
 
 @pytest.mark.parametrize("name", [point.name for point in METHODS])
