@@ -119,6 +119,8 @@ class DensityFirstModel(DinerSurfaceModel):
         """As nn.Module's, after taking on the lattices that the state was saved with."""
         if "density.field.lattice.packed" in state_dict:
             self._learnt.take_on(state_dict, "density.")
+            if "field.distances" in state_dict:
+                self._learnt.settle()
         elif "field.distances" in state_dict:
             self.density = None
         if "field.distances" in state_dict:

@@ -115,6 +115,14 @@ class LearntDensity(nn.Module):
         self._take(self.field)
         return kept
 
+    def settle(self) -> None:
+        """Learn colours alone from now on.
+
+        Once a surface hides what is behind it, a density that goes on learning explains each picture by fog before its
+        camera.
+        """
+        self.field.density_table.requires_grad_(False)
+
     def take_on(self, state: Mapping[str, Tensor], prefix: str) -> None:
         """Take on the lattice that a state_dict holds under `prefix`, so that the rest of it fits."""
         lattice = SparseLattice.from_state(state, f"{prefix}field.lattice.", self.field.lattice.origin.device)

@@ -159,6 +159,7 @@ class DinerSurfaceTableModel(DensityFirstModel):
             device=self.device,
         )
         self.around.leave_box()
+        self.around.settle()
         self._take_field(self._placeholder().to(self.device))
         # Without the density's colours: with them, pieces of what is around the object stay in its box.
         self.start_at(origin, edge, distances)

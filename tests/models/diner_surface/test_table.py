@@ -251,6 +251,16 @@ def test_surroundings_leave_the_box_and_stay_what_they_are_around_it():
     assert len(at) > 100
 
 
+def test_surroundings_that_are_settled_learn_colours_alone():
+    around = Surroundings(BOX, 16)
+    around.leave_box()
+    around.settle()
+    origins = normalize(torch.randn(200, 3), dim=-1) * 3
+    around.see(origins, normalize(-origins + torch.randn(200, 3), dim=-1), MarchSettings(1.0)).rgb.sum().backward()
+    assert around.field.density_table.grad is None
+    assert around.field.colour_table.grad is not None
+
+
 def config(**changes):
     settings = copy.deepcopy(diner_surface.config.pipeline.model)
     settings.lattice_sizes, settings.stage_steps, settings.smooth_share = (24, 32), (20,), (1.0, 1.0)
