@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zlib
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Shaped
 
+from inr_plugins.data.signals.opencv_file import decoded, with_exr
+from inr_plugins.data.signals.tiff_file import TIFF_ENDINGS
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown
 
-TIFF_ENDINGS = (".tif", ".tiff")
 EXR_ENDING = ".exr"
 FLOAT_BITS = 32
 """Of a channel; whatever the file has."""
@@ -47,11 +47,6 @@ def encoded_exr(pixels: Float32[np.ndarray, "height width channels"]) -> bytes:
     with_exr()
     ordered = np.ascontiguousarray(pixels[..., ::-1])
     return cv2.imencode(EXR_ENDING, ordered, [cv2.IMWRITE_EXR_TYPE, cv2.IMWRITE_EXR_TYPE_FLOAT])[1].tobytes()
-
-
-def with_exr() -> None:
-    """OpenCV reads and writes OpenEXR only where its environment asks for it, when it is first used for that."""
-    os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")
 
 
 def _of_tiff(path: Path) -> Shaped[np.ndarray, "height width channels"] | None:
@@ -98,12 +93,7 @@ def _of_exr(path: Path) -> Shaped[np.ndarray, "height width channels"]:
 
 
 def _by_opencv(path: Path) -> Shaped[np.ndarray, "height width channels"]:
-    import cv2
-
-    try:
-        found = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:
-        raise _undecodable(path, " ".join(str(error).split())[:200]) from error
+    found = decoded(path)
     if found is None:
         raise _undecodable(path, "it does not decode")
     pixels: np.ndarray = found.reshape(*found.shape[:2], -1)

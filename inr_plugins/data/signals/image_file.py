@@ -15,18 +15,25 @@ from PIL import Image
 
 from inr_plugins.data.images.images import UNREADABLE
 from inr_plugins.data.images.orientation import Header, as_stored, header_of, turned_like
-from inr_plugins.data.signals.float_file import EXR_ENDING, TIFF_ENDINGS, float_pixels
+from inr_plugins.data.signals.float_file import EXR_ENDING, float_pixels
 from inr_plugins.data.signals.kind import SignalKind, packed_profile, profile_of
 from inr_plugins.data.signals.large_tiff import LargeTiff, large_tiff
+from inr_plugins.data.signals.opencv_file import decoded
+from inr_plugins.data.signals.tiff_file import TIFF_ENDINGS, check_numbers, colours_of_planes
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown, why_unreadable
 
-_BITS_PER_SAMPLE = 258
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 _GREY_16 = ("I;16", "I;16B", "I;16L", "I;16N")
 _TAKEN_AS = {"1": "L", "L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "P": "RGB", "PA": "RGBA"}
 """Pillow's modes of eight bits or fewer, and what they are read as."""
-VIDEO_ENDINGS = (".mp4", ".m4v", ".mkv", ".mov", ".avi", ".webm", ".mpg", ".mpeg", ".ts", ".y4m")
-"""Of files that Pillow does not read, for a better sentence."""
+VIDEO_ENDINGS = (
+    *(".mp4", ".m4v", ".mkv", ".mov", ".avi", ".webm", ".mpg", ".mpeg", ".ts", ".y4m"),
+    *(".mjpeg", ".mjpg", ".wmv", ".flv", ".ogv", ".3gp", ".mts"),
+)
+"""Of files that Pillow does not read, or of which it reads the first frame alone."""
+_ANIMATIONS = ("GIF", "PNG")
+"""Pillow's formats of them that FFmpeg reads."""
 _KINDS = "8- or 16-bit grey, RGB or RGBA"
 _FLOAT_KINDS = f"{', '.join(TIFF_ENDINGS)} or {EXR_ENDING}"
 _OTHERS = {
@@ -123,6 +130,7 @@ def read_image(path: Path, *, most_bytes: float = math.inf) -> SignalImage:
     large = _large(path, most_bytes)
     if large is not None:
         return SignalImage(path, large.pixels(), large.profile)
+    check_numbers(path)
     floats = float_pixels(path)
     if floats is not None:
         return SignalImage(path, floats)
@@ -131,7 +139,7 @@ def read_image(path: Path, *, most_bytes: float = math.inf) -> SignalImage:
             _check_frames(path, image)
             header, bits, profile = header_of(image), _bits(path, image), profile_of(image)
             if bits == 16 and image.mode not in _GREY_16:
-                pixels = _deep_colours(path, header)
+                pixels = _deep_colours(path, header, is_tiff=image.format == "TIFF")
             else:
                 pixels = _pixels(path, image, header)
     except InputError:
@@ -155,9 +163,11 @@ def _check_frames(path: Path, image: Image.Image) -> None:
     frames = getattr(image, "n_frames", 1)
     # The further frames of an MPO, as telephones write them, are previews and depth.
     if frames > 1 and image.format != "MPO":
+        learn = "learn it with ns-train diner-video"
+        if image.format not in _ANIMATIONS:
+            learn = "learn its frames with ns-train diner-video, from a folder of numbered pictures"
         raise InputError(
-            f"--data {shown(path)} has {frames} frames, as an animation or pages: give one image, or learn an "
-            "animation with ns-train diner-video."
+            f"--data {shown(path)} has {frames} frames, as an animation or pages: give one image, or {learn}."
         )
 
 
@@ -181,7 +191,10 @@ def _pixels(path: Path, image: Image.Image, header: Header) -> npt.NDArray[Any]:
         raise InputError(f"--data {shown(path)} has pixels of {what}: convert it to {_KINDS}.")
     found = turned_like(as_stored(image), header, header.upright)
     if found.mode in _GREY_16:
-        return np.asarray(found).astype(np.uint16)[..., None]
+        grey = np.asarray(found).astype(np.uint16)[..., None]
+        # Of eight bits, Pillow turns a negative by itself.
+        is_negative = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+        return np.iinfo(np.uint16).max - grey if is_negative else grey
     mode = _TAKEN_AS[found.mode]
     if "transparency" in image.info and "A" not in mode:
         mode += "A"
@@ -190,19 +203,22 @@ def _pixels(path: Path, image: Image.Image, header: Header) -> npt.NDArray[Any]:
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
-def _deep_colours(path: Path, header: Header) -> npt.NDArray[np.uint16]:
+def _deep_colours(path: Path, header: Header, *, is_tiff: bool) -> npt.NDArray[np.uint16]:
     """Colours of 16 bits, which Pillow would cut down to eight."""
     import cv2
 
-    if path.suffix.lower() in (".tif", ".tiff") and header.orientation != 1:
+    if is_tiff and header.orientation != 1:
         raise InputError(
             f"--data {shown(path)} has colours of 16 bits and EXIF orientation {header.orientation}, which cannot be "
             "read together: save it turned upright, without that tag."
         )
-    decoded = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
-    if decoded is None or decoded.dtype != np.uint16 or decoded.ndim != 3:
-        raise InputError(f"--data {shown(path)} has 16-bit pixels that cannot be read: convert it to {_KINDS}.")
-    colours = cv2.cvtColor(decoded, cv2.COLOR_BGRA2RGBA if decoded.shape[-1] == 4 else cv2.COLOR_BGR2RGB)
+    planes = colours_of_planes(path) if is_tiff else None
+    if planes is not None:
+        return planes
+    found = decoded(path)
+    if found is None or found.dtype != np.uint16 or found.ndim != 3:
+        raise InputError(f"--data {shown(path)} has 16-bit pixels that cannot be read: give a whole file, of {_KINDS}.")
+    colours = cv2.cvtColor(found, cv2.COLOR_BGRA2RGBA if found.shape[-1] == 4 else cv2.COLOR_BGR2RGB)
     height, width = colours.shape[:2]
     numbers = Image.fromarray(np.arange(height * width, dtype=np.int32).reshape(height, width))
     order = np.asarray(turned_like(numbers, header, header.upright))

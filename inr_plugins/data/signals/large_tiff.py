@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt
 
+from inr_plugins.data.signals.tiff_file import TIFF_ENDINGS, is_multiplied, why_unread
 from inr_plugins.errors import InputError, is_out_of_room
 from inr_plugins.files import nameless_file, shown
 
 _ORIENTATION, _PROFILE = 274, 34675
 _GREY, _COLOURS = 1, 2
 _CHANNELS = {_GREY: (1, 2), _COLOURS: (3, 4)}
-_ENDINGS = (".tif", ".tiff")
 
 
 class LargeTiff:
@@ -38,11 +38,17 @@ class LargeTiff:
         self.profile: bytes | None = None if profile is None else bytes(profile.value)
         orientation = page.tags.get(_ORIENTATION)
         if orientation is not None and orientation.value != 1:
-            self._refuse("is turned by its orientation tag: save it upright")
+            self.refuse("is turned by its orientation tag: save it upright")
+        unread = why_unread(page)
+        if unread is not None:
+            self.refuse(unread)
+        if is_multiplied(page):
+            self.refuse("has colours that are multiplied by their opacity: save them straight")
         if self.dtype not in (np.uint8, np.uint16) or self.shape[2] not in _CHANNELS.get(int(page.photometric), ()):
-            self._refuse("has other pixels than 8- or 16-bit grey, RGB or RGBA: convert it")
+            self.refuse("has other pixels than 8- or 16-bit grey, RGB or RGBA: convert it")
 
-    def _refuse(self, words: str) -> None:
+    def refuse(self, words: str) -> None:
+        """Raise InputError with the end of a sentence on why it is not read."""
         raise InputError(f"--data {shown(self.path)} is too large to be read at once, and {words}.")
 
     def pixels(self) -> UInt[np.ndarray, "height width channels"]:
@@ -85,7 +91,7 @@ def large_tiff(path: Path, most_bytes: float) -> LargeTiff | None:
     Raises:
         InputError: it is, and its pixels are of a kind that is not read tile by tile.
     """
-    if path.suffix.lower() not in _ENDINGS:
+    if path.suffix.lower() not in TIFF_ENDINGS:
         return None
     import tifffile
 
@@ -94,7 +100,12 @@ def large_tiff(path: Path, most_bytes: float) -> LargeTiff | None:
             page: Any = tiff.pages[0]
             if len(page.shape) not in (2, 3) or math.prod(page.shape) * page.dtype.itemsize <= most_bytes:
                 return None
-            return LargeTiff(path, page)
+            found = LargeTiff(path, page)
+            # Smaller ones are the same image again, or a label.
+            alike = sum(each.shape == page.shape for each in tiff.pages)
+            if alike > 1:
+                found.refuse(f"has {alike} pages of one size: give one image")
+            return found
     except InputError:
         raise
     except (tifffile.TiffFileError, OSError, ValueError, IndexError, AttributeError):

@@ -118,6 +118,8 @@ def test_what_is_no_such_image_is_refused_in_a_sentence(tmp_path):
     frames = [Image.new("RGB", (4, 4), (shade, 0, 0)) for shade in (0, 200)]
     frames[0].save(tmp_path / "moves.gif", save_all=True, append_images=frames[1:])
     frames[0].save(tmp_path / "pages.tif", save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "moves.webp", save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "first.mjpeg", format="JPEG")
     Image.new("CMYK", (4, 4)).save(tmp_path / "inks.jpg")
     Image.fromarray(np.float32([[0, np.nan]])).save(tmp_path / "floats.pfm")
     Image.fromarray(np.int32([[0, 70_000]])).save(tmp_path / "ints.tif")
@@ -126,11 +128,13 @@ def test_what_is_no_such_image_is_refused_in_a_sentence(tmp_path):
     whole = (tmp_path / "whole.png").read_bytes()
     (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
     said = {
-        "moves.gif": "has 2 frames",
-        "pages.tif": "has 2 frames",
+        "moves.gif": "has 2 frames.* learn it with ns-train diner-video",
+        "moves.webp": "has 2 frames.* learn its frames with ns-train diner-video, from a folder of numbered pictures",
+        "pages.tif": "has 2 frames.* from a folder",
+        "first.mjpeg": "is a video by its name",
         "inks.jpg": r"inks of a printer \(CMYK\)",
         "floats.pfm": r"floating-point numbers, which are read of \.tif, \.tiff or \.exr: convert it",
-        "ints.tif": "32-bit numbers: convert",
+        "ints.tif": "signed 32-bit numbers: convert",
         "text.png": "no image that can be read",
         "cut.png": "no image that can be read",
         "missing.png": "does not exist",
