@@ -21,6 +21,7 @@ _BLENDER = ("transforms_train.json", "transforms_test.json")
 _NERFSTUDIO = "transforms.json"
 _OF_VIEWS: tuple[Parser, ...] = ("blender-data", "nerfstudio-data")
 _IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".exr")
+_VIDEOS = (".mp4", ".m4v", ".mkv", ".mov", ".avi", ".webm", ".mpg", ".mpeg", ".gif", ".y4m")
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,16 @@ def find_scenes(folders: Sequence[Path]) -> list[Scene]:
     and of a folder with some in it each: they are learnt one by one.
 
     Raises:
-        InputError: nothing there, no dataset, a dataset whose files are missing or broken, or two of one name.
+        InputError: nothing there, no dataset, a video, a dataset whose files are missing or broken, or two of one name.
     """
     found: list[Scene] = []
     for folder in folders:
         if not folder.exists():
             raise InputError(f"There is no scene folder {folder}: give --scenes a dataset, a mesh or an image.")
         scenes = [read_scene(part) for part in _parts(folder)]
+        videos = [] if scenes else _files_of(folder, _VIDEOS)
+        if videos:
+            raise _no_videos(f"{videos[0]} is a video")
         if not scenes:
             raise InputError(
                 f"{folder} is no dataset: --scenes wants a folder with {_BLENDER[0]} and {_BLENDER[1]} (Blender) or "
@@ -101,8 +105,17 @@ def _parser(path: Path) -> Parser | None:
 
 def _images(path: Path) -> list[Path]:
     """The images that `path` is or, as a folder, holds."""
+    return _files_of(path, _IMAGES)
+
+
+def _files_of(path: Path, endings: Sequence[str]) -> list[Path]:
+    """The files with such endings that `path` is or, as a folder, holds."""
     files = [path] if path.is_file() else sorted(each for each in path.iterdir() if each.is_file())
-    return [file for file in files if file.suffix.lower() in _IMAGES]
+    return [file for file in files if file.suffix.lower() in endings]
+
+
+def _no_videos(what: str) -> InputError:
+    return InputError(f"{what}, and inr-bench measures no methods of videos: give an image, or leave it out.")
 
 
 def _shapes(path: Path) -> list[Path]:
@@ -156,7 +169,7 @@ def _read_files(path: Path, parser: Parser) -> Scene:
         folder=whole,
         parser=parser,
         digest=digest.hexdigest()[:16],
-        resolution=_size(path) if parser == "signal-data" else None,
+        resolution=_size(path, is_scene=True) if parser == "signal-data" else None,
         train_views=0,
         test_views=1 if parser == "signal-data" else 0,
     )
@@ -186,11 +199,16 @@ def _image(folder: Path, frame: Any, *, path: Path, parser: Parser) -> Path:
     return image
 
 
-def _size(image: Path) -> tuple[int, int]:
+def _size(image: Path, *, is_scene: bool = False) -> tuple[int, int]:
+    """Width and height of an image; InputError where one that is a scene by itself moves."""
     from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(image) as opened:
+            frames = getattr(opened, "n_frames", 1)
+            # The further frames of an MPO, as telephones write them, are previews and depth.
+            if is_scene and frames > 1 and opened.format != "MPO":
+                raise _no_videos(f"{image} has {frames} frames")
             return opened.size
     except (OSError, UnidentifiedImageError) as error:
         raise InputError(f"{image} is not an image that can be read: fix the dataset, or leave it out.") from error

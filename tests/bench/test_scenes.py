@@ -150,3 +150,19 @@ def test_what_is_named_like_an_image_and_is_none_is_one_sentence(tmp_path):
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(InputError, match=r"text\.png is not an image that can be read"):
         find_scenes([tmp_path])
+
+
+def test_videos_and_images_that_move_are_refused_as_such(tmp_path):
+    frames = [Image.new("RGB", (4, 4), (shade, 0, 0)) for shade in (0, 200)]
+    for name in ("moves.png", "moves.webp", "moves.tif", "moves.gif"):
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
+        with pytest.raises(InputError, match=rf"{name} (has 2 frames|is a video), and inr-bench measures no methods of"):
+            find_scenes([tmp_path / name])
+    (tmp_path / "film").mkdir()
+    (tmp_path / "film" / "a.MP4").write_bytes(b"film")
+    for place in ("film", "film/a.MP4"):
+        with pytest.raises(InputError, match=r"film/a\.MP4 is a video, and inr-bench measures no methods of videos"):
+            find_scenes([tmp_path / place])
+    # A telephone's, whose further frames are previews.
+    frames[0].save(tmp_path / "phone.jpg", format="MPO", save_all=True, append_images=frames[1:])
+    assert find_scenes([tmp_path / "phone.jpg"])[0].resolution == (4, 4)
