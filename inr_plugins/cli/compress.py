@@ -6,14 +6,13 @@ import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import tyro
 
 from inr_plugins.cli.arguments import CommonOptions, Groups, parse
-from inr_plugins.cli.demo import run_step
+from inr_plugins.cli.demo import name_of_run, run_step
 from inr_plugins.cli.ending import run_command, start
 from inr_plugins.cli.mesh_files import OutputFiles
 from inr_plugins.cli.result import output_for_result, print_places
@@ -168,7 +167,7 @@ def _config_of(options: CompressOptions, learnt: list[Path]) -> Path:
     from inr_plugins.models.signals.compression import check_whole_numbers
 
     check_whole_numbers(read_image(source).bits)
-    stamp = datetime.now().strftime("%Y-%m-%d_%H%M%S")
+    stamp = name_of_run()
     place = ["--output-dir", str(options.output_dir), "--experiment-name", source.stem, "--timestamp", stamp]
     length = [] if options.steps is None else ["--max-num-iterations", str(options.steps)]
     try:

@@ -103,6 +103,11 @@ def parser_of(data: Path) -> str:
     )
 
 
+def name_of_run() -> str:
+    """The time as a name for a run: to the microsecond, so that those that begin together have different ones."""
+    return datetime.now().strftime("%Y-%m-%d_%H%M%S-%f")
+
+
 def run_step(title: str, command: Sequence[str], *, quiet: bool = False) -> Step:
     """Print a command, run it with its output shown, and time it; with `quiet`, only its errors are shown.
 
@@ -188,7 +193,7 @@ def run_demo(options: Options) -> None:
         data = options.data
     parser = parser_of(data)
 
-    stamp = datetime.now().strftime("%Y-%m-%d_%H%M%S")
+    stamp = name_of_run()
     name = data.resolve().stem
     run = output / "runs" / name / "diner" / stamp
     train = ["ns-train", "diner", "--output-dir", str(output / "runs"), "--experiment-name", name, "--timestamp", stamp]

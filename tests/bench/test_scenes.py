@@ -156,7 +156,9 @@ def test_videos_and_images_that_move_are_refused_as_such(tmp_path):
     frames = [Image.new("RGB", (4, 4), (shade, 0, 0)) for shade in (0, 200)]
     for name in ("moves.png", "moves.webp", "moves.tif", "moves.gif"):
         frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
-        with pytest.raises(InputError, match=rf"{name} (has 2 frames|is a video), and inr-bench measures no methods of"):
+        with pytest.raises(
+            InputError, match=rf"{name} (has 2 frames|is a video), and inr-bench measures no methods of"
+        ):
             find_scenes([tmp_path / name])
     (tmp_path / "film").mkdir()
     (tmp_path / "film" / "a.MP4").write_bytes(b"film")

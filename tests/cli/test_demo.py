@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -170,3 +171,10 @@ def test_the_video_of_large_photographs_is_small_and_shows_as_much(tmp_path, mon
     turn = json.loads((tmp_path / "turn.json").read_text())
     assert (turn["render_width"], turn["render_height"]) == made
     assert np.tan(np.radians(turn["camera_path"][0]["fov"] / 2)) == pytest.approx(size[1] / 2 / 900)
+
+
+def test_runs_that_begin_in_one_second_have_different_names(monkeypatch):
+    moments = iter([datetime(2026, 1, 2, 3, 4, 5, 60), datetime(2026, 1, 2, 3, 4, 5, 70)])
+    monkeypatch.setattr(demo, "datetime", SimpleNamespace(now=lambda: next(moments)))
+    assert demo.name_of_run() == "2026-01-02_030405-000060"
+    assert demo.name_of_run() == "2026-01-02_030405-000070"

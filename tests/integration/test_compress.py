@@ -131,12 +131,13 @@ def test_an_image_is_learnt_first(tmp_path, monkeypatch, capsys):
     # What has been learnt is not lost where it cannot be made so small.
     folder = tmp_path / "runs" / "photo" / "finer-image" / command[command.index("--timestamp") + 1]
     assert folder.is_dir()
-    # Of another folder: runs that begin in one second have one name.
-    places[1:] = [str(tmp_path / "b.inr"), "--output-dir", str(tmp_path / "more")]
+    # Runs that begin in one second have names of their own.
+    places[1] = str(tmp_path / "b.inr")
     assert compress.main([*places, *options, "--size", "20"]) == 1
     said = capsys.readouterr().err
     assert "No file of this network has 20 bytes or fewer" in said
-    second = tmp_path / "more" / "photo" / "finer-image" / commands[-1][commands[-1].index("--timestamp") + 1]
+    second = tmp_path / "runs" / "photo" / "finer-image" / commands[-1][commands[-1].index("--timestamp") + 1]
+    assert second != folder
     assert f"(nothing was written; what was learnt is kept, give {second} in place of the image.)" in said
     assert not (tmp_path / "b.inr").exists()
 
