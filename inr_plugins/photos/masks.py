@@ -17,19 +17,25 @@ from inr_plugins.progress import Bar
 
 _SAME_SHAPE = 0.01
 """Largest relative difference of two ratios of width to height that are one."""
+_COLOURED, _FEW_COLOURED = 24, 0.01
+"""Differences of a pixel's colours, of 255, from which on it is not grey; and the share of such that JPEG may leave."""
 
 
 def find_masks(folder: Path, photos: Sequence[Photo]) -> dict[str, Path]:
     """The mask of each photo by the photo's name: a picture that is called as the photo is, with or without its ending.
 
     Raises:
-        InputError: a photo has none; the message names it.
+        InputError: a photo has none, or two; the message names it.
     """
     try:
         files = [each for each in folder.iterdir() if each.is_file() and each.suffix.lower() in ENDINGS]
     except OSError as error:
         raise InputError(f"{folder} cannot be read ({error.strerror}): give {setting('masks')} another.") from error
-    by_name = {each.stem: each for each in files}
+    by_name = dict[str, Path]()
+    for each in sorted(files):
+        other = by_name.setdefault(each.stem, each)
+        if other is not each:
+            raise InputError(f"{folder} has two masks for one photo ({other.name}, {each.name}): remove one.")
     found = dict[str, Path]()
     for photo in photos:
         path = by_name.get(photo.name) or by_name.get(Path(photo.name).stem)
@@ -60,7 +66,7 @@ def check_masks(folder: Path, photos: Sequence[Photo], *, max_size: int, tell: B
 
 
 def read_mask(path: Path, photo: Photo, size: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
-    """A photo's mask, turned as the photo is, True inside.
+    """A photo's mask, turned as the photo is, True inside. Of a picture that is cut out, what is opaque is inside.
 
     Args:
         path: its file.
@@ -78,7 +84,7 @@ def read_mask(path: Path, photo: Photo, size: tuple[int, int]) -> Bool[np.ndarra
             if image.mode in MASK_MODES:
                 values, _ = inside(image, path)
             else:
-                values = np.asarray(image.convert("L")) > 127
+                values = _inside_of_colours(image, path)
     except UNREADABLE as error:
         if isinstance(error, InputError):
             raise
@@ -93,6 +99,19 @@ def read_mask(path: Path, photo: Photo, size: tuple[int, int]) -> Bool[np.ndarra
     if not mask.any():
         raise InputError(f"Mask {path} is black all over, which leaves nothing of {photo.name}: white is what counts.")
     return mask
+
+
+def _inside_of_colours(image: Image.Image, path: Path) -> Bool[np.ndarray, "h w"]:
+    """The same of a file that has room for colours or an opacity."""
+    pixels = np.asarray(image.convert("RGBA")).astype(np.int16)
+    if (pixels[..., 3] < 255).any():
+        return pixels[..., 3] > 127
+    coloured = np.ptp(pixels[..., :3], axis=-1) > _COLOURED
+    if coloured.mean() > _FEW_COLOURED:
+        raise InputError(
+            f"Mask {path} is a picture in colours, so that it is not plain what is inside: make it black and white."
+        )
+    return np.asarray(image.convert("L")) > 127
 
 
 def _turn(mask: Header, photo: Photo) -> Header | None:

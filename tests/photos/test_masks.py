@@ -37,6 +37,28 @@ def test_masks_are_found_with_or_without_the_photos_ending(tmp_path):
         find_masks(masks, photos)
 
 
+def test_two_masks_of_one_photo_are_refused(tmp_path):
+    photos = folder_of_photos(tmp_path / "photos", "a.jpg")
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    for name in ("a.png", "a.jpg"):
+        Image.new("L", (8, 6), 255).save(masks / name)
+    with pytest.raises(InputError, match=r"two masks for one photo \(a\.jpg, a\.png\): remove one"):
+        find_masks(masks, photos)
+
+
+@pytest.mark.parametrize("kind", ["grey in RGB", "cut out"])
+def test_a_mask_with_room_for_colours_is_read_by_what_it_shows(tmp_path, kind):
+    (photo,) = folder_of_photos(tmp_path / "photos", "a.jpg")
+    inside = np.zeros((6, 8), bool)
+    inside[2:5, 1:4] = True
+    white = np.where(inside, 255, 0).astype(np.uint8)
+    # A picture whose dark thing is cut out of its light background.
+    picture = np.dstack([np.where(inside, 20, 250).astype(np.uint8)] * 3 + [white])
+    Image.fromarray(picture if kind == "cut out" else np.dstack([white] * 3)).save(tmp_path / "m.png")
+    assert np.array_equal(read_mask(tmp_path / "m.png", photo, (8, 6)), inside)
+
+
 @pytest.mark.parametrize("is_stored_shape", [False, True])
 def test_a_mask_is_turned_where_it_has_the_shape_of_the_stored_pixels(tmp_path, is_stored_shape):
     Image.new("RGB", (8, 6)).save(tmp_path / "a.jpg", exif=TURNED_BY)
@@ -54,6 +76,8 @@ def test_a_mask_is_turned_where_it_has_the_shape_of_the_stored_pixels(tmp_path, 
         (Image.new("L", (8, 6), 0), "black all over, which leaves nothing of a.jpg"),
         (Image.new("L", (5, 6), 255), "5 x 6 pixels, which is not the shape of a.jpg"),
         (Image.new("L", (8, 6), 90), "not plain what is inside"),
+        (Image.new("RGB", (8, 6), (200, 160, 90)), "is a picture in colours"),
+        (Image.new("RGBA", (8, 6), (255, 255, 255, 0)), "black all over"),
     ],
 )
 def test_masks_that_cannot_be_right_are_named(tmp_path, mask, words):
