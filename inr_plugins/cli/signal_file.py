@@ -52,7 +52,8 @@ class SignalOptions(CommonOptions):
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run folder, or the config.yml in it."""
     output: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
-    """Image to write: .png, .tif or .jpg, of floating-point numbers .tif or .exr; of a video .mp4, .mkv or a folder."""
+    """Image to write: .png, .tif or .jpg, of floating-point numbers .tif or .exr; of a video .mp4, .mkv or a folder; of
+    what was measured also .npy, numbers in their unit with <name>.json beside them."""
     scale: float = 1.0
     """Pixels of the output along one pixel of the image; a smaller image is sampled, not averaged."""
     region: Annotated[tuple[int, int, int, int] | None, told("LEFT TOP WIDTH HEIGHT", "all of the image")] = None
@@ -77,6 +78,7 @@ def export(options: SignalOptions, *, load: Callable[..., Run] | None, outputs: 
     """
     check_numbers(options, COMMANDS["inr-signal"])
     config, output = find_config(*given_runs([options.run], None)), options.output
+    from inr_plugins.data.signals.image_output import array_sidecar
     from inr_plugins.data.signals.video_output import is_video_output
     from inr_plugins.models.signals.base import ImageModel
     from inr_plugins.models.signals.readout import find_frames, find_region, output_size
@@ -96,6 +98,10 @@ def export(options: SignalOptions, *, load: Callable[..., Run] | None, outputs: 
         raise InputError(
             f"The run {config.parent} is of a method that learns no image: give one of an -image or a -video method."
         )
+    if _is_array(output) and model.spacing_mm is None:
+        raise InputError(
+            f"{output} is an array with a unit and a spacing, and what this run has learnt has neither: give a .tif."
+        )
     _check_output(options, bits=model.bits, channels=model.channels)
     region, frames = find_region(model.grid, options.region), find_frames(model.grid, options.frames)
     manager: Any = opened.pipeline.datamanager
@@ -108,7 +114,7 @@ def export(options: SignalOptions, *, load: Callable[..., Run] | None, outputs: 
             f"This run has learnt {model.grid.frames} frames, and {output} is to be one image: give --frames and the "
             "number of one, or an .mp4, an .mkv or a folder."
         )
-    outputs.expect([output])
+    outputs.expect([output, array_sidecar(output)] if _is_array(output) else [output])
     (_write_video if is_video else _write_image)(options, model, kind=kind, region=region, frames=frames)
     if options.quiet:
         print_places(output)
@@ -119,6 +125,10 @@ def export(options: SignalOptions, *, load: Callable[..., Run] | None, outputs: 
         lost = ", H.264, of which a little is lost" if output.suffix.lower() == ".mp4" else ""
         print(f"  video  {output}, {len(frames)} frames of {what}{lost}")
     else:
+        if _is_array(output):
+            what = f"{width} x {height} numbers, {model.unit}"
+        if model.spacing_mm is not None:
+            what += f", {model.spacing_mm / options.scale:.6g} mm apart"
         print(f"  image  {output}, {what}")
     print(f"seconds  {time.perf_counter() - begin:.1f}")
     print(f"   next  inr-eval {shlex.quote(str(config.parent))}")
@@ -126,7 +136,7 @@ def export(options: SignalOptions, *, load: Callable[..., Run] | None, outputs: 
 
 def _check_output(options: SignalOptions, *, bits: int | None, channels: int) -> None:
     """Refuse a place that is taken, or a name that cannot be written to."""
-    from inr_plugins.data.signals.image_output import check_image_output
+    from inr_plugins.data.signals.image_output import array_sidecar, check_image_output
     from inr_plugins.data.signals.video_output import check_video_output, is_taken, is_video_output
 
     output = options.output
@@ -137,24 +147,42 @@ def _check_output(options: SignalOptions, *, bits: int | None, channels: int) ->
         return
     if options.fps is not None:
         raise InputError(f"--fps is for videos, and {output} is an image: leave it out.")
-    if output.exists() and not options.overwrite:
-        raise InputError(f"{output} exists: give another name, or --overwrite.")
-    check_image_output(output, bits=bits, channels=channels)
+    for each in [output, array_sidecar(output)] if _is_array(output) else [output]:
+        if each.exists() and not options.overwrite:
+            raise InputError(f"{each} exists: give another name, or --overwrite.")
+    if not _is_array(output):
+        check_image_output(output, bits=bits, channels=channels)
+
+
+def _is_array(output: Path) -> bool:
+    from inr_plugins.data.signals.image_output import ARRAY_ENDING
+
+    return output.suffix.lower() == ARRAY_ENDING
 
 
 def _write_image(options: SignalOptions, model: Any, *, kind: Any, region: Any, frames: range) -> None:
-    from inr_plugins.data.signals.image_output import write_image
+    from inr_plugins.data.signals.image_output import write_array, write_image
     from inr_plugins.models.signals.readout import read_out
 
+    is_array = _is_array(options.output)
     with progress(quiet=options.quiet) as bar:
         pixels = read_out(
             model,
             scale=options.scale,
             region=region,
             frame=frames.start,
+            unit_span=model.unit_span if is_array else None,
             on_rows=lambda done, total: bar("Reading out", done, total),
         )
-    write_image(options.output, pixels, profile=kind.icc_profile)
+    spacing = None
+    if model.spacing_mm is not None:
+        height, width = pixels.shape[:2]
+        spacing = (model.spacing_mm * region.width / width, model.spacing_mm * region.height / height)
+    if is_array:
+        assert spacing is not None  # refused before
+        write_array(options.output, pixels[..., 0], unit=model.unit, spacing_mm=spacing)
+    else:
+        write_image(options.output, pixels, profile=kind.icc_profile, spacing_mm=spacing)
 
 
 def _write_video(options: SignalOptions, model: Any, *, kind: Any, region: Any, frames: range) -> None:

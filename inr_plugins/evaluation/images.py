@@ -29,6 +29,9 @@ IMAGE_DEFINITIONS = {
     "lpips": "AlexNet; the mean of per-view values; null where its weights cannot be had, and below 64 pixels",
     "pixels": "whole images; see backgrounds for where masks cut them out",
     "psnr_stages": "of what learns in stages, psnr as each had it, the last one's being psnr; null for all else",
+    "held_out_error": "of what is known by measurements: |A f - y| / |y| of those that were held out, noise included",
+    "of other answers": "psnr, ssim and held_out_error with the name of a method without a network behind them, such "
+    "as psnr_fbp",
     "seconds": "time to render a view, the first one with whatever is made ready in it, and with it every stage",
 }
 
@@ -60,7 +63,7 @@ class ViewScores:
     truth: str
     background: str | list[float] | None
     rendered_over: str | list[float] | None
-    psnr: float
+    psnr: float | None
     ssim: float | None
     lpips: float | None
     silhouette_iou: float | None
@@ -151,7 +154,8 @@ def measure_views(
         outputs, seconds = render_view(model, camera, truth.told)
         rgb, image = output_of(outputs, "rgb").float().clamp(0, 1), truth.image.to(device)
         path = dataset.image_filenames[index]
-        found = _compare(rgb, image, path)
+        # Where what is looked for is not known, a picture of another answer is all that there is to see beside.
+        found = _compare(rgb, image, path) if getattr(dataset, "has_truth", True) else {}
         if silhouettes:
             source = silhouette_source(dataset, index)
             assert source is not None  # check_views has seen to it
@@ -164,22 +168,22 @@ def measure_views(
                 truth=truth.source,
                 background=colour_name(truth.background),
                 rendered_over=colour_name(truth.told),
-                psnr=found["psnr"],
+                psnr=found.get("psnr"),
                 ssim=found.get("ssim"),
                 lpips=found.get("lpips"),
                 silhouette_iou=found.get("silhouette_iou"),
                 seconds=seconds,
-                psnr_stages=_psnr_of_stages(outputs, image, found["psnr"]),
+                psnr_stages=_psnr_of_stages(outputs, image, found.get("psnr")),
             )
         )
         on_view(done, len(indices), image, rgb)
     return scores
 
 
-def _psnr_of_stages(outputs: dict[str, Tensor], image: Tensor, last: float) -> list[float] | None:
+def _psnr_of_stages(outputs: dict[str, Tensor], image: Tensor, last: float | None) -> list[float] | None:
     """PSNR of earlier stages, `stage_1` and so on among a model's outputs, and of the last one; None without stages."""
     earlier = [outputs[f"stage_{number}"] for number in range(1, len(outputs)) if f"stage_{number}" in outputs]
-    if not earlier:
+    if not earlier or last is None:
         return None
     return [*(image_metrics(each.float().clamp(0, 1), image)["psnr"] for each in earlier), last]
 

@@ -250,9 +250,17 @@ def _images(
     note = stand_in_note(dataset, settings.split)
     if note is not None:
         log.notes.append(note)
-    if scores[0].lpips is None:
+    if scores[0].psnr is None:
+        log.notes.append("What is looked for is not known: the run is judged by measurements that were held out.")
+    elif scores[0].lpips is None:
         log.missing["lpips"] = "its weights could not be had, or the images are too small for it"
-    return summarise_views(scores, split=settings.split, count=count)
+    found = summarise_views(scores, split=settings.split, count=count)
+    # Of what was measured and not seen.
+    by_measurements = getattr(run.pipeline.datamanager, "measurement_scores", None)
+    if by_measurements is not None:
+        with log.timed("measurements"):
+            found["mean"] |= by_measurements(run.pipeline.model)
+    return found
 
 
 def _surface(

@@ -13,6 +13,12 @@ from rich.table import Table
 from inr_plugins.evaluation.surfaces import threshold_names
 
 _STAGE = "psnr_stage_"
+_OF_OTHERS = (
+    ("psnr_", "PSNR", "high", ".2f"),
+    ("ssim_", "SSIM", "high", ".4f"),
+    ("held_out_error_", "error of held-out views", "low", ".4g"),
+)
+"""Metrics of answers without a network, which have their name behind them."""
 MARK = "*"
 """Stands after the best value of a row."""
 
@@ -47,20 +53,22 @@ def best(values: Sequence[float | None], better: Literal["high", "low"]) -> set[
 
 def image_rows(runs: Sequence[Mapping[str, Any]]) -> list[Row]:
     """Rows of the means over views."""
-    stages = sorted(
-        {
-            int(key.rpartition("_")[2])
-            for run in runs
-            for key in (run["images"] or {"mean": {}})["mean"]
-            if _STAGE in key
-        }
-    )
+    keys = list(dict.fromkeys(key for run in runs for key in (run["images"] or {"mean": {}})["mean"]))
+    stages = sorted({int(key.rpartition("_")[2]) for key in keys if _STAGE in key})
+    others = [
+        (f"{name} of {key.removeprefix(prefix).upper()}", key, better, form)
+        for prefix, name, better, form in _OF_OTHERS
+        for key in keys
+        if key.startswith(prefix) and _STAGE not in key
+    ]
     rows = (
         ("PSNR (dB)", "psnr", "high", ".2f"),
         *((f"PSNR of stage {stage} (dB)", f"{_STAGE}{stage}", "high", ".2f") for stage in stages),
         ("SSIM", "ssim", "high", ".4f"),
         ("LPIPS", "lpips", "low", ".4f"),
         ("silhouette IoU", "silhouette_iou", "high", ".4f"),
+        ("error of held-out views", "held_out_error", "low", ".4g"),
+        *others,
         ("seconds a view", "seconds", "low", ".3g"),
     )
     return [

@@ -152,7 +152,10 @@ class ParallelBeam:
 def filtered_back_projection(
     beam: ParallelBeam, y: Float[Tensor, "views bins"], *, smooth: bool = False
 ) -> Float[Tensor, "rows columns"]:
-    """A slice by the inverse of the Radon transform, for views that are spread evenly over 180 or 360 degrees.
+    """A slice by the inverse of the Radon transform, for views over 180 or 360 degrees.
+
+    A view counts by the angles that are nearer to it than to others (`shares_of_views`), so a view that is left out
+    between others does no more harm than it must.
 
     The ramp is that of a detector of limited width (Kak and Slaney 1988, eq. 3.61), so that the mean of the slice is
     right. scikit-image's `iradon` has its axis in the middle of a bin and of a pixel, whatever their numbers are, which
@@ -163,7 +166,7 @@ def filtered_back_projection(
         y: its measurements.
         smooth: dampen high frequencies by a Hann window, against noise.
     """
-    views, bins = beam.output_shape
+    bins = beam.output_shape[1]
     length = 1 << (2 * bins - 1).bit_length()
     place = torch.arange(length, dtype=y.dtype, device=y.device)
     place = torch.minimum(place, length - place)
@@ -173,7 +176,22 @@ def filtered_back_projection(
     if smooth:
         ramp = ramp * (0.5 + 0.5 * torch.cos(torch.linspace(0, math.pi, len(ramp), dtype=y.dtype, device=y.device)))
     filtered = torch.fft.irfft(torch.fft.rfft(y, n=length) * ramp, n=length)[:, :bins]
-    return _smeared(beam, F.pad(filtered, (1, 1))) * (math.pi / views)
+    shares = math.pi * shares_of_views(beam.angles_deg).to(filtered)
+    return _smeared(beam, F.pad(filtered * shares[:, None], (1, 1)))
+
+
+def shares_of_views(angles_deg: Float[Tensor, " views"]) -> Float[Tensor, " views"]:
+    """How much of 180 degrees is nearer to a view than to others, as a share; views 180 degrees apart are one twice.
+
+    A gap between views counts as three mean ones at the most: what no view says of a missing wedge, its neighbours do
+    not say either.
+    """
+    sorted_, order = torch.sort(angles_deg.double().remainder(180))
+    gaps = torch.cat([sorted_[1:], sorted_[:1] + 180]) - sorted_
+    gaps = gaps.clamp(max=3 * 180 / len(gaps))
+    shares = torch.empty_like(gaps)
+    shares[order] = (gaps + gaps.roll(1)) / 360
+    return shares
 
 
 def _smeared(beam: ParallelBeam, y: Float[Tensor, "views bins_and_2"]) -> Float[Tensor, "rows columns"]:

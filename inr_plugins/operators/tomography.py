@@ -21,37 +21,60 @@ _TV_STEPS = 200
 
 @dataclass(frozen=True)
 class Geometry:
-    """How a slice is measured: as many numbers as a run keeps of it.
+    """A slice and the views of it: as many numbers as a run keeps.
 
     Attributes:
         width: of the slice, pixels.
         height: of the slice, pixels.
-        pixel_mm: side of a pixel and distance of the detector's bins, mm.
-        views: that are learnt from, evenly over 180 degrees, the end left out.
-        held_out: views half-way between two of those, which nothing is learnt from.
+        pixel_mm: side of a pixel of the slice, mm.
+        bins: of the detector.
+        pitch_mm: distance of the detector's bins, mm.
+        shift: of the detector, bins (see `ParallelBeam`).
+        learnt_deg: angles of the views that are learnt from, degrees.
+        held_out_deg: angles of views that nothing is learnt from, degrees.
     """
 
     width: int
     height: int
     pixel_mm: float
-    views: int
-    held_out: int
+    bins: int
+    pitch_mm: float
+    shift: float
+    learnt_deg: tuple[float, ...]
+    held_out_deg: tuple[float, ...]
 
-    @property
-    def bins(self) -> int:
-        """Of the detector, which sees all of the slice in every view; an odd number."""
-        return math.ceil(math.hypot(self.width, self.height)) // 2 * 2 + 3
+    @classmethod
+    def around(cls, width: int, height: int, *, pixel_mm: float, views: int, held_out: int) -> Geometry:
+        """A detector of bins like pixels, which sees all of a slice in every view.
+
+        Args:
+            width: of the slice, pixels.
+            height: of the slice, pixels.
+            pixel_mm: side of a pixel, mm.
+            views: that are learnt from, evenly over 180 degrees, the end left out.
+            held_out: views half-way between two of those.
+        """
+        behind = torch.arange(held_out, dtype=torch.float64) * views // held_out
+        return cls(
+            width,
+            height,
+            pixel_mm,
+            bins=math.ceil(math.hypot(width, height)) // 2 * 2 + 3,
+            pitch_mm=pixel_mm,
+            shift=0.0,
+            learnt_deg=tuple(spread_angles(views).tolist()),
+            held_out_deg=tuple(((behind + 0.5) * (180 / views)).tolist()),
+        )
 
     @property
     def learnt_angles(self) -> Float[Tensor, " views"]:
         """Degrees."""
-        return spread_angles(self.views)
+        return torch.tensor(self.learnt_deg, dtype=torch.float64)
 
     @property
     def held_out_angles(self) -> Float[Tensor, " held_out"]:
         """Degrees."""
-        behind = torch.arange(self.held_out, dtype=torch.float64) * self.views // self.held_out
-        return (behind + 0.5) * (180 / self.views)
+        return torch.tensor(self.held_out_deg, dtype=torch.float64)
 
     def beam(self, angles: Float[Tensor, " views"], *, finer: int = 1) -> ParallelBeam:
         """The instrument at angles; `finer`: pixels of its slice, and rays of a bin, along one pixel."""
@@ -60,7 +83,8 @@ class Geometry:
             angles,
             bins=self.bins,
             pixel_mm=self.pixel_mm / finer,
-            pitch_mm=self.pixel_mm,
+            pitch_mm=self.pitch_mm,
+            shift=self.shift,
             rays_per_bin=finer,
         )
 
@@ -94,7 +118,8 @@ def measure(slice_: Float[Tensor, "height width"], geometry: Geometry, *, noise:
     clean = geometry.beam(angles, finer=_FINER).forward(squares)
     drawn = torch.randn(clean.shape, dtype=clean.dtype, generator=torch.Generator().manual_seed(seed))
     found = (clean + drawn * (noise * clean.square().mean().sqrt())).float()
-    return Sinograms(geometry, found[: geometry.views], found[geometry.views :])
+    count = len(geometry.learnt_deg)
+    return Sinograms(geometry, found[:count], found[count:])
 
 
 def relative_error(found: Tensor, wanted: Tensor) -> float:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import copy
+import json
 
 import numpy as np
 import pytest
+import tifffile
 import torch
+from ellipses import sinogram, write_sinogram
 from inr_plugins.method_configs.tomography import cn_ct
 from PIL import Image
 from short_runs import assert_same_state, train
 
 from inr_plugins.cli import signal_file
+from inr_plugins.cli.eval import main as evaluate_command
 from inr_plugins.engine.evaluation import evaluate_views
 from inr_plugins.engine.runs.run import load_run
 from inr_plugins.errors import InputError
@@ -115,6 +119,94 @@ def test_what_is_no_slice_is_refused(pixels, settings, words, tmp_path):
     file = tmp_path / ("bad.tif" if pixels.dtype == np.float32 else "bad.png")
     Image.fromarray(pixels).save(file)
     config = small(file, tmp_path / "runs", **settings)
+    with pytest.raises(InputError, match=words):
+        config.set_timestamp()
+    assert not (tmp_path / "runs").exists()
+
+
+# -- a measured sinogram -----------------------------------------------------------------------------------------------
+
+VIEWS, BINS, OFFSET = 30, 45, 1.5
+
+
+@pytest.fixture(scope="module")
+def sinogram_file(tmp_path_factory):
+    values = sinogram(np.arange(VIEWS) * 12.0, bins=BINS, pitch_mm=0.6, centre_offset_bins=OFFSET)
+    path = tmp_path_factory.mktemp("a scan") / "scan.npy"
+    return write_sinogram(path, values, pitch_mm=0.6, turn_deg=360, centre_offset_bins=OFFSET)
+
+
+@pytest.fixture(scope="module")
+def measured_run(sinogram_file, tmp_path_factory):
+    config = small(sinogram_file, tmp_path_factory.mktemp("measured run"), views=None, held_out_views=None)
+    return train(config, 250)
+
+
+def test_a_sinogram_is_learnt_and_judged_by_held_out_views(measured_run, capsys):
+    metrics, line = evaluate_views(measured_run.pipeline, -1, step=measured_run._trained_step)
+    assert "psnr" not in metrics
+    assert metrics["held_out_error"] < 0.2
+    assert line.startswith("Evaluated views that were held out, the slice itself not being known: held out error")
+    geometry = measured_run.pipeline.model.geometry
+    assert (len(geometry.learnt_deg), len(geometry.held_out_deg)) == (27, 3)
+    output = measured_run.base_dir / "judged.json"
+    assert evaluate_command([str(measured_run.base_dir), "--output", str(output)]) == 0
+    record = json.loads(output.read_text())["runs"][0]
+    mean = record["images"]["mean"]
+    assert mean["psnr"] is None
+    assert mean["held_out_error"] == pytest.approx(metrics["held_out_error"], rel=1e-4)
+    assert {name for name in mean if name.startswith("held_out_error_")} == {"held_out_error_fbp", "held_out_error_tv"}
+    assert "judged by measurements that were held out" in record["notes"][0]
+    assert "error of held-out views of FBP" in capsys.readouterr().out
+
+
+def test_a_measured_slice_is_read_out_in_its_unit(measured_run, sinogram_file, tmp_path):
+    kept = [each.read_bytes() for each in (sinogram_file, sinogram_file.with_suffix(".json"))]
+    sinogram_file.unlink()
+    sinogram_file.with_suffix(".json").unlink()
+    try:
+        for name in ("out.npy", "out.tif"):
+            command = [str(measured_run.base_dir), str(tmp_path / name), "--quiet", "--scale", "2"]
+            assert signal_file.main(command) == 0
+        assert signal_file.main([str(measured_run.base_dir), str(tmp_path / "out.npy"), "--quiet"]) == 1
+    finally:
+        sinogram_file.write_bytes(kept[0])
+        sinogram_file.with_suffix(".json").write_bytes(kept[1])
+    found = np.load(tmp_path / "out.npy")
+    told = json.loads((tmp_path / "out.json").read_text())
+    assert told == {"axes": "rows columns", "spacing_mm": [0.3, 0.3], "unit": "1/mm"}
+    side = 2 * (BINS + 2 * OFFSET)
+    assert found.shape == (side, side)
+    y, x = np.mgrid[:side, :side]
+    x, y = (x - (side - 1) / 2) * 0.3, ((side - 1) / 2 - y) * 0.3
+    for place, wanted in (((5, -1), 0.02), ((-3, 1), 0.05)):
+        disc = (x - place[0]) ** 2 + (y - place[1]) ** 2 < 1.5**2
+        assert found[disc].mean() == pytest.approx(wanted, rel=0.15)
+    with tifffile.TiffFile(tmp_path / "out.tif") as tiff:
+        page = tiff.pages[0]
+        np.testing.assert_array_equal(page.asarray(), found)
+        assert page.tags["ResolutionUnit"].value == 3
+        assert page.tags["XResolution"].value[0] / page.tags["XResolution"].value[1] == pytest.approx(10 / 0.3)
+
+
+def test_inr_eval_has_classical_answers_beside_an_image(run, tmp_path):
+    assert evaluate_command([str(run.base_dir), "--output", str(tmp_path / "judged.json"), "--quiet"]) == 0
+    mean = json.loads((tmp_path / "judged.json").read_text())["runs"][0]["images"]["mean"]
+    assert mean["psnr"] > 20
+    assert {"psnr_fbp", "ssim_fbp", "psnr_tv", "ssim_tv", "held_out_error", "held_out_error_tv"} < set(mean)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"noise": 0.1}, "noise is added to views of an image"),
+        ({"slice": 1}, "slice 1 is none of them"),
+        ({"views": 29, "held_out_views": 2}, "are more than the 30 views"),
+        ({"pixel_mm": 0.001}, "give .*pixel-mm so that there are 2 to 1,024"),
+    ],
+)
+def test_options_that_a_sinogram_cannot_have(settings, words, sinogram_file, tmp_path):
+    config = small(sinogram_file, tmp_path / "runs", **{"views": None, "held_out_views": None, **settings})
     with pytest.raises(InputError, match=words):
         config.set_timestamp()
     assert not (tmp_path / "runs").exists()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ import torch
 from inr_plugins.errors import InputError
 from inr_plugins.operators.least_squares import conjugate_gradients, operator_norm, total_variation
 from inr_plugins.operators.protocol import Identity, Operator
-from inr_plugins.operators.radon import ParallelBeam, filtered_back_projection, spread_angles
+from inr_plugins.operators.radon import ParallelBeam, filtered_back_projection, shares_of_views, spread_angles
 
 OPERATORS = {
     "identity": lambda: Identity((5, 7)),
@@ -166,3 +169,23 @@ def test_total_variation_keeps_what_is_measured_and_nothing_below_zero() -> None
     smooth, sharp = conjugate_gradients(beam, y, steps=30), total_variation(beam, y, weight=0.01, steps=600)
     assert float(sharp.min()) >= 0
     assert float((sharp - slice_).square().mean()) < 0.1 * float((smooth - slice_).square().mean())
+
+
+def test_a_view_has_the_angles_that_are_nearer_to_it() -> None:
+    torch.testing.assert_close(shares_of_views(spread_angles(9)), torch.full((9,), 1 / 9, dtype=torch.float64))
+    twice = shares_of_views(spread_angles(16, start=3.0, turn=360.0))
+    torch.testing.assert_close(twice, torch.full((16,), 1 / 16, dtype=torch.float64))
+    # 60 is left out of 0, 30 ... 150; a missing wedge counts as three of the mean gaps of 36 degrees.
+    shares = shares_of_views(torch.tensor([120.0, 0.0, 90.0, 30.0, 150.0]))
+    torch.testing.assert_close(shares, torch.tensor([30.0, 30, 45, 45, 30]).double() / 180)
+    wedge = shares_of_views(torch.arange(5.0) * 10)
+    torch.testing.assert_close(wedge, torch.tensor([59.0, 10, 10, 10, 59]).double() / 180)
+
+
+def test_the_operator_of_the_documentation_works() -> None:
+    page = Path(__file__).parents[2] / "docs" / "methods" / "cn-ct.md"
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    assert names["found"].shape == (8, 6)
+    assert len(code[code.index("class Sums") : code.index("sums = Sums")].strip().splitlines()) <= 20

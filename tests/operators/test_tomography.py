@@ -9,7 +9,7 @@ import torch
 
 from inr_plugins.operators.tomography import Geometry, back_projected, measure, relative_error, smoothest
 
-GEOMETRY = Geometry(width=18, height=14, pixel_mm=0.5, views=24, held_out=5)
+GEOMETRY = Geometry.around(18, 14, pixel_mm=0.5, views=24, held_out=5)
 
 
 def square() -> torch.Tensor:

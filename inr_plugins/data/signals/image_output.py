@@ -2,24 +2,53 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Shaped, UInt
+from jaxtyping import Float32, Shaped, UInt
 from PIL import Image
 
 from inr_plugins.data.signals.float_file import EXR_ENDING, FLOAT_BITS, encoded_exr
 from inr_plugins.errors import InputError
-from inr_plugins.files import replacing, shown
+from inr_plugins.files import replacing, replacing_all, shown
 
 _FORMATS = {".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".jpg": "JPEG", ".jpeg": "JPEG", EXR_ENDING: "OpenEXR"}
+ARRAY_ENDING = ".npy"
+"""Of an array of float32 in a unit, beside which <name>.json says it and the distance of pixels."""
 _OF_FLOATS = ("TIFF", "OpenEXR")
 _JPEG_QUALITY = 95
 _PNG_HEADER = 33
 """Bytes of the signature and of the header, which stand first in every PNG."""
+
+
+def array_sidecar(path: Path) -> Path:
+    """Where the unit and the spacing of an array are."""
+    return path.with_suffix(".json")
+
+
+def write_array(
+    path: Path, numbers: Float32[np.ndarray, "height width"], *, unit: str, spacing_mm: tuple[float, float]
+) -> None:
+    """Write numbers in a unit as .npy, and what they are beside it; both or none.
+
+    Args:
+        path: of the array.
+        numbers: rows go down.
+        unit: of the numbers.
+        spacing_mm: distance of the middles of neighbouring pixels along rows and along columns, mm.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    told = {"axes": "rows columns", "spacing_mm": list(spacing_mm), "unit": unit}
+    with replacing_all([path, array_sidecar(path)]) as (partial, beside):
+        with partial.open("wb") as file:
+            np.save(file, numbers, allow_pickle=False)
+        beside.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
 def check_image_output(path: Path, *, bits: int | None, channels: int) -> None:
@@ -51,7 +80,11 @@ def check_image_output(path: Path, *, bits: int | None, channels: int) -> None:
 
 
 def write_image(
-    path: Path, pixels: Shaped[np.ndarray, "height width channels"], *, profile: bytes | None = None
+    path: Path,
+    pixels: Shaped[np.ndarray, "height width channels"],
+    *,
+    profile: bytes | None = None,
+    spacing_mm: tuple[float, float] | None = None,
 ) -> None:
     """Write an image, whole or not at all; `check_image_output` says what can be.
 
@@ -59,6 +92,7 @@ def write_image(
         path: where.
         pixels: grey, grey and alpha, RGB or RGB and alpha, of 8 or 16 bits; or grey or RGB in float32.
         profile: the ICC profile of its colours; None: sRGB, of which nothing is written.
+        spacing_mm: distance of pixels along rows and along columns, which a TIFF file notes as its resolution.
 
     Raises:
         InputError: the file cannot be such an image.
@@ -71,8 +105,8 @@ def write_image(
         if name == "OpenEXR":
             partial.write_bytes(encoded_exr(pixels))
             return
-        if bits == FLOAT_BITS:
-            _write_tiff(partial, pixels, profile)
+        if bits == FLOAT_BITS or (name == "TIFF" and spacing_mm is not None):
+            _write_tiff(partial, pixels, profile, spacing_mm)
             return
         if bits == 16 and channels > 1:
             (_write_deep_png if name == "PNG" else _write_tiff)(partial, pixels, profile)
@@ -96,8 +130,13 @@ def _write_deep_png(path: Path, pixels: UInt[np.ndarray, "height width channels"
     path.write_bytes(encoded)
 
 
-def _write_tiff(path: Path, pixels: Shaped[np.ndarray, "height width channels"], profile: bytes | None) -> None:
-    """What Pillow does not write: colours of 16 bits, and floating-point numbers."""
+def _write_tiff(
+    path: Path,
+    pixels: Shaped[np.ndarray, "height width channels"],
+    profile: bytes | None,
+    spacing_mm: tuple[float, float] | None = None,
+) -> None:
+    """What Pillow does not write: colours of 16 bits, floating-point numbers, and finer than whole pixels an inch."""
     import tifffile
 
     alpha = ["unassalpha"] if pixels.shape[-1] == 4 else None
@@ -110,4 +149,6 @@ def _write_tiff(path: Path, pixels: Shaped[np.ndarray, "height width channels"],
             metadata=None,
             iccprofile=profile,
             extrasamples=alpha,
+            resolution=None if spacing_mm is None else (10 / spacing_mm[0], 10 / spacing_mm[1]),
+            resolutionunit=None if spacing_mm is None else "CENTIMETER",
         )

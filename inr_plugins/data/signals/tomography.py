@@ -1,14 +1,16 @@
-"""The data of `ns-train cn-ct`: views of a slice through a body, measured of an image of it."""
+"""The data of `ns-train cn-ct`: views of a slice through a body, of a sinogram, or measured of an image of it."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from functools import cached_property
+import math
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import torch
 import tyro
+from jaxtyping import Float
 from nerfstudio.utils.rich_utils import CONSOLE
 
 from inr_plugins.data.signals.datamanager import SignalDataManager, SignalDataManagerConfig
@@ -16,55 +18,119 @@ from inr_plugins.data.signals.image_file import SignalImage
 from inr_plugins.data.signals.images import SignalImages
 from inr_plugins.data.signals.kind import SignalKind
 from inr_plugins.data.signals.parser import SignalDataParser, SignalDataParserConfig, SignalOutputs
+from inr_plugins.data.signals.sinogram_file import (
+    Sinogram,
+    chosen_views,
+    is_sinogram,
+    read_sinogram,
+    sidecar,
+)
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown
 from inr_plugins.operators.tomography import Geometry, Sinograms, back_projected, measure, smoothest
 from inr_plugins.options import OF_THE_DATA
 from inr_plugins.signal_grid import SignalPixels
 
+_OPTION = "--pipeline.datamanager.dataparser"
 _LONGEST = 1024
 """Pixels along a slice: its fit is measured whole in every step."""
 
 
+@dataclass(frozen=True, eq=False)
+class MeasuredSlice(SignalImage):
+    """A slice of which only measurements are known; its pixels are its filtered back-projection, 1/mm.
+
+    Attributes:
+        measured: line integrals of what is 1 where the kind's `high` is attenuated, mm.
+        sinogram: the file.
+    """
+
+    measured: Sinograms = field(kw_only=True)
+    sinogram: Sinogram = field(kw_only=True)
+
+    @cached_property
+    def kind(self) -> SignalKind:
+        """All of it but its pixels; `high` is round, so that another machine finds the same."""
+        height, width, channels = self.pixels.shape
+        return SignalKind(width, height, channels, self.bits, low=0.0, high=_rounded_up(float(self.pixels.max())))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """See SignalImage."""
+        return self.sinogram.notes
+
+
+def _rounded_up(value: float) -> float:
+    """A positive number to two digits, never below it."""
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return float(f"{math.ceil(value / unit - 1e-3) * unit:.6g}")
+
+
 @dataclass
 class SliceDataParserConfig(SignalDataParserConfig):
-    """An image of a slice, and how it is measured."""
+    """A sinogram, or an image of a slice and how it is measured."""
 
     _target: type = field(default_factory=lambda: SliceDataParser)
     """Class to instantiate."""
     data: Path = Path()
-    """Grey image of the slice, black where nothing attenuates the beam; it is measured, and judged by, never learnt."""
+    """Sinogram (.npy, .npz or TIFF with <name>.json beside it, see the page of cn-ct); or a grey image of the slice,
+    black where nothing attenuates the beam, which is measured, and judged by, never learnt."""
     memory_gigabytes: tyro.conf.Suppress[float] = 2.0
     """Not used: slices are small."""
-    views: int = 100
-    """Views that are learnt from, evenly over 180 degrees."""
-    held_out_views: int = 8
-    """Further views, half-way between two of those, by which a fit is judged."""
+    slice: int | None = None
+    """Which slice of a sinogram of several, from 0; by default the middle one."""
+    views: int | None = None
+    """Views that are learnt from, spread evenly; by default 100 of an image, over 180 degrees, and of a sinogram all
+    that are not held out."""
+    held_out_views: int | None = None
+    """Further views, by which a fit is judged; by default 8 of an image, half-way between two of those, and of a
+    sinogram one in ten, at most 8."""
     noise: float = 0.0
-    """Noise of the measurements, its root mean square as a share of theirs, such as 0.05."""
+    """Of an image: noise of the measurements, its root mean square as a share of theirs, such as 0.05."""
     noise_seed: int = 0
     """Seed of the noise."""
-    pixel_mm: float = 1.0
-    """Side of a pixel of the slice, and distance of the detector's bins, millimetres."""
+    pixel_mm: float | None = None
+    """Side of a pixel of the slice, millimetres; by default 1 of an image, whose pixels are also as large as the
+    detector's bins, and of a sinogram the distance of those."""
     learnt: tyro.conf.Suppress[tyro.conf.Fixed[SignalKind | None]] = field(default=None, metadata=OF_THE_DATA)
     """What kind of image that is, as it was when training began."""
+    instrument: tyro.conf.Suppress[tyro.conf.Fixed[Geometry | None]] = field(default=None, metadata=OF_THE_DATA)
+    """How a sinogram was measured, as it was when training began."""
     NOUN: ClassVar[str] = "slice"
 
     def read(self) -> SignalImage:
-        """The image; InputError where it can be no slice."""
+        """The image, or the sinogram as one; InputError where it can be no slice."""
+        path = Path(self.data)
+        if is_sinogram(path):
+            return self._read_sinogram(path)
+        if self.slice is not None:
+            raise InputError(f"{_OPTION}.slice is of a sinogram, and --data {shown(path)} is an image: leave it out.")
         found = super().read()
         self._check(found.kind)
         if not found.pixels.any():
-            raise InputError(f"--data {shown(Path(self.data))} is black, and nothing of it can be measured.")
+            raise InputError(f"--data {shown(path)} is black, and nothing of it can be measured.")
         return found
 
     def kind(self) -> SignalKind:
         """What kind of image that is."""
         return self.read().kind
 
+    def settle(self) -> None:
+        """Note what there is, before there is a run; InputError where it cannot be read."""
+        found = self.read()
+        self.learnt = found.kind
+        self.instrument = found.measured.geometry if isinstance(found, MeasuredSlice) else None
+
     def geometry(self, kind: SignalKind) -> Geometry:
         """How a slice of a kind is measured."""
-        return Geometry(kind.width, kind.height, self.pixel_mm, self.views, self.held_out_views)
+        if self.instrument is not None:
+            return self.instrument
+        views, held_out = self._views_of_an_image()
+        pixel = 1.0 if self.pixel_mm is None else self.pixel_mm
+        return Geometry.around(kind.width, kind.height, pixel_mm=pixel, views=views, held_out=held_out)
+
+    def _views_of_an_image(self) -> tuple[int, int]:
+        return 100 if self.views is None else self.views, 8 if self.held_out_views is None else self.held_out_views
 
     def _check(self, kind: SignalKind) -> None:
         name = f"--data {shown(Path(self.data))}"
@@ -72,22 +138,70 @@ class SliceDataParserConfig(SignalDataParserConfig):
             raise InputError(f"{name} is {kind.description()}, and a slice has one value a pixel: make it grey.")
         if kind.is_float:
             raise InputError(
-                f"{name} has floating-point numbers, whose unit nothing says: store the slice as grey of 8 or 16 bits."
+                f"{name} has floating-point numbers, whose unit nothing says: store the slice as grey of 8 or 16 bits, "
+                f"or, of a sinogram, put {sidecar(Path(self.data)).name} beside it."
             )
         if max(kind.width, kind.height) > _LONGEST:
             raise InputError(
                 f"{name} has {kind.width} x {kind.height} pixels: make it {_LONGEST} or fewer along its longer side."
             )
-        if self.held_out_views > self.views:
-            option = "--pipeline.datamanager.dataparser"
+        views, held_out = self._views_of_an_image()
+        if held_out > views:
             raise InputError(
-                f"{option}.held-out-views {self.held_out_views} are more than {option}.views {self.views}, between "
-                "which they lie: give fewer."
+                f"{_OPTION}.held-out-views {held_out} are more than {_OPTION}.views {views}, between which they lie: "
+                "give fewer."
             )
+
+    def _read_sinogram(self, path: Path) -> MeasuredSlice:
+        if self.noise:
+            raise InputError(f"{_OPTION}.noise is added to views of an image, and {shown(path)} has its own: leave it.")
+        state = [each.stat() if each.exists() else None for each in (path, sidecar(path))]
+        stamp = tuple((each.st_mtime_ns, each.st_size) if each else None for each in state)
+        return _measured(path, stamp, self.slice, self.views, self.held_out_views, self.pixel_mm)
+
+
+@lru_cache(maxsize=1)
+def _measured(
+    path: Path, stamp: object, wanted: int | None, learnt: int | None, held_out: int | None, pixel_mm: float | None
+) -> MeasuredSlice:
+    """The slice of a sinogram, which is read once while its files are what they were (`stamp`)."""
+    sinogram = read_sinogram(path, wanted=wanted)
+    count, bins = sinogram.views.shape
+    chosen, aside = chosen_views(count, learnt=learnt, held_out=held_out)
+    pixel = sinogram.pitch_mm if pixel_mm is None else pixel_mm
+    # All that the detector can see in any view.
+    side = math.ceil((bins + 2 * abs(sinogram.shift)) * sinogram.pitch_mm / pixel - 1e-6)
+    if not 2 <= side <= _LONGEST:
+        raise InputError(
+            f"--data {shown(path)} is of a slice of {side:,} pixels of {pixel:.6g} mm along its side: give "
+            f"{_OPTION}.pixel-mm so that there are 2 to {_LONGEST:,} of them."
+        )
+    angles = torch.from_numpy(sinogram.angles_deg)
+    geometry = Geometry(
+        width=side,
+        height=side,
+        pixel_mm=pixel,
+        bins=bins,
+        pitch_mm=sinogram.pitch_mm,
+        shift=sinogram.shift,
+        learnt_deg=tuple(angles[chosen].tolist()),
+        held_out_deg=tuple(angles[aside].tolist()),
+    )
+    views = torch.from_numpy(sinogram.views).float()
+    measured = Sinograms(geometry, views[chosen], views[aside])
+    pixels = back_projected(measured).clamp(min=0)[..., None].numpy()
+    if not pixels.any():
+        raise InputError(f"--data {shown(path)} gives an empty slice: give line integrals above 0.")
+    found = MeasuredSlice(path, pixels, measured=measured, sinogram=sinogram)
+    high = found.kind.high
+    return MeasuredSlice(
+        path, pixels, measured=Sinograms(geometry, measured.learnt / high, measured.held_out / high), sinogram=sinogram
+    )
 
 
 class SliceDataParser(SignalDataParser):
-    """As the base class; the metadata that the model gets have "tomography" too, what `Geometry` is made of."""
+    """As the base class; the metadata that the model gets have "tomography" too: the geometry, and whether the slice
+    itself is known."""
 
     config: SliceDataParserConfig
 
@@ -96,25 +210,36 @@ class SliceDataParser(SignalDataParser):
         """How the slice is measured."""
         return self.config.geometry(self.kind)
 
+    @property
+    def has_truth(self) -> bool:
+        """Whether the slice itself is known, being an image."""
+        return self.config.instrument is None and not is_sinogram(Path(self.config.data))
+
     @cached_property
     def measured(self) -> Sinograms:
-        """What was measured of the slice."""
+        """What was measured of the slice, as one of values from 0 to 1."""
+        if isinstance(self.image, MeasuredSlice):
+            return self.image.measured
         values = torch.from_numpy(self.image.values()[..., 0])
         return measure(values, self.geometry, noise=self.config.noise, seed=self.config.noise_seed)
 
     @cached_property
-    def classical(self) -> dict[str, torch.Tensor]:
-        """Answers (height, width) without a network: fbp and tv, as `operators.tomography` has them."""
+    def classical(self) -> dict[str, Float[torch.Tensor, "height width"]]:
+        """Answers without a network: fbp and tv, as `operators.tomography` has them."""
         return {"fbp": back_projected(self.measured), "tv": smoothest(self.measured)}
 
     def _generate_dataparser_outputs(self, split: str = "train", **kwargs: Any) -> SignalOutputs:
         outputs = super()._generate_dataparser_outputs(split, **kwargs)
-        outputs.metadata["tomography"] = asdict(self.geometry)
+        if self.config.instrument is None and not self.has_truth:
+            self.config.settle()
+        outputs.metadata["tomography"] = {"geometry": asdict(self.geometry), "has_truth": self.has_truth}
         return outputs
 
 
 class SliceImages(SignalImages):
-    """The picture of the slice; beside it, where a run is judged, what its held-out views and other methods say.
+    """The picture of the slice, or filtered back-projection where it is not known.
+
+    Beside it, where a run is judged, stands what its held-out views and other methods say.
 
     Attributes:
         judges: whether classical answers are wanted too, which take some seconds to a minute.
@@ -122,12 +247,22 @@ class SliceImages(SignalImages):
 
     judges = False
 
+    @property
+    def has_truth(self) -> bool:
+        """Whether the picture is what is looked for."""
+        found: bool = self._dataparser_outputs.parser.has_truth  # type: ignore[attr-defined]
+        return found
+
     def get_metadata(self, data: dict) -> dict:
-        """held_out (views, bins), and fbp and tv (height, width) where they are wanted."""
+        """held_out (views, bins), has_truth, and fbp and tv (height, width) where they are wanted."""
         if self.stands_in:
             return {}
         parser: Any = self._dataparser_outputs.parser  # type: ignore[attr-defined]
-        return {"held_out": parser.measured.held_out, **(parser.classical if self.judges else {})}
+        return {
+            "held_out": parser.measured.held_out,
+            "has_truth": parser.has_truth,
+            **(parser.classical if self.judges else {}),
+        }
 
 
 @dataclass
@@ -142,6 +277,15 @@ class SliceDataManagerConfig(SignalDataManagerConfig):
     """Not used: a view sees all of the slice."""
     seed: tyro.conf.Suppress[int | None] = None
     """Not used: nothing is drawn."""
+
+    def settle_parser(self) -> None:
+        """As the base class; and note how a sinogram was measured."""
+        parser = self.dataparser
+        at = parser if self.data is None else replace(parser, data=self.data)
+        parser.learnt = parser.instrument = None
+        if Path(at.data).exists():
+            at.settle()
+            parser.learnt, parser.instrument = at.learnt, at.instrument
 
 
 class SliceDataManager(SignalDataManager):
@@ -158,13 +302,16 @@ class SliceDataManager(SignalDataManager):
         """As the base class; and say what is measured."""
         super().setup_train()
         if self.test_mode == "val":
-            geometry, noise = self.dataparser.geometry, self.config.dataparser.noise
-            CONSOLE.print(
-                f"Measured {geometry.views} views of {geometry.bins} bins over 180 degrees, noise {100 * noise:g} %; "
-                f"{geometry.held_out} more are held out.",
-                highlight=False,
-                markup=False,
-            )
+            geometry, image = self.dataparser.geometry, self.dataparser.image
+            learnt, held_out = len(geometry.learnt_deg), len(geometry.held_out_deg)
+            what = f"{learnt} views of {geometry.bins} bins"
+            if isinstance(image, MeasuredSlice):
+                of = f"slice {image.sinogram.slice} of {image.sinogram.slices}, " if image.sinogram.slices > 1 else ""
+                line = f"Learnt from {of}{what} of {geometry.pitch_mm:g} mm; {held_out} more are held out."
+            else:
+                noise = 100 * self.config.dataparser.noise
+                line = f"Measured {what} over 180 degrees, noise {noise:g} %; {held_out} more are held out."
+            CONSOLE.print(line, highlight=False, markup=False)
 
     def create_eval_dataset(self) -> SliceImages:
         """The picture of the slice, with all that a run is judged by where that is what it was opened for."""
@@ -182,6 +329,13 @@ class SliceDataManager(SignalDataManager):
             self._truth = self.dataparser.measured.learnt.to(self.device)
         return SignalPixels(None), {"measured": self._truth}
 
+    def measurement_scores(self, model: Any) -> dict[str, float]:
+        """Scores of a fit by held-out views, and those of other answers (`SliceModel.measurement_scores`)."""
+        parser = self.dataparser
+        truth = torch.from_numpy(self.image.values()).expand(-1, -1, 3) if parser.has_truth else None
+        found: dict[str, float] = model.measurement_scores(parser.measured.held_out, parser.classical, truth)
+        return found
+
     def get_train_rays_per_batch(self) -> int:
         """Pixels of the slice, all of which a step evaluates."""
         return len(self.image.flat)
@@ -191,5 +345,7 @@ class SliceDataManager(SignalDataManager):
         return len(self.image.flat)
 
     def evaluated(self, number: int, count: int) -> str:
-        """What metrics are of: the slice, which was not learnt from itself."""
+        """What metrics are of: the slice, which was not learnt from itself, or what is left of it without a truth."""
+        if not self.dataparser.has_truth:
+            return "views that were held out, the slice itself not being known"
         return "the slice, which was not learnt from but measured"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 from inr_plugins.errors import InputError
 from inr_plugins.metrics.image import psnr, ssim
 from inr_plugins.models.signals.coordinate_image import CoordinateImageModel, CoordinateImageModelConfig
+from inr_plugins.models.signals.panels import STORED
 from inr_plugins.networks.activations.settings import ActivationName
 from inr_plugins.networks.normalization.registry import NormalizationName
 from inr_plugins.operators.tomography import Geometry, relative_error
@@ -44,6 +46,8 @@ class CnSliceModelConfig(CoordinateImageModelConfig):
 class SliceModel(CoordinateImageModel):
     """A coordinate network of (x, y) whose line integrals are compared with what was measured.
 
+    Values from 0 to 1 stand for attenuations from 0 to that of `span`, 1/mm; of an image, for those themselves.
+
     The loss is |A f - y|² / |y|² of all views (`operators.radon` has A), the same as the paper's mean squared error of
     the projections but for a factor.
 
@@ -58,8 +62,11 @@ class SliceModel(CoordinateImageModel):
         super().populate_modules()
         found = (self.kwargs.get("metadata") or {}).get("tomography")
         if found is None:
-            raise InputError("This method learns a slice from its views: give --data its image.")
-        self.geometry = Geometry(**found)
+            raise InputError("This method learns a slice from its views: give --data its sinogram, or its image.")
+        self.geometry, self.has_truth = Geometry(**found["geometry"]), bool(found["has_truth"])
+        self.spacing_mm, self.is_clamped = self.geometry.pixel_mm, self.has_truth
+        self.unit, self.unit_span = "1/mm", (0.0, 1.0) if self.has_truth else self.span
+        self.stored_name = STORED if self.has_truth else CLASSICAL[0]
         self.learnt_beam = self.geometry.beam(self.geometry.learnt_angles)
         self.held_out_beam = self.geometry.beam(self.geometry.held_out_angles)
 
@@ -86,24 +93,45 @@ class SliceModel(CoordinateImageModel):
     ) -> tuple[dict[str, float], dict[str, Tensor]]:
         """See ImageModel; and, where the batch has them, how far held-out views are missed and classical answers.
 
-        held_out_error is |A f - y| / |y| of the held-out views, held_out_error_fbp and _tv that of the other methods,
-        and psnr_fbp and so on are as psnr and ssim.
+        Without a truth there are no metrics of the slice, and its picture has filtered back-projection beside it.
         """
         metrics, pictures = super().get_image_metrics_and_images(outputs, batch)
         if "held_out" not in batch:
             return metrics, pictures
-        held_out = batch["held_out"].to(self.device)
-        metrics["held_out_error"] = relative_error(self.held_out_beam.forward(self.slice_values()), held_out)
-        truth = batch["image"].to(self.device)
-        for name in (each for each in CLASSICAL if each in batch):
-            answer = batch[name].to(self.device)
-            shown = answer.clamp(0, 1)[..., None].expand(-1, -1, 3)
-            metrics[f"psnr_{name}"] = psnr(shown, truth)
-            if min(shown.shape[:2]) >= _LEAST_SIDE:
-                metrics[f"ssim_{name}"] = ssim(shown, truth)
-            metrics[f"held_out_error_{name}"] = relative_error(self.held_out_beam.forward(answer), held_out)
-            pictures[name] = shown
+        answers = {name: batch[name] for name in CLASSICAL if name in batch}
+        truth = batch["image"] if batch["has_truth"] else None
+        metrics = metrics if batch["has_truth"] else {}
+        metrics |= self.measurement_scores(batch["held_out"], answers, truth)
+        pictures |= {name: _shown(answer).to(self.device) for name, answer in answers.items()}
         return metrics, pictures
+
+    def measurement_scores(
+        self,
+        held_out: Float[Tensor, "views bins"],
+        answers: Mapping[str, Float[Tensor, "height width"]],
+        truth: Float[Tensor, "height width 3"] | None,
+    ) -> dict[str, float]:
+        """Scores of the fit by views that were held out, and those of other answers.
+
+        Args:
+            held_out: what was measured in them.
+            answers: slices by the names of the methods that they are of.
+            truth: the slice as a picture, where it is known.
+
+        Returns:
+            held_out_error, |A f - y| / |y|, held_out_error_<name> of the answers, and psnr_<name> and ssim_<name>.
+        """
+        held_out = held_out.to(self.device)
+        scores = {"held_out_error": relative_error(self.held_out_beam.forward(self.slice_values()), held_out)}
+        for name, answer in ((name, answer.to(self.device)) for name, answer in answers.items()):
+            scores[f"held_out_error_{name}"] = relative_error(self.held_out_beam.forward(answer), held_out)
+            if truth is None:
+                continue
+            shown = _shown(answer)
+            scores[f"psnr_{name}"] = psnr(shown, truth.to(shown))
+            if min(shown.shape[:2]) >= _LEAST_SIDE:
+                scores[f"ssim_{name}"] = ssim(shown, truth.to(shown))
+        return scores
 
     @torch.no_grad()
     def slice_values(self) -> Float[Tensor, "height width"]:
@@ -113,3 +141,7 @@ class SliceModel(CoordinateImageModel):
 
     def _as_slice(self, values: Float[Tensor, "n 1"]) -> Float[Tensor, "height width"]:
         return values.reshape(self.grid.height, self.grid.width)
+
+
+def _shown(slice_: Float[Tensor, "height width"]) -> Float[Tensor, "height width 3"]:
+    return slice_.clamp(0, 1)[..., None].expand(-1, -1, 3)

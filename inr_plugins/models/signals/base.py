@@ -24,7 +24,7 @@ from inr_plugins.models.common.over_white import OverWhite
 from inr_plugins.models.common.panels import network_panels
 from inr_plugins.models.common.pictures import evaluation_pictures
 from inr_plugins.models.signals.config import ImageSettings
-from inr_plugins.models.signals.panels import ImagePanel
+from inr_plugins.models.signals.panels import STORED, ImagePanel
 from inr_plugins.options import check_model
 from inr_plugins.rendering.crop import crop_of
 from inr_plugins.signal_grid import PixelGrid, SignalPixels
@@ -63,6 +63,18 @@ class ImageModel(PreciseSteps, OverWhite, Model):
     config: ImageSettings
     frame: int | None = None
     """Of a video, what every ray sees, from 0; for copies that are looked at."""
+    has_truth: bool = True
+    """Whether the image that the datamanager has is what is looked for, and not another answer beside it."""
+    stored_name: str = STORED
+    """What that image is called in the viewer."""
+    is_clamped: bool = True
+    """Whether nothing outside of `span` is read out."""
+    spacing_mm: float | None = None
+    """Distance of pixels, of what has a size."""
+    unit_span: tuple[float, float] = (0.0, 1.0)
+    """Of what has a unit, what values of 0 and 1 are in it."""
+    unit: str | None = None
+    """That unit."""
 
     def populate_modules(self) -> None:
         super().populate_modules()
@@ -78,7 +90,10 @@ class ImageModel(PreciseSteps, OverWhite, Model):
             self.field = self.make_field()
         self.image_metrics = ImageMetrics()
         self.page = LivePage(
-            panels=lambda: [ImagePanel(frames=self.grid.frames), *network_panels(self)],
+            panels=lambda: [
+                ImagePanel(frames=self.grid.frames, stored=self.stored_name, is_truth=self.has_truth),
+                *network_panels(self),
+            ],
             has_surface=False,
             read_out="video.mkv" if self.grid.is_video else "image.png",
         )

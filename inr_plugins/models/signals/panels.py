@@ -13,7 +13,7 @@ from inr_plugins.viewer.background import Follower
 from inr_plugins.viewer.panel import Panel
 from inr_plugins.viewer.snapshot import Snapshot
 
-FIT, STORED, MISSED = "fit", "file", "error"
+FIT, STORED, MISSED, DIFFERENCE = "fit", "file", "error", "difference"
 _FACTOR = 10.0
 _JUDGED = 1 << 16
 """Pixels that the live PSNR is of, at the most."""
@@ -29,9 +29,14 @@ class ImagePanel(Panel):
     title = "Image"
     is_open = True
 
-    def __init__(self, *, frames: int = 1) -> None:
-        """`frames`: of what is learnt; 1: an image."""
-        self.frames = frames
+    def __init__(self, *, frames: int = 1, stored: str = STORED, is_truth: bool = True) -> None:
+        """
+        Args:
+            frames: of what is learnt; 1: an image.
+            stored: what the datamanager's image is called.
+            is_truth: whether the fit is to be that image; else it is another answer, and there is no PSNR.
+        """
+        self.frames, self.stored, self.is_truth = frames, stored, is_truth
 
     def build(self) -> None:
         """See Panel."""
@@ -39,9 +44,9 @@ class ImagePanel(Panel):
         problem = self._problem()
         self._shown = self.gui.add_dropdown(
             "Show",
-            (FIT, STORED, MISSED) if problem is None else (FIT,),
-            hint=f"The fit, between pixels too; the file's pixels as squares; or |fit - file| of each pixel, "
-            f"{_FACTOR:.0f} times.",
+            (FIT, self.stored, MISSED if self.is_truth else DIFFERENCE) if problem is None else (FIT,),
+            hint=f"The fit, between pixels too; the pixels of {self.stored} as squares; or |fit - {self.stored}| of "
+            f"each pixel, {_FACTOR:.0f} times.",
         )
         self._frame = None
         if self.frames > 1:
@@ -53,14 +58,16 @@ class ImagePanel(Panel):
         self._shown.on_update(self.safely(lambda _: self.live.edit()))
         self.live.edits.append(self._edit)
         self._follower = Follower(self.live, self._judge, fail=self._tell, name=self.title, seconds=2.0)
-        self._follower.switch(problem is None)
+        self._follower.switch(problem is None and self.is_truth)
         if problem is not None:
             self._tell(f"Only the fit can be shown. {problem}")
+        elif not self.is_truth:
+            self._tell(f"What is looked for is not known; {self.stored} is an answer without a network.")
 
     def _go(self) -> None:
         """Draw the frame that was chosen, and judge it."""
         self.live.edit()
-        if len(self._shown.options) > 1:
+        if len(self._shown.options) > 1 and self.is_truth:
             self._follower.switch(True)
 
     def close(self) -> None:
@@ -93,7 +100,7 @@ class ImagePanel(Panel):
         if wanted == FIT:
             return
         stored = self._file(model.device)
-        if wanted == MISSED:
+        if wanted in (MISSED, DIFFERENCE):
             model.field = MissedImage(model.field, stored, factor=_FACTOR, has_alpha=model.has_alpha)
         else:
             model.field = stored

@@ -75,9 +75,12 @@ def read_out(
     scale: float = 1.0,
     region: PixelWindow | None = None,
     frame: int = 0,
+    unit_span: tuple[float, float] | None = None,
     on_rows: Callable[[int, int], None] = lambda done, total: None,
 ) -> Shaped[np.ndarray, "height width channels"]:
     """An image, or a frame of a video, as its field has it, clamped to the file's range and rounded to its own bits.
+
+    What a range was guessed for (a measured slice) is not clamped.
 
     Pixels of the output are squares that fill the region, and are asked for in their middles: at scale 1 those of the
     image. A smaller scale samples and does not average.
@@ -87,12 +90,15 @@ def read_out(
         scale: pixels of the output along one of the image's.
         region: what part of it; None: all.
         frame: of a video, from 0.
+        unit_span: read out in float32 and unclamped instead, values of 0 and 1 being these numbers.
         on_rows: told the rows that are done, and all.
     """
     region = region or find_region(model.grid, None)
     width, height = output_size(region, scale)
-    found = np.empty((height, width, model.channels), dtype=_TYPES[model.bits])
-    device, (low, high) = model.device, model.span
+    dtype = _TYPES[model.bits] if unit_span is None else np.float32
+    found = np.empty((height, width, model.channels), dtype=dtype)
+    is_clamped = model.is_clamped and unit_span is None
+    device, (low, high) = model.device, unit_span or model.span
     columns = region.left - 0.5 + (torch.arange(width, dtype=torch.float64, device=device) + 0.5) * region.width / width
     lines = region.top - 0.5 + (torch.arange(height, dtype=torch.float64, device=device) + 0.5) * region.height / height
     step = max(1, _AT_ONCE // width)
@@ -101,7 +107,8 @@ def read_out(
         pixels = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1).reshape(-1, 2)
         if model.grid.is_video:
             pixels = torch.cat([pixels, torch.full_like(pixels[:, :1], frame)], -1)
-        numbers = low + (high - low) * model.field.at(pixels).clamp(0, 1).double()
+        values = model.field.at(pixels).double()
+        numbers = low + (high - low) * (values.clamp(0, 1) if is_clamped else values)
         # Of floating-point numbers there is nothing to be rounded.
         numbers = numbers if found.dtype.kind == "f" else numbers.round()
         found[first : first + step] = numbers.reshape(len(rows), width, -1).cpu().numpy().astype(found.dtype)

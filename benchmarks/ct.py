@@ -1,0 +1,142 @@
+"""A slice from few and noisy views: cn-ct with several normalizations beside filtered back-projection and TV.
+
+.venv/bin/python benchmarks/ct.py IMAGE --work DIR [--size 128] [--steps 1000] [--views 100 30 16] [--noise 0 0.05]
+    [--norms cross none layer batch] [--report]
+
+IMAGE is a grey image of a slice, averaged to --size pixels along its side. Views are made of it as ns-train cn-ct does,
+by rays and pixels finer than those of a fit. "none" is the same network, with its positional encoding, without a
+normalization. Every result is a file in the work folder, and one that is there is not made again: stopped, the same
+command goes on. PSNR and SSIM are of the slice, clamped to [0, 1]; held out is |A f - y| / |y| of 8 views between those
+that are learnt from, noise included; seconds are those of training, or of the answer without a network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from one_run import train_once
+from PIL import Image
+
+from inr_plugins.files import write_json
+
+CLASSICAL = ("fbp", "tv")
+
+
+def small_slice(image: Path, size: int, work: Path) -> Path:
+    """The slice as a grey file of the size."""
+    place = work / f"slice-{size}.png"
+    if not place.exists():
+        with Image.open(image) as found:
+            grey = found.convert("L")
+            grey.resize((size, size), Image.Resampling.BOX).save(place)
+    return place
+
+
+def settings(slice_: Path, views: int, noise: float) -> Any:
+    """cn-ct's configuration."""
+    from inr_plugins.method_configs.tomography import cn_ct
+
+    config: Any = copy.deepcopy(cn_ct.config)
+    parser = config.pipeline.datamanager.dataparser
+    parser.data, parser.views, parser.noise = slice_, views, noise
+    return config
+
+
+def scores_of(model: Any, parser: Any, found: Any) -> dict[str, float]:
+    """PSNR, SSIM and held-out error of a slice (height, width)."""
+    import torch
+
+    truth = torch.from_numpy(np.ascontiguousarray(parser.image.values())).expand(-1, -1, 3)
+    scores = model.measurement_scores(parser.measured.held_out, {"it": found}, truth)
+    return {"psnr": scores["psnr_it"], "ssim": scores["ssim_it"], "held_out": scores["held_out_error_it"]}
+
+
+def fit(name: str, slice_: Path, views: int, noise: float, norm: str, options: argparse.Namespace) -> dict[str, Any]:
+    """One training."""
+    config = settings(slice_, views, noise)
+    config.pipeline.model.normalization = norm
+    run = train_once(config, slice_, options.work / "runs", name, options.steps)
+    model, parser = run.pipeline.model, run.pipeline.datamanager.dataparser
+    return {**scores_of(model, parser, model.slice_values()), "seconds": run.seconds, "cpu": run.cpu}
+
+
+def classical(slice_: Path, views: int, noise: float, method: str) -> dict[str, Any]:
+    """One answer without a network; the held-out views choose its window or weight."""
+    from inr_plugins.operators.tomography import back_projected, smoothest
+
+    config = settings(slice_, views, noise)
+    manager = config.pipeline.datamanager
+    manager.data = slice_
+    manager.settle_parser()
+    pipeline = config.pipeline.setup(device="cpu", test_mode="inference")
+    parser = pipeline.datamanager.dataparser
+    measured = parser.measured
+    begin = time.perf_counter()
+    found = back_projected(measured) if method == "fbp" else smoothest(measured)
+    seconds = time.perf_counter() - begin
+    return {**scores_of(pipeline.model, parser, found), "seconds": seconds}
+
+
+def table(found: dict[tuple[str, int, float], dict[str, Any]], options: argparse.Namespace) -> str:
+    """PSNR (SSIM), held-out error in percent and seconds, as markdown."""
+    cells = [(views, noise) for noise in options.noise for views in options.views]
+    lines = ["| | " + " | ".join(f"{views} views, noise {100 * noise:g} %" for views, noise in cells) + " |"]
+    lines.append("|---" * (len(cells) + 1) + "|")
+    for method in (*options.norms, *CLASSICAL):
+        row = [found.get((method, *cell)) for cell in cells]
+        told = [
+            f"{each['psnr']:.2f} dB ({each['ssim']:.3f}), {100 * each['held_out']:.2f} %, {each['seconds']:.0f} s"
+            if each
+            else "-"
+            for each in row
+        ]
+        lines.append(f"| {method if method in CLASSICAL else f'cn-ct, {method}'} | " + " | ".join(told) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Make what is missing and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("image", type=Path)
+    parser.add_argument("--work", type=Path, required=True, help="where all results are kept")
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--views", type=int, nargs="+", default=[100, 30, 16])
+    parser.add_argument("--noise", type=float, nargs="+", default=[0.0, 0.05])
+    parser.add_argument("--norms", nargs="+", default=["cross", "none", "layer", "batch"])
+    parser.add_argument("--report", action="store_true", help="only print the table")
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    from inr_plugins.engine.host.startup import prepare_process
+
+    prepare_process()
+    slice_, found = small_slice(options.image, options.size, options.work), {}
+    # What a stopped run lacks are the last rows, not the last columns.
+    for method in (*options.norms[:2], *CLASSICAL, *options.norms[2:]):
+        for noise in options.noise:
+            for views in options.views:
+                is_classical = method in CLASSICAL
+                name = f"{method}-{views}-{noise:g}" + ("" if is_classical else f"-{options.steps}")
+                place = options.work / f"{name}.json"
+                if not place.exists() and not options.report:
+                    made = (
+                        classical(slice_, views, noise, method)
+                        if is_classical
+                        else fit(name, slice_, views, noise, method, options)
+                    )
+                    write_json(place, made)
+                    print(f"{name}: {made['psnr']:.2f} dB, {made['seconds']:.0f} s", file=sys.stderr, flush=True)
+                if place.exists():
+                    found[method, views, noise] = json.loads(place.read_text(encoding="utf-8"))
+    print(table(found, options))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+"""Measured sinograms: what is read, and what is refused; the truth is that of ellipses in closed form."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from ellipses import mass, sinogram, write_sinogram
+
+from inr_plugins.data.signals.sinogram_checks import mirrored, noise_of
+from inr_plugins.data.signals.sinogram_file import chosen_views, is_sinogram, read_sinogram
+from inr_plugins.data.signals.tomography import SliceDataParserConfig
+from inr_plugins.errors import InputError
+
+BINS, VIEWS = 61, 24
+ANGLES = np.arange(VIEWS) * 180 / VIEWS
+
+
+def views(offset: float = 0.0, angles: np.ndarray = ANGLES) -> np.ndarray:
+    return sinogram(angles, bins=BINS, pitch_mm=0.5, centre_offset_bins=offset)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {},
+        {"turn_deg": None, "angles_deg": ANGLES.tolist()},
+        {"turn_deg": None, "first_angle_deg": 0, "last_angle_deg": 172.5},
+        {"pitch_mm": None, "pitch_um": 500},
+        {"values": "line_integrals", "centre_offset_mm": 0.0, "notes": {"any": "thing"}},
+    ],
+)
+def test_all_ways_to_say_it_are_the_same(told, tmp_path):
+    found = read_sinogram(write_sinogram(tmp_path / "a.npy", views(), **told))
+    np.testing.assert_array_equal(found.views, views())
+    np.testing.assert_allclose(found.angles_deg, ANGLES)
+    assert (found.pitch_mm, found.shift, found.slices, found.notes) == (0.5, 0.0, 1, ())
+
+
+def test_other_files_and_axes(tmp_path):
+    stack = np.stack([0.5 * views(), views(), 2 * views()])
+    path = write_sinogram(tmp_path / "a.npy", np.moveaxis(stack, 0, 1), axes="views slices bins")
+    np.testing.assert_array_equal(read_sinogram(path).views, views())
+    np.testing.assert_array_equal(read_sinogram(path, wanted=2).views, 2 * views())
+    with pytest.raises(InputError, match=r"has 3 slices, from 0 on, and .*slice 3 is none"):
+        read_sinogram(path, wanted=3)
+    write_sinogram(tmp_path / "b.npy", stack, axes="slices views bins")
+    np.savez(tmp_path / "b.npz", sinogram=stack, other=np.zeros(3))
+    tifffile.imwrite(tmp_path / "b.tif", stack.astype(np.float32), photometric="minisblack")
+    assert len(tifffile.TiffFile(tmp_path / "b.tif").pages) == 3
+    for ending in (".npy", ".npz", ".tif"):
+        assert is_sinogram(tmp_path / f"b{ending}")
+        np.testing.assert_allclose(read_sinogram(tmp_path / f"b{ending}").views, views(), rtol=1e-6)
+    turned = write_sinogram(tmp_path / "c.npy", views().T, axes="bins views", turn_deg=None, angles_deg=ANGLES.tolist())
+    np.testing.assert_array_equal(read_sinogram(turned).views, views())
+    tifffile.imwrite(tmp_path / "c.tif", views().T.astype(np.float32))
+    np.testing.assert_allclose(read_sinogram(tmp_path / "c.tif").views, views(), rtol=1e-6)
+
+
+def test_transmission_becomes_line_integrals(tmp_path):
+    path = write_sinogram(tmp_path / "a.npy", np.exp(-views()), values="transmission")
+    np.testing.assert_allclose(read_sinogram(path).views, views(), atol=1e-12)
+
+
+def test_an_offset_axis_is_where_it_is_said_to_be_or_doubted(tmp_path):
+    said = read_sinogram(write_sinogram(tmp_path / "a.npy", views(3.5), centre_offset_bins=3.5))
+    assert (said.shift, said.notes) == (-3.5, ())
+    (note,) = read_sinogram(write_sinogram(tmp_path / "b.npy", views(3.5))).notes
+    assert '"centre_offset_bins": 3.50 would' in note
+    aside = sinogram(ANGLES, bins=BINS, pitch_mm=0.5, body=[(5.0, 2.0, 4.0, 3.0, 0.0, 0.02)])
+    shuffled = aside[np.random.default_rng(0).permutation(VIEWS)]
+    (note,) = read_sinogram(write_sinogram(tmp_path / "c.npy", shuffled)).notes
+    assert "do not move as those of one slice" in note
+
+
+def test_noise_does_not_make_a_good_sinogram_doubtful(tmp_path):
+    clean = views()
+    noisy = clean + np.random.default_rng(1).normal(0, 0.05 * np.sqrt((clean**2).mean()), clean.shape)
+    found = read_sinogram(write_sinogram(tmp_path / "a.npy", noisy))
+    assert found.notes == ()
+    assert noise_of(noisy) == pytest.approx(0.05 * np.sqrt((clean**2).mean()), rel=0.3)
+
+
+def test_a_view_from_behind_is_mirrored():
+    angles = np.array([20.0, 200.0])
+    front, behind = sinogram(angles, bins=BINS, pitch_mm=0.5, centre_offset_bins=2.0)
+    np.testing.assert_allclose(mirrored(front, shift=-2.0), behind, atol=1e-9)
+
+
+def both_ends(turn: float) -> np.ndarray:
+    return np.linspace(0, turn, VIEWS)
+
+
+BAD = {
+    "no json": (views(), None, "needs .*a.json beside it, with the geometry, pitch_mm, the angles_deg"),
+    "no unit": (
+        views(),
+        {"pitch_mm": None, "pitch": 0.5},
+        "the key pitch, whose unit is not known: call it pitch_mm or",
+    ),
+    "radians": (views(), {"turn_deg": None, "angles_rad": [0]}, "the key angles_rad, whose unit is not known"),
+    "a slip": (views(), {"pitch_mm": None, "Pitch_mm": 1}, "whose unit is not known: call it pitch_mm"),
+    "unknown": (views(), {"detector": 3}, "has the key detector, which is none of"),
+    "no pitch": (views(), {"pitch_mm": None}, "must have pitch_mm"),
+    "absurd pitch": (views(), {"pitch_mm": 537}, "bins of 537 mm are out of reason"),
+    "no number": (views(), {"pitch_mm": "0.5"}, 'pitch_mm "0.5", which is no finite number'),
+    "fan": (views(), {"geometry": "fan beam"}, 'the geometry "fan beam", and fan and cone beams are not read'),
+    "fan by key": (views(), {"source_to_axis_mm": 500}, "the key source_to_axis_mm, and fan and cone"),
+    "no geometry": (views(), {"geometry": None}, 'has no geometry: give "parallel"'),
+    "no values": (views(), {"values": "counts"}, 'the values "counts": give "line integrals" or "transmission"'),
+    "few angles": (
+        views(),
+        {"turn_deg": None, "angles_deg": ANGLES[1:].tolist()},
+        "has 23 angles_deg, and the array has 24 views of 61 bins",
+    ),
+    "turned": (views().T, {"turn_deg": None, "angles_deg": ANGLES.tolist()}, 'Then say "axes": "bins views"'),
+    "angles twice": (views(), {"angles_deg": ANGLES.tolist()}, "must have one of angles_deg"),
+    "in radians": (views(), {"turn_deg": 3.14159}, "angles over 3.011 degrees, .*: give degrees, not radians"),
+    "no axes": (np.stack([views()] * 2), {}, 'has no axes, and the array has 3: give "axes": "slices views bins"'),
+    "offset": (views(), {"centre_offset_bins": 30}, "axis of rotation 30 bins from the middle of 61"),
+    "nan": (np.where(np.arange(61) == 7, np.nan, views()), {}, "NaN or infinity in 24 .* view 0 and bin 7"),
+    "complex": (views() + 1j, {}, "numbers of the type complex128"),
+    "cut off": (views()[:, 22:-16], {}, "is cut off: at the ends of the detector .* of 24 views"),
+    "background": (views() + 0.1, {}, "is cut off: .*with what no object attenuates at 0"),
+    "sums": (views() * np.linspace(0.7, 1.3, 24)[:, None], {}, "views whose sums go from .*divide by the open beam"),
+    "empty": (np.zeros((24, 61)), {}, "has nothing above 0"),
+    "counts": (np.exp(-views()) * 1000, {"values": "transmission"}, "up to 1000 and is said to be transmission"),
+    "dead": (np.exp(-views()) * (np.arange(61) != 9), {"values": "transmission"}, "24 values of 0 or less"),
+    "doubled end": (views(0, both_ends(180)), {"turn_deg": None, "angles_deg": both_ends(180).tolist()}, "twice, its"),
+    "doubled turn": (views(0, both_ends(360)), {"turn_deg": None, "angles_deg": both_ends(360).tolist()}, "twice, its"),
+    "wrong ends": (views(), {"turn_deg": None, "angles_deg": both_ends(180).tolist()}, 'give "turn_deg": 180 if'),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_sinograms_are_refused_in_a_sentence(name, tmp_path):
+    values, told, words = BAD[name]
+    path = write_sinogram(tmp_path / "a.npy", values, **(told or {}))
+    if told is None:
+        path.with_suffix(".json").unlink()
+    with pytest.raises(InputError, match=words):
+        read_sinogram(path)
+
+
+def test_broken_files_are_refused(tmp_path):
+    path = write_sinogram(tmp_path / "a.npy", views())
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(InputError, match="cannot be read"):
+        read_sinogram(path)
+    path.with_suffix(".json").write_text("{")
+    with pytest.raises(InputError, match="is no JSON"):
+        read_sinogram(path)
+    path.with_suffix(".json").write_text(json.dumps([1]))
+    with pytest.raises(InputError, match="no JSON object"):
+        read_sinogram(path)
+
+
+def test_views_are_chosen_evenly():
+    learnt, held_out = chosen_views(100, learnt=None, held_out=None)
+    assert held_out.tolist() == [6, 18, 31, 43, 56, 68, 81, 93]
+    assert sorted([*learnt.tolist(), *held_out.tolist()]) == list(range(100))
+    learnt, held_out = chosen_views(100, learnt=10, held_out=2)
+    assert held_out.tolist() == [25, 75]
+    assert np.ptp(np.diff(learnt.tolist())) <= 2
+    assert not set(learnt.tolist()) & set(held_out.tolist())
+    with pytest.raises(InputError, match=r"views 95 and .*held-out-views 8 are more than the 100 views"):
+        chosen_views(100, learnt=95, held_out=8)
+
+
+def test_a_slice_is_in_1_over_mm(tmp_path):
+    path = write_sinogram(tmp_path / "a.npy", views(2.0), centre_offset_bins=2.0)
+    found = SliceDataParserConfig(data=path, held_out_views=2, pixel_mm=0.25).read()
+    side = 2 * 61 + 2 * 2 * 2
+    assert found.pixels.shape == (side, side, 1)
+    middle = (side - 1) / 2
+    y, x = ((middle - np.arange(side)) * 0.25)[:, None], ((np.arange(side) - middle) * 0.25)[None]
+    for place, wanted in (((5, -1), 0.02), ((-3, 1), 0.05), ((-10, -10), 0.0)):
+        disc = (x - place[0]) ** 2 + (y - place[1]) ** 2 < 1.5**2
+        assert float(found.pixels[disc].mean()) == pytest.approx(wanted, rel=0.05, abs=1e-3)
+    assert float(found.pixels.max()) <= found.kind.high < 1.2 * float(found.pixels.max())
+    geometry = found.measured.geometry
+    assert (len(geometry.learnt_deg), geometry.held_out_deg) == (22, (45.0, 135.0))
+    # What is learnt from are integrals of what is 1 where `high` is attenuated.
+    torch.testing.assert_close(
+        found.measured.learnt.sum(1) * 0.5 * found.kind.high, torch.full((22,), mass()), rtol=0.01, atol=0
+    )
