@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -27,12 +27,14 @@ class Drawn:
         normals: theirs, outward, unit length.
         anywhere: other points.
         sdf: signed distance of those.
+        doubtful: points whose normals say nothing; None: there are none.
     """
 
     points: Float[Tensor, "n 3"]
     normals: Float[Tensor, "n 3"]
     anywhere: Float[Tensor, "f 3"]
     sdf: Float[Tensor, " f"]
+    doubtful: Bool[Tensor, " n"] | None = None
 
 
 @dataclass(frozen=True)
@@ -111,8 +113,9 @@ def surface_equations(
     in any regression on places that are not known exactly.
 
     A difference is left out where another part of the cloud is nearer to one of its ends than the point it belongs to,
-    so that d is not its distance. Of other points those beyond twice the largest offset are used: the distance to a
-    cloud is that to its nearest point, which close to the surface is too large.
+    so that d is not its distance, and all of a point whose normal is doubtful. Of other points those beyond twice the
+    largest offset are used: the distance to a cloud is that to its nearest point, which close to the surface is too
+    large.
 
     Args:
         drawn: points of the surface and others.
@@ -156,9 +159,10 @@ def _differences(drawn: Drawn, offsets: tuple[float, ...]) -> tuple[Tensor, Tens
     points, normals = drawn.points, drawn.normals
     tree = cKDTree(points.cpu().numpy())
     numbers = torch.arange(len(points), device=points.device)
+    known = torch.ones_like(numbers, dtype=torch.bool) if drawn.doubtful is None else ~drawn.doubtful
     parts = []
     for place, offset in enumerate(offsets):
-        clear = torch.ones_like(numbers, dtype=torch.bool)
+        clear = known.clone()
         for sign in (1.0, -1.0):
             nearest, _ = tree.query((points + sign * offset * normals).cpu().numpy(), workers=-1)
             clear &= torch.from_numpy(nearest).to(points) >= _NEAREST_SHARE * offset
@@ -166,8 +170,8 @@ def _differences(drawn: Drawn, offsets: tuple[float, ...]) -> tuple[Tensor, Tens
         half = torch.full_like(points[own, 0], offset)
         parts.append((own, offset * normals[own], half, torch.full_like(own, ALONG + 10 * place)))
     for tangent in tangents(normals):
-        reach = max(offsets) * tangent
-        parts.append((numbers, reach, torch.zeros_like(points[:, 0]), torch.full_like(numbers, ACROSS)))
+        own = numbers[known]
+        parts.append((own, max(offsets) * tangent[own], torch.zeros_like(points[own, 0]), torch.full_like(own, ACROSS)))
     owner, reach, half, kind = (torch.cat(each) for each in zip(*parts, strict=True))
     return points[owner], reach, half, owner, kind
 

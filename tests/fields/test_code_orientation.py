@@ -38,7 +38,7 @@ def codes(dictionary):
 
 
 def asked(dictionary, codes, normals, points):
-    return orient(dictionary, codes, points, normals, SOLVER, offsets=(0.01, 0.03), weights=EquationWeights())
+    return orient(dictionary, codes, points, normals, SOLVER, offsets=(0.01, 0.03), weights=EquationWeights())[0]
 
 
 def test_normals_of_random_signs_are_turned_outward(dictionary, codes):
@@ -73,7 +73,7 @@ def test_of_several_estimates_the_one_that_fits_the_shape_is_taken(dictionary, c
     outward = directions(400, 1)
     others = [directions(400, 3), -outward, normalize(outward + 0.8 * directions(400, 7), dim=-1)]
     weights = EquationWeights()
-    found = orient(
+    found, _ = orient(
         dictionary, codes, 0.63 * outward, others[2], SOLVER, offsets=(0.01, 0.03), weights=weights, others=others
     )
     assert torch.equal(found, outward)

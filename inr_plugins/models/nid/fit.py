@@ -288,7 +288,7 @@ class NidFitModel(ShapeModel):
         """What was drawn, with the signs that the dictionary gives to normals that nobody gave."""
         if not has_estimated_normals(source):
             return drawn
-        normals = orient(
+        normals, doubtful = orient(
             self.dictionary,
             self.codes,
             drawn.points,
@@ -300,11 +300,12 @@ class NidFitModel(ShapeModel):
         )
         turned = float(((normals * drawn.normals).sum(-1) < 0).float().mean())
         CONSOLE.print(
-            f"Normals were estimated; the dictionary turned {100 * turned:.0f} % of them.",
+            f"Normals were estimated; the dictionary turned {100 * turned:.0f} % of them, and does without "
+            f"{100 * float(doubtful.float().mean()):.0f} %.",
             markup=False,
             highlight=False,
         )
-        return replace(drawn, normals=normals)
+        return replace(drawn, normals=normals, doubtful=doubtful)
 
     def end(self, source: PointSource, folder: Path | None = None) -> DetailReport | None:
         """Fit a correction to what the code leaves over at the points, unless the settings want none.
