@@ -107,6 +107,18 @@ def test_a_field_signs_estimates_and_has_a_say_where_they_agree_little():
     torch.testing.assert_close((halfway * slopes).sum(-1), (halfway * turned).sum(-1))
 
 
+def test_a_direction_along_which_the_shape_does_not_rise_is_doubtful(dictionary, codes):
+    outward = directions(400, 1)
+    across = normalize(torch.linalg.cross(outward, directions(400, 2)), dim=-1)
+    given = torch.where(torch.arange(400)[:, None] < 40, across, outward)
+    weights = EquationWeights()
+    found, doubtful = orient(dictionary, codes, 0.63 * outward, given, SOLVER, offsets=(0.01, 0.03), weights=weights)
+    assert float(doubtful[:40].float().mean()) > 0.9
+    # The dictionary is a small one, and some of the others are where it is flat.
+    assert float(doubtful[40:].float().mean()) < 0.1
+    assert torch.equal(found[40:], outward[40:])
+
+
 def test_without_a_training_code_nothing_is_turned(dictionary, codes):
     outward = directions(50, 6)
     assert torch.equal(asked(dictionary, torch.zeros_like(codes), -outward, 0.6 * outward), -outward)

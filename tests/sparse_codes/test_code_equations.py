@@ -85,6 +85,17 @@ def test_an_offset_that_crosses_a_thin_wall_is_left_out():
     assert int((equations.kinds == ALONG + 10).sum()) == 0
 
 
+def test_a_doubtful_normal_has_no_say_and_its_point_keeps_its_own():
+    points = RADIUS * normalize(torch.randn(20, 3, generator=torch.Generator().manual_seed(0)), dim=-1)
+    doubtful = torch.arange(20) < 6
+    drawn = Drawn(points, normalize(points, dim=-1), points[:0], points[:0, 0], doubtful)
+    made = surface_equations(drawn, offsets=(0.01, 0.03), weights=EquationWeights(), far_points=0)
+    assert made.group[made.kinds == SURFACE].tolist() == list(range(20))
+    beside = made.kinds != SURFACE
+    # Two lengths along the normal, and two tangents.
+    assert made.group[beside].bincount(minlength=20).tolist() == [0] * 6 + [4] * 14
+
+
 def test_equations_that_weigh_nothing_are_refused():
     directions = normalize(torch.randn(20, 3), dim=-1)
     drawn = Drawn(directions, directions, directions[:0], directions[:0, 0])
