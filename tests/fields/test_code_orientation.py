@@ -117,6 +117,10 @@ def test_a_direction_along_which_the_shape_does_not_rise_is_doubtful(dictionary,
     # The dictionary is a small one, and some of the others are where it is flat.
     assert float(doubtful[40:].float().mean()) < 0.1
     assert torch.equal(found[40:], outward[40:])
+    # Of many points estimates are taken as they are.
+    many = directions(1500, 4)
+    sets = {"offsets": (0.01, 0.03), "weights": weights}
+    assert not bool(orient(dictionary, codes, 0.63 * many, many.roll(1, 0), SOLVER, **sets)[1].any())
 
 
 def test_without_a_training_code_nothing_is_turned(dictionary, codes):
