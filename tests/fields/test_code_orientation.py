@@ -118,9 +118,10 @@ def test_a_direction_along_which_the_shape_does_not_rise_is_doubtful(dictionary,
     assert float(doubtful[40:].float().mean()) < 0.1
     assert torch.equal(found[40:], outward[40:])
     # Of many points estimates are taken as they are.
-    many = directions(1500, 4)
+    many, of_many = outward.repeat(3, 1), given.repeat(3, 1)
+    many = normalize(many + 1e-3 * directions(1200, 3), dim=-1)
     sets = {"offsets": (0.01, 0.03), "weights": weights}
-    assert not bool(orient(dictionary, codes, 0.63 * many, many.roll(1, 0), SOLVER, **sets)[1].any())
+    assert not bool(orient(dictionary, codes, 0.63 * many, of_many, SOLVER, **sets)[1].any())
 
 
 def test_without_a_training_code_nothing_is_turned(dictionary, codes):
