@@ -159,6 +159,7 @@ TRAINING = _table(
         (_DATA, Range(1, _BILLION), "pixels-per-batch"),
         # Data: views of a slice.
         (_PARSER, Range(1, 10_000), "views held-out-views"),
+        (_PARSER, Range(0, 100_000), "slice"),
         (_PARSER, Range(0, 10), "noise"),
         (_PARSER, _SEED, "noise-seed"),
         (_PARSER, Range(1e-6, 1e4), "pixel-mm"),
