@@ -248,16 +248,19 @@ class SliceImages(SignalImages):
     judges = False
 
     @property
+    def _parser(self) -> SliceDataParser:
+        return cast(SliceDataParser, cast(SignalOutputs, self._dataparser_outputs).parser)
+
+    @property
     def has_truth(self) -> bool:
         """Whether the picture is what is looked for."""
-        found: bool = self._dataparser_outputs.parser.has_truth  # type: ignore[attr-defined]
-        return found
+        return self._parser.has_truth
 
     def get_metadata(self, data: dict) -> dict:
         """held_out (views, bins), has_truth, and fbp and tv (height, width) where they are wanted."""
         if self.stands_in:
             return {}
-        parser: Any = self._dataparser_outputs.parser  # type: ignore[attr-defined]
+        parser = self._parser
         return {
             "held_out": parser.measured.held_out,
             "has_truth": parser.has_truth,
