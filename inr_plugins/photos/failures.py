@@ -13,6 +13,7 @@ _FEW_FEATURES = 100
 _FEW_PHOTOS = 10
 _FROM_ONE_PLACE = 0.6
 _NAMED = 3
+_DIFFERENT = 3
 _FEWEST_POINTS = 15
 
 
@@ -44,6 +45,22 @@ class Evidence:
         others = [[name for name in self.names if name in group - self.placed] for group in self.groups[1:]]
         return max(others, key=len, default=[])
 
+    def clusters(self) -> list[list[str]]:
+        """Photos by what they share: two are together where matches lead from one to the other. The largest first."""
+        root = {name: name for name in self.names}
+
+        def top(name: str) -> str:
+            while root[name] != name:
+                name = root[name]
+            return name
+
+        for first, second in self.matches:
+            root[top(second)] = top(first)
+        found = dict[str, list[str]]()
+        for name in self.names:
+            found.setdefault(top(name), []).append(name)
+        return sorted(found.values(), key=len, reverse=True)
+
     def renamed(self, names: Mapping[str, str]) -> Evidence:
         """The same with other names."""
         return Evidence(
@@ -67,12 +84,15 @@ def why_not_placed(name: str, evidence: Evidence) -> str:
         return f"has {features} features only: it is blurred or dark, or shows little but one colour"
     if not partners:
         beside = _neighbour(name, evidence)
-        return f"matches no other photo: take it again with half of the picture in common with {beside}"
+        return (
+            "matches no other photo: leave it out if it shows another thing, or take it again with half of the picture "
+            f"in common with {beside}"
+        )
     to_placed = [each for each in partners if each in evidence.placed]
     if not to_placed:
         return (
-            f"matches only photos that have no place either ({_some(list(partners))}): photograph the way from there "
-            f"to {_neighbour(name, evidence)} in small steps"
+            f"matches only photos that have no place either ({some(list(partners))}): leave them out if they show "
+            f"another thing, or photograph the way from there to {_neighbour(name, evidence)} in small steps"
         )
     best = to_placed[0]
     return (
@@ -97,9 +117,12 @@ def check_enough(evidence: Evidence, at_least: float) -> None:
     if placed >= at_least * count:
         return
     missing, other = [name for name in evidence.names if name not in evidence.placed], evidence.largest_other()
-    if len(other) > 1:
+    different = _different_things(evidence)
+    if different:
+        why = f"{different}. They seem to show different things: give photos of one"
+    elif len(other) > 1:
         why = (
-            f"{len(other)} others fit together among themselves, but not with these ({_some(other)}). Leave them out "
+            f"{len(other)} others fit together among themselves, but not with these ({some(other)}). Leave them out "
             f"if they show another thing, {_gap(evidence)}"
         )
     else:
@@ -108,8 +131,28 @@ def check_enough(evidence: Evidence, at_least: float) -> None:
     raise InputError(
         f"Only {placed} of {count} photos found their place; {why}, or give "
         f"{setting('at_least', f'{placed / count:.2g}')} to go on with the {placed} (without a place are "
-        f"{_some(missing)})."
+        f"{some(missing)})."
     )
+
+
+def _different_things(evidence: Evidence) -> str:
+    """How photos go together that share nothing with those that have a place; "" where photos in between may do.
+
+    A way with a gap comes apart into two or three. Photos with next to no features tell nothing of what they show.
+    """
+    telling = {name for name in evidence.names if evidence.features.get(name, 0) >= _FEW_FEATURES}
+    apart = [group for group in evidence.clusters() if evidence.placed.isdisjoint(group) and telling.issuperset(group)]
+    count = sum(len(group) for group in apart)
+    if len(apart) < _DIFFERENT or count < (len(evidence.names) - len(evidence.placed)) / 2:
+        return ""
+    said = [f"{len(group)} belong together ({some(group)})" for group in apart if len(group) > 1]
+    if len(said) > _NAMED:
+        said[_NAMED:] = [f"others in {len(said) - _NAMED} smaller groups"]
+    alone = [group[0] for group in apart if len(group) == 1]
+    if alone:
+        said.append(f"{len(alone)} match{'es' if len(alone) == 1 else ''} no other ({some(alone)})")
+    placed = [name for name in evidence.names if name in evidence.placed]
+    return f"{count} others share nothing with these ({some(placed)}): {', '.join(said)}"
 
 
 def check_depth(evidence: Evidence, seen: Sequence[int]) -> None:
@@ -139,14 +182,19 @@ def _none_placed(evidence: Evidence) -> str:
         )
     if not evidence.matches:
         return (
-            f"No two of the {count} photos show the same thing from two sides ({_some(list(evidence.names))}): walk "
+            f"No two of the {count} photos show the same thing from two sides ({some(list(evidence.names))}): walk "
             "around what you photograph in small steps, with at least half of each picture in common with the one "
             "before."
         )
     if len(evidence.matches) > count / 2 and len(evidence.still) > _FROM_ONE_PLACE * len(evidence.matches):
         return _without_depth(evidence)
     alone = [name for name in evidence.names if not evidence.partners(name)]
-    more = f"; {_some(alone)} match{'es' if len(alone) == 1 else ''} no other at all" if alone else ""
+    if len(alone) > count / 2:
+        return (
+            f"{len(alone)} of {count} photos share nothing with any other ({some(alone)}): give photos of one thing, "
+            "taken in small steps around it, with half of each picture in common with the one before."
+        )
+    more = f"; {some(alone)} match{'es' if len(alone) == 1 else ''} no other at all" if alone else ""
     few = f", {max(20, _FEW_PHOTOS)} photos or more" if count < _FEW_PHOTOS else ""
     return (
         f"None of the {count} photos could be placed: {len(evidence.matches)} of {count * (count - 1) // 2} pairs "
@@ -181,7 +229,7 @@ def _neighbour(name: str, evidence: Evidence) -> str:
     return min(others, key=lambda each: abs(evidence.names.index(each) - place))
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
     """A few names, and how many more there are."""
     shown = ", ".join(names[:_NAMED])
     return f"{shown} and {len(names) - _NAMED} more" if len(names) > _NAMED else shown

@@ -19,13 +19,13 @@ from inr_plugins.photos.colmap_folder import read_colmap
 from inr_plugins.photos.dataset import View, image_names, write_dataset
 from inr_plugins.photos.failures import Evidence, check_depth, check_enough
 from inr_plugins.photos.lenses import lens_groups
-from inr_plugins.photos.masks import check_masks, find_masks
+from inr_plugins.photos.masks import check_masks, find_masks, masks_of_no_photo
 from inr_plugins.photos.measure import KnownLength, SizedPhoto, known_length
 from inr_plugins.photos.model import Model, read_model
 from inr_plugins.photos.options import PhotoOptions, check_options
 from inr_plugins.photos.pictures import Photo
 from inr_plugins.photos.pycolmap_import import import_pycolmap
-from inr_plugins.photos.report import describe
+from inr_plugins.photos.report import describe, unused_masks
 from inr_plugins.photos.sources import Source, photos_of_folder, photos_of_video
 from inr_plugins.photos.steps import find_poses, outcome, prepare
 from inr_plugins.photos.upright import Up, given_up, turn_to_z, up_of_cameras
@@ -206,7 +206,10 @@ def _write(posed: _Posed, output: Path, options: PhotoOptions, tell: Bar) -> dic
     """Write the dataset; the report on it."""
     photos, pictures, model = posed.found.photos, posed.pictures, posed.model
     photo_by_picture = dict(zip(pictures, photos, strict=True))
-    masks = {} if options.masks is None else find_masks(options.masks, photos)
+    masks, unused = dict[str, Path](), list[str]()
+    if options.masks is not None:
+        masks = find_masks(options.masks, photos)
+        unused = masks_of_no_photo(options.masks, photos, posed.found.unreadable)
     names = dict(zip(pictures, image_names(photos), strict=True))
     views = []
     for placed in model.placed:
@@ -230,6 +233,7 @@ def _write(posed: _Posed, output: Path, options: PhotoOptions, tell: Bar) -> dic
         posed.failed,
         model,
         views,
+        notes=unused_masks(unused),
         up=up,
         length=length,
         frame=frame,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from PIL import Image
 from inr_plugins.data.images.masks import MASK_MODES, inside
 from inr_plugins.data.images.orientation import Header, as_stored, header_of, turned_like
 from inr_plugins.errors import InputError, setting
-from inr_plugins.photos.pictures import ENDINGS, UNREADABLE, Photo, fitted
+from inr_plugins.photos.pictures import ENDINGS, UNREADABLE, Photo, fitted, natural
 from inr_plugins.progress import Bar
 
 _SAME_SHAPE = 0.01
@@ -27,12 +27,8 @@ def find_masks(folder: Path, photos: Sequence[Photo]) -> dict[str, Path]:
     Raises:
         InputError: a photo has none, or two; the message names it.
     """
-    try:
-        files = [each for each in folder.iterdir() if each.is_file() and each.suffix.lower() in ENDINGS]
-    except OSError as error:
-        raise InputError(f"{folder} cannot be read ({error.strerror}): give {setting('masks')} another.") from error
     by_name = dict[str, Path]()
-    for each in sorted(files):
+    for each in _files(folder):
         other = by_name.setdefault(each.stem, each)
         if other is not each:
             raise InputError(f"{folder} has two masks for one photo ({other.name}, {each.name}): remove one.")
@@ -46,6 +42,31 @@ def find_masks(folder: Path, photos: Sequence[Photo]) -> dict[str, Path]:
             )
         found[photo.name] = path
     return found
+
+
+def masks_of_no_photo(folder: Path, photos: Sequence[Photo], left_out: Collection[str]) -> list[str]:
+    """Names of the masks that nothing is done with, since no photo is called as they are.
+
+    Args:
+        folder: of the masks.
+        photos: those with a mask each.
+        left_out: names of photos that are not used for another reason, which may have masks.
+
+    Raises:
+        InputError: of :func:`find_masks`.
+    """
+    used = {path.name for path in find_masks(folder, photos).values()}
+    belongs = {name for each in left_out for name in (Path(each).name, Path(each).stem)}
+    return [each.name for each in _files(folder) if each.name not in used and each.stem not in belongs]
+
+
+def _files(folder: Path) -> list[Path]:
+    """The pictures in a folder of masks, by name."""
+    try:
+        files = [each for each in folder.iterdir() if each.is_file() and each.suffix.lower() in ENDINGS]
+    except OSError as error:
+        raise InputError(f"{folder} cannot be read ({error.strerror}): give {setting('masks')} another.") from error
+    return sorted(files, key=natural)
 
 
 def check_masks(folder: Path, photos: Sequence[Photo], *, max_size: int, tell: Bar) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from inr_plugins.geometry.frames import Similarity
 from inr_plugins.photos.dataset import View
-from inr_plugins.photos.failures import Evidence, why_not_placed
+from inr_plugins.photos.failures import Evidence, some, why_not_placed
 from inr_plugins.photos.measure import KnownLength
 from inr_plugins.photos.model import Model
 from inr_plugins.photos.pictures import fitted
@@ -26,6 +26,7 @@ def describe(
     model: Model,
     views: Sequence[View],
     *,
+    notes: Sequence[str],
     up: Up,
     length: KnownLength | None,
     frame: Similarity,
@@ -39,6 +40,7 @@ def describe(
         failed: why photos could not be read, by their names.
         model: the reconstruction.
         views: the photos of the dataset.
+        notes: sentences on what was given beside the photos.
         up: where it is.
         length: that was known.
         frame: from the reconstruction's frame to the dataset's.
@@ -62,7 +64,7 @@ def describe(
         "known_length": None
         if length is None
         else {"metres": length.metres, "in_colmap": length.length, "ends": list(length.ends)},
-        "notes": [*found.notes, *_doubts(evidence, up)],
+        "notes": [*found.notes, *notes, *_doubts(evidence, up)],
         "views": [
             {"photo": view.photo.name, "points": len(view.placed.points), "features": view.placed.features}
             for view in views
@@ -86,6 +88,14 @@ def _lens(number: int, model: Model, views: Sequence[View], max_size: int) -> di
     }
 
 
+def unused_masks(names: Sequence[str]) -> list[str]:
+    """The note on masks that belong to no photo, where there are some."""
+    if not names:
+        return []
+    head = "One mask belongs" if len(names) == 1 else f"{len(names)} masks belong"
+    return [f"{head} to no photo, and {'is' if len(names) == 1 else 'are'} not used ({some(names)})."]
+
+
 def _doubts(evidence: Evidence | None, up: Up) -> list[str]:
     """Sentences on what may not be as it is wanted."""
     notes = []
@@ -97,7 +107,7 @@ def _doubts(evidence: Evidence | None, up: Up) -> list[str]:
     other = [] if evidence is None else evidence.largest_other()
     if evidence is not None and len(other) > _MANY * len(evidence.names):
         notes.append(
-            f"{len(other)} photos fit together among themselves but not with the rest ({other[0]} is one): photograph "
-            "the way between them, or leave them out if they show another thing."
+            f"{len(other)} photos fit together among themselves but not with the rest ({some(other)}): leave them out "
+            "if they show another thing, or photograph the way between them."
         )
     return notes

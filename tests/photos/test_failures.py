@@ -30,9 +30,13 @@ GOOD = Evidence(
         ("p4.jpg", "has 40 features in common with p3.jpg, but no place fits them"),
         (
             "p5.jpg",
-            r"matches only photos that have no place either \(p6.jpg\): photograph the way from there to p3.jpg",
+            r"matches only photos that have no place either \(p6.jpg\): leave them out if they show another thing, or "
+            "photograph the way from there to p3.jpg",
         ),
-        ("p7.jpg", "matches no other photo: take it again with half of the picture in common with p3.jpg"),
+        (
+            "p7.jpg",
+            "leave it out if it shows another thing, or take it again with half of the picture in common with p3.jpg",
+        ),
         ("p8.jpg", "has 12 features only"),
     ],
 )
@@ -53,6 +57,21 @@ def test_too_few_with_a_place_say_what_to_photograph():
     )
     assert "p4.jpg in small steps, or give --at-least 0.38" in said
     assert "p4.jpg, p5.jpg, p6.jpg and 2 more" in said
+
+
+def test_photos_of_different_things_are_told_apart():
+    """p5 and p6 belong together, p4 and p7 alone; p8 has next to no features, and tells nothing."""
+    only = replace(
+        GOOD, matches={pair: n for pair, n in GOOD.matches.items() if "p4.jpg" not in pair}, groups=GOOD.groups[:1]
+    )
+    assert only.clusters() == [["p1.jpg", "p2.jpg", "p3.jpg"], ["p5.jpg", "p6.jpg"], ["p4.jpg"], ["p7.jpg"], ["p8.jpg"]]
+    with pytest.raises(InputError) as error:
+        check_enough(only, 0.5)
+    assert error.value.on_command_line == (
+        "Only 3 of 8 photos found their place; 4 others share nothing with these (p1.jpg, p2.jpg, p3.jpg): 2 belong "
+        "together (p5.jpg, p6.jpg), 2 match no other (p4.jpg, p7.jpg). They seem to show different things: give photos "
+        "of one, or give --at-least 0.38 to go on with the 3 (without a place are p4.jpg, p5.jpg, p6.jpg and 2 more)."
+    )
 
 
 def test_photos_that_are_in_two_models_are_not_taken_for_another_thing():
@@ -76,7 +95,10 @@ def test_places_that_hang_on_no_points_are_none():
         ({"still": frozenset(list(GOOD.matches)[:4])}, "from one spot, or to show one flat surface: 4 of 5"),
         ({}, r"None of the 8 photos could be placed: 5 of 28 pairs match.*p7.jpg, p8.jpg match no other"),
         # Two that look alike by chance say nothing of the eight.
-        ({"matches": {("p1.jpg", "p5.jpg"): 20}, "still": frozenset({("p1.jpg", "p5.jpg")})}, "1 of 28 pairs match"),
+        (
+            {"matches": {("p1.jpg", "p5.jpg"): 20}, "still": frozenset({("p1.jpg", "p5.jpg")})},
+            r"6 of 8 photos share nothing with any other \(p2.jpg, p3.jpg, p4.jpg and 3 more\): give photos of one",
+        ),
     ],
 )
 def test_no_place_at_all_says_what_to_photograph(change, words):

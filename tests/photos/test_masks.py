@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from inr_plugins.errors import InputError
-from inr_plugins.photos.masks import find_masks, read_mask
+from inr_plugins.photos.masks import find_masks, masks_of_no_photo, read_mask
 from inr_plugins.photos.pictures import look_into, photo_of
 
 TURNED_BY = Image.Exif()
@@ -32,6 +32,11 @@ def test_masks_are_found_with_or_without_the_photos_ending(tmp_path):
         "b.jpg": "b.jpg.png",
         "c.png": "c.png",
     }
+    (masks / "e.png").write_bytes((masks / "d.png").read_bytes())
+    (masks / "notes.txt").write_text("no mask")
+    # The photo e.jpg is there, and cannot be read.
+    assert masks_of_no_photo(masks, photos, ["e.jpg"]) == ["d.png"]
+    assert masks_of_no_photo(masks, photos, []) == ["d.png", "e.png"]
     (masks / "b.jpg.png").unlink()
     with pytest.raises(InputError, match=r"no mask for b.jpg \(called b.png or b.jpg.png\)"):
         find_masks(masks, photos)
