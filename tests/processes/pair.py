@@ -53,6 +53,13 @@ def _damped(config: Any) -> Any:
     return config
 
 
+def _smooth(config: Any, network: Any = None) -> Any:
+    """Of units without a kink: of half a million of relu a few lie so near to it that rounding decides whether they are
+    on, which changes a gradient by as much as a sample is worth; softplus' differ by 1e-5."""
+    (network or config.pipeline.model).activation = "softplus"
+    return config
+
+
 # -- the methods -------------------------------------------------------------------------------------------------------
 
 
@@ -67,7 +74,7 @@ def _of_images(folder: Path) -> dict[str, Callable[[], Any]]:
         model.coarse_prune_every, model.prune_steps, model.visible_weight = 4, (3,), 2e-3
         # So few steps have to find the scene.
         config.optimizers["coarse"]["optimizer"].lr, config.optimizers["coarse"]["scheduler"] = 1.5, None
-        return config
+        return _smooth(config, model.network)
 
     def finer_nerf() -> Any:
         config = small_finer_nerf(scene, runs)
@@ -76,9 +83,8 @@ def _of_images(folder: Path) -> dict[str, Callable[[], Any]]:
 
     def finer_nerf_cross() -> Any:
         config = finer_nerf()
-        config.pipeline.model.activation, config.pipeline.model.normalization = "relu", "cross"
-        config.pipeline.model.omega = None
-        return _damped(config)
+        config.pipeline.model.normalization, config.pipeline.model.omega = "cross", None
+        return _damped(_smooth(config))
 
     def neus() -> Any:
         config = small_neus(cn_neus, scene, runs)
@@ -92,7 +98,7 @@ def _of_images(folder: Path) -> dict[str, Callable[[], Any]]:
         # The lattice is refined, and what is far from the surface is dropped.
         model.stage_steps, model.sharpening_steps, model.refresh_every = (8,), 10, 5
         model.hull_sizes, model.hull_steps = (), ()
-        return _damped(config)
+        return _damped(_smooth(config, model.network))
 
     def surface_of_density() -> Any:
         config = small_diner_surface(scene, runs)
@@ -101,7 +107,7 @@ def _of_images(folder: Path) -> dict[str, Callable[[], Any]]:
         model.hull_sizes, model.hull_steps, model.coarse_prune_every = (12, 20), (6, 5), 4
         model.lattice_sizes, model.stage_steps = (24, 32), (5,)
         model.sharpening_steps, model.refresh_every, model.colour_start_steps = 5, 3, 10
-        config = _damped(config)
+        config = _damped(_smooth(config, model.network))
         # So few steps have to find the object.
         model.visible_weight = 2e-3
         config.optimizers["surroundings"]["optimizer"].lr = 1.0
@@ -115,7 +121,7 @@ def _of_images(folder: Path) -> dict[str, Callable[[], Any]]:
         "diner-surface of a density": surface_of_density,
         "finer-nerf": finer_nerf,
         "finer-nerf of cross norms": finer_nerf_cross,
-        "cn-mipnerf": lambda: _damped(small_mipnerf(scene, runs)),
+        "cn-mipnerf": lambda: _damped(_smooth(small_mipnerf(scene, runs))),
         "cn-neus": neus,
     }
 

@@ -103,7 +103,7 @@ def trained(tmp_path_factory):
                 hand_over(pair.checkpoint_of(whole[name]), folder / "dictionary.ckpt")
             if name in pair.RESUMED:
                 hand_over(pair.checkpoint_of(whole[name]), folder / f"whole {name}.ckpt")
-        codes = [process.wait(timeout=300) for process in processes]
+        codes = [process.wait(timeout=1200) for process in processes]
     finally:
         torch.set_num_threads(threads)
         for process in processes:
@@ -135,7 +135,7 @@ def worst_difference(state: dict[str, torch.Tensor], expected: dict[str, torch.T
     return worst
 
 
-@pytest.mark.timeout(700)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", list(TOLERANCE))
 def test_two_processes_learn_what_one_learns_from_all(name, trained):
     whole, folder = trained
