@@ -27,6 +27,8 @@ class Evidence:
         matches: features that two photos have in common by one motion of the camera, by their names in order.
         still: of these pairs, those that a turn of the camera on the spot, or a flat scene, explains too.
         groups: names of the photos of each model that came of it, the largest first.
+        fixed: of these pairs, those that have most of what they have in common at the same pixels.
+        focal_ratios: by the photos' names, the focal length that each has by itself, over that of the lens it shares.
     """
 
     names: tuple[str, ...]
@@ -34,6 +36,8 @@ class Evidence:
     matches: dict[tuple[str, str], int]
     still: frozenset[tuple[str, str]] = frozenset()
     groups: tuple[frozenset[str], ...] = field(default=())
+    fixed: frozenset[tuple[str, str]] = frozenset()
+    focal_ratios: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def placed(self) -> frozenset[str]:
@@ -69,6 +73,8 @@ class Evidence:
             matches={(names[first], names[second]): count for (first, second), count in self.matches.items()},
             still=frozenset((names[first], names[second]) for first, second in self.still),
             groups=tuple(frozenset(names[each] for each in group) for group in self.groups),
+            fixed=frozenset((names[first], names[second]) for first, second in self.fixed),
+            focal_ratios={names[each]: ratio for each, ratio in self.focal_ratios.items()},
         )
 
     def partners(self, name: str) -> dict[str, int]:
@@ -112,10 +118,12 @@ def check_enough(evidence: Evidence, at_least: float) -> None:
         InputError: saying which photos are missing, and what to photograph.
     """
     count, placed = len(evidence.names), len(evidence.placed)
+    if placed and placed >= at_least * count:
+        return
+    if is_fixed(evidence):
+        raise InputError(f"{placed or 'None'} of {count} photos found their place: {fixed_to_the_picture(evidence)}")
     if not placed:
         raise InputError(_none_placed(evidence))
-    if placed >= at_least * count:
-        return
     missing, other = [name for name in evidence.names if name not in evidence.placed], evidence.largest_other()
     different = _different_things(evidence)
     if different:
@@ -153,6 +161,20 @@ def _different_things(evidence: Evidence) -> str:
         said.append(f"{len(alone)} match{'es' if len(alone) == 1 else ''} no other ({some(alone)})")
     placed = [name for name in evidence.names if name in evidence.placed]
     return f"{count} others share nothing with these ({some(placed)}): {', '.join(said)}"
+
+
+def is_fixed(evidence: Evidence) -> bool:
+    """Whether most pairs of photos have something in common that does not move in the picture."""
+    return len(evidence.fixed) > len(evidence.matches) / 2
+
+
+def fixed_to_the_picture(evidence: Evidence) -> str:
+    """The sentence, without its beginning, for such photos. A camera that moves shows nothing real so twice."""
+    return (
+        f"most of what {len(evidence.fixed)} of {len(evidence.matches)} matching pairs have in common is at the same "
+        "pixels in both, as a caption is, or what is around a thing that turns before a camera that stands still. Crop "
+        "it away, or make it one colour, or walk around the thing."
+    )
 
 
 def check_depth(evidence: Evidence, seen: Sequence[int]) -> None:

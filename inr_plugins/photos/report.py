@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Any
 
 from inr_plugins.geometry.frames import Similarity
 from inr_plugins.photos.dataset import View
-from inr_plugins.photos.failures import Evidence, some, why_not_placed
+from inr_plugins.photos.failures import Evidence, fixed_to_the_picture, is_fixed, some, why_not_placed
 from inr_plugins.photos.measure import KnownLength
 from inr_plugins.photos.model import Model
 from inr_plugins.photos.pictures import fitted
@@ -17,6 +18,9 @@ from inr_plugins.photos.upright import Up
 
 _UNITS = "the median distance from a camera to what it sees is 1"
 _MANY = 0.1
+_OTHER_FOCAL, _FEWEST_OFF = 0.04, 2
+"""How far, by its logarithm, the focal length of a photo is from the middle one where it seems to be of another lens;
+and how many such photos there have to be."""
 
 
 def describe(
@@ -64,7 +68,7 @@ def describe(
         "known_length": None
         if length is None
         else {"metres": length.metres, "in_colmap": length.length, "ends": list(length.ends)},
-        "notes": [*found.notes, *notes, *_doubts(evidence, up)],
+        "notes": [*found.notes, *notes, *doubts(evidence, up)],
         "views": [
             {"photo": view.photo.name, "points": len(view.placed.points), "features": view.placed.features}
             for view in views
@@ -96,7 +100,7 @@ def unused_masks(names: Sequence[str]) -> list[str]:
     return [f"{head} to no photo, and {'is' if len(names) == 1 else 'are'} not used ({some(names)})."]
 
 
-def _doubts(evidence: Evidence | None, up: Up) -> list[str]:
+def doubts(evidence: Evidence | None, up: Up) -> list[str]:
     """Sentences on what may not be as it is wanted."""
     notes = []
     if up.means == "mean":
@@ -104,10 +108,31 @@ def _doubts(evidence: Evidence | None, up: Up) -> list[str]:
             "Where up is could not be told from how level the cameras are, and their mean was taken: see whether it is "
             "right, and name another axis of the reconstruction with --up if not."
         )
-    other = [] if evidence is None else evidence.largest_other()
-    if evidence is not None and len(other) > _MANY * len(evidence.names):
+    if evidence is None:
+        return notes
+    if is_fixed(evidence):
+        notes.append(f"The poses may be those of the wrong thing: {fixed_to_the_picture(evidence)}")
+    notes += _lens_doubts(evidence.focal_ratios)
+    other = evidence.largest_other()
+    if len(other) > _MANY * len(evidence.names):
         notes.append(
             f"{len(other)} photos fit together among themselves but not with the rest ({some(other)}): leave them out "
             "if they show another thing, or photograph the way between them."
         )
     return notes
+
+
+def _lens_doubts(ratios: Mapping[str, float]) -> list[str]:
+    """The note on photos that share a lens and do not seem to be of one."""
+    if not ratios:
+        return []
+    middle = median(ratios.values())
+    off = [name for name, ratio in ratios.items() if abs(math.log(ratio / middle)) > _OTHER_FOCAL]
+    if len(off) < _FEWEST_OFF:
+        return []
+    least, most = min(off, key=ratios.__getitem__), max(off, key=ratios.__getitem__)
+    return [
+        f"{len(off)} of {len(ratios)} photos that were taken for one lens's seem to be of another focal length (from "
+        f"{ratios[least]:.2f} times in {least} to {ratios[most]:.2f} times in {most}): if the camera was changed or "
+        "zoomed, begin anew with --cameras each --overwrite."
+    ]

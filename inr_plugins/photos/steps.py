@@ -25,6 +25,8 @@ from inr_plugins.progress import Bar
 _WORKERS = 2
 _GREY = 128
 _LEAST_INLIERS = 15
+_AT_ONE_PLACE = 1.0
+"""Pixels that what two photos have in common is apart in them at the most, by the median, to be at one place."""
 
 
 def threads() -> int:
@@ -133,41 +135,54 @@ def find_poses(
     )
     tell("Comparing photos", len(pairs), len(pairs))
 
-    models = _place(common, work, options, log, count=len(used), tell=tell)
-    evidence = _evidence(used, work.database, models)
+    models, ratios = _place(common, work, options, log, count=len(used), tell=tell)
+    evidence = _evidence(used, work.database, models, ratios)
     write_json(work.outcome, _as_json(evidence, [folder for folder, _ in models]), durable=False)
     return evidence, work.models / (models[0][0] if models else "0")
 
 
 def _place(
     common: dict[str, object], work: Work, options: PhotoOptions, log: Path, *, count: int, tell: Bar
-) -> list[tuple[str, list[str]]]:
-    """The folders and names of the models, the largest first."""
+) -> tuple[list[tuple[str, list[str]]], dict[str, float]]:
+    """The folders and names of the models, the largest first, and the `focal_ratios` of that."""
     shutil.rmtree(work.models, ignore_errors=True)
     work.models.mkdir()
     job = {**common, "models": str(work.models), "seed": options.seed}
     found = run_step("mapping", job, log=log, on_progress=lambda done: tell("Placing cameras", min(done, count), count))
     tell("Placing cameras", count, count)
-    return [(str(folder), list(names)) for folder, names in found["models"]]
+    return [(str(folder), list(names)) for folder, names in found["models"]], found["focal_ratios"]
 
 
-def _evidence(names: Sequence[str], database: Path, models: Sequence[tuple[str, list[str]]]) -> Evidence:
+def _evidence(
+    names: Sequence[str], database: Path, models: Sequence[tuple[str, list[str]]], ratios: dict[str, float]
+) -> Evidence:
     """What the database knows of the photos and their pairs."""
     pycolmap = import_pycolmap()
     kinds = pycolmap.TwoViewGeometryConfiguration
     still_kinds = {int(kinds.PANORAMIC), int(kinds.PLANAR_OR_PANORAMIC), int(kinds.PLANAR)}
-    matches, still = dict[tuple[str, str], int](), set[tuple[str, str]]()
+    matches, still, fixed = dict[tuple[str, str], int](), set[tuple[str, str]](), set[tuple[str, str]]()
     with pycolmap.Database.open(str(database)) as opened:
         by_number = {image.image_id: image.name for image in opened.read_all_images()}
-        features = {name: int(opened.num_keypoints_for_image(number)) for number, name in by_number.items()}
+        places = {number: opened.read_keypoints(number)[:, :2] for number in by_number}
         for pair, geometry in zip(*opened.read_two_view_geometries(), strict=True):
-            first, second = sorted(by_number[number] for number in pycolmap.pair_id_to_image_pair(pair))
-            if len(geometry.inlier_matches) >= _LEAST_INLIERS:
-                matches[first, second] = len(geometry.inlier_matches)
+            numbers, same = pycolmap.pair_id_to_image_pair(pair), geometry.inlier_matches
+            first, second = sorted(by_number[number] for number in numbers)
+            if len(same) >= _LEAST_INLIERS:
+                matches[first, second] = len(same)
                 if int(geometry.config) in still_kinds:
                     still.add((first, second))
-    groups = tuple(frozenset(each) for _, each in models)
-    return Evidence(tuple(names), features, matches, frozenset(still), groups)
+                moved = places[numbers[0]][same[:, 0]] - places[numbers[1]][same[:, 1]]
+                if np.median(np.abs(moved).max(axis=1)) < _AT_ONE_PLACE:
+                    fixed.add((first, second))
+    return Evidence(
+        names=tuple(names),
+        features={by_number[number]: len(each) for number, each in places.items()},
+        matches=matches,
+        still=frozenset(still),
+        groups=tuple(frozenset(each) for _, each in models),
+        fixed=frozenset(fixed),
+        focal_ratios=ratios,
+    )
 
 
 def _as_json(evidence: Evidence, folders: Sequence[str]) -> dict[str, object]:
@@ -176,6 +191,8 @@ def _as_json(evidence: Evidence, folders: Sequence[str]) -> dict[str, object]:
         "features": evidence.features,
         "matches": [[*pair, count] for pair, count in evidence.matches.items()],
         "still": [list(pair) for pair in sorted(evidence.still)],
+        "fixed": [list(pair) for pair in sorted(evidence.fixed)],
+        "focal_ratios": dict(evidence.focal_ratios),
         "groups": [sorted(group) for group in evidence.groups],
         "folders": list(folders),
     }
@@ -192,5 +209,8 @@ def outcome(work: Work) -> tuple[Evidence, Path] | None:
         matches={(first, second): count for first, second, count in stored["matches"]},
         still=frozenset((first, second) for first, second in stored["still"]),
         groups=tuple(frozenset(group) for group in stored["groups"]),
+        # Datasets of earlier versions have neither.
+        fixed=frozenset((first, second) for first, second in stored.get("fixed", ())),
+        focal_ratios=stored.get("focal_ratios", {}),
     )
     return evidence, work.models / (stored["folders"] or ["0"])[0]

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from inr_plugins.photos.one_lens import focal_ratios
 from inr_plugins.photos.pycolmap_import import import_pycolmap
 
 _MANY, _ASIDE, _WORSE = 40, 0.05, 1.01
@@ -81,7 +82,8 @@ def mapping(job: dict[str, Any]) -> dict[str, Any]:
         job: `database`, `pictures`, `models` (the folder to write to, empty), `seed`.
 
     Returns:
-        The names of the pictures in each model, the largest first: `models`, a list of [folder, names].
+        The names of the pictures in each model, the largest first: `models`, a list of [folder, names]; and of the
+        largest the `focal_ratios`.
     """
     pycolmap = import_pycolmap()
     pycolmap.set_random_seed(job["seed"])
@@ -110,11 +112,13 @@ def mapping(job: dict[str, Any]) -> dict[str, Any]:
         for number, model in found.items()
     ]
     models.sort(key=lambda each: (-len(each[1]), each))
+    ratios = dict[str, float]()
     if models:
         largest = models[0][0]
         refine_centres(found[int(largest)])
         found[int(largest)].write(str(Path(job["models"]) / largest))
-    return {"models": models}
+        ratios = focal_ratios(found[int(largest)])
+    return {"models": models, "focal_ratios": ratios}
 
 
 def refine_centres(model: Any) -> None:

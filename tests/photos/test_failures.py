@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from inr_plugins.errors import InputError
 from inr_plugins.photos.failures import Evidence, check_depth, check_enough, why_not_placed
+from inr_plugins.photos.report import doubts
+from inr_plugins.photos.upright import Up
 
 NAMES = tuple(f"p{number}.jpg" for number in range(1, 9))
 GOOD = Evidence(
@@ -41,8 +45,6 @@ GOOD = Evidence(
     ],
 )
 def test_a_photo_without_a_place_says_why(name, words):
-    import re
-
     assert re.search(words, why_not_placed(name, GOOD))
 
 
@@ -104,3 +106,46 @@ def test_places_that_hang_on_no_points_are_none():
 def test_no_place_at_all_says_what_to_photograph(change, words):
     with pytest.raises(InputError, match=words):
         check_enough(replace(GOOD, groups=(), **change), 0.0)
+
+
+def test_what_stays_at_the_same_pixels_is_told_where_places_are_missing():
+    pairs = list(GOOD.matches)
+    fixed = replace(GOOD, fixed=frozenset(pairs[:3]))
+    with pytest.raises(
+        InputError, match=r"3 of 8 photos found their place: most of what 3 of 5 matching pairs have in"
+    ):
+        check_enough(fixed, 0.5)
+    with pytest.raises(InputError, match=r"None of 8 photos found their place: most of what 3 of 5 matching pairs"):
+        check_enough(replace(fixed, groups=()), 0.0)
+    check_enough(fixed, 3 / 8)
+    # Two photos of one spot are no sign of it.
+    with pytest.raises(InputError, match="2 others fit together"):
+        check_enough(replace(GOOD, fixed=frozenset(pairs[:1])), 0.5)
+
+
+def test_what_is_known_goes_by_the_photos_names():
+    found = replace(GOOD, fixed=frozenset({("p1.jpg", "p2.jpg")}), focal_ratios={"p1.jpg": 1.1})
+    renamed = found.renamed({name: name.upper() for name in NAMES})
+    assert renamed.fixed == {("P1.JPG", "P2.JPG")}
+    assert renamed.focal_ratios == {"P1.JPG": 1.1}
+
+
+@pytest.mark.parametrize(
+    ("ratios", "words"),
+    [
+        # As those of a phone's photos are without EXIF; and where the middle is not 1, since points pull all.
+        ([0.992, 0.998, 1.0, 1.002, 1.01], ""),
+        ([1.1, 1.1, 1.1, 1.11, 1.09], ""),
+        ([1.0, 1.0, 1.0, 1.0, 1.3], ""),
+        (
+            [0.85, 0.9, 1.0, 1.0, 1.05],
+            r"3 of 5 photos .* \(from 0.85 times in p0 to 1.05 times in p4\).* --cameras each",
+        ),
+        ([], ""),
+    ],
+)
+def test_photos_of_other_focal_lengths_are_told(ratios, words):
+    evidence = replace(GOOD, groups=(), focal_ratios={f"p{number}": ratio for number, ratio in enumerate(ratios)})
+    notes = doubts(evidence, Up(np.array([0.0, 0, 1]), "level", 0.0))
+    assert bool(notes) == bool(words)
+    assert re.search(words, " ".join(notes))

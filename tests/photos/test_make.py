@@ -145,6 +145,21 @@ def test_places_that_hang_on_too_few_points_are_refused(capture, made, tmp_path,
 
 
 @needs_pycolmap
+def test_a_picture_that_stays_where_it_is_in_all_photos_is_told(capture, tmp_path):
+    """As of a thing that turns before a camera that stands still: what is around it fits best."""
+    pasted = photograph(around(1), size=SIZE, focal=FOCAL)[0]
+    pictures = []
+    for number in range(4):
+        pixels = np.array(Image.open(capture[0] / f"photo_{number:02d}.png"))
+        pixels[:, 60:] = pasted[:, 60:]
+        pictures.append(pixels)
+    write_photos(tmp_path / "photos", pictures)
+    with pytest.raises(InputError, match=r"of 4 photos found their place: most of what \d+ of \d+ matching pairs"):
+        make_dataset(tmp_path / "photos", tmp_path / "out", options=PhotoOptions(max_features=500))
+    assert not (tmp_path / "out" / "transforms.json").exists()
+
+
+@needs_pycolmap
 def test_a_stop_while_images_are_written_anew_leaves_the_old_ones(capture, made, tmp_path, monkeypatch):
     copied = tmp_path / "dataset"
     shutil.copytree(made.folder, copied)
