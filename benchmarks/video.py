@@ -4,8 +4,8 @@
     [--report]
 
 VIDEO is a video file or a folder of frames, of which --shrink averages so many pixels of each side to one. A row is
-METHOD:STEPS or METHOD:STEPS:SETTING=VALUE,..., with settings of the pipeline such as model.key_width; it is trained
-with ns-train's own trainer, and its seconds are those of the training with its checkpoint, without starting and without
+METHOD:STEPS or METHOD:STEPS:SETTING=VALUE,..., with settings of the pipeline such as model.key_width, or machine.seed; it
+is trained with ns-train's own trainer, and its seconds are those of the training with its checkpoint, without starting and without
 evaluation. What has been measured is kept in FOLDER, so that a benchmark that was stopped goes on; --report only prints
 the tables.
 
@@ -117,7 +117,7 @@ def measure(row: str, frames: Path, truth: np.ndarray, folder: Path) -> dict[str
     config: Any = copy.deepcopy(getattr(presets, method.replace("-", "_")).config)
     for name, _, value in (each.partition("=") for part in settings for each in part.split(",")):
         *path, last = name.split(".")
-        at = config.pipeline
+        at = config if path[:1] == ["machine"] else config.pipeline
         for part in path:
             at = getattr(at, part)
         if not hasattr(at, last):
