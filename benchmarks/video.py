@@ -4,10 +4,10 @@
     [--report]
 
 VIDEO is a video file or a folder of frames, of which --shrink averages so many pixels of each side to one. A row is
-METHOD:STEPS or METHOD:STEPS:SETTING=VALUE,..., with settings of the pipeline such as model.key_width, or machine.seed; it
-is trained with ns-train's own trainer, and its seconds are those of the training with its checkpoint, without starting and without
-evaluation. What has been measured is kept in FOLDER, so that a benchmark that was stopped goes on; --report only prints
-the tables.
+METHOD:STEPS or METHOD:STEPS:SETTING=VALUE,..., with settings of the pipeline such as model.key_width, or machine.seed;
+it is trained with ns-train's own trainer, and its seconds are those of the training with its checkpoint, without
+starting and without evaluation. What has been measured is kept in FOLDER, so that a benchmark that was stopped goes on;
+--report only prints the tables.
 
 PSNR is over all channels of all pixels of all frames: of the learnt values, clamped to [0, 1], and of H.264's decoded
 RGB. H.264 is x264 (veryslow), of Y'CbCr with colours as fine as the brightness and with half of them, and of RGB.

@@ -236,6 +236,7 @@ COMMANDS = {
             # No closed mesh has fewer.
             ("", Range(4, _BILLION), "max-faces"),
             ("", Range(64, 8192), "texture"),
+            ("", Range(0.0, 1.0), "blend"),
             ("", _ANY, "level box crop"),
         ]
     ),

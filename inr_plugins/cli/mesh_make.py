@@ -61,7 +61,7 @@ def make_mesh(
     run = opened.run
     videos = [] if target.turntable is None else [target.turntable]
     outputs.expect([target.output, sidecar_path(target.output), *videos])
-    settings = replace(options, shape=target.shape)
+    settings = replace(options, shape=target.shape, blend=(target.blend,))
     place = find_place(run, settings)
     check_digits(target.output, place.corners)
     with progress(quiet=options.quiet) as bar:

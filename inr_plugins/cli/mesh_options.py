@@ -16,13 +16,13 @@ from inr_plugins.options import told
 class MeshOptions(MeshSettings, SeveralRuns):
     """Extract the surface of trained runs as meshes, coloured where the field is, in the frame and units of the data.
 
-    One run gives one mesh, or with --shape all one of each of its shapes. A run that fails does not cost the others
-    theirs. Takes runs of this package's methods and of nerfstudio's radiance fields (nerfacto, tensorf, vanilla-nerf,
-    mipnerf) and SDF fields (neus, neus-facto).
+    One run gives one mesh, or with --shape all one of each of its shapes, and with --towards one for each --blend. A
+    run that fails does not cost the others theirs. Takes runs of this package's methods and of nerfstudio's radiance
+    fields (nerfacto, tensorf, vanilla-nerf, mipnerf) and SDF fields (neus, neus-facto).
     """
 
     GROUPS: ClassVar[Groups] = {
-        "run": "load_config shape data device memory_gb",
+        "run": "load_config shape towards blend data device memory_gb",
         "surface": "resolution voxel_size level dense",
         "box": "box crop closed",
         "cleaning": "min_component keep_largest fill_cavities drop_unseen trim_to_points max_faces",
@@ -32,7 +32,7 @@ class MeshOptions(MeshSettings, SeveralRuns):
 
     shape: Annotated[str | None, told("NAME|NUMBER|all", "the first")] = None
     """Of a run of several shapes, the one to extract, by its name or number; all: one mesh of each."""
-    output: Annotated[Path | None, told("PATH", "mesh.ply in the run folder; of all shapes, meshes/<shape>.ply")] = None
+    output: Annotated[Path | None, told("PATH", "mesh.ply in the run folder; of several, meshes/<shape>.ply")] = None
     """Mesh file, .ply, .obj, .glb or .stl; a description goes beside it as <name>.json. Of several meshes, a folder."""
     format: Annotated[Literal["ply", "obj", "glb", "stl"] | None, told("{ply,obj,glb,stl}", "ply")] = None
     """Kind of mesh files whose names are not given."""

@@ -19,6 +19,7 @@ def summarise(sidecar: dict[str, Any], files: dict[str, Path], *, seconds: float
     step = max(sidecar["lattice_spacing"])
     lines = {
         "shape": _which(sidecar),
+        "blend": f"{sidecar['blend']:g} of the way to {sidecar['towards']}" if sidecar["towards"] else "",
         "mesh": f"{sidecar['vertices']:,} vertices, {sidecar['faces']:,} faces, "
         f"{'watertight' if sidecar['watertight'] else 'not watertight'}"
         f"{'' if sidecar['colours'] else ', without colours'}",

@@ -1,11 +1,12 @@
-"""Where inr-mesh writes each mesh: of one run, of several, and of all shapes of a run."""
+"""Where inr-mesh writes each mesh: of one run, of several, of all shapes of a run, and of what is between two."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,12 +32,14 @@ class Target:
     Attributes:
         config: config.yml of its run.
         shape: of a run of several shapes, which; None: the one that the run shows.
+        blend: how far it is on its way to another, where one is given.
         output: the mesh file.
         turntable: its video, if one is wanted.
     """
 
     config: Path
     shape: str | None
+    blend: float
     output: Path
     turntable: Path | None
 
@@ -49,7 +52,7 @@ class Target:
 
 def makes_several(options: MeshOptions, configs: Sequence[Path]) -> bool:
     """Whether more than one mesh may come of the command line."""
-    return len(configs) > 1 or options.shape == ALL
+    return len(configs) > 1 or options.shape == ALL or len(options.blend) > 1
 
 
 def extension(options: MeshOptions) -> str:
@@ -59,17 +62,19 @@ def extension(options: MeshOptions) -> str:
 
 def the_only_target(options: MeshOptions, config: Path) -> Target:
     """The mesh of one run."""
+    if options.output is None and options.towards is not None:
+        return replace(targets_of(options, config, [config], [options.shape])[0], turntable=options.turntable)
     output = options.output or config.parent / f"mesh{extension(options)}"
-    return Target(config, options.shape, output, options.turntable)
+    return Target(config, options.shape, options.blend[0], output, options.turntable)
 
 
 def targets_of(
     options: MeshOptions, config: Path, configs: Sequence[Path], shapes: Sequence[str | None]
 ) -> list[Target]:
-    """The meshes of one run of several, or of all its shapes.
+    """The meshes of one run of several, of all its shapes, or of several places between two.
 
     With --output they lie in that folder by the places of their runs below the folder that all runs are in. Without,
-    each lies in its run folder: mesh.ply, or meshes/<shape>.ply.
+    each lies in its run folder: mesh.ply, or meshes/<shape>.ply, or meshes/<shape>-<second shape>-<blend>.ply.
 
     Args:
         options: what the command line said.
@@ -78,12 +83,15 @@ def targets_of(
         shapes: names of its shapes, or None alone.
     """
     found = []
-    for shape in shapes:
-        beside = config.parent / ("mesh" if shape is None else f"meshes/{shape}")
-        below = _below(config, configs) / (shape or "") if len(configs) > 1 else Path(shape or "mesh")
+    for shape, blend in itertools.product(shapes, options.blend):
+        name = shape
+        if options.towards is not None:
+            name = "-".join([*([] if shape is None else [shape]), options.towards, f"{blend:g}"])
+        beside = config.parent / ("mesh" if name is None else f"meshes/{name}")
+        below = _below(config, configs) / (name or "") if len(configs) > 1 else Path(name or "mesh")
         output = beside if options.output is None else options.output / below
         video = None if options.turntable is None else _with(options.turntable / below, ".mp4")
-        found.append(Target(config, shape, _with(output, extension(options)), video))
+        found.append(Target(config, shape, blend, _with(output, extension(options)), video))
     return found
 
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from inr_plugins.errors import InputError, setting
 from inr_plugins.geometry.frames import Similarity
 from inr_plugins.geometry.mesh import Mesh, transform_mesh
 from inr_plugins.meshing.extract import Extracted, extract
 from inr_plugins.meshing.region import TurnedBox
 from inr_plugins.meshing.report import describe
 from inr_plugins.meshing.settings import MeshSettings
-from inr_plugins.meshing.shapes import RunShape, find_shape, frame_of, show_shape
+from inr_plugins.meshing.shapes import RunShape, find_shape, frame_of, shape_shown
 from inr_plugins.progress import Bar, silent
 
 if TYPE_CHECKING:
@@ -101,18 +102,20 @@ def extract_mesh(
     """
     settings = settings or MeshSettings()
     settings.check()
+    if len(settings.blend) > 1:
+        raise InputError(f"{setting('blend')} has {len(settings.blend)} numbers, and one mesh is made: give one.")
     place = place or find_place(run, settings)
     start = time.perf_counter()
-    show_shape(run, place.shape)
-    found = extract(
-        run,
-        settings,
-        to_normalised=place.to_normalised,
-        shape=place.shape,
-        turned=turned,
-        at_once=at_once,
-        bar=bar or silent,
-    )
+    with shape_shown(run, place.shape, towards=settings.towards, share=settings.blend[0]):
+        found = extract(
+            run,
+            settings,
+            to_normalised=place.to_normalised,
+            shape=place.shape,
+            turned=turned,
+            at_once=at_once,
+            bar=bar or silent,
+        )
     mesh = transform_mesh(found.mesh, place.to_output)
     seconds = {"extract": time.perf_counter() - start}
     description = describe(

@@ -39,6 +39,8 @@ def describe(
         "shape_number": None if shape is None else shape.number,
         "shapes": None if shape is None else shape.count,
         "shape_file": None if shape is None else str(shape.file),
+        "towards": options.towards,
+        "blend": None if options.towards is None else options.blend[0],
         "orientation": "faces and normals look outward; corners run anticlockwise seen from outside",
         "normalised_from_dataset": to_normalised.matrix.tolist(),
         "field": found.surface.kind,

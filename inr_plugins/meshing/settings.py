@@ -21,6 +21,11 @@ class MeshSettings:
 
     shape: Annotated[str | None, told("NAME|NUMBER", "the first")] = None
     """Of a run of several shapes, the one to extract, by its name or number."""
+    towards: Annotated[str | None, told("NAME|NUMBER|mean", "the shape itself")] = None
+    """Of a run of nid-shapes or nid-fit, a shape of its dictionary that the extracted one is blended with; mean: the
+    mean of all of them."""
+    blend: Annotated[tuple[float, ...], told("T [T ...]", "0.5")] = (0.5,)
+    """Where between the two, from 0, the shape itself, to 1; inr-mesh makes a mesh of each."""
     resolution: Annotated[int | None, told("SAMPLES", "256")] = None
     """Samples along the longest side of the box; cost grows with their square."""
     voxel_size: Annotated[float | None, told("FLOAT", "by --resolution")] = None
@@ -69,6 +74,10 @@ class MeshSettings:
         if self.resolution is not None and self.voxel_size is not None:
             raise InputError(f"Give {setting('resolution')} or {setting('voxel_size')}, not both.")
         check_numbers(self, COMMANDS["inr-mesh"])
+        if self.towards is None and self.blend != (0.5,):
+            raise InputError(f"{setting('blend')} is between two shapes: give {setting('towards')} the second one.")
+        if len(set(self.blend)) != len(self.blend) or not self.blend:
+            raise InputError(f"{setting('blend')} wants one number or several, each once.")
         if self.texture is not None and self.colour != "normal":
             raise InputError(
                 f"{setting('texture')} bakes the colour seen from straight outside, not "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -39,6 +41,17 @@ class HoldsShapes(Protocol):
 
     def shape_file(self, number: int) -> Path:
         """The file that a shape was read from."""
+
+
+@runtime_checkable
+class BlendsShapes(Protocol):
+    """A model of shapes that are codes over a dictionary, which answers for what lies between two of them."""
+
+    def blending(self, towards: str, share: float, *, given_by: str) -> AbstractContextManager[None]:
+        """Meanwhile the field is that of the shown shape on its way to one of the dictionary's, a share of it.
+
+        `given_by` is what `towards` was given as, for the InputError where there is no such shape.
+        """
 
 
 @dataclass(frozen=True)
@@ -90,6 +103,24 @@ def show_shape(run: Run, shape: RunShape | None) -> None:
     """Let the run's model answer for `shape`, where it holds several."""
     if shape is not None and hasattr(run.pipeline.model, "show"):
         run.pipeline.model.show(shape.number)
+
+
+@contextmanager
+def shape_shown(run: Run, shape: RunShape | None, *, towards: str | None, share: float) -> Iterator[None]:
+    """Let the run's model answer for `shape`, or for what is on the way from it to one of the dictionary's.
+
+    Raises:
+        InputError: `towards` is none of the dictionary's shapes, or there is no dictionary.
+    """
+    show_shape(run, shape)
+    if towards is None:
+        yield
+        return
+    model = run.pipeline.model
+    if not isinstance(model, BlendsShapes):
+        raise InputError(f"{setting('towards', towards)}: the run has no dictionary of shapes; leave it out.")
+    with model.blending(towards, share, given_by=setting("towards", towards)):
+        yield
 
 
 def frame_of(run: Run, shape: RunShape | None) -> Similarity:

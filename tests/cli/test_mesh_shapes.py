@@ -76,6 +76,21 @@ def test_the_only_shape_of_a_run_is_not_made_a_choice_of(run_folder, capsys):
     assert "--shape" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--towards", "jug"), "--towards jug: the run has no dictionary of shapes; leave it out."),
+        (("--blend", "0.2"), "--blend is between two shapes: give --towards the second one."),
+        (("--towards", "jug", "--blend", "0.2", "0.2"), "--blend wants one number or several, each once."),
+        (("--towards", "jug", "--blend", "1.5"), "--blend must be at least 0 and at most 1, got 1.5"),
+    ],
+)
+def test_blends_that_cannot_be_are_refused(run_folder, capsys, words, said):
+    assert inr_mesh(ShapeRuns(), run_folder, *words, "--resolution", 16) == 1
+    assert said in capsys.readouterr().err
+    assert not list(run_folder.glob("**/*.ply"))
+
+
 @pytest.mark.parametrize("wanted", ["bowl", "3", "-1", "1.0"])
 def test_a_shape_that_is_not_there_is_refused_with_those_that_are(run_folder, capsys, wanted):
     assert inr_mesh(ShapeRuns(), run_folder, f"--shape={wanted}") == 1

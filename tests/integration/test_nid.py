@@ -98,6 +98,25 @@ def test_a_shape_of_a_dictionary_becomes_a_mesh_in_the_units_of_its_file(diction
     np.testing.assert_allclose(np.ptp(found.bounds, axis=0), 2 * AXES[2], atol=12)
 
 
+def test_what_is_between_two_shapes_becomes_meshes_whose_distances_are_blended(dictionary, tmp_path, capsys):
+    blend = ["--shape", "0", "--towards", "shape_2", "--blend", "0", "0.25", "1"]
+    arguments = [*blend, "--output", str(tmp_path), "--resolution", "32", "--device", "cpu", "--frame", "normalised"]
+    assert mesh.main([str(dictionary.base_dir), *arguments]) == 0
+    model = load_run(dictionary.base_dir, device="cpu").pipeline.model
+    for share in (0, 0.25, 1):
+        found = torch.from_numpy(trimesh.load(tmp_path / f"0-shape_2-{share:g}.ply").vertices).float()
+        with torch.no_grad():
+            apart = (1 - share) * model.field_of(0).sdf(found) + share * model.field_of(2).sdf(found)
+            assert float(apart.abs().max()) < 0.02
+            # A sum of distances that is not that of this share would be.
+            assert float((model.field_of(1).sdf(found)).abs().max()) > 0.04
+        told = json.loads((tmp_path / f"0-shape_2-{share:g}.ply.json").read_text())
+        assert (told["shape"], told["towards"], told["blend"]) == ("shape_0", "shape_2", share)
+    assert mesh.main([str(dictionary.base_dir), "--towards", "mean", "--resolution", "16", "--device", "cpu"]) == 0
+    assert (dictionary.base_dir / "meshes/mean-0.5.ply").exists()
+    assert "blend  0.5 of the way to mean" in capsys.readouterr().out
+
+
 @pytest.fixture(scope="module")
 def fit(dictionary, tmp_path_factory):
     """A run of nid-fit on an ellipsoid between those of the dictionary, which was deleted when it had begun."""

@@ -34,7 +34,7 @@ from inr_plugins.models.nid.dictionary import Dictionary, blank_dictionary, dict
 from inr_plugins.models.nid.panels import CodePanel
 from inr_plugins.models.nid.points import PointSource, draw_surface, has_estimated_normals, surface_of
 from inr_plugins.models.nid.report import DetailReport, FitReport, report_detail, report_fit
-from inr_plugins.models.nid.shown_code import dense_rows
+from inr_plugins.models.nid.shown_code import BlendsCodes, dense_rows
 from inr_plugins.models.shapes.base import ShapeModel
 from inr_plugins.shape_points import ShapePoints
 from inr_plugins.sparse_codes.code_equations import Drawn, Equations, EquationWeights, surface_equations
@@ -67,7 +67,7 @@ def _check_code(code: Tensor, index: Tensor, rows: int, experts: int) -> None:
         raise ValueError(f"its code is of others than the dictionary's {experts} experts")
 
 
-class NidFitModel(ShapeModel):
+class NidFitModel(BlendsCodes, ShapeModel):
     """A frozen dictionary and one code, found by sparse regression and then improved by a few gradient steps.
 
     After the last of them a correction of the distance around the points is fitted to what the code leaves over
@@ -87,8 +87,6 @@ class NidFitModel(ShapeModel):
     config: NidFitModelConfig
     always_exact = True
     panel_types = (*ShapeModel.panel_types, CodePanel)
-    drawn_code: tuple[Tensor, Tensor] | None = None
-    """Experts and weights that the viewer's copies draw, where those are not the fit's own."""
     detail: SurfaceDetail | None
     """What is added to the code's distance around the points."""
     index: Tensor
@@ -390,6 +388,11 @@ class NidFitModel(ShapeModel):
     def code_names(self) -> tuple[str, ...]:
         """The fit, and the shapes that the dictionary was learnt on."""
         return ("the fit", *self.learnt_frame.shapes)
+
+    @property
+    def dictionary_names(self) -> tuple[str, ...]:
+        """The shapes that the dictionary was learnt on."""
+        return self.learnt_frame.shapes
 
     @torch.no_grad()
     def code_of(self, number: int) -> Float[Tensor, "p n"]:

@@ -24,7 +24,7 @@ from inr_plugins.models.nid.config import NidShapesSettings
 from inr_plugins.models.nid.dictionary import LearntFrame
 from inr_plugins.models.nid.panels import CodePanel
 from inr_plugins.models.nid.points import draw_clouds
-from inr_plugins.models.nid.shown_code import dense_rows
+from inr_plugins.models.nid.shown_code import BlendsCodes, dense_rows
 from inr_plugins.models.shapes.backbones import network_config
 from inr_plugins.models.shapes.base import ShapeModel
 from inr_plugins.networks.dictionary.gates import PointSetGate, TableGate, dense_code, top_k_code
@@ -64,7 +64,7 @@ class NidShapesModelConfig(NidShapesSettings):
             return DictionarySettings(trunk, self.experts, self.expert_width, self.active, self.patches)
 
 
-class NidShapesModel(ShapeModel):
+class NidShapesModel(BlendsCodes, ShapeModel):
     """Shapes as sparse combinations of experts that they share: f = Σ_j α_j b_j, k of n (Wang et al. 2022).
 
     A step of training shows some shapes at points of their own. In the warm-up codes are dense, so that every entry
@@ -82,8 +82,6 @@ class NidShapesModel(ShapeModel):
     config: NidShapesModelConfig
     always_exact = True
     panel_types = (*ShapeModel.panel_types, CodePanel)
-    drawn_code: tuple[Tensor, Tensor] | None = None
-    """Experts and weights that the viewer's copies draw the shown shape with, where those are not its own."""
     codes: Tensor
     clouds: Tensor
     patch_numbers: Tensor
@@ -275,6 +273,11 @@ class NidShapesModel(ShapeModel):
     @property
     def code_names(self) -> tuple[str, ...]:
         """Names of the shapes."""
+        return self.names
+
+    @property
+    def dictionary_names(self) -> tuple[str, ...]:
+        """The same: all of them are the dictionary's."""
         return self.names
 
     @torch.no_grad()

@@ -1,8 +1,9 @@
-"""The code that copies in the viewer are drawn with: of a shape, between two shapes, with entries of the user's."""
+"""Codes that shapes are drawn with in place of their own: between two shapes, the mean, with entries of the user's."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -10,8 +11,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from inr_plugins.shape_names import number_of_shape
+
 Entry = tuple[int, int]
 """Of a code: its row, which is the patch, and the number of the expert."""
+MEAN = "mean"
+"""In the place of a shape's name: the mean of all codes of the dictionary."""
 
 
 @runtime_checkable
@@ -30,7 +35,11 @@ class CodedModel(Protocol):
 
     @property
     def code_names(self) -> tuple[str, ...]:
-        """Names of all shapes that there is a code of."""
+        """Names of all shapes that there is a code of; those of the dictionary come last."""
+
+    @property
+    def dictionary_names(self) -> tuple[str, ...]:
+        """Names of the shapes that the dictionary was learnt on."""
 
     def code_of(self, number: int) -> Float[Tensor, "p n"]:
         """The code of one of them, a row for each patch, zero for experts that it does not use."""
@@ -65,6 +74,49 @@ class CodeEdit:
         for (row, expert), value in self.entries.items():
             code[row, expert] = value
         return code
+
+
+@torch.no_grad()
+def code_towards(model: CodedModel, towards: str, share: float, *, given_by: str) -> Float[Tensor, "p n"]:
+    """(1 - t) a + t b, of the code a of the shape that is shown and b of one of the dictionary's.
+
+    Args:
+        model: with the codes.
+        towards: name or number of the dictionary's shape; "mean", where none is called so: b is the mean of all codes.
+        share: t.
+        given_by: what `towards` was given as, for the sentence.
+
+    Raises:
+        InputError: there is no such shape.
+    """
+    names = model.dictionary_names
+    first = len(model.code_names) - len(names)
+    if towards == MEAN and MEAN not in names:
+        code = torch.stack([model.code_of(first + number) for number in range(len(names))]).mean(0)
+    else:
+        code = model.code_of(first + number_of_shape(towards, names, given_by=given_by))
+    return (1 - share) * model.code_of(model.shown_shape) + share * code
+
+
+class BlendsCodes:
+    """Adds to a `CodedModel` what `meshing.shapes.BlendsShapes` asks for."""
+
+    drawn_code: tuple[Tensor, Tensor] | None = None
+    """Experts and weights (P, k) that the shown shape is drawn with, where those are not its own."""
+
+    @contextmanager
+    def blending(self: CodedModel, towards: str, share: float, *, given_by: str) -> Iterator[None]:
+        """Meanwhile the field is that of `code_towards`.
+
+        Raises:
+            InputError: there is no such shape.
+        """
+        before = self.drawn_code
+        self.drawn_code = used_entries(code_towards(self, towards, share, given_by=given_by))
+        try:
+            yield
+        finally:
+            self.drawn_code = before
 
 
 def dense_rows(index: Int[Tensor, "p k"], weight: Float[Tensor, "p k"], experts: int) -> Float[Tensor, "p n"]:
