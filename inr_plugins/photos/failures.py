@@ -107,12 +107,13 @@ def why_not_placed(name: str, evidence: Evidence) -> str:
     )
 
 
-def check_enough(evidence: Evidence, at_least: float) -> None:
+def check_enough(evidence: Evidence, at_least: float, *, one_lens: bool = False) -> None:
     """Refuse a reconstruction that has too few of the photos.
 
     Args:
         evidence: of all photos.
         at_least: share of them that has to have a place.
+        one_lens: whether photos were taken for one lens's though nothing tells that they are.
 
     Raises:
         InputError: saying which photos are missing, and what to photograph.
@@ -136,6 +137,10 @@ def check_enough(evidence: Evidence, at_least: float) -> None:
     else:
         gap = _gap(evidence)
         why = f"{missing[0]} {why_not_placed(missing[0], evidence)}. {gap[0].upper()}{gap[1:]}"
+    apart = sum(len(group) for group in evidence.clusters() if evidence.placed.isdisjoint(group))
+    if one_lens and apart < len(missing) / 2:
+        # They show the same thing: of several lenses that are taken for one, few find a place.
+        why += f", or give {setting('cameras', 'each')} if they are of several cameras or zoomed"
     raise InputError(
         f"Only {placed} of {count} photos found their place; {why}, or give "
         f"{setting('at_least', f'{placed / count:.2g}')} to go on with the {placed} (without a place are "

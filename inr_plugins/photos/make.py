@@ -186,17 +186,17 @@ def _posed_by_us(found: Source, work: Work, options: PhotoOptions, tell: Bar) ->
         InputError: too few photos find their place.
     """
     photos = found.photos
+    groups = lens_groups(photos, options.cameras, options.max_size)
     pictures = internal_names([".jpg" if photo.is_lossy else ".png" for photo in photos])
     done = outcome(work)
     if done is None:
         failed = prepare(photos, pictures, work, max_size=options.max_size, tell=tell)
         used = ["" if number in failed else picture for number, picture in enumerate(pictures)]
-        groups = lens_groups(photos, options.cameras, options.max_size)
         write_json(work.failed, {photos[number].name: why for number, why in failed.items()}, durable=False)
         done = find_poses(used, groups, work, options, in_sequence=found.in_sequence, tell=tell)
     evidence, folder = done
     evidence = evidence.renamed({picture: photo.name for picture, photo in zip(pictures, photos, strict=True)})
-    check_enough(evidence, options.at_least)
+    check_enough(evidence, options.at_least, one_lens=any(len(each.numbers) > 1 and not each.camera for each in groups))
     model = read_model(folder)
     check_depth(evidence, [len(each.points) for each in model.placed])
     return _Posed(found, pictures, model, evidence, read_json(work.failed) or {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -59,6 +60,20 @@ def test_too_few_with_a_place_say_what_to_photograph():
     )
     assert "p4.jpg in small steps, or give --at-least 0.38" in said
     assert "p4.jpg, p5.jpg, p6.jpg and 2 more" in said
+
+
+def test_several_lenses_that_are_taken_for_one_are_thought_of_where_photos_show_one_thing():
+    chain = {pair: 100 for pair in pairwise(NAMES)}
+    alike = replace(GOOD, matches=chain, groups=GOOD.groups[:1])
+    with pytest.raises(InputError) as error:
+        check_enough(alike, 0.5, one_lens=True)
+    assert "in small steps, or give --cameras each if they are of several cameras or zoomed, or give --at-least" in (
+        error.value.on_command_line
+    )
+    for evidence, one_lens in ((alike, False), (GOOD, True)):
+        with pytest.raises(InputError) as error:
+            check_enough(evidence, 0.5, one_lens=one_lens)
+        assert "--cameras" not in error.value.on_command_line
 
 
 def test_photos_of_different_things_are_told_apart():
