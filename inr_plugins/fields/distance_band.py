@@ -132,9 +132,11 @@ def refine(field: VoxelDistanceField, longest: int) -> bool:
     scale = float(old.edge / rough.edge)
     distances = scale * old.read(reading.distance[:, None], rough.vertices(), empty=torch.inf)[:, 0]
     # Vertices outside of the old band are farther away than the new band is wide.
-    lattice = SparseLattice(
-        rough.origin, float(rough.edge), grown(near_cells(rough, distances), HALF_WIDTH) & rough.occupied
-    )
+    finer = grown(near_cells(rough, distances), HALF_WIDTH) & rough.occupied
+    if not bool(finer.any()):
+        # A speck that lay at a vertex of the old lattice, and between those of the new one.
+        return False
+    lattice = SparseLattice(rough.origin, float(rough.edge), finer)
     rows = lattice.rows_in(rough)
     distances = distances[rows]
     keys = old.read(field.keys, lattice.vertices())

@@ -122,6 +122,20 @@ def test_a_surface_that_is_gone_changes_nothing():
     assert field.lattice is lattice
 
 
+def test_a_surface_that_only_one_vertex_is_near_is_gone_on_a_lattice_without_it():
+    field = ball_field(16)
+    row = len(field.distances) // 2
+    with torch.no_grad():
+        field.distances.fill_(4.0)
+        field.distances[row] = -4.0
+        dent = 4.0 - float(field.reading().distance[row])
+        # What is read at the vertex falls in proportion.
+        field.distances[row] = 4.0 - 8.0 * (4.0 - 0.95) / dent
+    assert float(field.reading().distance.min()) > 0.94
+    assert bool(near_cells(field.lattice, field.reading().distance).any())
+    assert not refine(field, 24)
+
+
 def test_on_a_finer_lattice_the_ball_is_the_same():
     field = ball_field(24)
     cells = field.lattice.shape

@@ -25,8 +25,9 @@ _PAD = 4
 """Cells around the hull."""
 _HELD = 1 / 3
 """Part of the pictures that show a middling place of the hull, in which a place of the object is at the least."""
-_MANY, _DOUBTFUL = 8, 0.15
-"""Views from which on one is told from the others, and what part of their hull it may leave out without a word."""
+_MANY, _DOUBTFUL, _WRONG = 8, 0.15, 0.9
+"""Views from which on one is told from the others, what part of their hull it may leave out without a word, and of how
+much it is wrong."""
 _MOST_NAMED = 3
 """Views that are named as the wrong ones; of more, nobody knows which they are."""
 
@@ -190,7 +191,8 @@ def hull_distances(
         inside, good to about half a cell. What too few pictures show (`fewest_pictures`) is outside.
 
     Raises:
-        InputError: the hull is empty, or cameras stand in it.
+        InputError: the hull is empty, or is so by one mask's doing but for what few pictures show; or cameras stand in
+            it.
     """
     box = checked_box(box.detach().cpu())
     axes, edge = _axes(box, _ROUGH)
@@ -215,13 +217,8 @@ def hull_distances(
     if not bool(inside.any()):
         raise InputError(why_empty(views, box))
     check_outside(views, origin, cell, inside)
-    doubt = None if again else doubtful_view(views, box)
-    if doubt is not None and comms.is_main_process():
-        CONSOLE.print(
-            f"The mask of {views.names[doubt[0]]} alone leaves out {doubt[1]:.0%} of what all others leave of the "
-            "object: see whether it is right.",
-            soft_wrap=True,
-        )
+    if not again:
+        check_agreement(views, box)
     return origin, cell, cells_to_border(inside)
 
 
@@ -248,6 +245,22 @@ def check_outlines(views: MaskedViews, *, name_some: bool = True) -> None:
             "see whether the object fills it, or the mask is wrong.",
             soft_wrap=True,
         )
+
+
+def check_agreement(views: MaskedViews, box: Float[Tensor, "2 3"]) -> None:
+    """Name the view whose mask alone leaves out a good part of the object.
+
+    Raises:
+        InputError: it leaves out nearly all.
+    """
+    doubt = doubtful_view(views, box)
+    if doubt is None:
+        return
+    told = f"The mask of {views.names[doubt[0]]} alone leaves out {doubt[1]:.0%} of what all others leave of the object"
+    if doubt[1] > _WRONG:
+        raise InputError(f"{told}: mend it, or leave the image out.")
+    if comms.is_main_process():
+        CONSOLE.print(f"{told}: see whether it is right.", soft_wrap=True)
 
 
 def doubtful_view(views: MaskedViews, box: Float[Tensor, "2 3"]) -> tuple[int, float] | None:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from inr_plugins.boxes import has_volume, scaled_box
 from inr_plugins.errors import InputError
-from inr_plugins.models.common.hull import check_outlines, masked_views
+from inr_plugins.models.common.hull import check_agreement, check_outlines, masked_views
 from inr_plugins.models.common.mask_box import box_of_masks, nearest_point
 
 BoxChoice = Literal["found", "scene"]
@@ -44,20 +44,21 @@ class FoundBox:
     how: str
 
 
-def find_object(dataset: Any, *, masked: bool, unsure: bool = False) -> FoundBox | None:
+def find_object(dataset: Any, *, masked: bool, unsure: bool = False, compare: bool = False) -> FoundBox | None:
     """Where the object is, if that can be told.
 
     Args:
         dataset: nerfstudio's InputDataset, or what has its `cameras`, `image_filenames` and `get_data`.
         masked: what the masks or the alpha of all pictures leave; else where the cameras look.
         unsure: masks may be for something else than to cut an object out, and pictures may be without.
+        compare: name the mask that is against the others, if there is one.
 
     Returns:
         The box; None where cameras are no pinholes, or do not look at anything in common, or masks that may be for
         something else seem to be.
 
     Raises:
-        InputError: the masks leave nothing, or leave nothing out.
+        InputError: the masks leave nothing, or leave nothing out, or one of them is against all others.
     """
     cameras = dataset.cameras
     if (cameras.camera_type != CameraType.PERSPECTIVE.value).any():
@@ -77,6 +78,8 @@ def find_object(dataset: Any, *, masked: bool, unsure: bool = False) -> FoundBox
         return None
     check_outlines(views, name_some=False)
     box = box_of_masks(views)
+    if compare and box is not None:
+        check_agreement(views, box)
     return None if box is None else FoundBox(box, f"{len(chosen)} masks")
 
 
@@ -88,6 +91,7 @@ def object_box(
     masked: bool,
     scale: float,
     unsure: bool = False,
+    compare: bool = False,
 ) -> Tensor:
     """The box to look in: found, and said in the dataset's units, or else the dataparser's.
 
@@ -98,6 +102,7 @@ def object_box(
         masked: see `find_object`.
         scale: what its sides are multiplied by.
         unsure: see `find_object`.
+        compare: see `find_object`.
 
     Returns:
         (2, 3), normalised frame, on the CPU.
@@ -106,7 +111,7 @@ def object_box(
         InputError: the masks leave nothing.
     """
     scene_box = scene_box.detach().cpu().float()
-    found = find_object(dataset, masked=masked, unsure=unsure) if choice == "found" else None
+    found = find_object(dataset, masked=masked, unsure=unsure, compare=compare) if choice == "found" else None
     if found is None:
         return scaled_box(scene_box, scale)
     box = scaled_box(found.box, scale)

@@ -53,7 +53,12 @@ def place_fields(fields: Sequence[BoxField], dataset: Any, scene_box: Tensor, co
     """
     if config.box == "scene" or config.capture == "room":
         return
-    box = object_box(dataset, scene_box, config.box, masked=config.capture == "object", scale=config.resolved_box_scale)
+    box = object_box(
+        *(dataset, scene_box, config.box),
+        masked=config.capture == "object",
+        scale=config.resolved_box_scale,
+        compare=True,
+    )
     for each in fields:
         each.place(box)
         # Machines may round otherwise.

@@ -8,6 +8,7 @@ from nerfstudio.cameras.cameras import Cameras, CameraType
 
 from inr_plugins.errors import InputError
 from inr_plugins.models.common.hull import (
+    check_agreement,
     check_outlines,
     doubtful_view,
     fewest_pictures,
@@ -228,3 +229,16 @@ def test_a_mask_that_cuts_the_hull_of_all_others_is_said(capsys):
     assert f"The mask of view17.png alone leaves out {part:.0%} of what all others leave" in said
     hull_distances(views, BOX, 32, again=True)
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_mask_that_leaves_nearly_nothing_of_all_others_is_refused(share):
+    """What lies outside of one picture is still hull, so that it is not empty: of a mask, black or not, far beside."""
+    rig = cameras(40)
+    masks = [mask_of(rig, view) for view in range(40)]
+    masks[17] = torch.zeros_like(masks[17])
+    masks[17][:3, :3] = bool(share)
+    with pytest.raises(
+        InputError, match=r"mask of view17\.png alone leaves out 100% .*: mend it, or leave the image out"
+    ):
+        check_agreement(masked_views(pictures(rig, masks)), BOX)

@@ -90,6 +90,8 @@ def test_one_wrong_mask_of_many_is_outvoted_and_one_of_few_is_named():
     masks = ball_masks(many, middle, radius)
     masks[11] = torch.zeros_like(masks[11])
     assert_tight(find_object(pictures(many, masks), masked=True).box, middle, radius, slack=1.4)
+    with pytest.raises(InputError, match=r"v11\.png alone leaves out 100%"):
+        find_object(pictures(many, masks), masked=True, compare=True)
     few = rig(middle, 3.0, count=8)
     masks = ball_masks(few, middle, radius)
     masks[5] = torch.zeros_like(masks[5])
