@@ -1,13 +1,14 @@
 """A slice from few and noisy views: cn-ct with several normalizations beside filtered back-projection and TV.
 
 .venv/bin/python benchmarks/ct.py IMAGE --work DIR [--size 128] [--steps 1000] [--views 100 30 16] [--noise 0 0.05]
-    [--norms cross none layer batch] [--report]
+    [--rows cross none layer batch relu finer] [--report]
 
 IMAGE is a grey image of a slice, averaged to --size pixels along its side. Views are made of it as ns-train cn-ct does,
-by rays and pixels finer than those of a fit. "none" is the same network, with its positional encoding, without a
-normalization. Every result is a file in the work folder, and one that is there is not made again: stopped, the same
-command goes on. PSNR and SSIM are of the slice, clamped to [0, 1]; held out is |A f - y| / |y| of 8 views between those
-that are learnt from, noise included; seconds are those of training, or of the answer without a network.
+by rays and pixels finer than those of a fit. "none" is the same network, with its encoding, without a normalization;
+"relu" has neither, and "finer" is FINER++'s with sines. Every result is a file in the work folder, and one that is
+there is not made again: stopped, the same command goes on. PSNR and SSIM are of the slice, clamped to [0, 1]; held
+out is |A f - y| / |y| of 8 views between those that are learnt from, noise included; seconds are those of training, or
+of the answer without a network.
 """
 
 from __future__ import annotations
@@ -27,6 +28,12 @@ from PIL import Image
 from inr_plugins.files import write_json
 
 CLASSICAL = ("fbp", "tv")
+ROWS: dict[str, dict[str, str]] = {
+    **{norm: {"normalization": norm} for norm in ("cross", "none", "layer", "batch", "global")},
+    "relu": {"normalization": "none", "encoding": "identity"},
+    "finer": {"normalization": "none", "activation": "finer-sine"},
+}
+"""Options of the model in each row of the table."""
 
 
 def small_slice(image: Path, size: int, work: Path) -> Path:
@@ -58,10 +65,11 @@ def scores_of(model: Any, parser: Any, found: Any) -> dict[str, float]:
     return {"psnr": scores["psnr_it"], "ssim": scores["ssim_it"], "held_out": scores["held_out_error_it"]}
 
 
-def fit(name: str, slice_: Path, views: int, noise: float, norm: str, options: argparse.Namespace) -> dict[str, Any]:
+def fit(name: str, slice_: Path, views: int, noise: float, row: str, options: argparse.Namespace) -> dict[str, Any]:
     """One training."""
     config = settings(slice_, views, noise)
-    config.pipeline.model.normalization = norm
+    for option, value in ROWS[row].items():
+        setattr(config.pipeline.model, option, value)
     run = train_once(config, slice_, options.work / "runs", name, options.steps)
     model, parser = run.pipeline.model, run.pipeline.datamanager.dataparser
     return {**scores_of(model, parser, model.slice_values()), "seconds": run.seconds, "cpu": run.cpu}
@@ -89,7 +97,7 @@ def table(found: dict[tuple[str, int, float], dict[str, Any]], options: argparse
     cells = [(views, noise) for noise in options.noise for views in options.views]
     lines = ["| | " + " | ".join(f"{views} views, noise {100 * noise:g} %" for views, noise in cells) + " |"]
     lines.append("|---" * (len(cells) + 1) + "|")
-    for method in (*options.norms, *CLASSICAL):
+    for method in (*options.rows, *CLASSICAL):
         row = [found.get((method, *cell)) for cell in cells]
         told = [
             f"{each['psnr']:.2f} dB ({each['ssim']:.3f}), {100 * each['held_out']:.2f} %, {each['seconds']:.0f} s"
@@ -110,7 +118,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--views", type=int, nargs="+", default=[100, 30, 16])
     parser.add_argument("--noise", type=float, nargs="+", default=[0.0, 0.05])
-    parser.add_argument("--norms", nargs="+", default=["cross", "none", "layer", "batch"])
+    parser.add_argument(
+        "--rows", nargs="+", choices=list(ROWS), default=["cross", "none", "layer", "batch", "relu", "finer"]
+    )
     parser.add_argument("--report", action="store_true", help="only print the table")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
@@ -119,7 +129,7 @@ def main() -> None:
     prepare_process()
     slice_, found = small_slice(options.image, options.size, options.work), {}
     # What a stopped run lacks are the last rows, not the last columns.
-    for method in (*options.norms[:2], *CLASSICAL, *options.norms[2:]):
+    for method in (*options.rows[:2], *CLASSICAL, *options.rows[2:]):
         for noise in options.noise:
             for views in options.views:
                 is_classical = method in CLASSICAL

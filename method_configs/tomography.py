@@ -17,8 +17,8 @@ from inr_plugins.models.inverse.tomography import CnSliceModelConfig
 cn_ct = MethodSpecification(
     config=InrTrainerConfig(
         method_name="cn-ct",
-        max_num_iterations=1_000,
-        steps_per_save=500,
+        max_num_iterations=500,
+        steps_per_save=250,
         pipeline=InrPipelineConfig(datamanager=SliceDataManagerConfig(), model=CnSliceModelConfig()),
         optimizers={
             "fields": {"optimizer": AdamConfig(betas=(0.9, 0.999), eps=1e-8), "scheduler": RunDecayConfig()},

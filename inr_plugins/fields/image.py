@@ -11,6 +11,7 @@ from itertools import product
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from inr_plugins.networks.coordinate_network import CoordinateNetwork, CoordinateNetworkConfig
 from inr_plugins.networks.normalization.registry import frozen_statistics
@@ -20,6 +21,8 @@ from inr_plugins.signal_grid import PixelGrid
 
 _QUERY_CHUNK = 1 << 16
 """Places that are evaluated at once outside training."""
+_SOFTPLUS = 10.0
+"""Of values that are to be 0 and more: softplus(10 v) / 10 is v but for 0.07 at 0 and next to nothing above 0.5."""
 _ON_THE_GRID = 1 / 512
 """Of a pixel: a place that is closer to the middle of one is there. Rays in float32 miss by less than that."""
 
@@ -163,6 +166,7 @@ class CoordinateImage(PlaceImage):
         *,
         network: CoordinateNetworkConfig,
         precision: Precision = "float32",
+        positive: bool = False,
     ) -> None:
         """
         Args:
@@ -170,9 +174,16 @@ class CoordinateImage(PlaceImage):
             channels: of the image.
             network: from a place to the channels.
             precision: of the network in training.
+            positive: values are 0 and more.
 
         Raises:
             ValueError: settings that cannot be used.
         """
         super().__init__(grid, channels, precision=precision)
+        self.positive = positive
         self.network = network.build(grid.dimensions, channels)
+
+    def _values(self, network: nn.Module, inputs: Tensor, *, training: bool) -> Float[Tensor, "n channels"]:
+        """See ImageField."""
+        values = super()._values(network, inputs, training=training)
+        return F.softplus(_SOFTPLUS * values) / _SOFTPLUS if self.positive else values

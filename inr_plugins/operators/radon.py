@@ -166,18 +166,42 @@ def filtered_back_projection(
         y: its measurements.
         smooth: dampen high frequencies by a Hann window, against noise.
     """
-    bins = beam.output_shape[1]
-    length = 1 << (2 * bins - 1).bit_length()
+    ramp = _ramp(y) / beam.pitch_mm
+    if smooth:
+        ramp = ramp * (0.5 + 0.5 * torch.cos(torch.linspace(0, math.pi, len(ramp), dtype=y.dtype, device=y.device)))
+    filtered = _filtered(y, ramp)
+    shares = math.pi * shares_of_views(beam.angles_deg).to(filtered)
+    return _smeared(beam, F.pad(filtered * shares[:, None], (1, 1)))
+
+
+def root_of_ramp(y: Float[Tensor, "*views bins"]) -> Float[Tensor, "*views bins"]:
+    """Views through the square root of the ramp filter, with gradients: their squares tell what the slice is missed by.
+
+    The coefficients of a view are those of the slice along a line through frequency 0 (the Fourier slice theorem), and
+    the lines of all views stand 1 / |f| closely there. So |A x|² counts the square of a coefficient of x at the
+    frequency f with 1 / |f|, and with this before the squares are taken all count alike, up to where views are too few.
+    """
+    return _filtered(y, _ramp(y).sqrt())
+
+
+def _ramp(y: Float[Tensor, "*views bins"]) -> Float[Tensor, " frequencies"]:
+    """The ramp filter of bins a unit apart, for `_filtered`: |f| in cycles a bin, and a little more than 0 at 0."""
+    length = _length_for(y.shape[-1])
     place = torch.arange(length, dtype=y.dtype, device=y.device)
     place = torch.minimum(place, length - place)
     kernel = torch.where(place % 2 == 1, -1 / (math.pi * place.clamp(min=1)) ** 2, torch.zeros_like(place))
     kernel[0] = 0.25
-    ramp = torch.fft.rfft(kernel).real / beam.pitch_mm
-    if smooth:
-        ramp = ramp * (0.5 + 0.5 * torch.cos(torch.linspace(0, math.pi, len(ramp), dtype=y.dtype, device=y.device)))
-    filtered = torch.fft.irfft(torch.fft.rfft(y, n=length) * ramp, n=length)[:, :bins]
-    shares = math.pi * shares_of_views(beam.angles_deg).to(filtered)
-    return _smeared(beam, F.pad(filtered * shares[:, None], (1, 1)))
+    return torch.fft.rfft(kernel).real
+
+
+def _filtered(y: Float[Tensor, "*views bins"], response: Float[Tensor, " frequencies"]) -> Float[Tensor, "*views bins"]:
+    """Each view through a filter, with as many zeros behind it that it does not come round."""
+    length = _length_for(y.shape[-1])
+    return torch.fft.irfft(torch.fft.rfft(y, n=length) * response, n=length)[..., : y.shape[-1]]
+
+
+def _length_for(bins: int) -> int:
+    return 1 << (2 * bins - 1).bit_length()
 
 
 def shares_of_views(angles_deg: Float[Tensor, " views"]) -> Float[Tensor, " views"]:

@@ -14,7 +14,13 @@ import torch
 from inr_plugins.errors import InputError
 from inr_plugins.operators.least_squares import conjugate_gradients, operator_norm, total_variation
 from inr_plugins.operators.protocol import Identity, Operator
-from inr_plugins.operators.radon import ParallelBeam, filtered_back_projection, shares_of_views, spread_angles
+from inr_plugins.operators.radon import (
+    ParallelBeam,
+    filtered_back_projection,
+    root_of_ramp,
+    shares_of_views,
+    spread_angles,
+)
 
 OPERATORS = {
     "identity": lambda: Identity((5, 7)),
@@ -98,6 +104,23 @@ def test_filtered_back_projection_is_in_units_of_the_slice() -> None:
     beam = ParallelBeam((70, 60), spread_angles(120, turn=360.0), bins=120, pixel_mm=0.25, pitch_mm=0.2, shift=1.5)
     found = filtered_back_projection(beam, beam.forward(slice_))
     torch.testing.assert_close(found, slice_, rtol=0, atol=0.02)
+
+
+def test_uneven_views_count_by_the_angles_around_them() -> None:
+    slice_ = blob(40, 40, 0.5)
+    # Half of the views lie within 30 degrees.
+    angles = torch.cat([torch.arange(0, 30, 0.75), torch.arange(30, 180, 3.75)]).double()
+    beam = ParallelBeam((40, 40), angles, bins=59, pixel_mm=0.5)
+    torch.testing.assert_close(filtered_back_projection(beam, beam.forward(slice_)), slice_, rtol=0, atol=0.04)
+
+
+@pytest.mark.parametrize(("sigma", "pitch"), [(1.0, 0.25), (3.0, 0.25), (1.5, 0.5)])
+def test_views_through_the_root_of_the_ramp_have_the_square_of_the_slice(sigma: float, pitch: float) -> None:
+    # exp(-r² / 2 σ²) has line integrals sqrt(2 pi) σ exp(-s² / 2 σ²), and its square the integral pi σ². The sum over N
+    # views of the integral of |f| |y(f)|² is N / pi of that (Fourier slice theorem, in polar coordinates).
+    offset = (torch.arange(400, dtype=torch.float64) - 199.5) * pitch
+    views = (math.sqrt(2 * math.pi) * sigma * torch.exp(-(offset**2) / (2 * sigma**2))).expand(7, -1)
+    assert float(root_of_ramp(views).square().sum()) == pytest.approx(7 * sigma**2, rel=0.01)
 
 
 def test_chosen_views_are_those_of_all() -> None:

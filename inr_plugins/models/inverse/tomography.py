@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -14,10 +14,11 @@ from torch import Tensor
 
 from inr_plugins.errors import InputError
 from inr_plugins.metrics.image import psnr, ssim
-from inr_plugins.models.signals.coordinate_image import CoordinateImageModel, CoordinateImageModelConfig
+from inr_plugins.models.inverse.measured import MeasuredModel, MeasuredModelConfig
 from inr_plugins.models.signals.panels import STORED
 from inr_plugins.networks.activations.settings import ActivationName
 from inr_plugins.networks.normalization.registry import NormalizationName
+from inr_plugins.operators.radon import root_of_ramp
 from inr_plugins.operators.tomography import Geometry, relative_error
 from inr_plugins.signal_grid import SignalPixels
 
@@ -28,7 +29,7 @@ _LEAST_SIDE = 11
 
 
 @dataclass
-class CnSliceModelConfig(CoordinateImageModelConfig):
+class CnSliceModelConfig(MeasuredModelConfig):
     """A slice as the normalization paper has it (sec. 5.3): four layers with ReLU, cross-normalised."""
 
     _target: type = field(default_factory=lambda: SliceModel)
@@ -41,15 +42,18 @@ class CnSliceModelConfig(CoordinateImageModelConfig):
     """Width of the hidden layers; the paper has 128 and 256."""
     hidden_layers: int = 4
     """Hidden layers, the first one included; the paper has 2 and 4."""
+    weighting: Literal["ramp", "none"] = "ramp"
+    """What the loss counts of views: ramp, all frequencies of the slice alike; none, the views as they are, as the
+    paper does, which learns what is fine much later."""
 
 
-class SliceModel(CoordinateImageModel):
+class SliceModel(MeasuredModel):
     """A coordinate network of (x, y) whose line integrals are compared with what was measured.
 
     Values from 0 to 1 stand for attenuations from 0 to that of `span`, 1/mm; of an image, for those themselves.
 
-    The loss is |A f - y|² / |y|² of all views (`operators.radon` has A), the same as the paper's mean squared error of
-    the projections but for a factor.
+    The loss is |W (A f - y)|² / |W y|² of all views (`operators.radon` has A), W being the root of the ramp filter
+    (`operators.radon.root_of_ramp`) or nothing.
 
     Raises:
         InputError: a setting out of range, or settings that cannot go together.
@@ -64,7 +68,8 @@ class SliceModel(CoordinateImageModel):
         if found is None:
             raise InputError("This method learns a slice from its views: give --data its sinogram, or its image.")
         self.geometry, self.has_truth = Geometry(**found["geometry"]), bool(found["has_truth"])
-        self.spacing_mm, self.is_clamped = self.geometry.pixel_mm, self.has_truth
+        pixel = self.geometry.pixel_mm
+        self.spacing_mm, self.is_clamped = (pixel, pixel), self.has_truth
         self.unit, self.unit_span = "1/mm", (0.0, 1.0) if self.has_truth else self.span
         self.stored_name = STORED if self.has_truth else CLASSICAL[0]
         self.learnt_beam = self.geometry.beam(self.geometry.learnt_angles)
@@ -77,16 +82,9 @@ class SliceModel(CoordinateImageModel):
             outputs["measured"] = self.learnt_beam.forward(self._as_slice(outputs["values"]))
         return outputs
 
-    def get_loss_dict(
-        self, outputs: dict[str, Any], batch: dict[str, Any], metrics_dict: dict[str, Tensor] | None = None
-    ) -> dict[str, Tensor]:
-        missed = (outputs["measured"] - batch["measured"]).square().sum()
-        return {"measurement_loss": missed / batch["measured"].square().sum()}
-
-    @torch.no_grad()
-    def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
-        """How far the learnt views are missed, as a share of them; the slice itself is not known in training."""
-        return {"measurement_error": torch.as_tensor(relative_error(outputs["measured"], batch["measured"]))}
+    def weighted(self, missed: Float[Tensor, "views bins"]) -> Float[Tensor, "views bins"]:
+        """See MeasuredModel."""
+        return root_of_ramp(missed) if self.config.weighting == "ramp" else missed
 
     def get_image_metrics_and_images(
         self, outputs: dict[str, Tensor], batch: dict[str, Any]
