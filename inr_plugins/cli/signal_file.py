@@ -109,13 +109,14 @@ def export(options: SignalOptions, *, load: Callable[..., Run] | None, outputs: 
     is_video = is_video_output(output)
     if is_video and not model.grid.is_video:
         raise InputError(f"This run has learnt an image, and {output} is to be a video: give a .png, .tif or .jpg.")
-    if not is_video and len(frames) > 1:
+    if not is_video and len(frames) > 1 and not _is_array(output):
         raise InputError(
             f"This run has learnt {model.grid.frames} frames, and {output} is to be one image: give --frames and the "
-            "number of one, or an .mp4, an .mkv or a folder."
+            "number of one, or an .mp4, an .mkv or a folder, or, of a volume, an .npy."
         )
     outputs.expect([output, array_sidecar(output)] if _is_array(output) else [output])
-    (_write_video if is_video else _write_image)(options, model, kind=kind, region=region, frames=frames)
+    write = _write_array if _is_array(output) else _write_video if is_video else _write_image
+    write(options, model, kind=kind, region=region, frames=frames)
     if options.quiet:
         print_places(output)
         return
@@ -126,9 +127,11 @@ def export(options: SignalOptions, *, load: Callable[..., Run] | None, outputs: 
         print(f"  video  {output}, {len(frames)} frames of {what}{lost}")
     else:
         if _is_array(output):
-            what = f"{width} x {height} numbers, {model.unit}"
+            slices = f"{len(frames)} slices of " if len(frames) > 1 else ""
+            what = f"{slices}{width} x {height} numbers, {model.unit}"
         if model.spacing_mm is not None:
-            what += f", {model.spacing_mm / options.scale:.6g} mm apart"
+            distances = dict.fromkeys(f"{each / options.scale:.6g}" for each in model.spacing_mm)
+            what += f", {' and '.join(distances)} mm apart"
         print(f"  image  {output}, {what}")
     print(f"seconds  {time.perf_counter() - begin:.1f}")
     print(f"   next  inr-eval {shlex.quote(str(config.parent))}")
@@ -161,28 +164,45 @@ def _is_array(output: Path) -> bool:
 
 
 def _write_image(options: SignalOptions, model: Any, *, kind: Any, region: Any, frames: range) -> None:
-    from inr_plugins.data.signals.image_output import write_array, write_image
+    from inr_plugins.data.signals.image_output import write_image
     from inr_plugins.models.signals.readout import read_out
 
-    is_array = _is_array(options.output)
     with progress(quiet=options.quiet) as bar:
         pixels = read_out(
             model,
             scale=options.scale,
             region=region,
             frame=frames.start,
-            unit_span=model.unit_span if is_array else None,
             on_rows=lambda done, total: bar("Reading out", done, total),
         )
-    spacing = None
-    if model.spacing_mm is not None:
-        height, width = pixels.shape[:2]
-        spacing = (model.spacing_mm * region.width / width, model.spacing_mm * region.height / height)
-    if is_array:
-        assert spacing is not None  # refused before
-        write_array(options.output, pixels[..., 0], unit=model.unit, spacing_mm=spacing)
-    else:
-        write_image(options.output, pixels, profile=kind.icc_profile, spacing_mm=spacing)
+    spacing = None if model.spacing_mm is None else _spacing(model, region, pixels.shape)
+    write_image(options.output, pixels, profile=kind.icc_profile, spacing_mm=spacing)
+
+
+def _write_array(options: SignalOptions, model: Any, *, kind: Any, region: Any, frames: range) -> None:
+    """Of an image, or of the slices of a volume."""
+    import numpy as np
+
+    from inr_plugins.data.signals.image_output import write_array
+    from inr_plugins.models.signals.readout import read_out
+
+    found = []
+    with progress(quiet=options.quiet) as bar:
+        for done, frame in enumerate(frames, 1):
+            pixels = read_out(model, scale=options.scale, region=region, frame=frame, unit_span=model.unit_span)
+            found.append(pixels[..., 0])
+            bar("Reading out", done, len(frames))
+    spacing: tuple[float, ...] = _spacing(model, region, found[0].shape)
+    numbers = found[0]
+    if len(found) > 1:
+        numbers, spacing = np.stack(found), (model.slice_mm, *spacing)
+    write_array(options.output, numbers, unit=model.unit, spacing_mm=spacing)
+
+
+def _spacing(model: Any, region: Any, shape: Sequence[int]) -> tuple[float, float]:
+    """Distance of the rows and of the columns of what is written, mm."""
+    (rows, columns), (height, width) = model.spacing_mm, shape[:2]
+    return rows * region.height / height, columns * region.width / width
 
 
 def _write_video(options: SignalOptions, model: Any, *, kind: Any, region: Any, frames: range) -> None:

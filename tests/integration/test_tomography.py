@@ -38,7 +38,8 @@ def small(data, output, **settings):
     manager = config.pipeline.datamanager
     manager.data, config.output_dir = data, output
     manager.dataparser.views, manager.dataparser.held_out_views = 12, 3
-    config.pipeline.model.width, config.pipeline.model.hidden_layers, config.pipeline.model.octaves = 24, 2, 4
+    model = config.pipeline.model
+    model.width, model.hidden_layers, model.fourier_features = 24, 2, 16
     for name, value in settings.items():
         setattr(manager.dataparser, name, value)
     return config
@@ -187,6 +188,19 @@ def test_a_measured_slice_is_read_out_in_its_unit(measured_run, sinogram_file, t
         np.testing.assert_array_equal(page.asarray(), found)
         assert page.tags["ResolutionUnit"].value == 3
         assert page.tags["XResolution"].value[0] / page.tags["XResolution"].value[1] == pytest.approx(10 / 0.3)
+
+
+def test_rows_and_columns_have_a_spacing_each(measured_run, tmp_path):
+    # 5 x 13 pixels of 0.6 mm become 2 x 5 at a scale of 0.4, of rows 1.56 mm apart and columns 1.5.
+    region = ["--region", "3", "4", "5", "13", "--scale", "0.4"]
+    for name in ("part.npy", "part.tif"):
+        assert signal_file.main([str(measured_run.base_dir), str(tmp_path / name), "--quiet", *region]) == 0
+    assert np.load(tmp_path / "part.npy").shape == (5, 2)
+    assert json.loads((tmp_path / "part.json").read_text())["spacing_mm"] == pytest.approx([13 * 0.6 / 5, 5 * 0.6 / 2])
+    with tifffile.TiffFile(tmp_path / "part.tif") as tiff:
+        across, down = (tiff.pages[0].tags[f"{axis}Resolution"].value for axis in "XY")
+    assert across[0] / across[1] == pytest.approx(10 / 1.5, rel=1e-4)
+    assert down[0] / down[1] == pytest.approx(10 / 1.56, rel=1e-4)
 
 
 def test_inr_eval_has_classical_answers_beside_an_image(run, tmp_path):

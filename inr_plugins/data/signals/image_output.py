@@ -31,20 +31,21 @@ def array_sidecar(path: Path) -> Path:
 
 
 def write_array(
-    path: Path, numbers: Float32[np.ndarray, "height width"], *, unit: str, spacing_mm: tuple[float, float]
+    path: Path, numbers: Float32[np.ndarray, "*slices height width"], *, unit: str, spacing_mm: tuple[float, ...]
 ) -> None:
     """Write numbers in a unit as .npy, and what they are beside it; both or none.
 
     Args:
         path: of the array.
-        numbers: rows go down.
+        numbers: rows go down, slices as they were learnt.
         unit: of the numbers.
-        spacing_mm: distance of the middles of neighbouring pixels along rows and along columns, mm.
+        spacing_mm: distance of the middles of neighbouring slices, if there are any, of rows and of columns, mm.
 
     Raises:
         OSError: they cannot be written.
     """
-    told = {"axes": "rows columns", "spacing_mm": list(spacing_mm), "unit": unit}
+    axes = "slices rows columns" if numbers.ndim == 3 else "rows columns"
+    told = {"axes": axes, "spacing_mm": list(spacing_mm), "unit": unit}
     with replacing_all([path, array_sidecar(path)]) as (partial, beside):
         with partial.open("wb") as file:
             np.save(file, numbers, allow_pickle=False)
@@ -92,7 +93,7 @@ def write_image(
         path: where.
         pixels: grey, grey and alpha, RGB or RGB and alpha, of 8 or 16 bits; or grey or RGB in float32.
         profile: the ICC profile of its colours; None: sRGB, of which nothing is written.
-        spacing_mm: distance of pixels along rows and along columns, which a TIFF file notes as its resolution.
+        spacing_mm: distance of rows and of columns, which a TIFF file notes as its resolution.
 
     Raises:
         InputError: the file cannot be such an image.
@@ -149,6 +150,6 @@ def _write_tiff(
             metadata=None,
             iccprofile=profile,
             extrasamples=alpha,
-            resolution=None if spacing_mm is None else (10 / spacing_mm[0], 10 / spacing_mm[1]),
+            resolution=None if spacing_mm is None else (10 / spacing_mm[1], 10 / spacing_mm[0]),
             resolutionunit=None if spacing_mm is None else "CENTIMETER",
         )

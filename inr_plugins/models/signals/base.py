@@ -69,8 +69,10 @@ class ImageModel(PreciseSteps, OverWhite, Model):
     """What that image is called in the viewer."""
     is_clamped: bool = True
     """Whether nothing outside of `span` is read out."""
-    spacing_mm: float | None = None
-    """Distance of pixels, of what has a size."""
+    spacing_mm: tuple[float, float] | None = None
+    """Distance of rows and of columns, of what has a size."""
+    slice_mm: float | None = None
+    """Distance of the slices of a volume, whose frames they are."""
     unit_span: tuple[float, float] = (0.0, 1.0)
     """Of what has a unit, what values of 0 and 1 are in it."""
     unit: str | None = None
