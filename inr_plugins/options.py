@@ -162,6 +162,7 @@ TRAINING = _table(
         (_PARSER, Range(0, 100_000), "slice"),
         (_PARSER, Range(0, 10), "noise"),
         (_PARSER, _SEED, "noise-seed"),
+        (_PARSER, Range(1e-4, 0.9), "share"),
         (_PARSER, Range(1e-6, 1e4), "pixel-mm"),
         # Networks.
         (_MODEL, _WIDTH, "width widths colour-width network.width expert-width trunk-width"),
@@ -170,8 +171,8 @@ TRAINING = _table(
         (_MODEL, Range(0, 64), "octaves network.octaves"),
         (_MODEL, _POSITIVE, "omega scale carrier beta network.omega network.scale network.carrier network.beta"),
         (_MODEL, _POSITIVE, "first-bias network.first-bias"),
-        (_MODEL, _WIDTH, "network.fourier-features"),
-        (_MODEL, _POSITIVE, "network.fourier-std"),
+        (_MODEL, _WIDTH, "fourier-features network.fourier-features"),
+        (_MODEL, _POSITIVE, "fourier-std network.fourier-std"),
         # Rendering.
         (_MODEL, Range(1, 10**8), "eval-num-rays-per-chunk"),
         (_MODEL, _NOT_NEGATIVE, "near-plane"),

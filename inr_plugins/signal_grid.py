@@ -16,6 +16,7 @@ same by l / (l - 1), and other than square images too unless their sides are tre
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -123,6 +124,8 @@ class SignalPixels:
 
     Attributes:
         places: their numbers, ascending and each once; None: all of them.
+        operator: what measures their values, where measurements are learnt from (`operators.protocol.Operator`).
     """
 
     places: Int[Tensor, " n"] | None
+    operator: Any = None

@@ -145,6 +145,7 @@ def test_methods_are_registered() -> None:
         "cn-image",
         "finer-stream",
         "cn-ct",
+        "cn-mri",
         "diner-video",
         "finer-video",
         "nid-shapes",

@@ -11,7 +11,6 @@ from itertools import product
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from inr_plugins.networks.coordinate_network import CoordinateNetwork, CoordinateNetworkConfig
 from inr_plugins.networks.normalization.registry import frozen_statistics
@@ -21,8 +20,8 @@ from inr_plugins.signal_grid import PixelGrid
 
 _QUERY_CHUNK = 1 << 16
 """Places that are evaluated at once outside training."""
-_SOFTPLUS = 10.0
-"""Of values that are to be 0 and more: softplus(10 v) / 10 is v but for 0.07 at 0 and next to nothing above 0.5."""
+_BEND = 0.1
+"""Of values that are to be 0 and more, of which 0 becomes a half of this."""
 _ON_THE_GRID = 1 / 512
 """Of a pixel: a place that is closer to the middle of one is there. Rays in float32 miss by less than that."""
 
@@ -186,4 +185,13 @@ class CoordinateImage(PlaceImage):
     def _values(self, network: nn.Module, inputs: Tensor, *, training: bool) -> Float[Tensor, "n channels"]:
         """See ImageField."""
         values = super()._values(network, inputs, training=training)
-        return F.softplus(_SOFTPLUS * values) / _SOFTPLUS if self.positive else values
+        return positive_part(values, _BEND) if self.positive else values
+
+
+def positive_part(x: Float[Tensor, "*n"], bend: float) -> Float[Tensor, "*n"]:
+    """(x + sqrt(x² + bend²)) / 2, squareplus (Barron 2021): x where it is well above 0, and never less than 0.
+
+    Softplus does as much, but far below 0 its slope is nothing at all: a network that falls there in its first steps,
+    its mean being learnt before all else, stays there. This one's slope falls by x² only.
+    """
+    return (x + (x.square() + bend**2).sqrt()) / 2

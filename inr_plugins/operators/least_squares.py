@@ -53,23 +53,23 @@ def operator_norm(operator: Operator, like: Tensor, *, steps: int = 12) -> float
 
 
 @torch.no_grad()
-def total_variation(operator: Operator, y: Tensor, *, weight: float, steps: int = 300) -> Float[Tensor, "rows columns"]:
+def total_variation(operator: Operator, y: Tensor, *, weight: float, steps: int = 300) -> Float[Tensor, "*axes"]:
     """x >= 0 of the least |A x - y|² / 2 + weight * (sum of |gradient of x|), by Chambolle and Pock's first method.
 
-    The gradient is that of neighbouring pixels, and its length is that of the vector (isotropic).
+    The gradient is that of neighbouring pixels, or voxels, and its length is that of the vector (isotropic).
 
     Args:
-        operator: A, of slices (rows, columns).
+        operator: A, of slices or volumes.
         y: measurements of its output_shape.
         weight: of the total variation.
         steps: of the iteration.
     """
     size = operator_norm(operator, y)
     # Both parts are given the same norm, so that one step size does for both.
-    scale = size / 8**0.5
+    scale = size / (4 * len(operator.input_shape)) ** 0.5
     tau = sigma = 0.95 / (2 * size**2) ** 0.5
     x = y.new_zeros(operator.input_shape)
-    ahead, p, q = x.clone(), torch.zeros_like(y), y.new_zeros((2, *operator.input_shape))
+    ahead, p, q = x.clone(), torch.zeros_like(y), y.new_zeros((x.dim(), *x.shape))
     for _ in range(steps):
         p = (p + sigma * (operator.forward(ahead) - y)) / (1 + sigma)
         q = q + sigma * scale * _gradient(ahead)
@@ -79,17 +79,18 @@ def total_variation(operator: Operator, y: Tensor, *, weight: float, steps: int 
     return x
 
 
-def _gradient(x: Float[Tensor, "rows columns"]) -> Float[Tensor, "2 rows columns"]:
-    found = x.new_zeros((2, *x.shape))
-    found[0, :-1] = x[1:] - x[:-1]
-    found[1, :, :-1] = x[:, 1:] - x[:, :-1]
+def _gradient(x: Float[Tensor, "*axes"]) -> Float[Tensor, " dimensions *axes"]:
+    """Differences of neighbours along each axis, 0 behind the last one."""
+    found = x.new_zeros((x.dim(), *x.shape))
+    for axis in range(x.dim()):
+        found[axis].narrow(axis, 0, x.shape[axis] - 1).copy_(x.diff(dim=axis))
     return found
 
 
-def _gradient_transposed(q: Float[Tensor, "2 rows columns"]) -> Float[Tensor, "rows columns"]:
+def _gradient_transposed(q: Float[Tensor, " dimensions *axes"]) -> Float[Tensor, "*axes"]:
     found = torch.zeros_like(q[0])
-    found[:-1] -= q[0, :-1]
-    found[1:] += q[0, :-1]
-    found[:, :-1] -= q[1, :, :-1]
-    found[:, 1:] += q[1, :, :-1]
+    for axis in range(found.dim()):
+        steps = found.shape[axis] - 1
+        found.narrow(axis, 0, steps).sub_(q[axis].narrow(axis, 0, steps))
+        found.narrow(axis, 1, steps).add_(q[axis].narrow(axis, 0, steps))
     return found

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from inr_plugins.fields.image import CoordinateImage, KeyImage
+from inr_plugins.fields.image import CoordinateImage, KeyImage, positive_part
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.signal_grid import PixelGrid
 
@@ -127,3 +127,23 @@ def test_a_network_of_a_video_sees_the_time_of_the_convention():
         wanted = (field.network(torch.tensor([[(2 + 1 - 5) / 5, (4 + 1 - 4) / 5, (10 + 1 - 8) / 8]])) + 1) / 2
         assert torch.allclose(field.at(place), wanted, rtol=0, atol=1e-6)
         assert torch.allclose(field(torch.tensor([1 + 5 * (2 + 4 * 5)])), wanted, rtol=0, atol=1e-6)
+
+
+def test_values_of_0_and_more_keep_a_slope_and_hardly_change_above_0():
+    x = torch.tensor([-30.0, -1.0, 0.0, 0.5, 1.0], dtype=torch.float64, requires_grad=True)
+    found = positive_part(x, 0.1)
+    # y (y - x) = bend² / 4.
+    torch.testing.assert_close(found * (found - x), torch.full_like(x, 0.0025), rtol=1e-6, atol=1e-9)
+    assert float(found.min()) > 0
+    found.sum().backward()
+    assert float(x.grad.min()) == pytest.approx(0.01 / 4 / 900, rel=0.01)
+    settings = {"grid": PixelGrid(5, 4), "channels": 1, "network": CoordinateNetworkConfig(width=8)}
+    torch.manual_seed(0)
+    plain = CoordinateImage(**settings).eval()
+    torch.manual_seed(0)
+    positive = CoordinateImage(**settings, positive=True).eval()
+    with torch.no_grad():
+        for each in (plain, positive):
+            each.network.layers[-1].bias -= 2
+    torch.testing.assert_close(positive(None), positive_part(plain(None), 0.1))
+    assert float(plain(None).max()) < 0 < float(positive(None).min())

@@ -90,6 +90,11 @@ def test_a_judged_run_has_classical_answers_beside_it(run, slice_file):
     truth = torch.from_numpy(np.asarray(Image.open(slice_file)) / 255).float()
     model, measured = opened.pipeline.model, opened.pipeline.datamanager.dataparser.measured
     torch.testing.assert_close(model.held_out_beam.forward(truth), measured.held_out, rtol=0, atol=0.6)
+    assert model.held_out_beam.angles_deg.tolist() == list(measured.geometry.held_out_deg)
+    assert model.learnt_beam.angles_deg.tolist() == list(measured.geometry.learnt_deg)
+    missed = model.held_out_beam.forward(opened.pipeline.datamanager.dataparser.classical["fbp"]) - measured.held_out
+    wanted = float(missed.norm() / measured.held_out.norm())
+    assert metrics["held_out_error_fbp"] == pytest.approx(wanted, rel=1e-5)
     wanted = float((model.held_out_beam.forward(model.slice_values()) - measured.held_out).norm())
     assert metrics["held_out_error"] == pytest.approx(wanted / float(measured.held_out.norm()), rel=1e-5)
 

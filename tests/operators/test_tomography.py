@@ -47,6 +47,8 @@ def test_noise_is_a_share_of_the_measurements_and_a_function_of_the_seed() -> No
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert relative_error(first, clean.learnt) == pytest.approx(0.1, rel=0.1)
+    noisy = measure(square(), GEOMETRY, noise=0.1, seed=3).held_out
+    assert relative_error(noisy, clean.held_out) == pytest.approx(0.1, rel=0.3)
 
 
 def test_answers_without_a_network() -> None:

@@ -33,7 +33,7 @@ class MeasuredModelConfig(CoordinateImageModelConfig):
     """Standard deviation of those frequencies, cycles along half of the longer side."""
 
     positive: bool = True
-    """Values are 0 and more (softplus), as attenuations and magnitudes are."""
+    """Values are 0 and more, as attenuations and magnitudes are."""
 
     def network(self) -> CoordinateNetworkConfig:
         """See CoordinateImageModelConfig."""

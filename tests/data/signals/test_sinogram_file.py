@@ -183,6 +183,12 @@ def test_a_slice_is_in_1_over_mm(tmp_path):
     assert float(found.pixels.max()) <= found.kind.high < 1.2 * float(found.pixels.max())
     geometry = found.measured.geometry
     assert (len(geometry.learnt_deg), geometry.held_out_deg) == (22, (45.0, 135.0))
+    for part, angles in (
+        (found.measured.learnt, geometry.learnt_deg),
+        (found.measured.held_out, geometry.held_out_deg),
+    ):
+        rows = [int(np.flatnonzero(np.isclose(ANGLES, each)).item()) for each in angles]
+        torch.testing.assert_close(part * found.kind.high, torch.from_numpy(views(2.0)[rows]).float())
     # What is learnt from are integrals of what is 1 where `high` is attenuated.
     torch.testing.assert_close(
         found.measured.learnt.sum(1) * 0.5 * found.kind.high, torch.full((22,), mass()), rtol=0.01, atol=0

@@ -1,0 +1,302 @@
+"""The data of `ns-train cn-mri`: coefficients of a slice or a volume, of k-space, or measured of the volume itself."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import torch
+import tyro
+from jaxtyping import Float
+from nerfstudio.utils.rich_utils import CONSOLE
+
+from inr_plugins.data.signals.datamanager import SignalDataManager, SignalDataManagerConfig
+from inr_plugins.data.signals.image_file import SignalImage
+from inr_plugins.data.signals.images import SignalImages
+from inr_plugins.data.signals.kind import SignalKind
+from inr_plugins.data.signals.parser import SignalDataParser, SignalDataParserConfig, SignalOutputs
+from inr_plugins.data.signals.resonance_file import KSpace, Volume, read_resonance, sidecar
+from inr_plugins.errors import InputError
+from inr_plugins.files import shown
+from inr_plugins.operators.resonance import (
+    Coefficients,
+    coil_maps,
+    measure_volume,
+    parted,
+    smoothest_volume,
+    zero_filled,
+)
+from inr_plugins.options import OF_THE_DATA
+from inr_plugins.signal_grid import SignalPixels
+
+_OPTION = "--pipeline.datamanager.dataparser"
+
+
+@dataclass(frozen=True)
+class Voxels:
+    """Where voxels are: what a run keeps of a volume to be read out without it.
+
+    Attributes:
+        spacing_mm: of slices, rows and columns, or of rows and columns.
+        has_truth: whether the volume itself is known.
+    """
+
+    spacing_mm: tuple[float, ...]
+    has_truth: bool
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredVolume(SignalImage):
+    """A slice or a volume of which coefficients are measured; where it is not known, its pixels are those of zero
+    filling, clamped.
+
+    Attributes:
+        voxels: where they are.
+        measured: of k-space, coefficients of what is 1 where the kind's `high` is; None: there is none yet.
+    """
+
+    voxels: Voxels = field(kw_only=True)
+    measured: Coefficients | None = field(default=None, kw_only=True)
+
+    @cached_property
+    def kind(self) -> SignalKind:
+        """All of it but its pixels."""
+        *frames, height, width, channels = self.pixels.shape
+        high = float(self.pixels.max())
+        return SignalKind(
+            width, height, channels, self.bits, frames=(frames or [1])[0], low=0.0, high=_rounded_up(high)
+        )
+
+
+def _rounded_up(value: float) -> float:
+    """A positive number to two digits, never below it: another machine finds the same."""
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return float(f"{math.ceil(value / unit - 1e-3) * unit:.6g}")
+
+
+@dataclass
+class VolumeDataParserConfig(SignalDataParserConfig):
+    """K-space, or a volume and how it is measured."""
+
+    _target: type = field(default_factory=lambda: VolumeDataParser)
+    """Class to instantiate."""
+    data: Path = Path()
+    """Volume or slice, which is measured, and judged by, never learnt; or k-space: .npy, .npz, .h5 or .hdf5, with
+    <name>.json beside it (see the page of cn-mri)."""
+    memory_gigabytes: tyro.conf.Suppress[float] = 2.0
+    """Not used: a step sees all of a volume."""
+    share: float | None = None
+    """Of a volume: share of its Fourier coefficients that are measured, most of them near to frequency 0; by default
+    0.126."""
+    noise: float = 0.0
+    """Of a volume: noise of the measurements, its root mean square as a share of theirs, such as 0.05."""
+    noise_seed: int = 0
+    """Seed of the noise, and of which coefficients are measured and which are held out."""
+    same_operator: bool = False
+    """Of a volume: measure it as a fit is measured, voxels as points, as the papers do; else as cubes."""
+    learnt: tyro.conf.Suppress[tyro.conf.Fixed[SignalKind | None]] = field(default=None, metadata=OF_THE_DATA)
+    """What kind of volume that is, as it was when training began."""
+    voxels: tyro.conf.Suppress[tyro.conf.Fixed[Voxels | None]] = field(default=None, metadata=OF_THE_DATA)
+    """Where its voxels are, as they were when training began."""
+    NOUN: ClassVar[str] = "volume"
+
+    def read(self) -> MeasuredVolume:
+        """The volume, or k-space as one; InputError where it can be neither."""
+        path = Path(self.data)
+        state = [each.stat() if each.exists() else None for each in (path, sidecar(path))]
+        stamp = tuple((each.st_mtime_ns, each.st_size) if each else None for each in state)
+        found = _read(path, stamp, self.noise_seed)
+        if found.measured is not None and (self.noise or self.share is not None or self.same_operator):
+            raise InputError(
+                f"{_OPTION}.share, noise and same-operator say how a volume is measured, and --data {shown(path)} was: "
+                "leave them out."
+            )
+        return found
+
+    def kind(self) -> SignalKind:
+        """What kind of volume that is."""
+        return self.read().kind
+
+    def settle(self) -> None:
+        """Note what there is, before there is a run; InputError where it cannot be read."""
+        found = self.read()
+        self.learnt, self.voxels = found.kind, found.voxels
+
+    @property
+    def measured_share(self) -> float:
+        """Of a volume's coefficients."""
+        return 0.126 if self.share is None else self.share
+
+
+@lru_cache(maxsize=1)
+def _read(path: Path, stamp: object, seed: int) -> MeasuredVolume:
+    """What is at a place, which is read once while its files are what they were (`stamp`)."""
+    found = read_resonance(path)
+    if isinstance(found, Volume):
+        voxels = Voxels(found.spacing_mm, True)
+        return MeasuredVolume(path, found.numbers[..., None], voxels=voxels)
+    return _of_k_space(path, found, seed)
+
+
+def _of_k_space(path: Path, found: KSpace, seed: int) -> MeasuredVolume:
+    numbers = torch.from_numpy(found.numbers)
+    mask = numbers.abs().sum(0) > 0
+    measured = parted(mask, torch.view_as_real(numbers[:, mask]), maps=coil_maps(mask, numbers), seed=seed)
+    pixels = zero_filled(measured).clamp(min=0)[..., None].numpy()
+    if not pixels.any():
+        raise InputError(f"--data {shown(path)} gives an empty volume: give k-space of something.")
+    voxels = Voxels(found.spacing_mm, False)
+    high = MeasuredVolume(path, pixels, voxels=voxels).kind.high
+    scaled = replace(measured, learnt=measured.learnt / high, held_out=measured.held_out / high)
+    return MeasuredVolume(path, pixels, voxels=voxels, measured=scaled)
+
+
+class VolumeDataParser(SignalDataParser):
+    """As the base class; the metadata that the model gets have "voxels" too."""
+
+    config: VolumeDataParserConfig
+
+    @property
+    def voxels(self) -> Voxels:
+        """Where they are."""
+        if self.config.voxels is not None:
+            return self.config.voxels
+        return cast(MeasuredVolume, self.image).voxels
+
+    @cached_property
+    def measured(self) -> Coefficients:
+        """What was measured, of values from 0 to 1."""
+        image = cast(MeasuredVolume, self.image)
+        if image.measured is not None:
+            return image.measured
+        config = self.config
+        return measure_volume(
+            torch.from_numpy(image.values()[..., 0]),
+            share=config.measured_share,
+            noise=config.noise,
+            seed=config.noise_seed,
+            same_operator=config.same_operator,
+        )
+
+    @cached_property
+    def classical(self) -> dict[str, Float[torch.Tensor, "*axes"]]:
+        """Answers without a network: zero_filled and tv, as `operators.resonance` has them."""
+        return {"zero_filled": zero_filled(self.measured), "tv": smoothest_volume(self.measured)}
+
+    @cached_property
+    def truth(self) -> Float[torch.Tensor, "*axes"] | None:
+        """The volume as values from 0 to 1, where it is known."""
+        return torch.from_numpy(self.image.values()[..., 0]) if self.voxels.has_truth else None
+
+    def _generate_dataparser_outputs(self, split: str = "train", **kwargs: Any) -> SignalOutputs:
+        outputs = super()._generate_dataparser_outputs(split, **kwargs)
+        outputs.metadata["voxels"] = asdict(self.voxels)
+        return outputs
+
+
+class VolumeImages(SignalImages):
+    """The slices of the volume, or of zero filling where it is not known.
+
+    Beside them stands what the held-out coefficients say of a fit.
+    """
+
+    @property
+    def _parser(self) -> VolumeDataParser:
+        return cast(VolumeDataParser, cast(SignalOutputs, self._dataparser_outputs).parser)
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether the pictures are what is looked for."""
+        return self._parser.voxels.has_truth
+
+    def get_metadata(self, data: dict) -> dict:
+        """measured and has_truth."""
+        if self.stands_in:
+            return {}
+        return {"measured": self._parser.measured, "has_truth": self.has_truth}
+
+
+@dataclass
+class VolumeDataManagerConfig(SignalDataManagerConfig):
+    """Settings of the datamanager of volumes that are measured."""
+
+    _target: type = field(default_factory=lambda: VolumeDataManager)
+    """Class to instantiate."""
+    dataparser: VolumeDataParserConfig = field(default_factory=VolumeDataParserConfig)
+    """Which volume, and how it is measured."""
+    pixels_per_batch: tyro.conf.Suppress[int] = 1 << 29
+    """Not used: a coefficient sees all of the volume."""
+    seed: tyro.conf.Suppress[int | None] = None
+    """Not used: nothing is drawn."""
+
+    def settle_parser(self) -> None:
+        """As the base class; and note where the voxels are."""
+        parser = self.dataparser
+        at = parser if self.data is None else replace(parser, data=self.data)
+        parser.learnt = parser.voxels = None
+        if Path(at.data).exists():
+            at.settle()
+            parser.learnt, parser.voxels = at.learnt, at.voxels
+
+
+class VolumeDataManager(SignalDataManager):
+    """All coefficients in every step, and pictures of slices where a fit is judged.
+
+    Raises:
+        InputError: from the constructor, if the file or an option is bad.
+    """
+
+    config: VolumeDataManagerConfig
+    dataparser: VolumeDataParser
+
+    def setup_train(self) -> None:
+        """As the base class; and say what is measured."""
+        super().setup_train()
+        if self.test_mode == "val":
+            measured = self.dataparser.measured
+            coils, learnt, _ = measured.operator.output_shape
+            share = 100 * learnt / measured.operator.mask.numel()
+            of = f" of {coils} coils each" if coils > 1 else ""
+            line = (
+                f"Learnt from {learnt:,} coefficients{of}, {share:.3g} %; {measured.held_out.shape[1]:,} are held out."
+            )
+            CONSOLE.print(line, highlight=False, markup=False)
+
+    @property
+    def dataset_type(self) -> type[VolumeImages]:
+        """Of both splits."""
+        return VolumeImages
+
+    def _pixels(self, step: int) -> tuple[SignalPixels, dict[str, Any]]:
+        return SignalPixels(None, self._operator), {"measured": self._learnt}
+
+    @cached_property
+    def _operator(self) -> Any:
+        return self.dataparser.measured.operator.to(self.device)
+
+    @cached_property
+    def _learnt(self) -> Float[torch.Tensor, "coils samples 2"]:
+        return self.dataparser.measured.learnt.to(self.device)
+
+    def measurement_scores(self, model: Any) -> dict[str, float]:
+        """Scores of a fit by held-out coefficients, and those of other answers (`ResonanceModel`)."""
+        parser = self.dataparser
+        found: dict[str, float] = model.measurement_scores(parser.measured, parser.classical, parser.truth)
+        return found
+
+    def get_train_rays_per_batch(self) -> int:
+        """Voxels, all of which a step evaluates."""
+        return len(self.image.flat)
+
+    def get_eval_rays_per_batch(self) -> int:
+        """Voxels."""
+        return len(self.image.flat)
+
+    def evaluated(self, number: int, count: int) -> str:
+        """What metrics are of."""
+        if not self.dataparser.voxels.has_truth:
+            return "coefficients that were held out, the volume itself not being known"
+        return f"{super().evaluated(number, count)} of the volume, which was not learnt from but measured"

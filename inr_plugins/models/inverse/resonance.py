@@ -1,0 +1,129 @@
+"""`ns-train cn-mri`: a slice or a volume as a coordinate network, learnt from its Fourier coefficients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.cameras.rays import RayBundle
+from torch import Tensor
+
+from inr_plugins.errors import InputError
+from inr_plugins.fields.image import CoordinateImage
+from inr_plugins.models.inverse.measured import MeasuredModel, MeasuredModelConfig
+from inr_plugins.models.signals.panels import STORED
+from inr_plugins.networks.activations.settings import ActivationName
+from inr_plugins.networks.normalization.registry import NormalizationName
+from inr_plugins.operators.resonance import Coefficients
+from inr_plugins.operators.tomography import relative_error
+from inr_plugins.signal_grid import SignalPixels
+
+
+@dataclass
+class CnVolumeModelConfig(MeasuredModelConfig):
+    """A volume as the normalization paper has it (sec. 5.4): two layers of 256 with ReLU, cross-normalised."""
+
+    _target: type = field(default_factory=lambda: ResonanceModel)
+    """Class to instantiate."""
+    activation: ActivationName = "relu"
+    """Activation of the hidden layers; encoding, constants and learning rate follow it unless they are given."""
+    normalization: NormalizationName = "cross"
+    """Normalization before each activation; the learning rate depends on whether there is one."""
+    width: int = 128
+    """Width of the hidden layers; the paper has 256."""
+    hidden_layers: int = 2
+    """Hidden layers, the first one included; the paper has 2 and 4."""
+    DIMENSIONS = 3
+
+
+class ResonanceModel(MeasuredModel):
+    """A coordinate network of (x, y), or (x, y, z), whose Fourier coefficients are compared with what was measured.
+
+    The slices of a volume are to it what the frames of a video are.
+
+    Raises:
+        InputError: a setting out of range, or settings that cannot go together.
+    """
+
+    config: CnVolumeModelConfig
+    field: CoordinateImage
+
+    def populate_modules(self) -> None:
+        """As the base class; and where the voxels are."""
+        super().populate_modules()
+        found = (self.kwargs.get("metadata") or {}).get("voxels")
+        if found is None:
+            raise InputError("This method learns a volume from its k-space: give --data that, or the volume.")
+        self.has_truth = bool(found["has_truth"])
+        *slices, rows, columns = found["spacing_mm"]
+        self.spacing_mm, self.slice_mm = (rows, columns), slices[0] if slices else None
+        self.is_clamped = self.has_truth
+        self.unit, self.unit_span = "1", self.span
+        self.stored_name = STORED if self.has_truth else "zero filling"
+        self._scored: tuple[tuple[int, ...], dict[str, float]] | None = None
+
+    def forward(self, ray_bundle: RayBundle | Cameras | SignalPixels) -> dict[str, Any]:
+        """As the base class; of all voxels also `measured`, the coefficients of the pixels' operator."""
+        outputs = super().forward(ray_bundle)
+        if isinstance(ray_bundle, SignalPixels) and ray_bundle.operator is not None:
+            outputs["measured"] = ray_bundle.operator.forward(self._as_volume(outputs["values"]))
+        return outputs
+
+    def get_image_metrics_and_images(
+        self, outputs: dict[str, Tensor], batch: dict[str, Any]
+    ) -> tuple[dict[str, float], dict[str, Tensor]]:
+        """See ImageModel; and how far held-out coefficients are missed. Without a truth there is nothing else."""
+        metrics, pictures = super().get_image_metrics_and_images(outputs, batch)
+        if "measured" not in batch:
+            return metrics, pictures
+        return (metrics if batch["has_truth"] else {}) | self._fit_scores(batch["measured"]), pictures
+
+    def _fit_scores(self, measured: Coefficients) -> dict[str, float]:
+        """Of the fit as it is: asked for with every slice, and the same for all of them."""
+        version = tuple(each._version for each in self.parameters())
+        if self._scored is None or self._scored[0] != version:
+            self._scored = (version, self.measurement_scores(measured, {}, None))
+        return dict(self._scored[1])
+
+    def measurement_scores(
+        self,
+        measured: Coefficients,
+        answers: Mapping[str, Float[Tensor, "*axes"]],
+        truth: Float[Tensor, "*axes"] | None,
+    ) -> dict[str, float]:
+        """Scores of the fit by coefficients that were held out, and those of other answers.
+
+        Args:
+            measured: what there is.
+            answers: volumes by the names of the methods that they are of.
+            truth: the volume, where it is known.
+
+        Returns:
+            held_out_error, |A f - y| / |y|, held_out_error_<name> of the answers; and, of all voxels, clamped to
+            [0, 1], psnr_fit and psnr_<name>.
+        """
+        judge, held_out = measured.judge.to(self.device), measured.held_out.to(self.device)
+        found, scores = self.volume_values(), {}
+        for name, answer in {"": found, **answers}.items():
+            each, suffix = answer.to(self.device), f"_{name}" if name else ""
+            scores[f"held_out_error{suffix}"] = relative_error(judge.forward(each), held_out)
+            if truth is not None:
+                scores[f"psnr{suffix or '_fit'}"] = _psnr(each, truth.to(self.device))
+        return scores
+
+    @torch.no_grad()
+    def volume_values(self) -> Float[Tensor, "*axes"]:
+        """The field in the middles of all voxels, as it is seen, unclamped."""
+        places = self.grid.indices(torch.arange(self.grid.count, device=self.device))
+        return self._as_volume(self.field.at(places.double()))
+
+    def _as_volume(self, values: Float[Tensor, "n 1"]) -> Float[Tensor, "*axes"]:
+        return values.reshape(self.grid.sides[::-1])
+
+
+def _psnr(found: Float[Tensor, "*axes"], truth: Float[Tensor, "*axes"]) -> float:
+    return float(-10 * (found.clamp(0, 1) - truth).square().mean().clamp(min=1e-12).log10())

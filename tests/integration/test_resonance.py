@@ -1,0 +1,129 @@
+"""cn-mri through its own trainer and datamanager, and what can be done with its runs."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import numpy as np
+import pytest
+import torch
+from inr_plugins.method_configs.resonance import cn_mri
+from short_runs import assert_same_state, train
+
+from inr_plugins.cli import signal_file
+from inr_plugins.cli.eval import main as evaluate_command
+from inr_plugins.engine.evaluation import evaluate_views
+from inr_plugins.errors import InputError
+from inr_plugins.operators.resonance import scattered_mask
+
+SHAPE = (8, 12, 10)
+
+
+def body():
+    place = np.stack(np.meshgrid(*[np.linspace(-1, 1, side) for side in SHAPE], indexing="ij"))
+    return (np.exp(-4 * (place**2).sum(0)) + 0.5 * (np.abs(place - 0.2) < 0.4).all(0)).astype(np.float32)
+
+
+def write(path, numbers, **told):
+    np.save(path, numbers)
+    path.with_suffix(".json").write_text(json.dumps(told))
+    return path
+
+
+@pytest.fixture(scope="module")
+def volume_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("a volume") / "body.npy"
+    return write(path, 50 * body(), values="volume", spacing_mm=[3, 2, 1.5])
+
+
+def small(data, output, **settings):
+    config = copy.deepcopy(cn_mri.config)
+    manager, model = config.pipeline.datamanager, config.pipeline.model
+    manager.data, config.output_dir = data, output
+    model.width, model.fourier_features = 24, 16
+    for name, value in settings.items():
+        setattr(manager.dataparser, name, value)
+    return config
+
+
+def test_stopping_and_going_on_gives_the_same_bits(volume_file, tmp_path):
+    def config(name):
+        each = small(volume_file, tmp_path / name, noise=0.05, share=0.4)
+        each.optimizers["fields"]["scheduler"].max_steps = 6
+        return each
+
+    straight = train(config("straight"), 6)
+    first = train(config("first"), 3)
+    second = train(config("second"), 3, load_dir=first.checkpoint_dir)
+    assert_same_state(straight.checkpoint_dir, second.checkpoint_dir)
+
+
+@pytest.fixture(scope="module")
+def run(volume_file, tmp_path_factory):
+    return train(small(volume_file, tmp_path_factory.mktemp("run"), share=0.4), 200)
+
+
+def test_a_volume_is_learnt_from_coefficients_and_judged_beside_others(run, tmp_path):
+    pixels, batch = run.pipeline.datamanager.next_train(0)
+    assert set(batch) == {"measured"}
+    assert batch["measured"].shape == pixels.operator.output_shape
+    metrics, line = evaluate_views(run.pipeline, 3, step=run._trained_step)
+    assert metrics["psnr"] > 20
+    assert "which was not learnt from but measured" in line
+    assert evaluate_command([str(run.base_dir), "--output", str(tmp_path / "judged.json"), "--quiet"]) == 0
+    mean = json.loads((tmp_path / "judged.json").read_text())["runs"][0]["images"]["mean"]
+    assert mean["held_out_error"] == pytest.approx(metrics["held_out_error"], rel=1e-3)
+    assert {"psnr_zero_filled", "psnr_tv", "held_out_error_zero_filled", "held_out_error_tv"} < set(mean)
+    # Nothing of what was held out is in zero filling.
+    assert mean["held_out_error_zero_filled"] == pytest.approx(1, abs=1e-4)
+    model = run.pipeline.model
+    missed = (model.volume_values().clamp(0, 1) * model.span[1] - torch.from_numpy(50 * body())) / model.span[1]
+    assert mean["psnr_fit"] == pytest.approx(-10 * float(missed.square().mean().log10()), abs=0.01)
+
+
+def test_a_volume_is_read_out_without_its_file(run, volume_file, tmp_path):
+    kept = volume_file.read_bytes()
+    volume_file.unlink()
+    try:
+        assert signal_file.main([str(run.base_dir), str(tmp_path / "out.npy"), "--quiet"]) == 0
+        part = ["--quiet", "--frames", "2:5", "--scale", "2"]
+        assert signal_file.main([str(run.base_dir), str(tmp_path / "part.npy"), *part]) == 0
+        assert signal_file.main([str(run.base_dir), str(tmp_path / "one.tif"), "--quiet", "--frames", "3"]) == 0
+    finally:
+        volume_file.write_bytes(kept)
+    found = np.load(tmp_path / "out.npy")
+    assert found.shape == SHAPE
+    assert np.abs(found - 50 * body()).mean() < 3
+    told = json.loads((tmp_path / "out.json").read_text())
+    assert told == {"axes": "slices rows columns", "spacing_mm": [3, 2, 1.5], "unit": "1"}
+    assert np.load(tmp_path / "part.npy").shape == (3, 24, 20)
+    assert json.loads((tmp_path / "part.json").read_text())["spacing_mm"] == [3, 1, 0.75]
+
+
+def test_k_space_of_coils_becomes_a_slice(tmp_path):
+    truth = body()[4]
+    y, x = np.mgrid[-1:1:12j, -1:1:10j]
+    maps = np.stack(
+        [np.exp(-((x - a) ** 2) - (y - b) ** 2 + 1j * (a * x + b)) for a, b in ((1, 0), (-1, 0.5), (0, -1))]
+    )
+    maps /= np.sqrt((np.abs(maps) ** 2).sum(0))
+    mask = scattered_mask((12, 10), share=0.6, seed=0).numpy()
+    mask[3:10, 2:9] = True
+    k = np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(7 * truth * maps, axes=(1, 2))), axes=(1, 2)) * mask
+    told = {"values": "k-space", "axes": "coils rows columns", "spacing_mm": [2, 1], "centre": "middle"}
+    path = write(tmp_path / "scan.npy", k.astype(np.complex64), **told)
+    found = train(small(path, tmp_path / "runs"), 300)
+    metrics, line = evaluate_views(found.pipeline, -1, step=found._trained_step)
+    assert "psnr" not in metrics
+    assert metrics["held_out_error"] < 0.5
+    assert "the volume itself not being known" in line
+    assert signal_file.main([str(found.base_dir), str(tmp_path / "out.npy"), "--quiet"]) == 0
+    slice_ = np.load(tmp_path / "out.npy")
+    assert slice_.shape == (12, 10)
+    # In the units of k-space but for the size of the transform.
+    wanted = 7 * truth * np.sqrt(120)
+    assert np.linalg.norm(slice_ - wanted) < 0.2 * np.linalg.norm(wanted)
+    with pytest.raises(InputError, match=r"say how a volume is measured, and .* was: leave them out"):
+        small(path, tmp_path / "bad", noise=0.1).set_timestamp()
+    assert not (tmp_path / "bad").exists()
