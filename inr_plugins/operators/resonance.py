@@ -110,17 +110,23 @@ def parted(
 ) -> Coefficients:
     """One coefficient in twenty, by chance, is held out of what was measured; that of frequency 0 never is.
 
-    The coefficients of a frequency and its negative are held out together: of a real volume they are conjugates.
+    The coefficients of a frequency and its negative are held out together: of a real volume they are conjugates. Where
+    there are coils, none is of the block that their maps are found from (`coil_maps`), which would know it.
 
     Raises:
         InputError: there are too few.
     """
     places = mask.reshape(-1).nonzero()[:, 0]
     origin = sum(side // 2 * math.prod(mask.shape[axis + 1 :]) for axis, side in enumerate(mask.shape))
-    drawn = torch.rand(mask.numel(), generator=torch.Generator().manual_seed(seed + 2)) < _HELD_OUT
+    free = mask.clone()
+    if maps is not None:
+        free[_block(mask.shape, _half_of_whole(mask))] = False
+    # As many as of all, of fewer: but never more than half of those.
+    chance = min(0.5, _HELD_OUT * len(places) / max(1, int(free.sum())))
+    drawn = torch.rand(mask.numel(), generator=torch.Generator().manual_seed(seed + 2)) < chance
     numbers = torch.arange(mask.numel()).reshape(mask.shape)
     aside = drawn[torch.minimum(numbers, _of_negatives(numbers)).reshape(-1)[places]]
-    aside &= places != origin
+    aside &= free.reshape(-1)[places] & (places != origin)
     if not aside.any() or aside.all():
         raise InputError(f"{len(places)} measured coefficients are too few to hold one in twenty out: give more.")
     parts = [
@@ -148,9 +154,7 @@ def coil_maps(
     Raises:
         InputError: less than four coefficients along an axis were measured whole.
     """
-    half = 0
-    while all(half < side // 2 for side in mask.shape) and bool(mask[_block(mask.shape, half + 1)].all()):
-        half += 1
+    half = _half_of_whole(mask)
     if half < 2:
         raise InputError(
             "The coefficients around frequency 0 have gaps, and the coils' maps are found from those: give k-space "
@@ -170,6 +174,14 @@ def coil_maps(
     images = torch.fft.fftshift(torch.fft.ifftn(torch.fft.ifftshift(low, dim=axes), dim=axes, norm="ortho"), dim=axes)
     size = images.abs().square().sum(0).sqrt()
     return (images / size.clamp(min=1e-6 * float(size.max()))).to(torch.complex64)
+
+
+def _half_of_whole(mask: Bool[Tensor, "*axes"]) -> int:
+    """How far the largest block around frequency 0 goes that was measured whole, without that itself."""
+    half = 0
+    while all(half < (side - 1) // 2 for side in mask.shape) and bool(mask[_block(mask.shape, half + 1)].all()):
+        half += 1
+    return half
 
 
 def _block(shape: tuple[int, ...], half: int) -> tuple[slice, ...]:

@@ -184,6 +184,9 @@ def test_coils_are_told_from_their_own_k_space() -> None:
     mask[12:21, 12:21] = True
     measured = parted(mask, torch.view_as_real(k[:, mask]), maps=coil_maps(mask, k * mask), seed=0)
     assert relative_error(smoothest_volume(measured)[inside[0]], body.float()[inside[0]]) < 0.1
+    # The maps know the block that they are of, and of that nothing judges.
+    assert measured.judge.mask.any()
+    assert not measured.judge.mask[12:21, 12:21].any()
     gaps = mask.clone()
     gaps[16, 17] = False
     with pytest.raises(InputError, match="have gaps"):
