@@ -23,7 +23,7 @@ def reconstruction(ratios):
     turn = np.linspace(0, 2, len(ratios))
     poses = look_at(4 * np.stack([np.cos(turn), np.sin(turn), 0.3 + 0.2 * turn], axis=-1), np.zeros(3))
     model = pycolmap.Reconstruction()
-    lens = pycolmap.Camera(model="SIMPLE_RADIAL", width=SIZE[0], height=SIZE[1], params=[FOCAL, 320, 240, 0.05])
+    lens = pycolmap.Camera(model="SIMPLE_RADIAL", width=SIZE[0], height=SIZE[1], params=[FOCAL, 320, 240, 0.4])
     lens.camera_id = 1
     model.add_camera_with_trivial_rig(lens)
     # Each point is one more of every picture, by the same number.
