@@ -164,3 +164,9 @@ def test_photos_of_other_focal_lengths_are_told(ratios, words):
     notes = doubts(evidence, Up(np.array([0.0, 0, 1]), "level", 0.0))
     assert bool(notes) == bool(words)
     assert re.search(words, " ".join(notes))
+
+
+def test_photos_are_together_where_matches_lead_from_one_to_the_other():
+    matches = {("b", "d"): 20, ("c", "d"): 20, ("e", "f"): 20}
+    found = Evidence(tuple("abcdef"), {}, matches).clusters()
+    assert found == [["b", "c", "d"], ["e", "f"], ["a"]]
