@@ -20,6 +20,8 @@ from nerfstudio.cameras.cameras import Cameras
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
+PATIENCE = 5
+"""Times longer that is waited than an idle machine ever took: how fast a machine is, no test says."""
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 # In a container there is no sandbox, and nowhere is there a graphics card to count on.
 SETTINGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-dev-shm-usage"]
@@ -115,7 +117,7 @@ class Chromium:
             accept_downloads=True,
             permissions=["clipboard-read", "clipboard-write"],
         )
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(30_000 * PATIENCE)
         if is_sharp:
             context.add_init_script(SLOW_CLOCK)
         if not is_busy:
@@ -186,8 +188,8 @@ class OpenPage:
     # -- waiting -------------------------------------------------------------------------------------------------------
 
     def wait(self, condition: Callable[[], Any], seconds: float = 10.0) -> bool:
-        """Whether a condition comes true within so many seconds."""
-        until = time.monotonic() + seconds
+        """Whether a condition comes true within so many seconds of an idle machine."""
+        until = time.monotonic() + PATIENCE * seconds
         while not condition():
             if time.monotonic() > until:
                 return False

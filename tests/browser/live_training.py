@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from browser.chromium import SCENE_UNITS, OpenPage, Shown
+from browser.chromium import PATIENCE, SCENE_UNITS, OpenPage, Shown
 from nerfstudio.data.scene_box import OrientedBox
 from viser._messages import BackgroundImageMessage
 from viser.infra import WebsockMessageHandler
@@ -135,7 +135,7 @@ class LiveTraining:
 
     def wait(self, condition: Callable[[], Any], seconds: float = 20.0) -> bool:
         """Whether a condition comes true, where no page is to be kept going meanwhile."""
-        until = time.monotonic() + seconds
+        until = time.monotonic() + PATIENCE * seconds
         while not condition() and time.monotonic() < until:
             time.sleep(0.02)
         return bool(condition())

@@ -75,7 +75,7 @@ def mesh_panel(page):
     panel = page.folder("Mesh")
     panel.set("Resolution", 64)
     panel.click("Extract")
-    panel.button("Download PLY").wait_for(timeout=30_000)
+    panel.button("Download PLY").wait_for()
     return panel
 
 

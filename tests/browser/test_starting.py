@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 import pytest
+from browser.chromium import PATIENCE
 
 SMALL = """
     --pipeline.model.width 24 --pipeline.model.hidden-layers 2 --pipeline.model.skips --pipeline.model.colour-width 16
@@ -52,7 +53,7 @@ class Command:
 
     def wait(self, pattern: str, seconds: float) -> re.Match[str]:
         """What has been printed, once it has been."""
-        until = time.monotonic() + seconds
+        until = time.monotonic() + PATIENCE * seconds
         while not (found := re.search(pattern, self.text)):
             assert self.process.poll() is None, self.text
             assert time.monotonic() < until, self.text
@@ -104,7 +105,7 @@ def test_the_address_that_is_printed_is_the_one_that_works(page, command, taken)
 def test_ctrl_c_with_a_page_open_saves_and_ends_without_a_complaint(page, command):
     command.process.send_signal(signal.SIGINT)
     begin = time.monotonic()
-    while command.process.poll() is None and time.monotonic() < begin + 30:
+    while command.process.poll() is None and time.monotonic() < begin + 30 * PATIENCE:
         page.raw.wait_for_timeout(50)
     assert command.process.returncode == 130
     assert "Stopped after step" in command.text
