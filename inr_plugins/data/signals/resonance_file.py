@@ -166,12 +166,8 @@ def _numbers(path: Path, name: str) -> Shaped[np.ndarray, "*axes"]:
 
 
 def _of_hdf5(path: Path, name: str) -> np.ndarray:
-    try:
-        import h5py
-    except ImportError as error:
-        raise InputError(
-            f"--data {shown(path)} is an HDF5 file, and h5py, which reads them, is not there: pip install h5py."
-        ) from error
+    import h5py
+
     with h5py.File(path, "r") as file:
         sets = [key for key, value in file.items() if isinstance(value, h5py.Dataset)]
         return np.asarray(file[_only(path, sets, name)])
