@@ -168,12 +168,16 @@ def test_name_is_none_of_nerfstudios(name: str, loaded: dict[str, dict]) -> None
 
 
 def test_loading_takes_a_small_part_of_what_nerfstudio_takes(loaded: dict[str, dict], tmp_path: Path) -> None:
-    """Of the processor, the slowest method in the best of three tries; a part, because machines differ and are busy."""
-    part = max(each["seconds"] / each["nerfstudio_seconds"] for each in loaded.values())
-    for _ in range(2):
-        if part >= MOST:
-            part = min(part, max(each["seconds"] / each["nerfstudio_seconds"] for each in load_all(tmp_path).values()))
-    assert part < MOST
+    """Of the processor, each method in the best of five tries; a part, because machines differ and are busy."""
+    best = {name: each["seconds"] / each["nerfstudio_seconds"] for name, each in loaded.items()}
+    for _ in range(4):
+        if max(best.values()) >= MOST:
+            tried = load_all(tmp_path)
+            best = {
+                name: min(part, tried[name]["seconds"] / tried[name]["nerfstudio_seconds"])
+                for name, part in best.items()
+            }
+    assert max(best.values()) < MOST
 
 
 @pytest.mark.parametrize("name", [point.name for point in METHODS])
