@@ -18,7 +18,8 @@ from inr_plugins.data.signals.image_file import SignalImage
 from inr_plugins.data.signals.images import SignalImages
 from inr_plugins.data.signals.kind import SignalKind
 from inr_plugins.data.signals.parser import SignalDataParser, SignalDataParserConfig, SignalOutputs
-from inr_plugins.data.signals.resonance_file import KSpace, Volume, read_resonance, sidecar
+from inr_plugins.data.signals.resonance_file import KSpace, Volume, read_resonance
+from inr_plugins.data.signals.sidecar import sidecar
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown
 from inr_plugins.operators.resonance import (

@@ -17,11 +17,11 @@ import math
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Complex64, Float32, Shaped
 
+from inr_plugins.data.signals.sidecar import Sidecar, sidecar
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown, why_unreadable
 
@@ -62,11 +62,6 @@ class KSpace:
 
     numbers: Complex64[np.ndarray, " coils *axes"]
     spacing_mm: tuple[float, ...]
-
-
-def sidecar(path: Path) -> Path:
-    """Where the metadata of a file are: `<name>.json` beside it."""
-    return path.with_suffix(".json")
 
 
 def read_resonance(path: Path) -> Volume | KSpace:
@@ -185,43 +180,17 @@ def _only(path: Path, names: list[str], wanted: str) -> str:
 # -- metadata ----------------------------------------------------------------------------------------------------------
 
 
-class _Metadata:
+class _Metadata(Sidecar):
     """What stands beside a file, checked as it is asked for."""
 
     def __init__(self, path: Path, data: Path) -> None:
-        self.path = path
-        problem = why_unreadable(path)
-        if problem is not None:
-            raise InputError(
-                f"--data {shown(data)} needs {shown(path)} beside it, with values and spacing_mm, and that {problem}: "
-                "write it as the page of cn-mri says."
-            )
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise self.error(f"is no JSON ({' '.join(str(error).split())[:100]}): mend it") from error
-        if not isinstance(found, dict):
-            raise self.error("is no JSON object of keys and values: mend it")
-        self.values: dict[str, Any] = found
-        for key in found:
+        super().__init__(path, data, needs="values and spacing_mm", page="cn-mri")
+        for key in self.values:
             if key not in _KEYS:
                 unit = ", whose unit is not known: call it spacing_mm or spacing_um" if "spacing" in key.lower() else ""
                 raise self.error(
                     f"has the key {key}{unit or ', which is none of ' + ', '.join(_KEYS) + ': take it out'}"
                 )
-
-    def error(self, what: str) -> InputError:
-        """One sentence that names the file."""
-        return InputError(f"{shown(self.path)} {what}.")
-
-    def choice(self, key: str, allowed: tuple[str, ...]) -> str:
-        """A word among those."""
-        found = self.values.get(key)
-        if not isinstance(found, str) or found not in allowed:
-            words = " or ".join(f'"{each}"' for each in allowed)
-            what = f"has no {key}" if found is None else f"has the {key} {json.dumps(found)[:60]}"
-            raise self.error(f"{what}: give {words}")
-        return found
 
     def axes(self, count: int, *, coils: bool) -> tuple[str, ...]:
         """The names of the axes of an array of so many."""

@@ -20,13 +20,13 @@ import math
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float64, Shaped
 
 from inr_plugins.data.signals.float_file import TIFF_ENDINGS
+from inr_plugins.data.signals.sidecar import Sidecar, sidecar
 from inr_plugins.data.signals.sinogram_checks import check_views, doubts
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown, why_unreadable
@@ -68,11 +68,6 @@ class Sinogram:
     slices: int
     slice: int
     notes: tuple[str, ...]
-
-
-def sidecar(path: Path) -> Path:
-    """Where the metadata of a file of measurements are: `<name>.json` beside it."""
-    return path.with_suffix(".json")
 
 
 def is_sinogram(path: Path) -> bool:
@@ -203,29 +198,14 @@ def _integrals(path: Path, numbers: Shaped[np.ndarray, "views bins"], values: st
 # -- metadata ----------------------------------------------------------------------------------------------------------
 
 
-class _Metadata:
+class _Metadata(Sidecar):
     """What stands beside a file of measurements, checked as it is asked for."""
 
     def __init__(self, path: Path, data: Path) -> None:
-        self.path = path
-        problem = why_unreadable(path)
-        if problem is not None:
-            raise InputError(
-                f"--data {shown(data)} needs {shown(path)} beside it, with the geometry, pitch_mm, the angles_deg and "
-                f"what the values are, and that {problem}: write it as the page of cn-ct says."
-            )
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise self.error(f"is no JSON ({' '.join(str(error).split())[:100]}): mend it") from error
-        if not isinstance(found, dict):
-            raise self.error("is no JSON object of keys and values: mend it")
-        self.values: dict[str, Any] = found
+        super().__init__(
+            path, data, needs="the geometry, pitch_mm, the angles_deg and what the values are", page="cn-ct"
+        )
         self._check_keys()
-
-    def error(self, what: str) -> InputError:
-        """One sentence that names the file."""
-        return InputError(f"{shown(self.path)} {what}.")
 
     def _check_keys(self) -> None:
         geometry = str(self.values.get("geometry", "")).lower()
@@ -245,15 +225,6 @@ class _Metadata:
                 raise self.error(f"has the key {key}, whose unit is not known: call it {' or '.join(wanted)}")
             raise self.error(f"has the key {key}, which is none of {', '.join(_KEYS)}: take it out, or put it in notes")
         self.choice("geometry", ("parallel",))
-
-    def choice(self, key: str, allowed: tuple[str, ...]) -> str:
-        """A word among those."""
-        found = self.values.get(key)
-        if not isinstance(found, str) or found.replace("_", " ") not in allowed:
-            words = " or ".join(f'"{each}"' for each in allowed)
-            what = f"has no {key}" if found is None else f"has the {key} {json.dumps(found)[:60]}"
-            raise self.error(f"{what}: give {words}")
-        return found.replace("_", " ")
 
     def number(self, key: str) -> float | None:
         """A finite number, or None where it is not there."""

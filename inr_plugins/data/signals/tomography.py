@@ -18,12 +18,12 @@ from inr_plugins.data.signals.image_file import SignalImage
 from inr_plugins.data.signals.images import SignalImages
 from inr_plugins.data.signals.kind import SignalKind
 from inr_plugins.data.signals.parser import SignalDataParser, SignalDataParserConfig, SignalOutputs
+from inr_plugins.data.signals.sidecar import sidecar
 from inr_plugins.data.signals.sinogram_file import (
     Sinogram,
     chosen_views,
     is_sinogram,
     read_sinogram,
-    sidecar,
 )
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown
