@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -11,15 +10,20 @@ from typing import Any, ClassVar, cast
 import torch
 import tyro
 from jaxtyping import Float
-from nerfstudio.utils.rich_utils import CONSOLE
 
-from inr_plugins.data.signals.datamanager import SignalDataManager, SignalDataManagerConfig
 from inr_plugins.data.signals.image_file import SignalImage
-from inr_plugins.data.signals.images import SignalImages
 from inr_plugins.data.signals.kind import SignalKind
-from inr_plugins.data.signals.parser import SignalDataParser, SignalDataParserConfig, SignalOutputs
+from inr_plugins.data.signals.measured import (
+    MeasuredDataManager,
+    MeasuredDataManagerConfig,
+    MeasuredDataParser,
+    MeasuredDataParserConfig,
+    MeasuredImages,
+    rounded_up,
+    stamp_of,
+)
+from inr_plugins.data.signals.parser import SignalOutputs
 from inr_plugins.data.signals.resonance_file import KSpace, Volume, read_resonance
-from inr_plugins.data.signals.sidecar import sidecar
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown
 from inr_plugins.operators.resonance import (
@@ -67,19 +71,11 @@ class MeasuredVolume(SignalImage):
         """All of it but its pixels."""
         *frames, height, width, channels = self.pixels.shape
         high = float(self.pixels.max())
-        return SignalKind(
-            width, height, channels, self.bits, frames=(frames or [1])[0], low=0.0, high=_rounded_up(high)
-        )
-
-
-def _rounded_up(value: float) -> float:
-    """A positive number to two digits, never below it: another machine finds the same."""
-    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
-    return float(f"{math.ceil(value / unit - 1e-3) * unit:.6g}")
+        return SignalKind(width, height, channels, self.bits, frames=(frames or [1])[0], low=0.0, high=rounded_up(high))
 
 
 @dataclass
-class VolumeDataParserConfig(SignalDataParserConfig):
+class VolumeDataParserConfig(MeasuredDataParserConfig):
     """K-space, or a volume and how it is measured."""
 
     _target: type = field(default_factory=lambda: VolumeDataParser)
@@ -87,8 +83,6 @@ class VolumeDataParserConfig(SignalDataParserConfig):
     data: Path = Path()
     """Volume or slice, which is measured, and judged by, never learnt; or k-space: .npy, .npz, .h5 or .hdf5, with
     <name>.json beside it (see the page of cn-mri)."""
-    memory_gigabytes: tyro.conf.Suppress[float] = 2.0
-    """Not used: a step sees all of a volume."""
     share: float | None = None
     """Of a volume: share of its Fourier coefficients that are measured, most of them near to frequency 0; by default
     0.126."""
@@ -103,13 +97,12 @@ class VolumeDataParserConfig(SignalDataParserConfig):
     voxels: tyro.conf.Suppress[tyro.conf.Fixed[Voxels | None]] = field(default=None, metadata=OF_THE_DATA)
     """Where its voxels are, as they were when training began."""
     NOUN: ClassVar[str] = "volume"
+    NOTED: ClassVar[tuple[str, ...]] = ("learnt", "voxels")
 
     def read(self) -> MeasuredVolume:
         """The volume, or k-space as one; InputError where it can be neither."""
         path = Path(self.data)
-        state = [each.stat() if each.exists() else None for each in (path, sidecar(path))]
-        stamp = tuple((each.st_mtime_ns, each.st_size) if each else None for each in state)
-        found = _read(path, stamp, self.noise_seed)
+        found = _read(path, stamp_of(path), self.noise_seed)
         if found.measured is not None and (self.noise or self.share is not None or self.same_operator):
             raise InputError(
                 f"{_OPTION}.share, noise and same-operator say how a volume is measured, and --data {shown(path)} was: "
@@ -155,7 +148,7 @@ def _of_k_space(path: Path, found: KSpace, seed: int) -> MeasuredVolume:
     return MeasuredVolume(path, pixels, voxels=voxels, measured=scaled)
 
 
-class VolumeDataParser(SignalDataParser):
+class VolumeDataParser(MeasuredDataParser):
     """As the base class; the metadata that the model gets have "voxels" too."""
 
     config: VolumeDataParserConfig
@@ -166,6 +159,11 @@ class VolumeDataParser(SignalDataParser):
         if self.config.voxels is not None:
             return self.config.voxels
         return cast(MeasuredVolume, self.image).voxels
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether the volume itself is known."""
+        return self.voxels.has_truth
 
     @cached_property
     def measured(self) -> Coefficients:
@@ -190,7 +188,7 @@ class VolumeDataParser(SignalDataParser):
     @cached_property
     def truth(self) -> Float[torch.Tensor, "*axes"] | None:
         """The volume as values from 0 to 1, where it is known."""
-        return torch.from_numpy(self.image.values()[..., 0]) if self.voxels.has_truth else None
+        return torch.from_numpy(self.image.values()[..., 0]) if self.has_truth else None
 
     def _generate_dataparser_outputs(self, split: str = "train", **kwargs: Any) -> SignalOutputs:
         outputs = super()._generate_dataparser_outputs(split, **kwargs)
@@ -198,52 +196,30 @@ class VolumeDataParser(SignalDataParser):
         return outputs
 
 
-class VolumeImages(SignalImages):
+class VolumeImages(MeasuredImages):
     """The slices of the volume, or of zero filling where it is not known.
 
     Beside them stands what the held-out coefficients say of a fit.
     """
 
-    @property
-    def _parser(self) -> VolumeDataParser:
-        return cast(VolumeDataParser, cast(SignalOutputs, self._dataparser_outputs).parser)
-
-    @property
-    def has_truth(self) -> bool:
-        """Whether the pictures are what is looked for."""
-        return self._parser.voxels.has_truth
-
     def get_metadata(self, data: dict) -> dict:
         """measured and has_truth."""
         if self.stands_in:
             return {}
-        return {"measured": self._parser.measured, "has_truth": self.has_truth}
+        return {"measured": cast(VolumeDataParser, self.parser).measured, "has_truth": self.has_truth}
 
 
 @dataclass
-class VolumeDataManagerConfig(SignalDataManagerConfig):
+class VolumeDataManagerConfig(MeasuredDataManagerConfig):
     """Settings of the datamanager of volumes that are measured."""
 
     _target: type = field(default_factory=lambda: VolumeDataManager)
     """Class to instantiate."""
     dataparser: VolumeDataParserConfig = field(default_factory=VolumeDataParserConfig)
     """Which volume, and how it is measured."""
-    pixels_per_batch: tyro.conf.Suppress[int] = 1 << 29
-    """Not used: a coefficient sees all of the volume."""
-    seed: tyro.conf.Suppress[int | None] = None
-    """Not used: nothing is drawn."""
-
-    def settle_parser(self) -> None:
-        """As the base class; and note where the voxels are."""
-        parser = self.dataparser
-        at = parser if self.data is None else replace(parser, data=self.data)
-        parser.learnt = parser.voxels = None
-        if Path(at.data).exists():
-            at.settle()
-            parser.learnt, parser.voxels = at.learnt, at.voxels
 
 
-class VolumeDataManager(SignalDataManager):
+class VolumeDataManager(MeasuredDataManager):
     """All coefficients in every step, and pictures of slices where a fit is judged.
 
     Raises:
@@ -253,18 +229,13 @@ class VolumeDataManager(SignalDataManager):
     config: VolumeDataManagerConfig
     dataparser: VolumeDataParser
 
-    def setup_train(self) -> None:
-        """As the base class; and say what is measured."""
-        super().setup_train()
-        if self.test_mode == "val":
-            measured = self.dataparser.measured
-            coils, learnt, _ = measured.operator.output_shape
-            share = 100 * learnt / measured.operator.mask.numel()
-            of = f" of {coils} coils each" if coils > 1 else ""
-            line = (
-                f"Learnt from {learnt:,} coefficients{of}, {share:.3g} %; {measured.held_out.shape[1]:,} are held out."
-            )
-            CONSOLE.print(line, highlight=False, markup=False)
+    def measured_line(self) -> str:
+        """See MeasuredDataManager."""
+        measured = self.dataparser.measured
+        coils, learnt, _ = measured.operator.output_shape
+        share = 100 * learnt / measured.operator.mask.numel()
+        of = f" of {coils} coils each" if coils > 1 else ""
+        return f"Learnt from {learnt:,} coefficients{of}, {share:.3g} %; {measured.held_out.shape[1]:,} are held out."
 
     @property
     def dataset_type(self) -> type[VolumeImages]:
@@ -288,16 +259,8 @@ class VolumeDataManager(SignalDataManager):
         found: dict[str, float] = model.measurement_scores(parser.measured, parser.classical, parser.truth)
         return found
 
-    def get_train_rays_per_batch(self) -> int:
-        """Voxels, all of which a step evaluates."""
-        return len(self.image.flat)
-
-    def get_eval_rays_per_batch(self) -> int:
-        """Voxels."""
-        return len(self.image.flat)
-
     def evaluated(self, number: int, count: int) -> str:
         """What metrics are of."""
-        if not self.dataparser.voxels.has_truth:
+        if not self.dataparser.has_truth:
             return "coefficients that were held out, the volume itself not being known"
         return f"{super().evaluated(number, count)} of the volume, which was not learnt from but measured"

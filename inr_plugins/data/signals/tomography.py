@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -11,13 +11,19 @@ from typing import Any, ClassVar, cast
 import torch
 import tyro
 from jaxtyping import Float
-from nerfstudio.utils.rich_utils import CONSOLE
 
-from inr_plugins.data.signals.datamanager import SignalDataManager, SignalDataManagerConfig
 from inr_plugins.data.signals.image_file import SignalImage
-from inr_plugins.data.signals.images import SignalImages
 from inr_plugins.data.signals.kind import SignalKind
-from inr_plugins.data.signals.parser import SignalDataParser, SignalDataParserConfig, SignalOutputs
+from inr_plugins.data.signals.measured import (
+    MeasuredDataManager,
+    MeasuredDataManagerConfig,
+    MeasuredDataParser,
+    MeasuredDataParserConfig,
+    MeasuredImages,
+    rounded_up,
+    stamp_of,
+)
+from inr_plugins.data.signals.parser import SignalOutputs
 from inr_plugins.data.signals.sidecar import sidecar
 from inr_plugins.data.signals.sinogram_file import (
     Sinogram,
@@ -52,7 +58,7 @@ class MeasuredSlice(SignalImage):
     def kind(self) -> SignalKind:
         """All of it but its pixels; `high` is round, so that another machine finds the same."""
         height, width, channels = self.pixels.shape
-        return SignalKind(width, height, channels, self.bits, low=0.0, high=_rounded_up(float(self.pixels.max())))
+        return SignalKind(width, height, channels, self.bits, low=0.0, high=rounded_up(float(self.pixels.max())))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -60,14 +66,8 @@ class MeasuredSlice(SignalImage):
         return self.sinogram.notes
 
 
-def _rounded_up(value: float) -> float:
-    """A positive number to two digits, never below it."""
-    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
-    return float(f"{math.ceil(value / unit - 1e-3) * unit:.6g}")
-
-
 @dataclass
-class SliceDataParserConfig(SignalDataParserConfig):
+class SliceDataParserConfig(MeasuredDataParserConfig):
     """A sinogram, or an image of a slice and how it is measured."""
 
     _target: type = field(default_factory=lambda: SliceDataParser)
@@ -75,8 +75,6 @@ class SliceDataParserConfig(SignalDataParserConfig):
     data: Path = Path()
     """Sinogram (.npy, .npz or TIFF with <name>.json beside it, see the page of cn-ct); or a grey image of the slice,
     black where nothing attenuates the beam, which is measured, and judged by, never learnt."""
-    memory_gigabytes: tyro.conf.Suppress[float] = 2.0
-    """Not used: slices are small."""
     slice: int | None = None
     """Which slice of a sinogram of several, from 0; by default the middle one."""
     views: int | None = None
@@ -97,6 +95,7 @@ class SliceDataParserConfig(SignalDataParserConfig):
     instrument: tyro.conf.Suppress[tyro.conf.Fixed[Geometry | None]] = field(default=None, metadata=OF_THE_DATA)
     """How a sinogram was measured, as it was when training began."""
     NOUN: ClassVar[str] = "slice"
+    NOTED: ClassVar[tuple[str, ...]] = ("learnt", "instrument")
 
     def read(self) -> SignalImage:
         """The image, or the sinogram as one; InputError where it can be no slice."""
@@ -155,9 +154,7 @@ class SliceDataParserConfig(SignalDataParserConfig):
     def _read_sinogram(self, path: Path) -> MeasuredSlice:
         if self.noise:
             raise InputError(f"{_OPTION}.noise is added to views of an image, and {shown(path)} has its own: leave it.")
-        state = [each.stat() if each.exists() else None for each in (path, sidecar(path))]
-        stamp = tuple((each.st_mtime_ns, each.st_size) if each else None for each in state)
-        return _measured(path, stamp, self.slice, self.views, self.held_out_views, self.pixel_mm)
+        return _measured(path, stamp_of(path), self.slice, self.views, self.held_out_views, self.pixel_mm)
 
 
 @lru_cache(maxsize=1)
@@ -199,7 +196,7 @@ def _measured(
     )
 
 
-class SliceDataParser(SignalDataParser):
+class SliceDataParser(MeasuredDataParser):
     """As the base class; the metadata that the model gets have "tomography" too: the geometry, and whether the slice
     itself is known."""
 
@@ -236,7 +233,7 @@ class SliceDataParser(SignalDataParser):
         return outputs
 
 
-class SliceImages(SignalImages):
+class SliceImages(MeasuredImages):
     """The picture of the slice, or filtered back-projection where it is not known.
 
     Beside it, where a run is judged, stands what its held-out views and other methods say.
@@ -247,20 +244,11 @@ class SliceImages(SignalImages):
 
     judges = False
 
-    @property
-    def _parser(self) -> SliceDataParser:
-        return cast(SliceDataParser, cast(SignalOutputs, self._dataparser_outputs).parser)
-
-    @property
-    def has_truth(self) -> bool:
-        """Whether the picture is what is looked for."""
-        return self._parser.has_truth
-
     def get_metadata(self, data: dict) -> dict:
         """held_out (views, bins), has_truth, and fbp and tv (height, width) where they are wanted."""
         if self.stands_in:
             return {}
-        parser = self._parser
+        parser = cast(SliceDataParser, self.parser)
         return {
             "held_out": parser.measured.held_out,
             "has_truth": parser.has_truth,
@@ -269,29 +257,16 @@ class SliceImages(SignalImages):
 
 
 @dataclass
-class SliceDataManagerConfig(SignalDataManagerConfig):
+class SliceDataManagerConfig(MeasuredDataManagerConfig):
     """Settings of the datamanager of slices that are measured."""
 
     _target: type = field(default_factory=lambda: SliceDataManager)
     """Class to instantiate."""
     dataparser: SliceDataParserConfig = field(default_factory=SliceDataParserConfig)
     """Which slice, and how it is measured."""
-    pixels_per_batch: tyro.conf.Suppress[int] = 1 << 20
-    """Not used: a view sees all of the slice."""
-    seed: tyro.conf.Suppress[int | None] = None
-    """Not used: nothing is drawn."""
-
-    def settle_parser(self) -> None:
-        """As the base class; and note how a sinogram was measured."""
-        parser = self.dataparser
-        at = parser if self.data is None else replace(parser, data=self.data)
-        parser.learnt = parser.instrument = None
-        if Path(at.data).exists():
-            at.settle()
-            parser.learnt, parser.instrument = at.learnt, at.instrument
 
 
-class SliceDataManager(SignalDataManager):
+class SliceDataManager(MeasuredDataManager):
     """All views in every step, and the picture of the slice where a fit is judged.
 
     Raises:
@@ -301,20 +276,16 @@ class SliceDataManager(SignalDataManager):
     config: SliceDataManagerConfig
     dataparser: SliceDataParser
 
-    def setup_train(self) -> None:
-        """As the base class; and say what is measured."""
-        super().setup_train()
-        if self.test_mode == "val":
-            geometry, image = self.dataparser.geometry, self.dataparser.image
-            learnt, held_out = len(geometry.learnt_deg), len(geometry.held_out_deg)
-            what = f"{learnt} views of {geometry.bins} bins"
-            if isinstance(image, MeasuredSlice):
-                of = f"slice {image.sinogram.slice} of {image.sinogram.slices}, " if image.sinogram.slices > 1 else ""
-                line = f"Learnt from {of}{what} of {geometry.pitch_mm:g} mm; {held_out} more are held out."
-            else:
-                noise = 100 * self.config.dataparser.noise
-                line = f"Measured {what} over 180 degrees, noise {noise:g} %; {held_out} more are held out."
-            CONSOLE.print(line, highlight=False, markup=False)
+    def measured_line(self) -> str:
+        """See MeasuredDataManager."""
+        geometry, image = self.dataparser.geometry, self.dataparser.image
+        learnt, held_out = len(geometry.learnt_deg), len(geometry.held_out_deg)
+        what = f"{learnt} views of {geometry.bins} bins"
+        if isinstance(image, MeasuredSlice):
+            of = f"slice {image.sinogram.slice} of {image.sinogram.slices}, " if image.sinogram.slices > 1 else ""
+            return f"Learnt from {of}{what} of {geometry.pitch_mm:g} mm; {held_out} more are held out."
+        noise = 100 * self.config.dataparser.noise
+        return f"Measured {what} over 180 degrees, noise {noise:g} %; {held_out} more are held out."
 
     def create_eval_dataset(self) -> SliceImages:
         """The picture of the slice, with all that a run is judged by where that is what it was opened for."""
@@ -338,14 +309,6 @@ class SliceDataManager(SignalDataManager):
         truth = torch.from_numpy(self.image.values()).expand(-1, -1, 3) if parser.has_truth else None
         found: dict[str, float] = model.measurement_scores(parser.measured.held_out, parser.classical, truth)
         return found
-
-    def get_train_rays_per_batch(self) -> int:
-        """Pixels of the slice, all of which a step evaluates."""
-        return len(self.image.flat)
-
-    def get_eval_rays_per_batch(self) -> int:
-        """Pixels of the slice."""
-        return len(self.image.flat)
 
     def evaluated(self, number: int, count: int) -> str:
         """What metrics are of: the slice, which was not learnt from itself, or what is left of it without a truth."""
