@@ -30,6 +30,7 @@ from inr_plugins.errors import InputError
 from inr_plugins.geometry.io.mesh_read import MESH_SUFFIXES
 from inr_plugins.geometry.io.surface_read import is_shape_file
 
+_ANGLES = ("camera_angle_x", "x_fov")  # How instant-ngp's files give the lens where they have no fl_x.
 _ROUNDING = 1e-6  # Of the distance from the origin: positions that differ by less are one point that was rounded.
 
 
@@ -84,7 +85,8 @@ def right_parser(folder: Path) -> str | None:
     if (folder / "transforms.json").exists():
         document = read_transforms(folder / "transforms.json")
         owners = [document, *(frame for frame in document["frames"] if isinstance(frame, dict))]
-        return "nerfstudio-data" if any("fl_x" in owner for owner in owners) else "instant-ngp-data"
+        has_angle = any(key in document for key in _ANGLES) and not any("fl_x" in owner for owner in owners)
+        return "instant-ngp-data" if has_angle else "nerfstudio-data"
     if (folder / "transforms_train.json").exists():
         return "blender-data"
     return None if find_reconstruction(folder) is None else "colmap"

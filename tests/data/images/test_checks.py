@@ -113,6 +113,15 @@ def test_data_of_the_other_format_names_the_right_parser(tmp_path: Path) -> None
     assert "blender-data" in complaint(nerfstudio(blender_scene(tmp_path / "b")))
 
 
+def test_a_file_without_a_lens_is_not_instant_ngps(tmp_path: Path) -> None:
+    edit_json(
+        nerfstudio_scene(tmp_path) / "transforms.json",
+        lambda document: [entry.pop("fl_x", None) for entry in (document, *document["frames"])],
+    )
+    assert "nerfstudio-data" in complaint(blender(tmp_path))
+    assert "has no fl_x" in complaint(nerfstudio(tmp_path))
+
+
 def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
     scene = nerfstudio_scene(tmp_path)
     assert "transforms.json" in complaint(blender(scene / "transforms.json"))
