@@ -100,7 +100,8 @@ def _summarise(made: MadeDataset) -> None:
     for note in _notes(report):
         print(f"   note  {note}")
     print(f"seconds  {report['seconds']}")
-    print(f"   next  ns-train diner --data {shlex.quote(str(made.folder))}")
+    data = shlex.quote(str(made.folder))
+    print(f"   next  ns-train diner --data {data}, for pictures; ns-train diner-surface --data {data}, for a mesh")
 
 
 def _lens(lens: dict[str, Any]) -> str:

@@ -52,6 +52,7 @@ def test_what_was_found_is_said_with_the_next_command(made, capsys):
     assert "z, by the cameras, which are held level to 2.3 degrees" in said
     assert "note  IMG_7.jpg matches no other photo.\n" in said
     assert "ns-train diner --data 'data/my set'" in said
+    assert "ns-train diner-surface --data 'data/my set', for a mesh" in said
     assert (made["source"], made["options"].max_size) == (Path("my photos"), 900)
     assert made["options"].known_length == ("a.jpg", "b.jpg:3,4", 1.5)
 
