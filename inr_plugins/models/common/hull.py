@@ -25,9 +25,8 @@ _PAD = 4
 """Cells around the hull."""
 _HELD = 1 / 3
 """Part of the pictures that show a middling place of the hull, in which a place of the object is at the least."""
-_MANY, _DOUBTFUL, _WRONG = 8, 0.15, 0.9
-"""Views from which on one is told from the others, what part of their hull it may leave out without a word, and of how
-much it is wrong."""
+_RIM = 0.98
+"""Part of the picture's rim that is white where a mask leaves something in the middle out."""
 _MOST_NAMED = 3
 """Views that are named as the wrong ones; of more, nobody knows which they are."""
 
@@ -176,7 +175,7 @@ def fewest_pictures(counts: Int[Tensor, "*n"]) -> int:
 
 
 def hull_distances(
-    views: MaskedViews, box: Float[Tensor, "2 3"], longest: int, *, again: bool = False
+    views: MaskedViews, box: Float[Tensor, "2 3"], longest: int
 ) -> tuple[Float[Tensor, " 3"], float, Float[Tensor, "x y z"]]:
     """The signed distance to the hull's surface on a lattice around it.
 
@@ -184,18 +183,16 @@ def hull_distances(
         views: what was seen.
         box: to look in, normalised frame.
         longest: cells along the longest side of the lattice.
-        again: this was asked for before, so that a doubtful mask has been named.
 
     Returns:
         Lowest corner and edge of the cells, normalised units, and the distance of each vertex in cells, negative
         inside, good to about half a cell. What too few pictures show (`fewest_pictures`) is outside.
 
     Raises:
-        InputError: the hull is empty, or is so by one mask's doing but for what few pictures show; or cameras stand in
-            it.
+        InputError: the hull is empty, or cameras stand in it.
     """
     box = checked_box(box.detach().cpu())
-    axes, edge = _axes(box, _ROUGH)
+    axes, edge = lattice_axes(box, _ROUGH)
     counted = hull_counts(views, torch.cartesian_prod(*axes)).view([len(axis) for axis in axes])
     least = fewest_pictures(counted)
     found = counted >= least
@@ -217,20 +214,20 @@ def hull_distances(
     if not bool(inside.any()):
         raise InputError(why_empty(views, box))
     check_outside(views, origin, cell, inside)
-    if not again:
-        check_agreement(views, box)
     return origin, cell, cells_to_border(inside)
 
 
 def check_outlines(views: MaskedViews, *, name_some: bool = True) -> None:
-    """See that masks tell the object from what is beside it; those that cut nothing out of their picture are named.
+    """See that masks tell the object from what is beside it, and which of the two is white.
+
+    Those that cut nothing out of their picture are named.
 
     Args:
         views: all that are asked.
         name_some: say so where some of them do not.
 
     Raises:
-        InputError: none of them does.
+        InputError: none of them does, or most are white all around and black within.
     """
     full = [name for name, mask in zip(views.names, views.masks, strict=True) if bool(mask.all())]
     if len(full) == len(views.masks):
@@ -238,6 +235,12 @@ def check_outlines(views: MaskedViews, *, name_some: bool = True) -> None:
             f"The masks, or the alpha, of all {len(full)} pictures looked at are white throughout and tell nothing of "
             "the object's outline: make them black beside the object, or set --pipeline.model.capture table, which "
             "asks for none; a room that the cameras stand in is for cn-neus-room."
+        )
+    around = sum(_is_white_around(mask) for mask in views.masks)
+    if 2 * around > len(views.masks):
+        raise InputError(
+            f"{around} of {len(views.masks)} masks, or alpha channels, are white along all sides of their picture and "
+            "black within: turn them round, so that they are white where the object is and black beside it."
         )
     if full and name_some and comms.is_main_process():
         CONSOLE.print(
@@ -247,47 +250,10 @@ def check_outlines(views: MaskedViews, *, name_some: bool = True) -> None:
         )
 
 
-def check_agreement(views: MaskedViews, box: Float[Tensor, "2 3"]) -> None:
-    """Name the view whose mask alone leaves out a good part of the object.
-
-    Raises:
-        InputError: it leaves out nearly all.
-    """
-    doubt = doubtful_view(views, box)
-    if doubt is None:
-        return
-    told = f"The mask of {views.names[doubt[0]]} alone leaves out {doubt[1]:.0%} of what all others leave of the object"
-    if doubt[1] > _WRONG:
-        raise InputError(f"{told}: mend it, or leave the image out.")
-    if comms.is_main_process():
-        CONSOLE.print(f"{told}: see whether it is right.", soft_wrap=True)
-
-
-def doubtful_view(views: MaskedViews, box: Float[Tensor, "2 3"]) -> tuple[int, float] | None:
-    """The view whose mask, and no other, leaves out a good part of what the masks of all others leave.
-
-    A wrong mask does, and so does a right one from a side that no other was taken from. Only places that most pictures
-    show are asked.
-
-    Returns:
-        Its number and that part; None where there is none, or where there are too few views to tell.
-    """
-    if len(views.masks) < _MANY:
-        return None
-    axes, _ = _axes(checked_box(box.detach().cpu()), _FEW)
-    x = torch.cartesian_prod(*axes)
-    against, seen = torch.zeros(2, len(x), dtype=torch.int32)
-    last = torch.zeros(len(x), dtype=torch.int64)
-    for view in range(len(views.masks)):
-        beside, shown = views.outside(view, x)
-        against += beside
-        seen += shown
-        last[beside] = view
-    known = 2 * seen > len(views.masks)
-    alone = last[known & (against == 1)].bincount(minlength=len(views.masks))
-    most = int(alone.argmax())
-    part = int(alone[most]) / max(int(alone[most]) + int((known & (against == 0)).sum()), 1)
-    return (most, part) if part > _DOUBTFUL else None
+def _is_white_around(mask: Bool[Tensor, "height width"]) -> bool:
+    """Whether a mask leaves out something in the middle of its picture alone."""
+    rim = torch.cat([mask[0], mask[-1], mask[1:-1, 0], mask[1:-1, -1]])
+    return float(rim.float().mean()) > _RIM and not bool(mask.all())
 
 
 def cells_to_border(inside: Bool[Tensor, "x y z"]) -> Float[Tensor, "x y z"]:
@@ -299,7 +265,8 @@ def cells_to_border(inside: Bool[Tensor, "x y z"]) -> Float[Tensor, "x y z"]:
     return torch.where(inside, 0.5 - deep, out - 0.5)
 
 
-def _axes(box: Tensor, longest: int) -> tuple[list[Tensor], float]:
+def lattice_axes(box: Float[Tensor, "2 3"], longest: int) -> tuple[list[Tensor], float]:
+    """Coordinates along each axis of the middles of cells that fill a box, and about the edge of those."""
     edge = float((box[1] - box[0]).max()) / longest
     counts = ((box[1] - box[0]) / edge).ceil().long().clamp(min=1).tolist()
     return [box[0, i] + (torch.arange(n) + 0.5) * (box[1, i] - box[0, i]) / n for i, n in enumerate(counts)], edge
@@ -308,7 +275,7 @@ def _axes(box: Tensor, longest: int) -> tuple[list[Tensor], float]:
 def why_empty(views: MaskedViews, box: Tensor) -> str:
     """In a sentence, why there is no hull: a mask without anything, views that disagree with the others, or none that
     looks into the box."""
-    axes, _ = _axes(box, _FEW)
+    axes, _ = lattice_axes(box, _FEW)
     x = torch.cartesian_prod(*axes)
     beside, seen = torch.zeros(len(views.masks), len(x), dtype=torch.bool), torch.zeros(len(x), dtype=torch.int64)
     for view in range(len(views.masks)):
@@ -322,7 +289,7 @@ def why_empty(views: MaskedViews, box: Tensor) -> str:
     empty = [name for name, mask in zip(views.names, views.masks, strict=True) if not bool(mask.any())]
     if 0 < len(empty) < len(views.masks):
         return (
-            f"The mask of {_listed(empty)} holds nothing of the object, and so the hull of all masks does not: mend "
+            f"The mask of {listed(empty)} holds nothing of the object, and so the hull of all masks does not: mend "
             "it, or leave the image out."
         )
     against = beside.sum(0)
@@ -335,7 +302,7 @@ def why_empty(views: MaskedViews, box: Tensor) -> str:
         wrong = [views.names[int(view)] for view in sets[:, count.argmax()].nonzero()[:, 0]]
         disagree = "that of {} disagrees" if len(wrong) == 1 else "those of {} disagree"
         return (
-            f"The masks leave nothing of the object: {disagree.format(_listed(wrong))} with all others. Mend "
+            f"The masks leave nothing of the object: {disagree.format(listed(wrong))} with all others. Mend "
             f"{'it' if len(wrong) == 1 else 'them'}, or leave {'the image' if len(wrong) == 1 else 'these images'} out."
         )
     return (
@@ -344,7 +311,7 @@ def why_empty(views: MaskedViews, box: Tensor) -> str:
     )
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     """Names in a sentence, of many the first ones."""
     shown = list(names[:_MOST_NAMED])
     if len(names) > len(shown):

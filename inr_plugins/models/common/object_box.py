@@ -20,7 +20,8 @@ from torch import Tensor
 
 from inr_plugins.boxes import has_volume, scaled_box
 from inr_plugins.errors import InputError
-from inr_plugins.models.common.hull import check_agreement, check_outlines, masked_views
+from inr_plugins.models.common.hull import check_outlines, masked_views
+from inr_plugins.models.common.mask_agreement import check_agreement
 from inr_plugins.models.common.mask_box import box_of_masks, nearest_point
 
 BoxChoice = Literal["found", "scene"]
@@ -58,7 +59,8 @@ def find_object(dataset: Any, *, masked: bool, unsure: bool = False, compare: bo
         something else seem to be.
 
     Raises:
-        InputError: the masks leave nothing, or leave nothing out, or one of them is against all others.
+        InputError: the masks leave nothing, or leave nothing out, or some of them are against all others, or the other
+            way round.
     """
     cameras = dataset.cameras
     if (cameras.camera_type != CameraType.PERSPECTIVE.value).any():
@@ -74,9 +76,16 @@ def find_object(dataset: Any, *, masked: bool, unsure: bool = False, compare: bo
         if unsure:
             return None
         raise
-    if unsure and not cuts_out(views.masks):
+    is_cut_out = cuts_out(views.masks)
+    if unsure and not is_cut_out:
         return None
     check_outlines(views, name_some=False)
+    if not is_cut_out and comms.is_main_process():
+        CONSOLE.print(
+            "Most masks are white at all four sides of their picture, and tell little of the object's outline: see "
+            "that they are black beside the object.",
+            soft_wrap=True,
+        )
     box = box_of_masks(views)
     if compare and box is not None:
         check_agreement(views, box)

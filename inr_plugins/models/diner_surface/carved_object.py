@@ -83,7 +83,7 @@ class DinerSurfaceCarvedModel(DensityFirstModel):
         assert self._dataset is not None
         density = self._learnt
         views = masked_views(self._dataset)
-        hull = hull_distances(views, self.looked_in, self.config.lattice_sizes[0], again=True)
+        hull = hull_distances(views, self.looked_in, self.config.lattice_sizes[0])
         found = carved_hull(
             self._dataset.cameras.to("cpu"),
             self._see_evenly,

@@ -32,6 +32,7 @@ from inr_plugins.metrics.image import ImageMetrics
 from inr_plugins.models.common.capture import say_capture
 from inr_plugins.models.common.feasibility import IN_TRAINING, check_room, hidden_weights, naming_options, surface_cells
 from inr_plugins.models.common.hull import check_outlines, hull_distances, masked_views
+from inr_plugins.models.common.mask_agreement import check_agreement
 from inr_plugins.models.common.network_settings import PreciseSteps
 from inr_plugins.models.common.object_box import object_box
 from inr_plugins.models.common.pictures import evaluation_pictures
@@ -193,6 +194,7 @@ class DinerSurfaceModel(PreciseSteps, Model):
         config, views = self.config, masked_views(dataset)
         check_outlines(views)
         box = object_box(dataset, self.scene_box.aabb, config.box, masked=True, scale=config.box_scale)
+        check_agreement(views, box)
         return box, hull_distances(views, box, cells)
 
     def start_at(self, origin: Tensor, edge: float, distances: Tensor, colours: Colours | None = None) -> None:

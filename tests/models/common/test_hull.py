@@ -1,16 +1,13 @@
 """The visual hull against brute force, its distance against a ball's, and what is said where there is none."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
+from ball_pictures import BOX, MIDDLE, RADIUS, SIZE, cameras, mask_of, pictures
 from nerfstudio.cameras.cameras import Cameras, CameraType
 
 from inr_plugins.errors import InputError
 from inr_plugins.models.common.hull import (
-    check_agreement,
     check_outlines,
-    doubtful_view,
     fewest_pictures,
     hull_counts,
     hull_distances,
@@ -18,42 +15,6 @@ from inr_plugins.models.common.hull import (
     masked_views,
     project,
 )
-
-BOX = torch.tensor([[-1.0] * 3, [1.0] * 3])
-RADIUS, MIDDLE = 0.4, torch.tensor([0.1, -0.15, 0.2])
-SIZE = 60
-
-
-def cameras(count=12, **more):
-    """Cameras around the box at distance 3, looking at its middle."""
-    torch.manual_seed(0)
-    back = torch.nn.functional.normalize(torch.randn(count, 3), dim=-1)
-    right = torch.nn.functional.normalize(
-        torch.linalg.cross(torch.tensor([[0.1, 0.2, 1.0]]).expand_as(back), back), dim=-1
-    )
-    poses = torch.stack([right, torch.linalg.cross(back, right), back, 3 * back], -1)
-    return Cameras(poses, fx=70.0, fy=72.0, cx=SIZE / 2 + 1, cy=SIZE / 2 - 2, width=SIZE, height=SIZE, **more)
-
-
-def mask_of(rig, view):
-    """Pixels whose ray meets the ball."""
-    rays = rig.generate_rays(camera_indices=view)
-    along = ((MIDDLE - rays.origins) * rays.directions).sum(-1, keepdim=True)
-    return (rays.origins + along * rays.directions - MIDDLE).norm(dim=-1) < RADIUS
-
-
-class Pictures(SimpleNamespace):
-    """A dataset of masks."""
-
-    def get_data(self, index):
-        mask = self.masks[index]
-        return {"image": torch.cat([torch.ones(*mask.shape, 3), mask[..., None].float()], -1)}
-
-
-def pictures(rig, masks=None):
-    count = len(rig)
-    masks = masks or [mask_of(rig, view) for view in range(count)]
-    return Pictures(cameras=rig, masks=masks, image_filenames=[f"view{view}.png" for view in range(count)])
 
 
 def test_points_fall_where_nerfstudios_rays_come_from():
@@ -212,33 +173,14 @@ def test_masks_that_cut_nothing_out_are_named_and_refused_if_none_does(capsys):
     assert "1 of 4 masks cut nothing out of their picture, that of view2.png among them" in said
 
 
-def test_a_mask_that_cuts_the_hull_of_all_others_is_said(capsys):
-    rig = cameras(40)
-    assert doubtful_view(masked_views(pictures(rig)), BOX) is None
-    assert doubtful_view(masked_views(pictures(cameras(7))), BOX) is None
-    masks = [mask_of(rig, view) for view in range(40)]
-    masks[17] = masks[17].roll(6, 1)
-    views = masked_views(pictures(rig, masks))
-    view, part = doubtful_view(views, BOX)
-    x = torch.rand(60_000, 3) * 2 - 1
-    others = masked_views(pictures(rig[torch.arange(40) != 17], masks[:17] + masks[18:]))
-    assert view == 17
-    assert part == pytest.approx(1 - float(in_hull(views, x).sum() / in_hull(others, x).sum()), abs=0.05)
-    hull_distances(views, BOX, 32)
-    said = " ".join(capsys.readouterr().out.split())
-    assert f"The mask of view17.png alone leaves out {part:.0%} of what all others leave" in said
-    hull_distances(views, BOX, 32, again=True)
-    assert capsys.readouterr().out == ""
-
-
-@pytest.mark.parametrize("share", [0.0, 1.0])
-def test_a_mask_that_leaves_nearly_nothing_of_all_others_is_refused(share):
-    """What lies outside of one picture is still hull, so that it is not empty: of a mask, black or not, far beside."""
-    rig = cameras(40)
-    masks = [mask_of(rig, view) for view in range(40)]
-    masks[17] = torch.zeros_like(masks[17])
-    masks[17][:3, :3] = bool(share)
-    with pytest.raises(
-        InputError, match=r"mask of view17\.png alone leaves out 100% .*: mend it, or leave the image out"
-    ):
-        check_agreement(masked_views(pictures(rig, masks)), BOX)
+def test_masks_that_are_all_the_other_way_round_are_refused():
+    rig = cameras(12)
+    masks = [mask_of(rig, view) for view in range(12)]
+    check_outlines(masked_views(pictures(rig, masks)))
+    # Objects that pictures cut off, and one that fills some of them.
+    check_outlines(masked_views(pictures(rig, [mask.roll(SIZE // 2, 1) for mask in masks])))
+    check_outlines(
+        masked_views(pictures(rig, [torch.ones_like(mask) if view % 2 else mask for view, mask in enumerate(masks)]))
+    )
+    with pytest.raises(InputError, match="12 of 12 masks, or alpha channels, are white along all sides"):
+        check_outlines(masked_views(pictures(rig, [~mask for mask in masks])))

@@ -119,6 +119,19 @@ def test_masks_that_leave_something_out_are_not_an_objects_where_that_is_not_sai
         find_object(bare, masked=True)
 
 
+def test_masks_that_are_white_at_all_sides_are_said_to_tell_little(capsys):
+    middle, radius = (0.5, 0.0, 0.0), 0.5
+    cameras = rig(middle, 3.0)
+    masks = ball_masks(cameras, middle, radius)
+    find_object(pictures(cameras, masks), masked=True)
+    assert capsys.readouterr().out == ""
+    for mask in masks:
+        mask[:, :] = True
+        mask[:6, :6] = False
+    find_object(pictures(cameras, masks), masked=True)
+    assert "tell little of the object's outline" in " ".join(capsys.readouterr().out.split())
+
+
 def test_masks_that_cut_nothing_out_are_refused_as_of_cameras_inside_of_the_object():
     middle, radius = (0.0, 0.0, 0.0), 0.5
     cameras = rig(middle, 0.1)
