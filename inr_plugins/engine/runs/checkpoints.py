@@ -185,13 +185,24 @@ def read_newest_checkpoint(folder: Path, *, step: int | None = None) -> tuple[di
         InputError: there is no such folder, no such step, or no checkpoint that opens.
         BrokenCheckpointError: `step` was asked for and its file is damaged.
     """
-    if not folder.is_dir():
-        raise InputError(f"There is no checkpoint folder {folder}: --load-dir wants a run's nerfstudio_models folder.")
+    check_folder(folder)
     if step is not None:
         path = checkpoint_path(folder, step)
         return read_checkpoint(path), path
     newest, state = _read_newest(folder)
     return state, checkpoint_path(folder, newest)
+
+
+def check_folder(folder: Path) -> None:
+    """See that there is a folder for the checkpoints of a run; InputError if not."""
+    if folder.is_dir():
+        return
+    if (folder.parent / "config.yml").is_file():
+        raise InputError(
+            f"The run {folder.parent} has no checkpoint: it ended before its first one. Train anew; --steps-per-save "
+            "says how often one is saved, and so does Ctrl-C, before it ends."
+        )
+    raise InputError(f"There is no checkpoint folder {folder}: --load-dir wants a run's nerfstudio_models folder.")
 
 
 def _read_newest(folder: Path) -> tuple[int, dict[str, Any]]:

@@ -6,6 +6,7 @@ import os
 
 from nerfstudio.engine.trainer import TrainerConfig
 
+from inr_plugins.engine.runs.checkpoints import check_folder
 from inr_plugins.errors import InputError
 
 
@@ -20,8 +21,8 @@ def check_sources(config: TrainerConfig) -> None:
         raise InputError("--load-dir and --load-checkpoint both say what to go on from: give one of them.")
     if config.load_step is not None and folder is None:
         raise InputError("--load-step is the step of a checkpoint in --load-dir, which is missing: give that too.")
-    if folder is not None and not folder.is_dir():
-        raise InputError(f"There is no checkpoint folder {folder}: --load-dir wants a run's nerfstudio_models folder.")
+    if folder is not None:
+        check_folder(folder)
     if file is not None and not os.path.lexists(file):
         raise InputError(f"There is no checkpoint {file}: give --load-checkpoint an existing one.")
     strange = sorted(set(config.gradient_accumulation_steps) - set(config.optimizers))

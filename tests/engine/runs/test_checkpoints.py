@@ -142,6 +142,12 @@ def test_no_usable_checkpoint_is_an_input_error(folder, tmp_path):
         checkpoints.read_newest_checkpoint(folder, step=77)
 
 
+def test_a_run_that_was_killed_before_its_first_checkpoint_says_so(tmp_path):
+    (tmp_path / "config.yml").touch()
+    with pytest.raises(InputError, match=r"has no checkpoint: it ended before its first one\. Train anew"):
+        checkpoints.read_newest_checkpoint(tmp_path / "nerfstudio_models")
+
+
 def test_code_in_a_checkpoint_is_not_run(folder):
     class Payload:
         def __reduce__(self):
