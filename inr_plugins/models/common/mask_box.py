@@ -35,6 +35,11 @@ _NOTHING = (
     "The masks leave nothing of the object: see that they are white where the object is, and that the poses are right; "
     "--pipeline.model.box scene does without this."
 )
+_AWAY = (
+    "The cameras look away from the place where the rays through their masks come together: if they should look at it, "
+    "the poses have OpenCV's axes (y down, z forward), so turn the signs of the second and third column of each "
+    "transform_matrix; a room that the cameras stand in is for cn-neus-room."
+)
 
 
 @torch.no_grad()
@@ -91,7 +96,10 @@ def _search(views: MaskedViews, looks: list[_Look], chosen: list[int]) -> Tensor
 
 
 def _blame(views: MaskedViews, looks: list[_Look]) -> str:
-    """In a sentence, which mask is against the others, if without it they leave something."""
+    """In a sentence: cameras look away; or which mask is against the others, if without it they leave something."""
+    guess = _rough_place(views, [view for view, mask in enumerate(views.masks) if bool(mask.any())])
+    if guess is not None and float((((guess[0] - guess[2]) * guess[3]).sum(-1) < 0).float().mean()) > 0.5:
+        return _AWAY
     count = len(looks)
     if count <= _FEW:
         without = [[view for view in range(count) if view != out] for out in range(count)]

@@ -119,6 +119,16 @@ def test_masks_that_leave_something_out_are_not_an_objects_where_that_is_not_sai
         find_object(bare, masked=True)
 
 
+def test_cameras_that_look_away_from_their_object_are_told_of_axes_and_rooms():
+    middle, radius = (0.5, 0.0, 0.0), 0.5
+    cameras = rig(middle, 3.0)
+    masks = ball_masks(cameras, middle, radius)
+    # OpenCV's axes: y down, z forward.
+    cameras.camera_to_worlds[:, :, 1:3] *= -1
+    with pytest.raises(InputError, match=r"look away from the place .* second and third column .* cn-neus-room"):
+        find_object(pictures(cameras, masks), masked=True)
+
+
 def test_masks_that_are_white_at_all_sides_are_said_to_tell_little(capsys):
     middle, radius = (0.5, 0.0, 0.0), 0.5
     cameras = rig(middle, 3.0)
