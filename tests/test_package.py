@@ -84,13 +84,14 @@ def undeclared(modules: set[str], requirements: dict[str, Requirement]) -> list[
 
 
 def test_each_distribution_that_is_imported_is_declared() -> None:
-    assert undeclared(foreign_imports(*FOLDERS), declared("cluster", "photos")) == sorted(UNDECLARABLE)
+    assert undeclared(foreign_imports(*FOLDERS), declared("cluster", "photos", "inverse")) == sorted(UNDECLARABLE)
 
 
 def test_what_tests_and_scripts_import_is_declared_for_development() -> None:
     assert (
         undeclared(
-            foreign_imports("tests", "scripts", "benchmarks"), declared("dev", "docs", "browser", "cluster", "photos")
+            foreign_imports("tests", "scripts", "benchmarks"),
+            declared("dev", "docs", "browser", "cluster", "photos", "inverse"),
         )
         == []
     )

@@ -53,7 +53,7 @@ class SignalOptions(CommonOptions):
     """Run folder, or the config.yml in it."""
     output: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
     """Image to write: .png, .tif or .jpg, of floating-point numbers .tif or .exr; of a video .mp4, .mkv or a folder; of
-    what was measured also .npy, numbers in their unit with <name>.json beside them."""
+    what was measured also .npy, numbers in their unit with <name>.json beside them, and NIfTI, .nii or .nii.gz."""
     scale: float = 1.0
     """Pixels of the output along one pixel of the image; a smaller image is sampled, not averaged."""
     region: Annotated[tuple[int, int, int, int] | None, told("LEFT TOP WIDTH HEIGHT", "all of the image")] = None
@@ -78,7 +78,6 @@ def export(options: SignalOptions, *, load: Callable[..., Run] | None, outputs: 
     """
     check_numbers(options, COMMANDS["inr-signal"])
     config, output = find_config(*given_runs([options.run], None)), options.output
-    from inr_plugins.data.signals.image_output import array_sidecar
     from inr_plugins.data.signals.video_output import is_video_output
     from inr_plugins.models.signals.base import ImageModel
     from inr_plugins.models.signals.readout import find_frames, find_region, output_size
@@ -114,7 +113,7 @@ def export(options: SignalOptions, *, load: Callable[..., Run] | None, outputs: 
             f"This run has learnt {model.grid.frames} frames, and {output} is to be one image: give --frames and the "
             "number of one, or an .mp4, an .mkv or a folder, or, of a volume, an .npy."
         )
-    outputs.expect([output, array_sidecar(output)] if _is_array(output) else [output])
+    outputs.expect(_files_of(output))
     write = _write_array if _is_array(output) else _write_video if is_video else _write_image
     write(options, model, kind=kind, region=region, frames=frames)
     if options.quiet:
@@ -139,7 +138,8 @@ def export(options: SignalOptions, *, load: Callable[..., Run] | None, outputs: 
 
 def _check_output(options: SignalOptions, *, bits: int | None, channels: int) -> None:
     """Refuse a place that is taken, or a name that cannot be written to."""
-    from inr_plugins.data.signals.image_output import array_sidecar, check_image_output
+    from inr_plugins.data.signals.image_output import check_image_output
+    from inr_plugins.data.signals.medical_file import check_can_write, is_nifti
     from inr_plugins.data.signals.video_output import check_video_output, is_taken, is_video_output
 
     output = options.output
@@ -150,17 +150,28 @@ def _check_output(options: SignalOptions, *, bits: int | None, channels: int) ->
         return
     if options.fps is not None:
         raise InputError(f"--fps is for videos, and {output} is an image: leave it out.")
-    for each in [output, array_sidecar(output)] if _is_array(output) else [output]:
+    for each in _files_of(output):
         if each.exists() and not options.overwrite:
             raise InputError(f"{each} exists: give another name, or --overwrite.")
-    if not _is_array(output):
+    if is_nifti(output):
+        check_can_write(output)
+    elif not _is_array(output):
         check_image_output(output, bits=bits, channels=channels)
 
 
 def _is_array(output: Path) -> bool:
+    """Whether it is of numbers in their unit, not of an image's."""
     from inr_plugins.data.signals.image_output import ARRAY_ENDING
+    from inr_plugins.data.signals.medical_file import is_nifti
 
-    return output.suffix.lower() == ARRAY_ENDING
+    return output.suffix.lower() == ARRAY_ENDING or is_nifti(output)
+
+
+def _files_of(output: Path) -> list[Path]:
+    """What is written: .npy says neither its unit nor its spacing, so that a file beside it does."""
+    from inr_plugins.data.signals.image_output import ARRAY_ENDING, array_sidecar
+
+    return [output, array_sidecar(output)] if output.suffix.lower() == ARRAY_ENDING else [output]
 
 
 def _write_image(options: SignalOptions, model: Any, *, kind: Any, region: Any, frames: range) -> None:
@@ -184,6 +195,7 @@ def _write_array(options: SignalOptions, model: Any, *, kind: Any, region: Any, 
     import numpy as np
 
     from inr_plugins.data.signals.image_output import write_array
+    from inr_plugins.data.signals.medical_file import is_nifti, write_nifti, written_affine
     from inr_plugins.models.signals.readout import read_out
 
     found = []
@@ -196,7 +208,15 @@ def _write_array(options: SignalOptions, model: Any, *, kind: Any, region: Any, 
     numbers = found[0]
     if len(found) > 1:
         numbers, spacing = np.stack(found), (model.slice_mm, *spacing)
-    write_array(options.output, numbers, unit=model.unit, spacing_mm=spacing)
+    if not is_nifti(options.output):
+        write_array(options.output, numbers, unit=model.unit, spacing_mm=spacing)
+        return
+    height, width = found[0].shape
+    across, down = region.width / width, region.height / height
+    first = (region.left + (across - 1) / 2, region.top + (down - 1) / 2, float(frames.start))
+    whole = model.spacing_mm if model.slice_mm is None else (model.slice_mm, *model.spacing_mm)
+    affine = written_affine(model.affine, whole, first=first, step=(across, down, 1.0))
+    write_nifti(options.output, numbers, affine=affine, unit=model.unit)
 
 
 def _spacing(model: Any, region: Any, shape: Sequence[int]) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 
+import nibabel
 import numpy as np
 import pytest
 import torch
@@ -99,6 +100,34 @@ def test_a_volume_is_read_out_without_its_file(run, volume_file, tmp_path):
     assert told == {"axes": "slices rows columns", "spacing_mm": [3, 2, 1.5], "unit": "1"}
     assert np.load(tmp_path / "part.npy").shape == (3, 24, 20)
     assert json.loads((tmp_path / "part.json").read_text())["spacing_mm"] == [3, 1, 0.75]
+
+
+def test_nifti_is_read_out_where_it_lay_without_its_file(tmp_path):
+    affine = np.array([[0, 0, -1.5, 90], [2, 0.1, 0, -70], [-0.1, 3, 0, 40], [0, 0, 0, 1]])
+    # Different along every axis and in every direction, and smooth.
+    along = np.meshgrid(*[np.linspace(0, 1, side) for side in (12, 8, 10)], indexing="ij")
+    data = (0.1 + 2 * along[0] + 2 * along[1] + 2 * along[2]).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(data, affine), tmp_path / "head.nii.gz")
+    run = train(small(tmp_path / "head.nii.gz", tmp_path / "runs", share=0.6), 150)
+    (tmp_path / "head.nii.gz").unlink()
+    assert signal_file.main([str(run.base_dir), str(tmp_path / "out.nii.gz"), "--quiet"]) == 0
+    out = nibabel.load(tmp_path / "out.nii.gz")
+    # What was read, turned back to the order of its file.
+    ornt = nibabel.orientations.ornt_transform(
+        nibabel.orientations.io_orientation(out.affine), nibabel.orientations.io_orientation(affine)
+    )
+    back = out.as_reoriented(ornt)
+    np.testing.assert_allclose(back.affine, affine, atol=1e-4)
+    found = back.get_fdata()
+    missed = [np.abs(np.flip(found, axes) - data).mean() for axes in ((), 0, 1, 2)]
+    assert missed[0] < 0.7 * min(missed[1:])
+    part = ["--quiet", "--frames", "2:5", "--scale", "2", "--region", "4", "2", "6", "8"]
+    assert signal_file.main([str(run.base_dir), str(tmp_path / "part.nii"), *part]) == 0
+    found = nibabel.load(tmp_path / "part.nii")
+    assert found.shape == (12, 16, 3)
+    # The corner of a pixel stays where it is when the pixel is parted.
+    np.testing.assert_allclose(found.affine @ [-0.5, -0.5, 0, 1], out.affine @ [3.5, 1.5, 2, 1], atol=1e-4)
+    np.testing.assert_allclose(found.affine @ [11.5, 15.5, 2, 1], out.affine @ [9.5, 9.5, 4, 1], atol=1e-4)
 
 
 def test_k_space_of_coils_becomes_a_slice(tmp_path):

@@ -22,8 +22,10 @@ from inr_plugins.data.signals.measured import (
     rounded_up,
     stamp_of,
 )
+from inr_plugins.data.signals.medical_file import Affine
 from inr_plugins.data.signals.parser import SignalOutputs
 from inr_plugins.data.signals.resonance_file import KSpace, Volume, read_resonance
+from inr_plugins.data.signals.windows import PixelWindow
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown
 from inr_plugins.operators.resonance import (
@@ -47,10 +49,12 @@ class Voxels:
     Attributes:
         spacing_mm: of slices, rows and columns, or of rows and columns.
         has_truth: whether the volume itself is known.
+        affine: where voxels are in the patient, of NIfTI and DICOM.
     """
 
     spacing_mm: tuple[float, ...]
     has_truth: bool
+    affine: Affine | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,10 +65,17 @@ class MeasuredVolume(SignalImage):
     Attributes:
         voxels: where they are.
         measured: of k-space, coefficients of what is 1 where the kind's `high` is; None: there is none yet.
+        told: sentences on what was taken for granted in the file.
     """
 
     voxels: Voxels = field(kw_only=True)
     measured: Coefficients | None = field(default=None, kw_only=True)
+    told: tuple[str, ...] = field(default=(), kw_only=True)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """See SignalImage."""
+        return self.told
 
     @cached_property
     def kind(self) -> SignalKind:
@@ -82,7 +93,7 @@ class VolumeDataParserConfig(MeasuredDataParserConfig):
     """Class to instantiate."""
     data: Path = Path()
     """Volume or slice, which is measured, and judged by, never learnt; or k-space: .npy, .npz, .h5 or .hdf5, with
-    <name>.json beside it (see the page of cn-mri)."""
+    <name>.json beside it (see the page of cn-mri). A volume may be NIfTI or a folder of DICOM slices, too."""
     share: float | None = None
     """Of a volume: share of its Fourier coefficients that are measured, most of them near to frequency 0; by default
     0.126."""
@@ -130,8 +141,8 @@ def _read(path: Path, stamp: object, seed: int) -> MeasuredVolume:
     """What is at a place, which is read once while its files are what they were (`stamp`)."""
     found = read_resonance(path)
     if isinstance(found, Volume):
-        voxels = Voxels(found.spacing_mm, True)
-        return MeasuredVolume(path, found.numbers[..., None], voxels=voxels)
+        voxels = Voxels(found.spacing_mm, True, found.affine)
+        return MeasuredVolume(path, found.numbers[..., None], voxels=voxels, told=found.notes)
     return _of_k_space(path, found, seed)
 
 
@@ -189,6 +200,10 @@ class VolumeDataParser(MeasuredDataParser):
     def truth(self) -> Float[torch.Tensor, "*axes"] | None:
         """The volume as values from 0 to 1, where it is known."""
         return torch.from_numpy(self.image.values()[..., 0]) if self.has_truth else None
+
+    def _files(self, windows: list[PixelWindow]) -> list[Path]:
+        """All slices are in the one file, or in the one folder."""
+        return [Path(self.config.data)] * len(windows)
 
     def _generate_dataparser_outputs(self, split: str = "train", **kwargs: Any) -> SignalOutputs:
         outputs = super()._generate_dataparser_outputs(split, **kwargs)

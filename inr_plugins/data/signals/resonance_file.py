@@ -1,6 +1,7 @@
 """Measured k-space, or a volume that is to be measured, with `<name>.json` beside it, in which every unit is named.
 
-Both are .npy, .npz, .h5 or .hdf5: a volume of real numbers, k-space of complex ones, 0 where nothing was measured.
+Both are .npy, .npz, .h5 or .hdf5: a volume of real numbers, k-space of complex ones, 0 where nothing was measured. A
+volume may be NIfTI or a folder of DICOM slices, too, which say all of this themselves (`medical_file`).
 
     values              "volume" or "k-space"
     spacing_mm, spacing_um   distance of voxels along the axes of space, in the order of the array: a list, or a number
@@ -21,6 +22,15 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Complex64, Float32, Shaped
 
+from inr_plugins.data.signals.medical_file import (
+    DICOM_ENDINGS,
+    NIFTI_ENDINGS,
+    Affine,
+    is_dicom,
+    is_nifti,
+    read_dicom,
+    read_nifti,
+)
 from inr_plugins.data.signals.sidecar import Sidecar, sidecar
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown, why_unreadable
@@ -45,10 +55,14 @@ class Volume:
     Attributes:
         numbers: as the file has them; rows go down, columns to the right.
         spacing_mm: of the axes.
+        affine: where voxels are, of NIfTI and DICOM.
+        notes: sentences on what was taken for granted.
     """
 
     numbers: Float32[np.ndarray, "*axes"]
     spacing_mm: tuple[float, ...]
+    affine: Affine | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,12 +84,23 @@ def read_resonance(path: Path) -> Volume | KSpace:
     Raises:
         InputError: the file or its metadata cannot be read, say too little, or do not go together.
     """
-    problem = why_unreadable(path)
+    problem = why_unreadable(path, folders=True)
     if problem is not None:
         raise InputError(f"--data {shown(path)} {problem}: give the file of a volume, or of k-space.")
+    if is_nifti(path) or is_dicom(path):
+        placed = read_nifti(path) if is_nifti(path) else read_dicom(path)
+        _check_numbers(path, placed.numbers, placed.numbers.shape)
+        low, high = _SPACING_MM
+        if not all(low <= each <= high for each in placed.spacing_mm):
+            size = " x ".join(f"{each:.6g}" for each in placed.spacing_mm)
+            raise InputError(
+                f"--data {shown(path)} has voxels of {size} mm, which is out of reason ({low:g} to {high:g} mm): mend "
+                "its header."
+            )
+        return _checked(path, Volume(placed.numbers, placed.spacing_mm, placed.affine, placed.notes))
     ending = path.suffix.lower()
     if ending not in (*NUMPY_ENDINGS, *HDF5_ENDINGS):
-        known = ", ".join((*NUMPY_ENDINGS, *HDF5_ENDINGS))
+        known = ", ".join((*NUMPY_ENDINGS, *HDF5_ENDINGS, *NIFTI_ENDINGS, *DICOM_ENDINGS[:1]))
         raise InputError(f"--data {shown(path)} is no file of a volume or of k-space: give one of {known}.")
     told = _Metadata(sidecar(path), path)
     values = told.choice("values", (VOLUME, K_SPACE))
@@ -95,10 +120,7 @@ def read_resonance(path: Path) -> Volume | KSpace:
     wanted_order = [each for each in _SPACE if each in axes]
     spacing_mm = tuple(spacing[space.index(each)] for each in wanted_order)
     sides = ordered.shape[1:] if "coils" in axes else ordered.shape
-    _check_sides(path, sides)
-    if not np.isfinite(ordered).all():
-        count = int((~np.isfinite(ordered)).sum())
-        raise InputError(f"--data {shown(path)} has NaN or infinity in {count:,} places: put 0 where nothing is known.")
+    _check_numbers(path, ordered, sides)
     if values == VOLUME:
         return _checked(path, Volume(ordered.astype(np.float32), spacing_mm))
     return _k_space(path, ordered if "coils" in axes else ordered[None], spacing_mm, told)
@@ -132,10 +154,13 @@ def _checked(path: Path, volume: Volume) -> Volume:
     return volume
 
 
-def _check_sides(path: Path, sides: tuple[int, ...]) -> None:
+def _check_numbers(path: Path, numbers: np.ndarray, sides: tuple[int, ...]) -> None:
     if min(sides) < 8 or max(sides) > _LARGEST:
         told = " x ".join(map(str, sides))
         raise InputError(f"--data {shown(path)} is of {told} voxels: give 8 to {_LARGEST} along each axis.")
+    if not np.isfinite(numbers).all():
+        count = int((~np.isfinite(numbers)).sum())
+        raise InputError(f"--data {shown(path)} has NaN or infinity in {count:,} places: put 0 where nothing is known.")
 
 
 # -- numbers -----------------------------------------------------------------------------------------------------------

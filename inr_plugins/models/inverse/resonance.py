@@ -61,6 +61,7 @@ class ResonanceModel(MeasuredModel):
         self.has_truth = bool(found["has_truth"])
         *slices, rows, columns = found["spacing_mm"]
         self.spacing_mm, self.slice_mm = (rows, columns), slices[0] if slices else None
+        self.affine = found.get("affine")
         self.is_clamped = self.has_truth
         self.unit, self.unit_span = "1", self.span
         self.stored_name = STORED if self.has_truth else "zero filling"

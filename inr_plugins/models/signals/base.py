@@ -73,6 +73,8 @@ class ImageModel(PreciseSteps, OverWhite, Model):
     """Distance of rows and of columns, of what has a size."""
     slice_mm: float | None = None
     """Distance of the slices of a volume, whose frames they are."""
+    affine: tuple[tuple[float, ...], ...] | None = None
+    """Where the voxels of a volume are in the patient, as `data.signals.medical_file` has it."""
     unit_span: tuple[float, float] = (0.0, 1.0)
     """Of what has a unit, what values of 0 and 1 are in it."""
     unit: str | None = None
