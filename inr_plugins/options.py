@@ -296,6 +296,9 @@ COMMANDS = {
         [("", Range(1, 100_000), "size"), ("", Range(2, 100_000), "frames"), ("", Range(0, 2**63 - 1), "seed")]
     ),
     "inr-decompress": _table([("", Range(1, 1024), "stage")]),
+    "inr-fit": _table(
+        [("", _COUNT, "steps"), ("", Range(0, 10**9), "detail-points"), ("", Range(2, 65_536), "resolution")]
+    ),
     "inr-compress": _table([("", Range(0, 60, above=True), "loss"), ("", _COUNT, "size steps")]),
     "inr-demo": _table(
         [

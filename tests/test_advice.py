@@ -26,6 +26,7 @@ from inr_plugins.cli.check import CheckOptions
 from inr_plugins.cli.compress import CompressOptions
 from inr_plugins.cli.decompress import DecompressOptions
 from inr_plugins.cli.eval_options import EvalOptions
+from inr_plugins.cli.fit_scans import FitOptions
 from inr_plugins.cli.mesh_options import MeshOptions
 from inr_plugins.cli.phantom import PhantomOptions
 from inr_plugins.cli.signal_file import SignalOptions
@@ -42,6 +43,7 @@ OURS: dict[str, tuple[Any, ...]] = {
     "inr-check": (CheckOptions,),
     "inr-compress": (CompressOptions,),
     "inr-decompress": (DecompressOptions,),
+    "inr-fit": (FitOptions,),
     "inr-phantom": (PhantomOptions,),
     "inr-demo": (demo.Options,),
     "inr-eval": (EvalOptions,),
@@ -71,6 +73,7 @@ MEANT: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("cli/signal", ("inr-signal", "inr-eval")),
     ("cli/compress", ("inr-compress", "ns-train")),
     ("cli/decompress", ("inr-decompress",)),
+    ("cli/fit", ("inr-fit", "ns-train")),
     ("cli/phantom", ("inr-phantom", "ns-train")),
     ("codecs/", ("inr-decompress",)),
     ("models/signals/compression.py", ("inr-compress",)),

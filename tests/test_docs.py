@@ -22,6 +22,7 @@ from inr_plugins.cli.check import CheckOptions
 from inr_plugins.cli.compress import CompressOptions
 from inr_plugins.cli.decompress import DecompressOptions
 from inr_plugins.cli.eval_options import EvalOptions
+from inr_plugins.cli.fit_scans import FitOptions
 from inr_plugins.cli.mesh_options import MeshOptions
 from inr_plugins.cli.phantom import PhantomOptions
 from inr_plugins.cli.signal_file import SignalOptions
@@ -52,6 +53,7 @@ COMMANDS: dict[str, Any] = {
     "inr-compress": CompressOptions,
     "inr-decompress": DecompressOptions,
     "inr-phantom": PhantomOptions,
+    "inr-fit": FitOptions,
     "inr-view": ViewOptions,
     "inr-check": CheckOptions,
     "./scripts/demo": demo.Options,

@@ -15,7 +15,7 @@ import pytest
 
 METHODS = [point for point in entry_points(group="nerfstudio.method_configs") if point.value.startswith("inr_plugins.")]
 COMMANDS = ["inr-scene", "inr-view", "inr-check", "inr-mesh", "inr-eval", "inr-bench", "inr-demo", "inr-photos"]
-COMMANDS += ["inr-signal", "inr-analyze", "inr-compress", "inr-decompress", "inr-phantom"]
+COMMANDS += ["inr-signal", "inr-analyze", "inr-compress", "inr-decompress", "inr-phantom", "inr-fit"]
 MOST = 0.06
 """Of what nerfstudio takes to load, the part that a method may add."""
 

@@ -24,6 +24,7 @@ from inr_plugins.cli import (
     decompress,
     demo,
     eval,
+    fit_scans,
     mesh,
     phantom,
     photos,
@@ -49,6 +50,7 @@ COMMANDS = {
     "inr-compress": (compress, "run", ["run", "out.inr"]),
     "inr-phantom": (phantom, "make", ["planet", "a.tif"]),
     "inr-decompress": (decompress, "run", ["a.inr", "out.png"]),
+    "inr-fit": (fit_scans, "fit_all", ["run", "scans", "out"]),
 }
 
 

@@ -1,5 +1,6 @@
 """nid-shapes and nid-fit through their own trainers and datamanager, and what can be done with their runs."""
 
+import csv
 import json
 import shutil
 
@@ -11,7 +12,7 @@ from inr_plugins.method_configs.nid import nid_fit, nid_shapes
 from integration.small_methods import small_nid
 from short_runs import assert_same_state, train
 
-from inr_plugins.cli import mesh
+from inr_plugins.cli import fit_scans, mesh
 from inr_plugins.engine.runs.run import load_run
 from inr_plugins.errors import InputError
 
@@ -213,3 +214,48 @@ def test_a_fit_writes_its_mesh_where_its_run_would_have_it(dictionary, fit, tmp_
     with pytest.raises(InputError, match=r"--mesh .*fit.ply exists already"):
         train(again, 4)
     assert not (tmp_path / "again").exists()
+
+
+def test_a_folder_of_scans_is_fitted_in_one_command(dictionary, tmp_path, capsys, monkeypatch):
+    """Each scan's mesh is where nid-fit alone would have it, whatever was fitted before it in the same process."""
+    monkeypatch.setenv("INR_LPIPS", "off")
+    scans, out = tmp_path / "scans", tmp_path / "out"
+    scans.mkdir()
+    for name, axes in {"a": UNSEEN, "b": UNSEEN[::-1], "d": AXES[1]}.items():
+        write_cloud(scans / f"{name}.ply", axes, 800)
+    (scans / "c.ply").write_text("ply\n")
+    arguments = [
+        str(dictionary.base_dir),
+        str(scans),
+        str(out),
+        "--steps",
+        "3",
+        "--resolution",
+        "32",
+        "--device",
+        "cpu",
+    ]
+    assert fit_scans.main(arguments) == 1
+    said = capsys.readouterr()
+    assert "inr-fit: c: " in said.err
+    with (out / "scans.csv").open() as file:
+        rows = {row["scan"]: row for row in csv.DictReader(file)}
+    assert [bool(rows[name]["error"]) for name in "abcd"] == [False, False, True, False]
+    assert rows["d"]["alike"].startswith("shape_1 ")
+    assert rows["a"]["size"] == "800 points"
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        ["scans.csv", *(f"{name}.ply{more}" for name in "abd" for more in ("", ".json"))]
+    )
+    for name, axes in {"a": UNSEEN, "b": UNSEEN[::-1], "d": AXES[1]}.items():
+        found = trimesh.load(out / f"{name}.ply")
+        away = np.abs(np.linalg.norm((found.vertices - CENTRE) / axes, axis=1) - 1)
+        assert away.mean() < 0.03, name
+        assert 0.5 < float(rows[name]["observed"]) <= 1
+    # Alone, and kept: the same surface.
+    kept = [str(dictionary.base_dir), str(scans / "b.ply"), str(tmp_path / "kept"), *arguments[3:], "--keep-runs"]
+    assert fit_scans.main(kept) == 0
+    alone = trimesh.load(tmp_path / "kept" / "b.ply")
+    np.testing.assert_allclose(alone.vertices, trimesh.load(out / "b.ply").vertices, atol=1e-4)
+    (config,) = (tmp_path / "kept" / "runs").rglob("config.yml")
+    assert mesh.main([str(config), "--output", str(tmp_path / "m.ply"), "--resolution", "32", "--device", "cpu"]) == 0
+    np.testing.assert_allclose(trimesh.load(tmp_path / "m.ply").vertices, alone.vertices, atol=1e-4)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -78,6 +79,16 @@ class FitReport:
             OSError: the folder cannot be written.
         """
         write_json(folder / REPORT_NAME, asdict(self), indent=2)
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """What `FitReport.write` and `DetailReport.add_to` have written into a run's folder.
+
+    Raises:
+        OSError: there is none.
+    """
+    found: dict[str, Any] = json.loads((folder / REPORT_NAME).read_text(encoding="utf-8"))
+    return found
 
 
 @dataclass(frozen=True)
