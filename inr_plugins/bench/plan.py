@@ -21,6 +21,7 @@ from typing import Any
 
 from inr_plugins.bench.clock import Unit
 from inr_plugins.bench.peers import (
+    OF_MEASUREMENTS,
     OF_ONE_IMAGE,
     OF_ONE_VIDEO,
     PEERS,
@@ -232,10 +233,16 @@ def make_plan(request: Request) -> list[Job]:
 def _check_kinds(scenes: Sequence[Scene], entries: Sequence[Entry]) -> None:
     """Refuse nerfstudio's own methods on shapes, and methods of an image on what is none, and the other way about.
 
-    Whether another one of ours learns from shapes, its training says.
+    Whether another one of ours learns from shapes, its training says, and which measurements a method learns from.
     """
     for entry, scene in itertools.product(entries, scenes):
         method, learns_an_image = entry.method or "", (entry.method or "").endswith(OF_ONE_IMAGE)
+        if method in OF_MEASUREMENTS:
+            if scene.parser not in ("signal-data", "measured-data"):
+                raise InputError(f"{method} learns from measurements, and {scene.name} is none: leave one of them out.")
+            continue
+        if scene.parser == "measured-data":
+            raise InputError(f"{method} does not learn from measurements, and {scene.name} is some: leave one out.")
         if scene.parser == "shape-data" and method in PEERS:
             raise InputError(f"{method} learns from views, and {scene.name} is a shape: leave one of them out.")
         if method.endswith(OF_ONE_VIDEO):

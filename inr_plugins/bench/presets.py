@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from inr_plugins.bench import papers
 from inr_plugins.bench.image_presets import IMAGE_PRESETS
+from inr_plugins.bench.measured_presets import MEASURED_PRESETS
 from inr_plugins.bench.preset import ACTIVATIONS, Entry, Preset, normalised, paper_only
 
 
@@ -91,6 +92,7 @@ _ALL = (
         note="The figure is a curve without numbers: PSNR rises steeply at first and is level from about 15.",
     ),
     *IMAGE_PRESETS,
+    *MEASURED_PRESETS,
     Preset(
         name="finer-table2",
         source="FINER++ (Zhu et al. 2024), Table 2",

@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from inr_plugins.bench.peers import OF_MEASUREMENTS
 from inr_plugins.errors import InputError
 
 FORMAT = 1
 FINISHED = "finished"
 FAILED = "failed"
+BESIDE = "beside"
+"""Under this name of what was measured are the scores of a fit that knows measurements alone, and of other answers."""
 
 Record = dict[str, Any]
 """A record as JSON holds it; `describe_protocol` and `one_job.make_record` say what is in it."""
@@ -137,6 +140,11 @@ def describe_protocol(definition: Record) -> list[str]:
 
 
 def _about_pictures(definition: Record, which: str, how: str) -> list[str]:
+    if definition["method"] in OF_MEASUREMENTS:
+        return [
+            "Quality: what is looked for, where it is known, which training does not see but by its measurements; PSNR "
+            "and SSIM of its pictures, clamped to [0, 1] in float32. Else measurements that were held out."
+        ]
     if definition["scene"]["parser"] == "signal-data":
         stride = definition["eval_pixel_stride"]
         part, and_ssim = f", every {stride}th row and column", ""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from inr_plugins.bench.beside import beside_table
 from inr_plugins.bench.export import RESULTS, write_results
 from inr_plugins.bench.paper_table import paper_section
 from inr_plugins.bench.plots import plot_scene
@@ -36,7 +37,7 @@ REPORT = "report.md"
 _OVERRUN = 1.1
 
 
-_DRAWN = {"shape-data": "points/s", "signal-data": "pixels/s"}
+_DRAWN = {"shape-data": "points/s", "signal-data": "pixels/s", "measured-data": "pixels/s"}
 """What methods learn from, where it is not rays."""
 
 
@@ -83,6 +84,7 @@ def _section(group: Group, output: Path, *, number: int) -> str:
     for scene in group.scenes():
         if group.of(scene=scene):
             parts += [f"### {scene}", _scene_table(group, scene), surface_table(group, scene)]
+            parts.append(beside_table(group, scene))
             plot = output / "plots" / f"{number}-{plots[scene]}.png"
             if plot_scene(group, scene, plot):
                 parts.append(f"![PSNR on {scene} against seconds of training]({plot.relative_to(output).as_posix()})")

@@ -1,4 +1,4 @@
-"""Scenes of a benchmark: datasets, meshes, images and folders of them, recognised without reading what they hold."""
+"""Scenes of a benchmark: datasets, meshes, images, measurements and folders of them, recognised without being read."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ from typing import Any, Literal
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.io.surface_read import is_shape_file
 
-Parser = Literal["blender-data", "nerfstudio-data", "shape-data", "signal-data"]
-"""A dataparser of nerfstudio, or one of this package for surfaces or images, which their methods have built in."""
-BUILT_IN: tuple[Parser, ...] = ("shape-data", "signal-data")
+Parser = Literal["blender-data", "nerfstudio-data", "shape-data", "signal-data", "measured-data"]
+"""A dataparser of nerfstudio, or one of this package for surfaces, images or measurements, which their methods have
+built in."""
+BUILT_IN: tuple[Parser, ...] = ("shape-data", "signal-data", "measured-data")
 """Those that ns-train's command line does not name."""
 
 _BLENDER = ("transforms_train.json", "transforms_test.json")
 _NERFSTUDIO = "transforms.json"
 _OF_VIEWS: tuple[Parser, ...] = ("blender-data", "nerfstudio-data")
 _IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".exr")
+_MEASURED = (".npy", ".npz", ".h5", ".hdf5", ".nii", ".nii.gz", ".dcm")
+_WITH_METADATA = (".tif", ".tiff")
+"""Of measurements where a JSON file lies beside them, else images."""
 _VIDEOS = (".mp4", ".m4v", ".mkv", ".mov", ".avi", ".webm", ".mpg", ".mpeg", ".gif", ".y4m")
 
 
@@ -32,12 +36,14 @@ class Scene:
         name: name of its folder, or of its file without the extension.
         folder: where it is; of a single shape, the file.
         parser: the dataparser for it.
-        digest: of its poses and the names and sizes of its image files, or of the names and contents of its shapes or
-            of its image; the same wherever it lies.
-        resolution: width and height of its first image, pixels; None for shapes, which are drawn as training says.
-        train_views: training views; of nerfstudio-data, which splits them as it reads, all views; 0 for shapes and
-            images.
-        test_views: test views; 0 for nerfstudio-data and shapes; 1 for an image, which is seen whole.
+        digest: of its poses and the names and sizes of its image files, or of the names and contents of its shapes, of
+            its image or of its measurements; the same wherever it lies.
+        resolution: width and height of its first image, pixels; None for shapes, which are drawn as training says,
+            and for measurements.
+        train_views: training views; of nerfstudio-data, which splits them as it reads, all views; 0 for shapes,
+            images and measurements.
+        test_views: test views; 0 for nerfstudio-data and shapes; 1 for an image, which is seen whole, and for
+            measurements, of which training counts the slices.
     """
 
     name: str
@@ -53,7 +59,8 @@ def find_scenes(folders: Sequence[Path]) -> list[Scene]:
     """The datasets at `folders`; a folder that is none but holds some stands for those, in order of their names.
 
     A mesh or a point cloud is a dataset, and so is a folder with some in it: they are learnt together. An image is one,
-    and of a folder with some in it each: they are learnt one by one.
+    and of a folder with some in it each: they are learnt one by one. So are a volume, k-space, a sinogram, and a folder
+    of DICOM slices.
 
     Raises:
         InputError: nothing there, no dataset, a video, a dataset whose files are missing or broken, or two of one name.
@@ -69,8 +76,8 @@ def find_scenes(folders: Sequence[Path]) -> list[Scene]:
         if not scenes:
             raise InputError(
                 f"{folder} is no dataset: --scenes wants a folder with {_BLENDER[0]} and {_BLENDER[1]} (Blender) or "
-                f"{_NERFSTUDIO} (nerfstudio), a mesh or a folder of meshes, an image or a folder of images, or a "
-                "folder of datasets; inr-scene makes one."
+                f"{_NERFSTUDIO} (nerfstudio), a mesh or a folder of meshes, an image or a folder of images, "
+                "measurements, or a folder of datasets; inr-scene makes one."
             )
         found += scenes
     names = [scene.name for scene in found]
@@ -98,9 +105,19 @@ def _parser(path: Path) -> Parser | None:
         return "blender-data"
     if (path / _NERFSTUDIO).is_file():
         return "nerfstudio-data"
+    if _measured(path):
+        return "measured-data"
     if path.is_file() and _images(path):
         return "signal-data"
     return "shape-data" if _shapes(path) else None
+
+
+def _measured(path: Path) -> list[Path]:
+    """The file of measurements that `path` is, or the DICOM slices that it holds as a folder."""
+    if path.is_dir():
+        return _files_of(path, (".dcm",))
+    with_metadata = path.with_suffix(".json").is_file() and path.name.lower().endswith(_WITH_METADATA)
+    return [path] if path.is_file() and (with_metadata or path.name.lower().endswith(_MEASURED)) else []
 
 
 def _images(path: Path) -> list[Path]:
@@ -155,9 +172,10 @@ def read_scene(folder: Path) -> Scene:
 
 
 def _read_files(path: Path, parser: Parser) -> Scene:
-    """Describe a mesh, a folder of them or an image; that they can be read, training finds out."""
+    """Describe a mesh, a folder of them, an image or measurements; that they can be read, training finds out."""
     digest = hashlib.sha256(parser.encode())
-    for file in [path] if parser == "signal-data" else _shapes(path):
+    files = {"signal-data": lambda: [path], "measured-data": lambda: _with_metadata(path)}
+    for file in files.get(parser, lambda: _shapes(path))():
         try:
             digest.update(file.name.encode())
             digest.update(hashlib.sha256(file.read_bytes()).digest())
@@ -165,14 +183,20 @@ def _read_files(path: Path, parser: Parser) -> Scene:
             raise InputError(f"{file} cannot be read ({error}): fix it, or leave the scene out.") from error
     whole = path.resolve()
     return Scene(
-        name=whole.stem if whole.is_file() else whole.name,
+        name=whole.stem.removesuffix(".nii") if whole.is_file() else whole.name,
         folder=whole,
         parser=parser,
         digest=digest.hexdigest()[:16],
         resolution=_size(path, is_scene=True) if parser == "signal-data" else None,
         train_views=0,
-        test_views=1 if parser == "signal-data" else 0,
+        test_views=0 if parser == "shape-data" else 1,
     )
+
+
+def _with_metadata(path: Path) -> list[Path]:
+    """Measurements, and what stands beside them, which is as much a part of them."""
+    beside = path.with_suffix(".json")
+    return [*_measured(path), *([beside] if path.is_file() and beside.is_file() else [])]
 
 
 def _read_frames(path: Path) -> tuple[list[Any], bytes]:

@@ -153,6 +153,8 @@ def score_views(views: HeldOutViews, indices: Sequence[int], *, stride: int = 1)
 def _score(views: HeldOutViews, index: int, stride: int) -> ViewScore:
     outputs = render_outputs(views, index, stride=stride)
     rendering = rendered_colour(outputs).float().cpu()
+    if not getattr(views.dataset, "has_truth", True):
+        return ViewScore(None, None)
     score = score_view(rendering, views.truth(index, stride=stride), is_whole=stride == 1)
     found = [outputs[name] for name in _ACCUMULATIONS if name in outputs]
     truth = views.silhouette(index, stride=stride) if found else None

@@ -23,6 +23,7 @@ from inr_plugins import files
 from inr_plugins.bench.checkpoints import Checkpoints
 from inr_plugins.bench.clock import Schedule, TrainingClock, moments
 from inr_plugins.bench.measurement import Measurement, Score
+from inr_plugins.bench.record import BESIDE
 from inr_plugins.bench.resume_points import last_point, resuming_arguments
 from inr_plugins.errors import is_out_of_memory
 
@@ -193,7 +194,9 @@ def describe(trainer: Trainer, measurement: Measurement, *, startup_seconds: flo
     found = measurement.outcome()
     speed = found.pop("steps_per_second")
     uses_cuda = torch.cuda.is_initialized()
+    beside = scores_beside(trainer)
     return {
+        **({} if beside is None else {BESIDE: beside}),
         "startup_seconds": startup_seconds,
         "rays_per_step": rays,
         "rays_per_second": None if speed is None else rays * speed,
@@ -203,6 +206,20 @@ def describe(trainer: Trainer, measurement: Measurement, *, startup_seconds: flo
         "gpu": torch.cuda.get_device_name() if uses_cuda else None,
         "evaluation_views": len(measurement.all_indices),
     }
+
+
+def scores_beside(trainer: Trainer) -> dict[str, float] | None:
+    """What a fit that knows measurements alone is judged by, and other answers; None of other methods."""
+    pipeline = trainer.pipeline
+    judge = getattr(pipeline.datamanager, "measurement_scores", None)
+    if judge is None:
+        return None
+    was_training = pipeline.training
+    pipeline.eval()
+    try:
+        return {name: float(value) for name, value in judge(pipeline.model).items()}
+    finally:
+        pipeline.train(was_training)
 
 
 def write_picture(trainer: Trainer, index: int, path: Path, *, stride: int) -> None:

@@ -216,6 +216,21 @@ def test_an_image_is_for_methods_of_one_image_and_they_are_for_nothing_else():
             make_plan(request(methods=("finer-image",), scenes=(image, other)))
 
 
+def test_measurements_are_for_methods_that_learn_from_them_and_those_take_images_too():
+    image = dataclasses.replace(scene("slice"), parser="signal-data")
+    volume = dataclasses.replace(scene("head"), parser="measured-data", resolution=None)
+    jobs = make_plan(request(methods=("cn-ct",), scenes=(image, volume), seeds=1))
+    assert [each.ns_train_arguments(Path("run"))[-2:] for each in jobs] == [
+        ["--data", "/nowhere/slice"],
+        ["--data", "/nowhere/head"],
+    ]
+    assert "which training does not see but by its measurements" in " ".join(describe_protocol(jobs[0].definition()))
+    with pytest.raises(InputError, match="finer-image does not learn from measurements, and head is some"):
+        make_plan(request(methods=("finer-image",), scenes=(volume,)))
+    with pytest.raises(InputError, match="cn-mri learns from measurements, and a is none"):
+        make_plan(request(methods=("cn-mri",), scenes=(volume, scene("a"))))
+
+
 def test_meshes_are_made_of_shapes_on_request_and_for_presets_about_surfaces(tmp_path):
     shape = dataclasses.replace(scene("bunny"), parser="shape-data")
 

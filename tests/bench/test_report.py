@@ -327,3 +327,14 @@ def test_a_number_of_the_papers_that_is_not_computed_is_said_to_be_and_why(tmp_p
     for name, scene, metric in (("norm-table7", "scan24", "Chamfer_mm"), ("nid-table3", "10k", "Chamfer_e3")):
         text = report(tmp_path / name, record("x", two_budgets(20.0, 30.0), preset=name, scene_name=scene))
         assert f"{metric} of the paper's table is not computed, because " in text
+
+
+def test_what_measurements_say_is_a_table_of_its_own_with_other_answers(tmp_path):
+    ours = record("cross", [{"budget": 60.0, "psnr": 30.0}])
+    ours["measured"]["beside"] = {"held_out_error": 0.0123, "held_out_error_fbp": 0.05, "psnr_fbp": 27.25}
+    again = record("cross", [{"budget": 60.0, "psnr": 30.0}], seed=1)
+    again["measured"]["beside"] = {"held_out_error": 0.0125, "held_out_error_fbp": 0.05, "psnr_fbp": 27.25}
+    text = report(tmp_path, ours, again, record("none", [{"budget": 60.0, "psnr": 20.0}]))
+    assert "| method | held_out_error | held_out_error_fbp | psnr_fbp |" in text
+    assert rows(text)[-1] == [["cross", "0.0124", "0.05", "27.25"]]
+    assert "held_out" not in report(tmp_path / "other", record("none", [{"budget": 60.0, "psnr": 20.0}]))

@@ -137,6 +137,27 @@ def test_an_image_is_a_scene_and_a_folder_of_them_is_as_many(tmp_path):
     assert read_scene(tmp_path / "b.png").digest != second.digest
 
 
+def test_measurements_are_scenes_with_what_stands_beside_them(tmp_path):
+    for name in ("head.npy", "scan.h5", "brain.nii.gz"):
+        (tmp_path / name).write_bytes(b"numbers")
+    (tmp_path / "head.json").write_text("{}")
+    Image.new("F", (4, 4)).save(tmp_path / "sinogram.tif")
+    assert find_scenes([tmp_path / "sinogram.tif"])[0].parser == "signal-data"
+    (tmp_path / "sinogram.json").write_text("{}")
+    files = [tmp_path / name for name in ("head.npy", "scan.h5", "brain.nii.gz", "sinogram.tif")]
+    found = find_scenes(files)
+    assert [(each.name, each.parser, each.folder) for each in found] == [
+        (name, "measured-data", file) for name, file in zip(("head", "scan", "brain", "sinogram"), files, strict=True)
+    ]
+    (tmp_path / "head.json").write_text('{"spacing_mm": 1}')
+    assert read_scene(files[0]).digest != found[0].digest
+    (tmp_path / "series").mkdir()
+    for name in ("2.dcm", "1.dcm"):
+        (tmp_path / "series" / name).write_bytes(b"slice")
+    (each,) = find_scenes([tmp_path / "series"])
+    assert (each.name, each.parser) == ("series", "measured-data")
+
+
 def test_images_beside_datasets_and_shapes_are_none_of_them(scene_folder, tmp_path):
     Image.new("RGB", (4, 4)).save(scene_folder.parent / "cover.png")
     assert [scene.name for scene in find_scenes([scene_folder.parent])] == ["ball"]

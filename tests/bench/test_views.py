@@ -56,6 +56,20 @@ def views_of(images, masks=None, *, dataset_type=InrDataset, model=None, focal=3
     return held_out_views(manager, GreyModel() if model is None else model)
 
 
+class OfMeasurements(InrDataset):
+    """Pictures of another answer than what is looked for."""
+
+    has_truth = False
+
+
+def test_what_is_no_truth_is_nothing_to_be_compared_with(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    kinds = (InrDataset, OfMeasurements)
+    with_truth, without = (score_views(views_of([tmp_path / "a.png"], dataset_type=kind), [0])[0] for kind in kinds)
+    assert with_truth.psnr is not None
+    assert (without.psnr, without.ssim) == (None, None)
+
+
 @pytest.mark.parametrize("dataset_type", [InputDataset, InrDataset])
 def test_alpha_is_composited_over_white(tmp_path, dataset_type):
     # Straight alpha: 0.2 red at alpha 0.4 over white is 0.2 * 0.4 + 0.6.
