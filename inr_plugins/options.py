@@ -164,6 +164,9 @@ TRAINING = _table(
         (_PARSER, _SEED, "noise-seed"),
         (_PARSER, Range(1e-4, 0.9), "share"),
         (_PARSER, Range(1e-6, 1e4), "pixel-mm"),
+        # Data: holograms.
+        (_PARSER, Range(0, 1000), "held-out-heights"),
+        (_PARSER, Range(0, 4096), "margin"),
         # Networks.
         (_MODEL, _WIDTH, "width widths colour-width network.width expert-width trunk-width"),
         (_MODEL, _DEPTH, "hidden-layers colour-layers network.hidden-layers trunk-layers"),
@@ -205,6 +208,7 @@ TRAINING = _table(
         (_MODEL, _POSITIVE, "sharpness-start sharpness-end"),
         (_MODEL, _NOT_NEGATIVE, "curvature-weight area-weight smooth-share"),
         # Surfaces and shapes.
+        (_MODEL, Range(1, 10**4), "slow-weight"),
         (_MODEL, Range(1, 10**8), "eikonal-points"),
         (_MODEL, _NOT_NEGATIVE, "eikonal-weight mask-weight coarse-loss-weight coarse-weight normal-weight"),
         (_MODEL, Range(-1, 1), "initial-variance"),

@@ -146,6 +146,7 @@ def test_methods_are_registered() -> None:
         "finer-stream",
         "cn-ct",
         "cn-mri",
+        "diner-lensless",
         "diner-video",
         "finer-video",
         "nid-shapes",

@@ -44,7 +44,7 @@ class SignalOptions(CommonOptions):
     """
 
     GROUPS: ClassVar[Groups] = {
-        "image": "scale region frames fps",
+        "image": "scale region frames part fps",
         "run": "data device",
         "output": "overwrite",
     }
@@ -60,6 +60,8 @@ class SignalOptions(CommonOptions):
     """Part of the image that is read out, in its pixels."""
     frames: Annotated[str | None, told("A:B", "all of the video")] = None
     """Frames of a video that are read out, from 0, without frame B; A alone is one."""
+    part: Annotated[str | None, told("NAME", "the first")] = None
+    """Which part is read out of what has several: amplitude or phase."""
     fps: Annotated[float | None, told("FPS", "the video's own, or 25")] = None
     """Frames a second of the video file that is written."""
     data: Annotated[Path | None, told("PATH", "where the run was trained from")] = None
@@ -80,7 +82,7 @@ def export(options: SignalOptions, *, load: Callable[..., Run] | None, outputs: 
     config, output = find_config(*given_runs([options.run], None)), options.output
     from inr_plugins.data.signals.video_output import is_video_output
     from inr_plugins.models.signals.base import ImageModel
-    from inr_plugins.models.signals.readout import find_frames, find_region, output_size
+    from inr_plugins.models.signals.readout import find_frames, find_part, find_region, output_size
 
     # The place, before a run is opened.
     _check_output(options, bits=None, channels=1)
@@ -97,11 +99,12 @@ def export(options: SignalOptions, *, load: Callable[..., Run] | None, outputs: 
         raise InputError(
             f"The run {config.parent} is of a method that learns no image: give one of an -image or a -video method."
         )
+    model.show_part(find_part(model.parts, options.part))
     if _is_array(output) and model.spacing_mm is None:
         raise InputError(
             f"{output} is an array with a unit and a spacing, and what this run has learnt has neither: give a .tif."
         )
-    _check_output(options, bits=model.bits, channels=model.channels)
+    _check_output(options, bits=model.bits, channels=model.shown_channels)
     region, frames = find_region(model.grid, options.region), find_frames(model.grid, options.frames)
     manager: Any = opened.pipeline.datamanager
     kind = manager.dataparser.kind
@@ -120,7 +123,8 @@ def export(options: SignalOptions, *, load: Callable[..., Run] | None, outputs: 
         print_places(output)
         return
     width, height = output_size(region, options.scale)
-    what = f"{width} x {height} pixels, {model.channels} x {8 if output.suffix.lower() == '.mp4' else model.bits} bits"
+    bits = 8 if output.suffix.lower() == ".mp4" else model.bits
+    what = f"{width} x {height} pixels, {model.shown_channels} x {bits} bits"
     if is_video:
         lost = ", H.264, of which a little is lost" if output.suffix.lower() == ".mp4" else ""
         print(f"  video  {output}, {len(frames)} frames of {what}{lost}")

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from inr_plugins.networks.coordinate_network import CoordinateNetwork, CoordinateNetworkConfig
+from inr_plugins.networks.in_parts import in_parts
 from inr_plugins.networks.normalization.registry import frozen_statistics
 from inr_plugins.networks.precision import Precision, autocast_of
 from inr_plugins.networks.voxels.key_table import KEY_RANGE, KeyTable
@@ -38,6 +39,9 @@ class ImageField(nn.Module, ABC):
         """
         super().__init__()
         self.grid, self.channels, self.precision = grid, channels, precision
+        self.rows_at_once: int | None = None
+        """Rows of the network that are evaluated at once in training on a CPU, where they know nothing of each other
+        (`networks.in_parts`); None: all."""
 
     @abstractmethod
     def forward(self, places: Int[Tensor, " n"] | None) -> Float[Tensor, "n channels"]:
@@ -54,8 +58,10 @@ class ImageField(nn.Module, ABC):
 
     def _values(self, network: nn.Module, inputs: Tensor, *, training: bool) -> Float[Tensor, "n channels"]:
         """What the network makes of its inputs, as values."""
+        is_plain = training and inputs.device.type == "cpu" and self.precision == "float32"
+        rows = self.rows_at_once if is_plain else None
         with autocast_of(self.precision, inputs.device, training=training):
-            out = network(inputs)
+            out = network(inputs) if rows is None else in_parts(network, inputs, rows=rows)
         return (out.float() + 1) / 2
 
 

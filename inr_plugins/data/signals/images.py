@@ -63,6 +63,8 @@ class SignalImages(InputDataset):
         values = signal.kind.values(np.ascontiguousarray(pixels))
         alpha = values[..., -1:] if signal.kind.has_alpha else None
         colours = values[..., :-1] if alpha is not None else values
+        # Of what has parts, its first.
+        colours = colours[..., :1] if signal.kind.parts else colours
         colours = np.broadcast_to(colours, (*colours.shape[:2], 3))
         shown = colours if alpha is None else np.concatenate([colours, alpha], -1)
         if shown.shape[:2] == (height, width):

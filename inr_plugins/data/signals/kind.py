@@ -30,6 +30,8 @@ class SignalKind:
         rate: frames a second, of a video that says it.
         low: of floating-point numbers, the least that there is, which is learnt and shown as 0.
         high: the greatest, learnt and shown as 1.
+        parts: names of channels that are each a grey picture of its own, such as an amplitude and a phase; none of an
+            image.
     """
 
     width: int
@@ -42,6 +44,7 @@ class SignalKind:
     rate: float | None = None
     low: float = 0.0
     high: float = 1.0
+    parts: tuple[str, ...] = ()
 
     @property
     def is_float(self) -> bool:
@@ -62,7 +65,7 @@ class SignalKind:
     @property
     def has_alpha(self) -> bool:
         """Whether the last channel is an opacity."""
-        return self.channels in (2, 4)
+        return not self.parts and self.channels in (2, 4)
 
     @property
     def icc_profile(self) -> bytes | None:
@@ -78,6 +81,9 @@ class SignalKind:
 
     def description(self) -> str:
         """In words."""
+        if self.parts:
+            slices = "" if self.frames == 1 else f"{self.frames} slices of "
+            return f"{' and '.join(self.parts)} of {slices}{self.width} x {self.height} pixels"
         kind = {1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGB with alpha"}[self.channels]
         space = "" if self.colour_space == SRGB else f", {self.colour_space}"
         frames = "" if self.frames == 1 else f"{self.frames} frames of "

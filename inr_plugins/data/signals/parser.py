@@ -101,7 +101,7 @@ class SignalDataParser(DataParser):
     along y, and its rays meet the middles of the pixels: those of the image in "val" and "test", and in "train" those
     of a thumbnail. A large image has cameras for parts of it in "val" and "test" (`windows`), and a video there a
     camera for each frame, whose times are 0 for the first one to 1 for the last. Metadata, which the model gets:
-    "signal", with width, height, frames, channels, bits, has_alpha and span (`SignalKind`).
+    "signal", with width, height, frames, channels, bits, has_alpha, span and parts (`SignalKind`).
 
     Raises:
         InputError: with the first use of the image, what `read_image` raises; or it is of another kind than the run's.
@@ -157,6 +157,7 @@ class SignalDataParser(DataParser):
                     "bits": kind.bits,
                     "has_alpha": kind.has_alpha,
                     "span": kind.span,
+                    "parts": kind.parts,
                 }
             },
             parser=self,

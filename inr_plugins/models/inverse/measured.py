@@ -45,27 +45,13 @@ class MeasuredModelConfig(CoordinateImageModelConfig):
             return replace(self, encoding=encoding).network_config(BACKBONES, **(more if encoding == "fourier" else {}))
 
 
-class MeasuredModel(CoordinateImageModel):
-    """A coordinate network whose measurements A f are compared with what was measured, y.
+class ComparedMeasurements:
+    """What all models have that are learnt from measurements: the loss, and how far those are missed.
 
-    Subclasses put `measured`, A f, into the outputs of a step; batches have y under that name.
+    Models put `measured`, A f, into the outputs of a step; batches have y, what was measured, under that name.
 
     The loss is |A f - y|² / |y|² of all measurements, the papers' mean squared error but for a factor.
     """
-
-    config: MeasuredModelConfig
-    field: CoordinateImage
-
-    def make_field(self) -> ImageField:
-        """See ImageModel."""
-        config = self.config
-        return CoordinateImage(
-            self.grid,
-            self.channels,
-            network=config.network(),
-            precision=config.precision,
-            positive=config.positive,
-        )
 
     def weighted(self, missed: Tensor) -> Tensor:
         """What the loss takes the squares of, for A f - y and for y: they themselves."""
@@ -81,3 +67,21 @@ class MeasuredModel(CoordinateImageModel):
     def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
         """How far the learnt measurements are missed, as a share of them; what is looked for is not known here."""
         return {"measurement_error": torch.as_tensor(relative_error(outputs["measured"], batch["measured"]))}
+
+
+class MeasuredModel(ComparedMeasurements, CoordinateImageModel):
+    """A coordinate network whose measurements are compared with what was measured."""
+
+    config: MeasuredModelConfig
+    field: CoordinateImage
+
+    def make_field(self) -> ImageField:
+        """See ImageModel."""
+        config = self.config
+        return CoordinateImage(
+            self.grid,
+            self.channels,
+            network=config.network(),
+            precision=config.precision,
+            positive=config.positive,
+        )

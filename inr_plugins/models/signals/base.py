@@ -79,6 +79,14 @@ class ImageModel(PreciseSteps, OverWhite, Model):
     """Of what has a unit, what values of 0 and 1 are in it."""
     unit: str | None = None
     """That unit."""
+    parts: tuple[str, ...] = ()
+    """Names of channels that are a grey picture each, of which one at a time is seen and read out."""
+    part: int = 0
+    """Which of them that is."""
+    part_units: tuple[tuple[str, tuple[float, float]], ...] = ()
+    """Of each part, `unit` and `unit_span`."""
+    unjudged_parts: tuple[str, ...] = ()
+    """Those that are known but for a number, so that the viewer has no PSNR of them."""
 
     def populate_modules(self) -> None:
         super().populate_modules()
@@ -89,13 +97,20 @@ class ImageModel(PreciseSteps, OverWhite, Model):
         self.channels, self.bits = int(signal["channels"]), int(signal["bits"])
         self.has_alpha = bool(signal["has_alpha"])
         self.span: tuple[float, float] = signal["span"]
+        self.parts = tuple(signal.get("parts", ()))
         self.grid = PixelGrid(int(signal["width"]), int(signal["height"]), int(signal["frames"]))
         with naming_options():
             self.field = self.make_field()
         self.image_metrics = ImageMetrics()
         self.page = LivePage(
             panels=lambda: [
-                ImagePanel(frames=self.grid.frames, stored=self.stored_name, is_truth=self.has_truth),
+                ImagePanel(
+                    frames=self.grid.frames,
+                    stored=self.stored_name,
+                    is_truth=self.has_truth,
+                    parts=self.parts,
+                    unjudged=self.unjudged_parts,
+                ),
                 *network_panels(self),
             ],
             has_surface=False,
@@ -105,6 +120,23 @@ class ImageModel(PreciseSteps, OverWhite, Model):
     @abstractmethod
     def make_field(self) -> ImageField:
         """The field, of `self.grid` and `self.channels`; ValueError where settings cannot be used."""
+
+    def show_part(self, part: int) -> None:
+        """See another part from now on, and read it out in its unit; of a copy, or of what is not trained any more."""
+        self.part = part
+        if self.part_units:
+            self.unit, self.unit_span = self.part_units[part]
+            self.span = self.unit_span
+
+    @property
+    def shown_channels(self) -> int:
+        """Of the pictures that are seen and read out."""
+        return 1 if self.parts else self.channels
+
+    def values_at(self, pixels: Float[Tensor, "n d"]) -> Float[Tensor, "n shown"]:
+        """The field at places (see `ImageField.at`), of what has parts the one that is seen."""
+        values = self.field.at(pixels)
+        return values[:, self.part : self.part + 1] if self.parts else values
 
     # -- training ------------------------------------------------------------------------------------------------------
 
@@ -166,7 +198,7 @@ class ImageModel(PreciseSteps, OverWhite, Model):
 
     def colours_at(self, pixels: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 1"]]:
         """Straight colours and opacities, clamped, at places counted in pixels (see `ImageField.at`)."""
-        values = self.field.at(pixels).clamp(0, 1)
+        values = self.values_at(pixels).clamp(0, 1)
         opacity = values[:, -1:] if self.has_alpha else torch.ones_like(values[:, :1])
         colours = values[:, :-1] if self.has_alpha else values
         return colours.expand(-1, 3), opacity

@@ -29,13 +29,24 @@ class ImagePanel(Panel):
     title = "Image"
     is_open = True
 
-    def __init__(self, *, frames: int = 1, stored: str = STORED, is_truth: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        frames: int = 1,
+        stored: str = STORED,
+        is_truth: bool = True,
+        parts: tuple[str, ...] = (),
+        unjudged: tuple[str, ...] = (),
+    ) -> None:
         """
         Args:
             frames: of what is learnt; 1: an image.
             stored: what the datamanager's image is called.
             is_truth: whether the fit is to be that image; else it is another answer, and there is no PSNR.
+            parts: of the fit, of which one is seen (see `ImageModel`).
+            unjudged: those without a PSNR.
         """
+        self.parts, self.unjudged = parts, unjudged
         self.frames, self.stored, self.is_truth = frames, stored, is_truth
 
     def build(self) -> None:
@@ -48,6 +59,10 @@ class ImagePanel(Panel):
             hint=f"The fit, between pixels too; the pixels of {self.stored} as squares; or |fit - {self.stored}| of "
             f"each pixel, {_FACTOR:.0f} times.",
         )
+        self._part = None
+        if self.parts:
+            self._part = self.gui.add_dropdown("Part", self.parts, hint="Which part of the fit is drawn.")
+            self._part.on_update(self.safely(lambda _: self._go()))
         self._frame = None
         if self.frames > 1:
             self._frame = self.gui.add_slider(
@@ -65,7 +80,7 @@ class ImagePanel(Panel):
             self._tell(f"What is looked for is not known; {self.stored} is an answer without a network.")
 
     def _go(self) -> None:
-        """Draw the frame that was chosen, and judge it."""
+        """Draw the frame or the part that was chosen, and judge it."""
         self.live.edit()
         if len(self._shown.options) > 1 and self.is_truth:
             self._follower.switch(True)
@@ -96,6 +111,8 @@ class ImagePanel(Panel):
         if self._frame is not None and self._frame.value > 0:
             # The first one is what the page's cameras see by their time.
             model.frame = int(self._frame.value)
+        if self._part is not None:
+            model.show_part(self.parts.index(self._part.value))
         wanted = self._shown.value
         if wanted == FIT:
             return
@@ -114,9 +131,18 @@ class ImagePanel(Panel):
         size = grid.width * grid.height
         count = min(size, _JUDGED)
         places = frame * size + (torch.arange(count, device=model.device) * size) // count
+        part = slice(None)
+        if self._part is not None:
+            number = self.parts.index(self._part.value)
+            part = slice(number, number + 1)
+            if self._part.value in self.unjudged:
+                self._words.content = f"The {self._part.value} is known but for a constant, and has no PSNR here."
+                return
         with self.live.source.drawing(snapshot):
-            error = F.mse_loss(model.field.at(grid.indices(places).double()).clamp(0, 1), stored(places))
+            values = model.field.at(grid.indices(places).double())[:, part].clamp(0, 1)
+            error = F.mse_loss(values, stored(places)[:, part])
         psnr = -10 * float(error.clamp(min=_LEAST_ERROR).log10())
         of = "all pixels" if count == size else f"{count:,} of {size:,} pixels"
         of += "" if self._frame is None else f" of frame {frame}"
+        of += "" if self._part is None else f" of the {self._part.value}"
         self._words.content = f"**PSNR {psnr:.2f} dB** of {of}, step {snapshot.step:,}."

@@ -96,7 +96,7 @@ def read_out(
     region = region or find_region(model.grid, None)
     width, height = output_size(region, scale)
     dtype = _TYPES[model.bits] if unit_span is None else np.float32
-    found = np.empty((height, width, model.channels), dtype=dtype)
+    found = np.empty((height, width, model.shown_channels), dtype=dtype)
     is_clamped = model.is_clamped and unit_span is None
     device, (low, high) = model.device, unit_span or model.span
     columns = region.left - 0.5 + (torch.arange(width, dtype=torch.float64, device=device) + 0.5) * region.width / width
@@ -107,13 +107,28 @@ def read_out(
         pixels = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1).reshape(-1, 2)
         if model.grid.is_video:
             pixels = torch.cat([pixels, torch.full_like(pixels[:, :1], frame)], -1)
-        values = model.field.at(pixels).double()
+        values = model.values_at(pixels).double()
         numbers = low + (high - low) * (values.clamp(0, 1) if is_clamped else values)
         # Of floating-point numbers there is nothing to be rounded.
         numbers = numbers if found.dtype.kind == "f" else numbers.round()
         found[first : first + step] = numbers.reshape(len(rows), width, -1).cpu().numpy().astype(found.dtype)
         on_rows(min(first + step, height), height)
     return found
+
+
+def find_part(parts: tuple[str, ...], wanted: str | None) -> int:
+    """The number of the part that is asked for; None: the first, or what has no parts.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    if wanted is None:
+        return 0
+    if not parts:
+        raise InputError(f"{setting('part')} is for what has parts, as a phase, and this run's has none: leave it out.")
+    if wanted not in parts:
+        raise InputError(f"{setting('part')} {wanted} is none of {', '.join(parts)}: give one.")
+    return parts.index(wanted)
 
 
 def read_out_frames(

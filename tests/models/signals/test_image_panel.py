@@ -114,3 +114,29 @@ def test_an_image_has_no_slider(opened):
     _, page = opened
     assert page.control("Show")
     assert not any(each.get("label") == "Frame" for each in page.page.others)
+
+
+class Parted(Ball):
+    """What shows one part of several."""
+
+    part = 0
+
+    def show_part(self, part):
+        self.part = part
+
+
+def test_parts_are_switched_and_judged_each_for_itself():
+    model = Parted()
+    model.grid, model.has_alpha = PixelGrid(20, 10), False
+    model.field = Grey(model.grid, 2)
+    own = np.random.default_rng(0).random((10, 20, 2)).astype(np.float32)
+    panel = ImagePanel(parts=("amplitude", "phase"), unjudged=("phase",))
+    with served_page(model, panel, image=SimpleNamespace(pixels=own, values=lambda: own)) as page:
+        error = np.mean((own[..., 0] - 0.5) ** 2)
+        assert page.says(f"PSNR {-10 * np.log10(error):.2f} dB** of all pixels of the amplitude, step 0.")
+        page.set("Part", "phase")
+        assert page.page.wait(lambda: page.live.snapshot.model.part == 1, 5)
+        assert page.says("The phase is known but for a constant, and has no PSNR here.")
+        assert model.part == 0
+        page.set("Part", "amplitude")
+        assert page.page.wait(lambda: page.live.snapshot.model.part == 0, 5)

@@ -1,0 +1,204 @@
+"""Holograms and objects from files, and what is said of those that cannot be."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from inr_plugins.data.signals.hologram_file import read_recording
+from inr_plugins.data.signals.lensless import LightDataParserConfig, held_out_of
+from inr_plugins.errors import InputError
+
+LIGHT = {"wavelength_nm": 537, "pitch_um": 3.45, "heights_mm": [0.5, 0.6, 0.7]}
+STACK = {"values": "intensity", **LIGHT}
+GENERATOR = np.random.default_rng(0)
+COUNTS = GENERATOR.integers(1, 200, (3, 16, 20)).astype(np.uint8)
+
+
+def tell(path, told):
+    path.with_suffix(".json").write_text(json.dumps(told))
+    return path
+
+
+def folder_of(tmp_path, counts=COUNTS, told=STACK):
+    folder = tmp_path / "stack"
+    folder.mkdir()
+    for number, each in enumerate(counts, 1):
+        Image.fromarray(each).save(folder / f"raw_{number:02d}.png")
+    return tell(folder, told)
+
+
+def array_of(tmp_path, numbers, **more):
+    np.save(tmp_path / "stack.npy", numbers)
+    return tell(tmp_path / "stack.npy", {**STACK, **more})
+
+
+def test_every_form_has_the_same_numbers(tmp_path):
+    import scipy.io
+    import tifffile
+
+    folder = folder_of(tmp_path)
+    tifffile.imwrite(tmp_path / "pages.tif", COUNTS, photometric="minisblack")
+    np.save(tmp_path / "array.npy", COUNTS)
+    np.savez(tmp_path / "arrays.npz", holograms=COUNTS, other=np.zeros(3))
+    scipy.io.savemat(tmp_path / "matlab.mat", {"stack": np.moveaxis(COUNTS, 0, -1)})
+    mean = COUNTS.mean()
+    for name in ("pages.tif", "array.npy", "arrays.npz", "matlab.mat"):
+        more = {"axes": "rows columns heights"} if name == "matlab.mat" else {}
+        tell(tmp_path / name, {**STACK, **more})
+    for path in (folder, *(tmp_path / each for each in ("pages.tif", "array.npy", "arrays.npz", "matlab.mat"))):
+        found = read_recording(path)
+        np.testing.assert_allclose(found.intensities, COUNTS / mean, rtol=1e-6)
+        assert found.truth is None
+        assert found.setup.heights_mm == (0.5, 0.6, 0.7)
+        assert (found.setup.wavelength_nm, found.setup.pitch_um) == pytest.approx((537, 3.45))
+
+
+def test_units_and_the_open_beam(tmp_path):
+    told = {"wavelength_um": 0.537, "pitch_mm": 0.00345, "heights_um": [500, 600, 700], "open_beam": 50}
+    np.save(tmp_path / "stack.npy", COUNTS)
+    found = read_recording(tell(tmp_path / "stack.npy", {"values": "intensity", **told}))
+    assert found.setup.heights_mm == (0.5, 0.6, 0.7)
+    assert (found.setup.wavelength_nm, found.setup.pitch_um) == pytest.approx((537, 3.45))
+    np.testing.assert_allclose(found.intensities, COUNTS / 50)
+
+
+def test_an_object_and_holograms_of_a_known_one(tmp_path):
+    size = np.tile(np.array([0, 51, 255, 102], np.uint8), (16, 5))
+    turned = np.tile(np.array([[0], [255]], np.uint8), (8, 20))
+    folder = folder_of(tmp_path, told={**STACK, "amplitude": "stack/size.png", "phase": "stack/turn.png"})
+    Image.fromarray(size).save(folder / "size.png")
+    Image.fromarray(turned).save(folder / "turn.png")
+    found = read_recording(folder)
+    assert found.intensities.shape == (3, 16, 20)
+    np.testing.assert_allclose(np.abs(found.truth), size / 255, rtol=1e-6)
+    np.testing.assert_allclose(found.truth[1::2].real, size[1::2] / -255.0, atol=1e-6)
+    told = {"values": "object", "phase": "stack/turn.png", "phase_black_rad": -0.5, "phase_white_rad": 1, **LIGHT}
+    Image.fromarray(size).save(tmp_path / "cells.png")
+    cells = read_recording(tell(tmp_path / "cells.png", told))
+    assert cells.intensities is None
+    np.testing.assert_allclose(np.angle(cells.truth[:, 2]), np.where(turned[:, 2] > 0, 1, -0.5), atol=1e-6)
+
+
+def changed(**more):
+    return {key: value for key, value in {**STACK, **more}.items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    ("told", "sentence"),
+    [
+        (
+            {"wavelength_nm": None, "wavelength_m": 537},
+            "has the key wavelength_m, whose unit is not known: call it wave",
+        ),
+        (
+            {"wavelength_nm": None, "wavelength_um": 537},
+            r"wavelength_um 537, and 537 um is out of reason for a wavelength",
+        ),
+        ({"wavelength_nm": None}, "has no wavelength_nm or wavelength_um"),
+        ({"wavelength_um": 0.5}, "has several of wavelength_nm or wavelength_um"),
+        ({"wavelength_nm": "537"}, "which is no finite number"),
+        ({"pixel_size": 3.45}, "the key pixel_size, whose unit is not known: call it pitch_um or pitch_nm or pitch_mm"),
+        ({"pitch_um": 3450}, "out of reason for a pitch"),
+        ({"heights_mm": [0.5, 0.6]}, "has 2 heights, and .* has 3 holograms"),
+        ({"heights_mm": 0.5}, "is no list of numbers"),
+        ({"heights_mm": [0.5, 0.5, 0.5]}, "two different heights"),
+        ({"heights_mm": [0.5, -0.6, 0.7]}, "a height of -0.6 mm, which is out of reason"),
+        ({"heights_mm": [500, 600, 700]}, "to the side: look at the units of heights, wavelength and pitch"),
+        ({"open_beam": 1e9}, "give the number that the light alone has"),
+        ({"colour": "green"}, "the key colour, which is none of"),
+        ({"values": "phase"}, 'give "intensity" or "object"'),
+        ({"axes": "views bins"}, 'give "heights rows columns"'),
+    ],
+)
+def test_metadata_that_are_refused(tmp_path, told, sentence):
+    np.save(tmp_path / "stack.npy", COUNTS)
+    with pytest.raises(InputError, match=sentence):
+        read_recording(tell(tmp_path / "stack.npy", changed(**told)))
+
+
+def test_numbers_that_are_refused(tmp_path):
+    bad = COUNTS.astype(np.float64)
+    bad[1, 2, 3] = math.nan
+    with pytest.raises(
+        InputError, match=r"NaN or infinity in 1 of its numbers, the first in hologram 1, row 2 and col"
+    ):
+        read_recording(array_of(tmp_path, bad))
+    bad[1, 2, 3] = -5
+    with pytest.raises(InputError, match=r"intensities down to -5, in 1 places"):
+        read_recording(array_of(tmp_path, bad))
+    bad[1] = 0
+    with pytest.raises(InputError, match=r"a hologram without any light, number 1"):
+        read_recording(array_of(tmp_path, bad))
+    with pytest.raises(InputError, match="have heights, rows and columns"):
+        read_recording(array_of(tmp_path, COUNTS[0]))
+    with pytest.raises(InputError, match="of the type complex128"):
+        read_recording(array_of(tmp_path, 1j * COUNTS))
+    with pytest.raises(InputError, match=r"is of 20 x 8 pixels"):
+        read_recording(array_of(tmp_path, COUNTS[:, :8]))
+    (tmp_path / "stack.npy").write_bytes(b"no array")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_recording(tmp_path / "stack.npy")
+    (tmp_path / "stack.json").unlink()
+    with pytest.raises(InputError, match=r"needs .*stack.json beside it, with values, wavelength_nm"):
+        read_recording(tmp_path / "stack.npy")
+
+
+def test_folders_that_are_refused(tmp_path):
+    folder = folder_of(tmp_path)
+    (folder / "raw_02.png").unlink()
+    with pytest.raises(InputError, match=r"has 2 holograms for 3 heights, and none is called raw_02.png"):
+        read_recording(folder)
+    Image.fromarray(COUNTS[0, :, :18]).save(folder / "raw_02.png")
+    with pytest.raises(InputError, match=r"has pictures of .*18 x 16.*: give grey ones of one size"):
+        read_recording(folder)
+    Image.fromarray(COUNTS[0]).save(folder / "dark.png")
+    with pytest.raises(InputError, match=r"no numbered holograms of one name \(raw_02.png, dark.png\)"):
+        read_recording(folder)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(InputError, match="has no pictures"):
+        read_recording(tell(empty, STACK))
+
+
+def test_objects_that_are_refused(tmp_path):
+    Image.fromarray(COUNTS[0]).save(tmp_path / "cells.png")
+    Image.fromarray(COUNTS[0, :, :18]).save(tmp_path / "turn.png")
+    told = {"values": "object", **LIGHT}
+    with pytest.raises(InputError, match=r"names a phase of 18 x 16 pixels, and the amplitude .* has 20 x 16"):
+        read_recording(tell(tmp_path / "cells.png", {**told, "phase": "turn.png"}))
+    with pytest.raises(InputError, match="which is of holograms"):
+        read_recording(tell(tmp_path / "cells.png", {**told, "open_beam": 3}))
+    Image.fromarray(np.zeros((16, 20, 3), np.uint8)).save(tmp_path / "cells.png")
+    with pytest.raises(InputError, match="give a grey picture"):
+        read_recording(tell(tmp_path / "cells.png", told))
+    Image.fromarray(np.zeros((16, 20), np.uint8)).save(tmp_path / "cells.png")
+    with pytest.raises(InputError, match="is black"):
+        read_recording(tmp_path / "cells.png")
+
+
+def test_heights_that_are_held_out():
+    assert held_out_of(8, 1) == [4]
+    assert held_out_of(8, 2) == [2, 6]
+    assert held_out_of(3, 0) == []
+    with pytest.raises(InputError, match="leaves none of 3"):
+        held_out_of(3, 3)
+
+
+def test_options_that_do_not_go_with_the_data(tmp_path):
+    path = array_of(tmp_path, COUNTS)
+    with pytest.raises(InputError, match="noise is of holograms that are made of an object"):
+        LightDataParserConfig(data=path, noise=0.1).read()
+    with pytest.raises(InputError, match="both-ends has no margin"):
+        LightDataParserConfig(data=path, frequencies="both-ends", margin=3).read()
+    assert LightDataParserConfig(data=path, frequencies="both-ends").read().imaging.optics.margin == 0
+    found = LightDataParserConfig(data=path).read().imaging.optics
+    assert (found.learnt_mm, found.held_out_mm) == ((0.5, 0.7), (0.6,))
+    assert found.margin >= 5
+    # What was read is read again when a file of it has changed.
+    (tmp_path / "stack.json").write_text(json.dumps({**STACK, "heights_mm": [0.5, 0.6, 0.8]}))
+    assert LightDataParserConfig(data=path).read().imaging.optics.learnt_mm == (0.5, 0.8)

@@ -1,0 +1,172 @@
+"""diner-lensless through its own trainer and datamanager, and what can be done with its runs."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from inr_plugins.method_configs.lensless import diner_lensless
+from PIL import Image
+from short_runs import assert_going_on_is_not_having_stopped, train
+
+from inr_plugins.cli import signal_file
+from inr_plugins.cli.eval import main as evaluate_command
+from inr_plugins.engine.evaluation import evaluate_views
+from inr_plugins.errors import InputError
+from inr_plugins.operators.lensless import Optics, record
+
+HEIGHTS = [0.1, 0.15, 0.2, 0.25, 0.3]
+LIGHT = {"wavelength_nm": 537, "pitch_um": 3.45, "heights_mm": HEIGHTS}
+ROWS, COLUMNS = 24, 32
+
+
+def grey(path, values):
+    Image.fromarray(np.rint(255 * values).astype(np.uint8)).save(path)
+    return path
+
+
+def amplitude():
+    y, x = np.mgrid[-1 : 1 : ROWS * 1j, -1 : 1 : COLUMNS * 1j]
+    return 0.9 - 0.6 * ((np.abs(x) < 0.4) & (np.abs(y + 0.1) < 0.5)) + 0.1 * (x > 0.6)
+
+
+def phase():
+    y, x = np.mgrid[-1 : 1 : ROWS * 1j, -1 : 1 : COLUMNS * 1j]
+    return np.exp(-30 * ((x - 0.3) ** 2 + y**2))
+
+
+@pytest.fixture(scope="module")
+def object_file(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("an object")
+    grey(folder / "phase.png", phase())
+    told = {"values": "object", "phase": "phase.png", "phase_white_rad": 1.5, **LIGHT}
+    (folder / "cells.json").write_text(json.dumps(told))
+    return grey(folder / "cells.png", amplitude())
+
+
+def small(data, output, *, model=None, **settings):
+    config = copy.deepcopy(diner_lensless.config)
+    manager = config.pipeline.datamanager
+    manager.data, config.output_dir = data, output
+    config.pipeline.model.network.width = 16
+    for name, value in settings.items():
+        setattr(manager.dataparser, name, value)
+    for name, value in (model or {}).items():
+        setattr(config.pipeline.model, name, value)
+    return config
+
+
+def test_stopping_and_going_on_gives_the_same_bits(object_file, tmp_path):
+    assert_going_on_is_not_having_stopped(
+        lambda name: small(object_file, tmp_path / name, model={"learn_heights": True}, noise=0.05), 3, 6
+    )
+
+
+@pytest.fixture(scope="module")
+def run(object_file, tmp_path_factory):
+    return train(small(object_file, tmp_path_factory.mktemp("run")), 300)
+
+
+def test_an_object_is_learnt_from_holograms_and_judged_beside_another_answer(run, tmp_path):
+    pixels, batch = run.pipeline.datamanager.next_train(0)
+    assert pixels.places is None
+    assert set(batch) == {"measured"}
+    assert batch["measured"].shape == (4, ROWS, COLUMNS)
+    metrics, line = evaluate_views(run.pipeline, 1, step=run._trained_step)
+    assert metrics["psnr_amplitude"] > 25
+    assert metrics["psnr_phase"] > 18
+    assert metrics["held_out_psnr"] > 28
+    assert "which was not learnt from but recorded" in line
+    assert evaluate_command([str(run.base_dir), "--output", str(tmp_path / "judged.json"), "--quiet"]) == 0
+    mean = json.loads((tmp_path / "judged.json").read_text())["runs"][0]["images"]["mean"]
+    assert mean["held_out_error"] == pytest.approx(metrics["held_out_error"], rel=1e-3)
+    assert {"psnr_amplitude_gs", "ssim_amplitude_gs", "psnr_phase_gs", "held_out_psnr_gs"} < set(mean)
+
+
+def test_amplitude_and_phase_are_read_out_without_the_files(run, object_file, tmp_path):
+    kept = object_file.read_bytes()
+    object_file.unlink()
+    try:
+        for part, name in (("amplitude", "size.npy"), ("phase", "phase.npy"), ("phase", "phase.tif")):
+            assert signal_file.main([str(run.base_dir), str(tmp_path / name), "--part", part, "--quiet"]) == 0
+        assert signal_file.main([str(run.base_dir), str(tmp_path / "first.npy"), "--quiet"]) == 0
+        assert signal_file.main([str(run.base_dir), str(tmp_path / "no.npy"), "--quiet", "--part", "depth"]) == 1
+    finally:
+        object_file.write_bytes(kept)
+    size, turned = np.load(tmp_path / "size.npy"), np.load(tmp_path / "phase.npy")
+    assert np.array_equal(size, np.load(tmp_path / "first.npy"))
+    assert json.loads((tmp_path / "size.json").read_text()) == {
+        "axes": "rows columns",
+        "spacing_mm": [0.00345, 0.00345],
+        "unit": "1",
+    }
+    assert json.loads((tmp_path / "phase.json").read_text())["unit"] == "rad"
+    assert np.abs(size - amplitude()).mean() < 0.05
+    off = np.angle(np.exp(1j * (turned - 1.5 * phase())))
+    assert np.abs(np.angle(np.exp(1j * (off - np.angle(np.exp(1j * off).mean()))))).mean() < 0.15
+    import tifffile
+
+    with tifffile.TiffFile(tmp_path / "phase.tif") as tiff:
+        np.testing.assert_allclose(tiff.asarray(), turned, atol=1e-5)
+        across, one = tiff.pages[0].tags["XResolution"].value
+        assert across / one == pytest.approx(10 / 0.00345, rel=1e-3)
+
+
+def recorded(tmp_path, heights=HEIGHTS):
+    """A folder of holograms of 16 bits, whose object is known too."""
+    light = torch.from_numpy((amplitude() * np.exp(1.5j * phase())).astype(np.complex64))
+    optics = Optics(COLUMNS, ROWS, 3.45, 537, tuple(heights), ())
+    made = record(light, optics, noise=0.0, seed=0).learnt.numpy()
+    folder = tmp_path / "stack"
+    folder.mkdir()
+    for number, each in enumerate(made, 1):
+        Image.fromarray(np.rint(20_000 * each).astype(np.uint16)).save(folder / f"raw_{number:02d}.png")
+    return folder
+
+
+def test_recorded_holograms_of_an_unknown_object(tmp_path):
+    folder = recorded(tmp_path)
+    (tmp_path / "stack.json").write_text(json.dumps({"values": "intensity", "open_beam": 20_000, **LIGHT}))
+    found = train(small(folder, tmp_path / "runs", model={"loss": "intensity"}), 300)
+    metrics, line = evaluate_views(found.pipeline, -1, step=found._trained_step)
+    assert "psnr" not in metrics
+    assert metrics["held_out_psnr"] > 30
+    assert "the object itself not being known" in line
+    assert found.pipeline.model.stored_name == "Gerchberg-Saxton"
+    assert np.abs(np.abs(found.pipeline.model.light().numpy()) - amplitude()).mean() < 0.05
+    with pytest.raises(InputError, match=r"are recorded: leave it"):
+        small(folder, tmp_path / "bad", noise=0.1).set_timestamp()
+    assert not (tmp_path / "bad").exists()
+
+
+def test_heights_are_learnt(tmp_path):
+    folder = recorded(tmp_path)
+    off = [0.0, 0.015, -0.015, 0.015, 0.0]
+    told = {**LIGHT, "heights_mm": [a + b for a, b in zip(HEIGHTS, off, strict=True)]}
+    (tmp_path / "stack.json").write_text(json.dumps({"values": "intensity", "open_beam": 20_000, **told}))
+    errors = {}
+    for learnt in (False, True):
+        found = train(small(folder, tmp_path / str(learnt), model={"learn_heights": learnt}, held_out_heights=0), 300)
+        errors[learnt] = float(
+            found.pipeline.model.get_metrics_dict(
+                found.pipeline.model(found.pipeline.datamanager.next_train(0)[0]),
+                found.pipeline.datamanager.next_train(0)[1],
+            )["measurement_error"]
+        )
+    assert errors[True] < 0.75 * errors[False]
+    shifts = found.pipeline.model.shifts_mm.detach().numpy()
+    # All of them together are the object's own place.
+    np.testing.assert_allclose(shifts - shifts.mean(), -(np.array(off) - np.mean(off)), atol=0.005)
+
+
+def test_a_network_of_coordinates_in_place_of_keys(object_file, tmp_path):
+    config = small(object_file, tmp_path, model={"keys": False})
+    config.pipeline.model.network.encoding = "positional"
+    config.pipeline.model.network.activation = "relu"
+    found = train(config, 4)
+    assert {name for name, _ in found.pipeline.model.named_parameters() if "keys" in name} == set()
+    assert math.isfinite(evaluate_views(found.pipeline, 1, step=3)[0]["psnr_amplitude"])
