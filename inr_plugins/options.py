@@ -164,9 +164,12 @@ TRAINING = _table(
         (_PARSER, _SEED, "noise-seed"),
         (_PARSER, Range(1e-4, 0.9), "share"),
         (_PARSER, Range(1e-6, 1e4), "pixel-mm"),
-        # Data: holograms.
+        # Data: holograms, and pictures in the light of LEDs.
         (_PARSER, Range(0, 1000), "held-out-heights"),
         (_PARSER, Range(0, 4096), "margin"),
+        (_PARSER, Range(4, 1024), "leds"),
+        (_PARSER, Range(1, 1024), "held-out-leds"),
+        (_PARSER, Range(0, 2, above=True), "ring-na"),
         # Networks.
         (_MODEL, _WIDTH, "width widths colour-width network.width expert-width trunk-width"),
         (_MODEL, _DEPTH, "hidden-layers colour-layers network.hidden-layers trunk-layers"),
@@ -199,7 +202,7 @@ TRAINING = _table(
         (_MODEL, _COUNT_OR_NONE, "prune-steps warm-up-steps colour-start-steps"),
         (_MODEL, _NOT_NEGATIVE, "coarse-entropy-weight entropy-weight coarse-point-weight point-weight"),
         # diner-image.
-        (_MODEL, _NOT_NEGATIVE, "key-start"),
+        (_MODEL, _NOT_NEGATIVE, "key-start smoothness sparsity"),
         # diner-surface.
         (_MODEL, Range(24, 2048), "lattice-sizes"),
         (_MODEL, Range(8, 1024), "coarse-sizes hull-sizes"),

@@ -147,6 +147,7 @@ def test_methods_are_registered() -> None:
         "cn-ct",
         "cn-mri",
         "diner-lensless",
+        "diner-tomography",
         "diner-video",
         "finer-video",
         "nid-shapes",

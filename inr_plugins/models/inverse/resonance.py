@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
@@ -15,6 +14,7 @@ from torch import Tensor
 from inr_plugins.errors import InputError
 from inr_plugins.fields.image import CoordinateImage
 from inr_plugins.models.inverse.measured import MeasuredModel, MeasuredModelConfig
+from inr_plugins.models.inverse.volume import MeasuredVolume
 from inr_plugins.models.signals.panels import STORED
 from inr_plugins.networks.activations.settings import ActivationName
 from inr_plugins.networks.normalization.registry import NormalizationName
@@ -40,7 +40,7 @@ class CnVolumeModelConfig(MeasuredModelConfig):
     DIMENSIONS = 3
 
 
-class ResonanceModel(MeasuredModel):
+class ResonanceModel(MeasuredVolume, MeasuredModel):
     """A coordinate network of (x, y), or (x, y, z), whose Fourier coefficients are compared with what was measured.
 
     The slices of a volume are to it what the frames of a video are.
@@ -65,7 +65,6 @@ class ResonanceModel(MeasuredModel):
         self.is_clamped = self.has_truth
         self.unit, self.unit_span = "1", self.span
         self.stored_name = STORED if self.has_truth else "zero filling"
-        self._scored: tuple[tuple[int, ...], dict[str, float]] | None = None
 
     def forward(self, ray_bundle: RayBundle | Cameras | SignalPixels) -> dict[str, Any]:
         """As the base class; of all voxels also `measured`, the coefficients of the pixels' operator."""
@@ -73,22 +72,6 @@ class ResonanceModel(MeasuredModel):
         if isinstance(ray_bundle, SignalPixels) and ray_bundle.operator is not None:
             outputs["measured"] = ray_bundle.operator.forward(self._as_volume(outputs["values"]))
         return outputs
-
-    def get_image_metrics_and_images(
-        self, outputs: dict[str, Tensor], batch: dict[str, Any]
-    ) -> tuple[dict[str, float], dict[str, Tensor]]:
-        """See ImageModel; and how far held-out coefficients are missed. Without a truth there is nothing else."""
-        metrics, pictures = super().get_image_metrics_and_images(outputs, batch)
-        if "measured" not in batch:
-            return metrics, pictures
-        return (metrics if batch["has_truth"] else {}) | self._fit_scores(batch["measured"]), pictures
-
-    def _fit_scores(self, measured: Coefficients) -> dict[str, float]:
-        """Of the fit as it is: asked for with every slice, and the same for all of them."""
-        version = tuple(each._version for each in self.parameters())
-        if self._scored is None or self._scored[0] != version:
-            self._scored = (version, self.measurement_scores(measured, {}, None))
-        return dict(self._scored[1])
 
     def measurement_scores(
         self,
@@ -115,15 +98,6 @@ class ResonanceModel(MeasuredModel):
             if truth is not None:
                 scores[f"psnr{suffix or '_fit'}"] = _psnr(each, truth.to(self.device))
         return scores
-
-    @torch.no_grad()
-    def volume_values(self) -> Float[Tensor, "*axes"]:
-        """The field in the middles of all voxels, as it is seen, unclamped."""
-        places = self.grid.indices(torch.arange(self.grid.count, device=self.device))
-        return self._as_volume(self.field.at(places.double()))
-
-    def _as_volume(self, values: Float[Tensor, "n 1"]) -> Float[Tensor, "*axes"]:
-        return values.reshape(self.grid.sides[::-1])
 
 
 def _psnr(found: Float[Tensor, "*axes"], truth: Float[Tensor, "*axes"]) -> float:

@@ -1,0 +1,137 @@
+"""diner-tomography through its own trainer and datamanager, and what can be done with its runs."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import numpy as np
+import pytest
+import torch
+from inr_plugins.method_configs.diffraction import diner_tomography
+from short_runs import assert_going_on_is_not_having_stopped, train
+
+from inr_plugins.cli import signal_file
+from inr_plugins.cli.eval import main as evaluate_command
+from inr_plugins.engine.evaluation import evaluate_views
+from inr_plugins.errors import InputError
+from inr_plugins.operators.diffraction_tomography import layered_intensities, permittivity_contrast, ring
+
+SHAPE = (8, 24, 20)
+OPTICS = {"wavelength_nm": 515, "na": 0.65, "medium_index": 1.33, "pitch_um": 0.1625, "slice_um": 0.3}
+
+
+def body():
+    z, y, x = np.meshgrid(*[np.linspace(-1, 1, side) for side in SHAPE], indexing="ij")
+    return 1.33 + 0.02 * (z**2 + (1.5 * x) ** 2 + (1.5 * y) ** 2 < 0.8) + 0.02 * ((np.abs([x - 0.1, y]) < 0.2).all(0))
+
+
+def write(path, numbers, **told):
+    np.save(path, numbers)
+    path.with_suffix(".json").write_text(json.dumps({**OPTICS, **told}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def volume_file(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("a cell") / "cell.npy", body(), values="refractive index")
+
+
+def small(data, output, **settings):
+    config = copy.deepcopy(diner_tomography.config)
+    manager, model = config.pipeline.datamanager, config.pipeline.model
+    manager.data, config.output_dir = data, output
+    model.network.width = 16
+    for name, value in {"margin": 4, **settings}.items():
+        setattr(manager.dataparser, name, value)
+    return config
+
+
+@pytest.mark.parametrize("keys", [True, False])
+def test_stopping_and_going_on_gives_the_same_bits(keys, volume_file, tmp_path):
+    def config(name):
+        each = small(volume_file, tmp_path / name, noise=0.05, leds=6, held_out_leds=2)
+        each.pipeline.model.keys = keys
+        return each
+
+    assert_going_on_is_not_having_stopped(config, 3, 6)
+
+
+@pytest.fixture(scope="module")
+def run(volume_file, tmp_path_factory):
+    return train(small(volume_file, tmp_path_factory.mktemp("run"), leds=16), 200)
+
+
+def test_a_volume_is_learnt_from_light_and_judged_beside_another_answer(run, tmp_path):
+    pixels, batch = run.pipeline.datamanager.next_train(0)
+    assert set(batch) == {"measured"}
+    assert batch["measured"].shape == pixels.operator.output_shape == (16, 24, 20)
+    metrics, line = evaluate_views(run.pipeline, 3, step=run._trained_step)
+    assert "which was not learnt from but measured" in line
+    assert evaluate_command([str(run.base_dir), "--output", str(tmp_path / "judged.json"), "--quiet"]) == 0
+    mean = json.loads((tmp_path / "judged.json").read_text())["runs"][0]["images"]["mean"]
+    assert mean["held_out_error"] == pytest.approx(metrics["held_out_error"], rel=1e-3)
+    assert mean["held_out_error"] < 0.5
+    model = run.pipeline.model
+    truth = body() ** 2 - 1.33**2
+    found = model.unit_span[0] + (model.unit_span[1] - model.unit_span[0]) * model.volume_values().double().numpy()
+    wanted = 10 * np.log10(truth.max() ** 2 / ((found**2 - 1.33**2 - truth) ** 2).mean())
+    assert mean["psnr_fit"] == pytest.approx(wanted, abs=0.02)
+    assert mean["psnr_fit"] > 15
+    assert mean["psnr_tikhonov"] > 15
+    assert mean["held_out_error_tikhonov"] > 0
+
+
+def test_a_volume_is_read_out_without_its_file(run, volume_file, tmp_path):
+    kept = volume_file.read_bytes()
+    volume_file.unlink()
+    try:
+        assert signal_file.main([str(run.base_dir), str(tmp_path / "out.npy"), "--quiet"]) == 0
+        part = ["--quiet", "--frames", "2:5", "--scale", "2"]
+        assert signal_file.main([str(run.base_dir), str(tmp_path / "part.npy"), *part]) == 0
+        assert signal_file.main([str(run.base_dir), str(tmp_path / "one.tif"), "--quiet", "--frames", "3"]) == 0
+    finally:
+        volume_file.write_bytes(kept)
+    found = np.load(tmp_path / "out.npy")
+    assert found.shape == SHAPE
+    assert np.abs(found - body()).mean() < 0.01
+    assert found.min() >= 1.33
+    told = json.loads((tmp_path / "out.json").read_text())
+    assert told["unit"] == "1"
+    assert told["spacing_mm"] == pytest.approx([3e-4, 1.625e-4, 1.625e-4])
+    assert np.load(tmp_path / "part.npy").shape == (3, 48, 40)
+
+
+def test_pictures_become_a_volume(tmp_path):
+    config = small(write(tmp_path / "cell.npy", body(), values="refractive index"), tmp_path / "none")
+    optics = config.pipeline.datamanager.dataparser.__class__(data=tmp_path / "cell.npy").read().scope.optics
+    leds = ring(20, 0.65)
+    seen = layered_intensities(permittivity_contrast(torch.from_numpy(body()), 1.33), optics, leds)
+    told = {"values": "normalised intensity", "slices": 8, "led_na": leds.tolist()}
+    path = write(tmp_path / "scan.npy", (1 + seen).numpy(), **told)
+    found = train(small(path, tmp_path / "runs"), 150)
+    metrics, line = evaluate_views(found.pipeline, -1, step=found._trained_step)
+    assert "psnr" not in metrics
+    assert metrics["held_out_error"] < 0.6
+    assert "the volume itself not being known" in line
+    assert len(found.pipeline.datamanager.dataparser.measured.learnt) == 18
+    # What absorbs is looked for beside it, and there is none.
+    model = found.pipeline.model
+    assert set(model.get_param_groups()) == {"keys", "network"}
+    real, imaginary = model.permittivity_contrast()
+    assert float(imaginary.mean()) < 0.3 * float(real.mean())
+    np.testing.assert_allclose(
+        np.sqrt(1.33**2 + real.numpy()), 1.33 + (model.span[1] - 1.33) * model.volume_values().numpy(), atol=1e-5
+    )
+    scores = found.pipeline.datamanager.measurement_scores(model)
+    assert set(scores) == {"held_out_error", "held_out_error_tikhonov"}
+    assert signal_file.main([str(found.base_dir), str(tmp_path / "out.npy"), "--quiet"]) == 0
+    volume = np.load(tmp_path / "out.npy")
+    assert np.corrcoef(volume.ravel(), body().ravel())[0, 1] > 0.6
+    with pytest.raises(InputError, match=r"noise says how a volume is measured, and .* was: leave it out"):
+        small(path, tmp_path / "bad", noise=0.1).set_timestamp()
+    with pytest.raises(InputError, match=r"held-out-leds 11 of the 20"):
+        small(path, tmp_path / "bad", held_out_leds=11).set_timestamp()
+    with pytest.raises(InputError, match=r"ring-na 0.7 is beyond the objective's na of 0.65"):
+        small(tmp_path / "cell.npy", tmp_path / "bad", ring_na=0.7).set_timestamp()
+    assert not (tmp_path / "bad").exists()
