@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -9,6 +11,7 @@ from torch import Tensor, nn
 from inr_plugins.fields.image import CoordinateImage, ImageField, KeyImage, positive_part
 from inr_plugins.fields.parts import PartedImage
 from inr_plugins.networks.coordinate_network import CoordinateNetwork
+from inr_plugins.networks.normalization.registry import frozen_statistics
 from inr_plugins.networks.relu_rows import network_of_rows
 
 _BEND = 0.02
@@ -24,6 +27,14 @@ class KeyVolume(KeyImage):
 
     positive = False
     """Values are 0 and more."""
+
+    def __init__(self, *settings: Any, **more: Any) -> None:
+        """As KeyImage."""
+        super().__init__(*settings, **more)
+        with torch.no_grad(), frozen_statistics(self):
+            # Where all keys are next to 0, all voxels have one value, whatever weights were drawn.
+            last = self.network.layers[-1].bias
+            last -= self.network(torch.zeros(1, self.table.width))[0]
 
     def _values(self, network: nn.Module, inputs: Tensor, *, training: bool) -> Float[Tensor, "n channels"]:
         """See ImageField."""

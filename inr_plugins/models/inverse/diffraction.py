@@ -44,9 +44,9 @@ class DinerVolumeModelConfig(KeyedModelConfig):
     absorption: bool | None = None
     """Look for what absorbs light too, with keys and a network of its own; by default of pictures, and of a volume,
     which absorbs nothing, not."""
-    smoothness: float = 1.0
+    smoothness: float = 0.3
     """Weight of the volume's mean total variation beside the loss of the pictures, in values; 0: none."""
-    sparsity: float = 3.0
+    sparsity: float = 1.0
     """Weight of the volume's mean difference from the medium, in values; 0: none."""
 
 
