@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
 
     from inr_plugins.scenes.moving_discs import MovingDiscs
 
-_ENDINGS = {"planet": (".tif", ".tiff"), "video": (".mkv",)}
-_PLANET, _VIDEO, _FRAMES = 2048, 320, 40
+_ENDINGS = {"planet": (".tif", ".tiff"), "video": (".mkv",), "cell": (".npy",)}
+_PLANET, _VIDEO, _FRAMES, _CELL = 2048, 320, 40, 96
 _RATE = 25.0
+_LARGEST_CELL = 512
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,18 +40,19 @@ class PhantomOptions(CommonOptions):
     planet: a picture of a planet as a tiled TIFF, of any size, larger ones with more detail.
     video: three discs that move before a picture that stands still, as an .mkv without loss; beside it, the background
     (OUT_background.png) and where the discs are (OUT_mask.mkv: white).
+    cell: the refractive index of a cell in water, as an .npy of slices; beside it, the microscope (OUT.json).
 
     Example: inr-phantom planet planet.tif --size 8192
     """
 
     GROUPS: ClassVar[Groups] = {"picture": "size frames seed", "output": "overwrite"}
 
-    kind: Annotated[tyro.conf.Positional[Literal["planet", "video"]], tyro.conf.arg(metavar="KIND")]
-    """What: planet or video."""
+    kind: Annotated[tyro.conf.Positional[Literal["planet", "video", "cell"]], tyro.conf.arg(metavar="KIND")]
+    """What: planet, video or cell."""
     output: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
-    """File to write: .tif of a planet, .mkv of a video."""
-    size: Annotated[int | None, told("PIXELS", "2048 of a planet, 320 of a video")] = None
-    """Pixels of a side of a planet, or of the width of a video, which is 4:3."""
+    """File to write: .tif of a planet, .mkv of a video, .npy of a cell."""
+    size: Annotated[int | None, told("PIXELS", "2048 of a planet, 320 of a video, 96 of a cell")] = None
+    """Pixels of a side of a planet or of a slice of a cell, or of the width of a video, which is 4:3."""
     frames: Annotated[int | None, told("COUNT", "40")] = None
     """Frames of a video."""
     seed: int = 0
@@ -68,21 +71,32 @@ def make(options: PhantomOptions, *, outputs: OutputFiles) -> None:
     output, endings = options.output, _ENDINGS[options.kind]
     if output.suffix.lower() not in endings:
         raise InputError(f"{output} does not end in {endings[0]}: give a name that does.")
-    if options.kind == "planet" and options.frames is not None:
-        raise InputError("--frames is for videos, and a planet is a picture: leave it out.")
-    files = [output] if options.kind == "planet" else video_files(output)
+    if options.kind != "video" and options.frames is not None:
+        what = "planet is a picture" if options.kind == "planet" else "cell has slices by its size"
+        raise InputError(f"--frames is for videos, and a {what}: leave it out.")
+    if options.kind == "cell" and not 8 <= (options.size or _CELL) <= _LARGEST_CELL:
+        raise InputError(f"--size {options.size} of a cell is out of reason: give 8 to {_LARGEST_CELL}.")
+    files = _files(options)
     for file in files:
         check_new_file(file, overwrite=options.overwrite)
     begin = time.perf_counter()
     outputs.expect(files)
-    lines = (_make_planet if options.kind == "planet" else _make_video)(options)
+    lines = {"planet": _make_planet, "video": _make_video, "cell": _make_cell}[options.kind](options)
     if options.quiet:
         print_places(*files)
         return
     for name, text in [*lines, ("seconds", f"{time.perf_counter() - begin:.1f}")]:
         print(f"{name:>10}  {text}")
-    method = "diner-image" if options.kind == "planet" else "diner-video"
+    method = {"planet": "diner-image", "video": "diner-video", "cell": "diner-tomography"}[options.kind]
     print(f"{'next':>10}  ns-train {method} --data {shlex.quote(str(output))}")
+
+
+def _files(options: PhantomOptions) -> list[Path]:
+    """All that is written."""
+    output = options.output
+    if options.kind == "video":
+        return video_files(output)
+    return [output, output.with_suffix(".json")] if options.kind == "cell" else [output]
 
 
 def video_files(output: Path) -> list[Path]:
@@ -111,6 +125,29 @@ def _make_video(options: PhantomOptions) -> list[tuple[str, str]]:
         ("background", str(files[1])),
         ("foreground", f"{files[2]}, white where it is"),
     ]
+
+
+def _make_cell(options: PhantomOptions) -> list[tuple[str, str]]:
+    import numpy as np
+
+    from inr_plugins.scenes.cell import MEDIUM, PITCH_UM, SLICE_UM, Cell
+
+    output, cell = options.output, Cell(options.size or _CELL, seed=options.seed)
+    told = {
+        "values": "refractive index",
+        "axes": "slices rows columns",
+        "wavelength_nm": 515,
+        "na": 0.65,
+        "medium_index": MEDIUM,
+        "pitch_um": PITCH_UM,
+        "slice_um": SLICE_UM,
+    }
+    with replacing_all(_files(options)) as (volume, beside):
+        with volume.open("wb") as file:
+            np.save(file, cell.index(), allow_pickle=False)
+        beside.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    size = f"{cell.size} x {cell.size} x {cell.slices} voxels"
+    return [("volume", f"{output}, {size}"), ("microscope", str(_files(options)[1]))]
 
 
 def _write_discs(discs: MovingDiscs, files: list[Path], *, on_frame: Callable[[int], None]) -> None:
