@@ -54,6 +54,8 @@ def small(data, output, *, model=None, **settings):
     manager = config.pipeline.datamanager
     manager.data, config.output_dir = data, output
     config.pipeline.model.network.width = 16
+    # Nothing but rounding and another discretisation is noise here.
+    config.pipeline.model.slow_weight = 10.0
     for name, value in settings.items():
         setattr(manager.dataparser, name, value)
     for name, value in (model or {}).items():

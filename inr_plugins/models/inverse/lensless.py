@@ -50,9 +50,9 @@ class LenslessModelConfig(KeyedModelConfig):
     """Class to instantiate."""
     loss: Literal["amplitude", "intensity"] = "amplitude"
     """What of the holograms is compared: their roots, or the intensities themselves, as the paper's code does."""
-    slow_weight: float = 10.0
-    """By how much at the most differences between heights count more, where they are slow and small: by them a slow
-    phase is found (`operators.lensless.weights_of_heights`); 1: not, as the paper does."""
+    slow_weight: float = 1.0
+    """By how much at the most differences between heights count more, where they are slow and small, for holograms
+    with next to no noise, such as 10 (`operators.lensless.weights_of_heights`); 1: not, as the paper has it."""
     learn_heights: bool = False
     """Learn how far each height is from what the file says, beside the object."""
 
