@@ -63,7 +63,7 @@ class OfMeasurements(InrDataset):
 
 
 def test_what_is_no_truth_is_nothing_to_be_compared_with(tmp_path):
-    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    Image.new("RGB", (16, 16)).save(tmp_path / "a.png")
     kinds = (InrDataset, OfMeasurements)
     with_truth, without = (score_views(views_of([tmp_path / "a.png"], dataset_type=kind), [0])[0] for kind in kinds)
     assert with_truth.psnr is not None
