@@ -20,7 +20,8 @@ class PhotoOptions:
 
     masks: Annotated[Path | None, told("FOLDER", "none")] = None
     """A folder with a mask for each photo, under the photo's name: white (255) is what counts. They are taken along,
-    turned, made smaller and undistorted like the photos; methods draw pixels inside of them only."""
+    turned, made smaller and undistorted like the photos. To diner-surface and cn-neus they are the object's outline;
+    others draw pixels inside of them only."""
     max_size: int = 1600
     """Longer side of the images: larger photos are made smaller before anything else."""
     frames: int = 120
