@@ -199,8 +199,8 @@ def check_folder(folder: Path) -> None:
         return
     if (folder.parent / "config.yml").is_file():
         raise InputError(
-            f"The run {folder.parent} has no checkpoint: it ended before its first one. Train anew; --steps-per-save "
-            "says how often one is saved, and so does Ctrl-C, before it ends."
+            f"The run {folder.parent} has no checkpoint: it ended before its first one, or its folder {folder.name} "
+            "is gone. Train anew; --steps-per-save says how often one is saved, and so does Ctrl-C, before it ends."
         )
     raise InputError(f"There is no checkpoint folder {folder}: --load-dir wants a run's nerfstudio_models folder.")
 

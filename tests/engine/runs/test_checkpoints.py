@@ -144,7 +144,7 @@ def test_no_usable_checkpoint_is_an_input_error(folder, tmp_path):
 
 def test_a_run_that_was_killed_before_its_first_checkpoint_says_so(tmp_path):
     (tmp_path / "config.yml").touch()
-    with pytest.raises(InputError, match=r"has no checkpoint: it ended before its first one\. Train anew"):
+    with pytest.raises(InputError, match=r"has no checkpoint: it ended before its first one, or its folder"):
         checkpoints.read_newest_checkpoint(tmp_path / "nerfstudio_models")
 
 

@@ -167,7 +167,7 @@ def test_what_is_no_run_is_an_input_error(moved, tmp_path, monkeypatch):
             load_run(folder, device=device)
         assert told.value.on_command_line.startswith(f"--device {device} is not there")
     shutil.rmtree(folder / "nerfstudio_models")
-    with pytest.raises(InputError, match="no checkpoint folder"):
+    with pytest.raises(InputError, match="before its first one, or its folder nerfstudio_models is gone"):
         load_run(folder)
 
 
