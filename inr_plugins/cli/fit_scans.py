@@ -21,6 +21,7 @@ from inr_plugins.cli.arguments import CommonOptions, Groups, parse
 from inr_plugins.cli.ending import describe, keep_traceback, run_command, start
 from inr_plugins.cli.result import output_for_result, print_places
 from inr_plugins.errors import InputError, first_line, is_out_of_memory
+from inr_plugins.evaluation.failures import free_memory
 from inr_plugins.files import shown, why_unreadable, write_text
 from inr_plugins.geometry.io.mesh_io import sidecar_path
 from inr_plugins.geometry.io.output_place import check_place
@@ -124,6 +125,8 @@ def fit_all(options: FitOptions, *, fit: Callable[..., tuple[Row, Path]] | None 
             _tell_failed(options, number, len(left), name)
         else:
             _tell(options, number, len(left), row, mesh)
+        # Of a scan that failed for want of it, too.
+        free_memory()
         rows[name] = {"scan": name, **row, "seconds": f"{time.perf_counter() - begin:.1f}"}
         _write_table(options.output / TABLE, rows)
     if not options.quiet:
@@ -216,9 +219,12 @@ def _of_report(report: Mapping[str, Any]) -> Row:
     """What a run's nid_fit.json says, as cells."""
     detail: Mapping[str, Any] = report.get("detail") or {}
     first = next(iter(report["alike"].items()), None)
+    by_code = detail.get("missed_in_file_units")
+    # Where no correction was worth while, there is none, and what is left by one that was tried says nothing.
+    missed = by_code if detail.get("smoothness") is None else detail.get("left_in_file_units")
     return {
-        "missed": _cell(detail.get("left_in_file_units")),
-        "missed_by_code": _cell(detail.get("missed_in_file_units")),
+        "missed": _cell(missed),
+        "missed_by_code": _cell(by_code),
         "residual": _cell(report["surface_residual_in_file_units"]),
         "alike": "" if first is None else f"{first[0]} {first[1]:.3f}",
         "outside": _cell(report["outside"]),

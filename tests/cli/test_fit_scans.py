@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from inr_plugins.cli.fit_scans import COLUMNS, FitOptions, main
+from inr_plugins.cli.fit_scans import COLUMNS, FitOptions, _of_report, main
 from inr_plugins.errors import InputError
 
 
@@ -143,3 +143,12 @@ def test_what_cannot_be_is_refused_before_the_first_scan(kind: str, scans: Path,
     assert err.count("\n") == 1
     assert sorted(tmp_path.rglob("*")) == before
     assert fits is None or fits.asked == []
+
+
+@pytest.mark.parametrize(("smoothness", "missed"), [(None, "0.004"), (0.1, "0.001")])
+def test_a_correction_that_was_not_taken_is_none_of_the_surface(smoothness: float | None, missed: str) -> None:
+    detail = {"smoothness": smoothness, "missed_in_file_units": 0.004}
+    detail["left_in_file_units"] = 0.005 if smoothness is None else 0.001
+    report = {"detail": detail, "alike": {"a": 0.5}, "surface_residual_in_file_units": 0.006, "outside": 0.2}
+    found = _of_report(report)
+    assert (found["missed"], found["missed_by_code"], found["alike"]) == (missed, "0.004", "a 0.500")
