@@ -6,7 +6,6 @@ import csv
 import io
 import shlex
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
@@ -22,7 +21,7 @@ from inr_plugins.cli.ending import describe, keep_traceback, run_command, start
 from inr_plugins.cli.result import output_for_result, print_places
 from inr_plugins.errors import InputError, first_line, is_out_of_memory
 from inr_plugins.evaluation.failures import free_memory
-from inr_plugins.files import shown, why_unreadable, write_text
+from inr_plugins.files import shown, sweep_temporary, temporary_folder, why_unreadable, write_text
 from inr_plugins.geometry.io.mesh_io import sidecar_path
 from inr_plugins.geometry.io.output_place import check_place
 from inr_plugins.options import COMMANDS, check_numbers, told
@@ -96,6 +95,7 @@ def fit_all(options: FitOptions, *, fit: Callable[..., tuple[Row, Path]] | None 
     check_numbers(options, COMMANDS["inr-fit"])
     scans = _scans(options)
     check_place(options.output / TABLE)
+    sweep_temporary()
     rows = _read_table(options.output / TABLE)
     done = {} if options.overwrite else {name: row for name, row in rows.items() if _is_done(row, options)}
     left = {name: path for name, path in scans.items() if name not in done}
@@ -159,9 +159,8 @@ def fit_scan(options: FitOptions, name: str, path: Path) -> tuple[Row, Path]:
     options.output.mkdir(parents=True, exist_ok=True)
     if options.keep_runs:
         return _fit_in(options, name, path, options.output / "runs")
-    # What writes the log of a training is closed before the next one, and may write a little longer than that.
-    with tempfile.TemporaryDirectory(prefix=".fit-", dir=options.output, ignore_cleanup_errors=True) as folder:
-        return _fit_in(options, name, path, Path(folder))
+    with temporary_folder("fit") as folder:
+        return _fit_in(options, name, path, folder)
 
 
 def _fit_in(options: FitOptions, name: str, path: Path, runs: Path) -> tuple[Row, Path]:
