@@ -16,6 +16,7 @@ from inr_plugins.viewer.budget import Budget
 from inr_plugins.viewer.drawing import PageRenderer
 from inr_plugins.viewer.ending import end_with_process
 from inr_plugins.viewer.frames import Frame, paint_behind
+from inr_plugins.viewer.ordered import keep_order
 from inr_plugins.viewer.pace import Pace
 from inr_plugins.viewer.pages import Pages
 from inr_plugins.viewer.snapshot import SHARED_FROM, Snapshot, edited, take_snapshot
@@ -73,6 +74,7 @@ class LiveViewer:
     def _attach(self) -> None:
         viewer = self.viewer
         viewer.live = self
+        keep_order(viewer.viser_server)
         viewer.render_statemachines = Pages(self, viewer.render_statemachines)
         viewer.update_scene = self.update_scene
         if hasattr(viewer, "init_scene"):
