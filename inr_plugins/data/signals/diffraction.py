@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
@@ -17,15 +17,14 @@ from inr_plugins.data.signals.image_file import SignalImage
 from inr_plugins.data.signals.intensity_file import IndexVolume, Pictures, read_diffraction
 from inr_plugins.data.signals.kind import SignalKind
 from inr_plugins.data.signals.measured import (
+    OPTION,
     MeasuredDataManager,
     MeasuredDataManagerConfig,
     MeasuredDataParser,
     MeasuredDataParserConfig,
-    MeasuredImages,
     rounded_up,
     stamp_of,
 )
-from inr_plugins.data.signals.parser import SignalOutputs
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown
 from inr_plugins.operators.diffraction import Optics, WeakScattering
@@ -36,10 +35,9 @@ from inr_plugins.operators.diffraction_tomography import (
     refractive_index,
     smoothest_volume,
 )
+from inr_plugins.operators.protocol import Operator
 from inr_plugins.options import OF_THE_DATA
-from inr_plugins.signal_grid import SignalPixels
 
-_OPTION = "--pipeline.datamanager.dataparser"
 _LEDS, _HELD_OUT, _MOST_HELD_OUT = 24, 4, 8
 _LEAST_HIGH = 1e-4
 """Of an index above that of the medium: where nothing was found, something has to be 1."""
@@ -112,7 +110,7 @@ class ScatteringDataParserConfig(MeasuredDataParserConfig):
     scope: tyro.conf.Suppress[tyro.conf.Fixed[Scope | None]] = field(default=None, metadata=OF_THE_DATA)
     """How it is seen, as it was when training began."""
     NOUN: ClassVar[str] = "volume"
-    NOTED: ClassVar[tuple[str, ...]] = ("learnt", "scope")
+    SEEN: ClassVar[str] = "scope"
 
     def read(self) -> LitVolume:
         """The volume, or pictures as one; InputError where it can be neither."""
@@ -123,23 +121,14 @@ class ScatteringDataParserConfig(MeasuredDataParserConfig):
             given = [name for name, is_given in (told | {"same-operator": self.same_operator}).items() if is_given]
             if given:
                 raise InputError(
-                    f"{_OPTION}.{given[0]} says how a volume is measured, and --data {shown(path)} was: leave it out."
+                    f"{OPTION}.{given[0]} says how a volume is measured, and --data {shown(path)} was: leave it out."
                 )
         elif self.ring_na is not None and self.ring_na > found.scope.optics.na:
             raise InputError(
-                f"{_OPTION}.ring-na {self.ring_na:g} is beyond the objective's na of {found.scope.optics.na:g}, where "
+                f"{OPTION}.ring-na {self.ring_na:g} is beyond the objective's na of {found.scope.optics.na:g}, where "
                 "pictures would be dark field: give less."
             )
         return found
-
-    def kind(self) -> SignalKind:
-        """What kind of volume that is."""
-        return self.read().kind
-
-    def settle(self) -> None:
-        """Note what there is, before there is a run; InputError where it cannot be read."""
-        found = self.read()
-        self.learnt, self.scope = found.kind, found.scope
 
 
 @lru_cache(maxsize=1)
@@ -157,7 +146,7 @@ def _of_pictures(path: Path, found: Pictures, held_out: int | None, margin: int)
     aside = max(1, min(_MOST_HELD_OUT, count // 10)) if held_out is None else held_out
     if not 1 <= aside <= count // 2:
         raise InputError(
-            f"{_OPTION}.held-out-leds {aside} of the {count} of --data {shown(path)} are none or more than half: give "
+            f"{OPTION}.held-out-leds {aside} of the {count} of --data {shown(path)} are none or more than half: give "
             f"1 to {count // 2}."
         )
     out = torch.zeros(count, dtype=torch.bool)
@@ -175,18 +164,7 @@ class ScatteringDataParser(MeasuredDataParser):
     """As the base class; the metadata that the model gets have "scattering" too."""
 
     config: ScatteringDataParserConfig
-
-    @property
-    def scope(self) -> Scope:
-        """How the volume is seen."""
-        if self.config.scope is not None:
-            return self.config.scope
-        return cast(LitVolume, self.image).scope
-
-    @property
-    def has_truth(self) -> bool:
-        """Whether the volume itself is known."""
-        return self.scope.has_truth
+    METADATA = "scattering"
 
     @cached_property
     def measured(self) -> Intensities:
@@ -221,24 +199,6 @@ class ScatteringDataParser(MeasuredDataParser):
         """The refractive index, where it is known."""
         return torch.from_numpy(self.image.pixels[..., 0]) if self.has_truth else None
 
-    def _generate_dataparser_outputs(self, split: str = "train", **kwargs: Any) -> SignalOutputs:
-        outputs = super()._generate_dataparser_outputs(split, **kwargs)
-        outputs.metadata["scattering"] = asdict(self.scope)
-        return outputs
-
-
-class ScatteringImages(MeasuredImages):
-    """The slices of the volume, or of Tikhonov's answer where it is not known.
-
-    Beside them stands what the held-out LEDs say of a fit.
-    """
-
-    def get_metadata(self, data: dict) -> dict:
-        """measured and has_truth."""
-        if self.stands_in:
-            return {}
-        return {"measured": cast(ScatteringDataParser, self.parser).measured, "has_truth": self.has_truth}
-
 
 @dataclass
 class ScatteringDataManagerConfig(MeasuredDataManagerConfig):
@@ -259,32 +219,13 @@ class ScatteringDataManager(MeasuredDataManager):
 
     config: ScatteringDataManagerConfig
     dataparser: ScatteringDataParser
+    HELD_OUT = "pictures by LEDs"
 
     def measured_line(self) -> str:
         """See MeasuredDataManager."""
         measured = self.dataparser.measured
         return f"Learnt from the light of {len(measured.learnt)} LEDs; {len(measured.held_out)} are held out."
 
-    @property
-    def dataset_type(self) -> type[ScatteringImages]:
-        """Of both splits."""
-        return ScatteringImages
-
-    def _pixels(self, step: int) -> tuple[SignalPixels, dict[str, Any]]:
-        return SignalPixels(None, self.dataparser.measured.operator), {"measured": self._learnt}
-
     @cached_property
-    def _learnt(self) -> Float[torch.Tensor, "leds rows columns"]:
-        return self.dataparser.measured.learnt.to(self.device)
-
-    def measurement_scores(self, model: Any) -> dict[str, float]:
-        """Scores of a fit by held-out LEDs, and those of other answers (`ScatteringModel`)."""
-        parser = self.dataparser
-        found: dict[str, float] = model.measurement_scores(parser.measured, parser.classical, parser.truth)
-        return found
-
-    def evaluated(self, number: int, count: int) -> str:
-        """What metrics are of."""
-        if not self.dataparser.has_truth:
-            return "pictures by LEDs that were held out, the volume itself not being known"
-        return f"{super().evaluated(number, count)} of the volume, which was not learnt from but measured"
+    def _operator(self) -> Operator:
+        return self.dataparser.measured.operator

@@ -3,38 +3,36 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
 import tyro
-from jaxtyping import Complex, Float, Float32
+from jaxtyping import Complex, Float32
 from torch import Tensor
 
 from inr_plugins.data.signals.hologram_file import Recording, read_recording, record_files
 from inr_plugins.data.signals.image_file import SignalImage
 from inr_plugins.data.signals.kind import SignalKind
 from inr_plugins.data.signals.measured import (
+    OPTION,
+    ComparedImages,
     MeasuredDataManager,
     MeasuredDataManagerConfig,
     MeasuredDataParser,
     MeasuredDataParserConfig,
-    MeasuredImages,
     rounded_up,
 )
-from inr_plugins.data.signals.parser import SignalOutputs
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown
 from inr_plugins.operators.lensless import Holograms, Optics, gerchberg_saxton, margin_for, record
 from inr_plugins.operators.propagation import Frequencies, Kernel
 from inr_plugins.options import OF_THE_DATA
-from inr_plugins.signal_grid import SignalPixels
 
 PARTS = ("amplitude", "phase")
-_OPTION = "--pipeline.datamanager.dataparser"
 _SHOWN_STEPS = 30
 """Of Gerchberg and Saxton's method, for the picture of an object that is not known."""
 _BRIGHT = 0.999
@@ -110,13 +108,13 @@ class LightDataParserConfig(MeasuredDataParserConfig):
     imaging: tyro.conf.Suppress[tyro.conf.Fixed[Imaging | None]] = field(default=None, metadata=OF_THE_DATA)
     """How it is seen, as it was when training began."""
     NOUN: ClassVar[str] = "recording"
-    NOTED: ClassVar[tuple[str, ...]] = ("learnt", "imaging")
+    SEEN: ClassVar[str] = "imaging"
 
     def read(self) -> LightImage:
         """The object, or what Gerchberg and Saxton's method finds of it; InputError where that cannot be."""
         path = Path(self.data)
         if self.frequencies == "both-ends" and self.margin:
-            raise InputError(f"{_OPTION}.frequencies both-ends has no margin: leave {_OPTION}.margin out.")
+            raise InputError(f"{OPTION}.frequencies both-ends has no margin: leave {OPTION}.margin out.")
         stamp = tuple(
             (each.name, state.st_mtime_ns, state.st_size)
             for each in record_files(path)
@@ -125,18 +123,9 @@ class LightDataParserConfig(MeasuredDataParserConfig):
         found = _read(path, stamp, self.held_out_heights, self.kernel, self.frequencies, self.margin)
         if self.noise and found.recording.intensities is not None:
             raise InputError(
-                f"{_OPTION}.noise is of holograms that are made of an object, and {shown(path)} are recorded: leave it."
+                f"{OPTION}.noise is of holograms that are made of an object, and {shown(path)} are recorded: leave it."
             )
         return found
-
-    def kind(self) -> SignalKind:
-        """What kind of object that is."""
-        return self.read().kind
-
-    def settle(self) -> None:
-        """Note what there is, before there is a run; InputError where it cannot be read."""
-        found = self.read()
-        self.learnt, self.imaging = found.kind, found.imaging
 
 
 @lru_cache(maxsize=1)
@@ -178,7 +167,7 @@ def held_out_of(count: int, wanted: int) -> list[int]:
         InputError: none would be left.
     """
     if wanted >= count:
-        raise InputError(f"{_OPTION}.held-out-heights {wanted} leaves none of {count} to learn from: give fewer.")
+        raise InputError(f"{OPTION}.held-out-heights {wanted} leaves none of {count} to learn from: give fewer.")
     return [int((each + 0.5) * count / wanted) for each in range(wanted)]
 
 
@@ -197,18 +186,7 @@ class LightDataParser(MeasuredDataParser):
     """As the base class; the metadata that the model gets have "imaging" too."""
 
     config: LightDataParserConfig
-
-    @property
-    def imaging(self) -> Imaging:
-        """How the object is seen."""
-        if self.config.imaging is not None:
-            return self.config.imaging
-        return cast(LightImage, self.image).imaging
-
-    @property
-    def has_truth(self) -> bool:
-        """Whether the object itself is known."""
-        return self.imaging.has_truth
+    METADATA = "imaging"
 
     @cached_property
     def measured(self) -> Holograms:
@@ -231,30 +209,6 @@ class LightDataParser(MeasuredDataParser):
         found = cast(LightImage, self.image).recording.truth
         return None if found is None else torch.from_numpy(found)
 
-    def _generate_dataparser_outputs(self, split: str = "train", **kwargs: Any) -> SignalOutputs:
-        outputs = super()._generate_dataparser_outputs(split, **kwargs)
-        outputs.metadata["imaging"] = asdict(self.imaging)
-        return outputs
-
-
-class LightImages(MeasuredImages):
-    """The object's amplitude, or what Gerchberg and Saxton's method finds of it; beside it what a fit is judged by."""
-
-    judges = False
-    """Whether the classical answer is wanted too, which takes seconds."""
-
-    def get_metadata(self, data: dict) -> dict:
-        """measured, truth (where there is one), has_truth and, where they are wanted, answers."""
-        if self.stands_in:
-            return {}
-        parser = cast(LightDataParser, self.parser)
-        return {
-            "measured": parser.measured,
-            "truth": parser.truth,
-            "has_truth": parser.has_truth,
-            "answers": parser.classical if self.judges else {},
-        }
-
 
 @dataclass
 class LightDataManagerConfig(MeasuredDataManagerConfig):
@@ -275,42 +229,18 @@ class LightDataManager(MeasuredDataManager):
 
     config: LightDataManagerConfig
     dataparser: LightDataParser
+    WANTED, MADE, HELD_OUT = "object", "recorded", "holograms"
 
     def measured_line(self) -> str:
         """See MeasuredDataManager."""
-        optics = self.dataparser.imaging.optics
+        optics = self.dataparser.seen.optics
         learnt, held_out = len(optics.learnt_mm), len(optics.held_out_mm)
         kept = ", ".join(f"{each:g}" for each in optics.held_out_mm)
         aside = f"; {held_out} more, of {kept} mm, {'are' if held_out > 1 else 'is'} held out" if held_out else ""
         low, high = min(optics.learnt_mm), max(optics.learnt_mm)
         return f"Learnt from {learnt} holograms of {low:g} to {high:g} mm, {optics.wavelength_nm:g} nm{aside}."
 
-    def create_eval_dataset(self) -> LightImages:
-        """The picture of the object, with all that a run is judged by where that is what it was opened for."""
-        dataset = cast(LightImages, super().create_eval_dataset())
-        dataset.judges = self.test_mode == "test"
-        return dataset
-
     @property
-    def dataset_type(self) -> type[LightImages]:
+    def dataset_type(self) -> type[ComparedImages]:
         """Of both splits."""
-        return LightImages
-
-    def _pixels(self, step: int) -> tuple[SignalPixels, dict[str, Any]]:
-        return SignalPixels(None), {"measured": self._learnt}
-
-    @cached_property
-    def _learnt(self) -> Float[Tensor, "n height width"]:
-        return self.dataparser.measured.learnt.to(self.device)
-
-    def measurement_scores(self, model: Any) -> dict[str, float]:
-        """Scores of a fit by held-out holograms, and those of the other answer (`LenslessModel`)."""
-        parser = self.dataparser
-        found: dict[str, float] = model.measurement_scores(parser.measured, parser.classical, parser.truth)
-        return found
-
-    def evaluated(self, number: int, count: int) -> str:
-        """What metrics are of."""
-        if not self.dataparser.has_truth:
-            return "holograms that were held out, the object itself not being known"
-        return f"{super().evaluated(number, count)} of the object, which was not learnt from but recorded"
+        return ComparedImages

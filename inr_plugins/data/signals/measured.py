@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import tyro
 from nerfstudio.utils.rich_utils import CONSOLE
+from torch import Tensor
 
 from inr_plugins.data.signals.datamanager import SignalDataManager, SignalDataManagerConfig
 from inr_plugins.data.signals.images import SignalImages
+from inr_plugins.data.signals.kind import SignalKind
 from inr_plugins.data.signals.parser import SignalDataParser, SignalDataParserConfig, SignalOutputs
 from inr_plugins.data.signals.sidecar import sidecar
+from inr_plugins.data.signals.windows import PixelWindow
+from inr_plugins.operators.protocol import Operator
+from inr_plugins.signal_grid import SignalPixels
+
+OPTION = "--pipeline.datamanager.dataparser"
+"""How options of these data begin."""
 
 
 def rounded_up(value: float) -> float:
@@ -36,31 +46,69 @@ class MeasuredDataParserConfig(SignalDataParserConfig):
     """Class to instantiate."""
     memory_gigabytes: tyro.conf.Suppress[float] = 2.0
     """Not used: a step sees all of what is looked for."""
-    NOTED: ClassVar[tuple[str, ...]] = ("learnt",)
-    """Fields that say what there was when training began, so that a run opens without its data."""
+    SEEN: ClassVar[str] = "seen"
+    """The field, of what is read too, that says how what is looked for is seen, and whether it is known (has_truth)."""
+
+    @property
+    def noted(self) -> tuple[str, ...]:
+        """Fields that say what there was when training began, so that a run opens without its data."""
+        return ("learnt", self.SEEN)
+
+    def kind(self) -> SignalKind:
+        """What kind of picture or volume that is."""
+        return self.read().kind
 
     def settle(self) -> None:
-        """Note what there is, in the fields of NOTED, before there is a run.
+        """Note what there is, in the fields that are `noted`, before there is a run.
 
         Raises:
             InputError: it cannot be read.
         """
-        self.learnt = self.kind()
+        found = self.read()
+        self.learnt = found.kind
+        setattr(self, self.SEEN, getattr(found, self.SEEN))
 
 
 class MeasuredDataParser(SignalDataParser):
-    """As the base class; subclasses say whether what is looked for is known."""
+    """As the base class, of one file or one folder; the metadata that the model gets say how it is seen, too.
+
+    Attributes:
+        measured: what is `learnt` from, and what is `held_out`; 1 of what is looked for is the kind's `high`.
+        classical: answers without a network, by the names of their methods.
+        truth: what is looked for, where it is known.
+        METADATA: name of what the model gets.
+    """
 
     config: MeasuredDataParserConfig
+    measured: Any
+    classical: Mapping[str, Tensor]
+    truth: Tensor | None
+    METADATA: ClassVar[str] = "seen"
+
+    @property
+    def seen(self) -> Any:
+        """How what is looked for is seen: as it was when training began, or as the data has it."""
+        kept = getattr(self.config, self.config.SEEN)
+        return getattr(self.image, self.config.SEEN) if kept is None else kept
 
     @property
     def has_truth(self) -> bool:
         """Whether what is looked for is known, so that a fit can be compared with it."""
-        raise NotImplementedError
+        return bool(self.seen.has_truth)
+
+    def _files(self, windows: list[PixelWindow]) -> list[Path]:
+        """All slices are in the one file, or in the one folder."""
+        return [Path(self.config.data)] * len(windows)
+
+    def _generate_dataparser_outputs(self, split: str = "train", **kwargs: Any) -> SignalOutputs:
+        outputs = super()._generate_dataparser_outputs(split, **kwargs)
+        outputs.metadata[self.METADATA] = asdict(self.seen)
+        return outputs
 
 
 class MeasuredImages(SignalImages):
-    """Pictures of what is looked for, or of a classical answer where that is not known."""
+    """Pictures of what is looked for, or of a classical answer where that is not known; beside them what judges a fit:
+    measurements that were held out."""
 
     @property
     def parser(self) -> MeasuredDataParser:
@@ -71,6 +119,26 @@ class MeasuredImages(SignalImages):
     def has_truth(self) -> bool:
         """Whether the pictures are what is looked for."""
         return self.parser.has_truth
+
+    def get_metadata(self, data: dict) -> dict:
+        """measured and has_truth."""
+        return {} if self.stands_in else {"measured": self.parser.measured, "has_truth": self.has_truth}
+
+
+class ComparedImages(MeasuredImages):
+    """The one picture of what is looked for, or of a classical answer, which a fit is compared with as a whole.
+
+    Attributes:
+        judges: whether classical answers are wanted too, which take some seconds to a minute.
+    """
+
+    judges = False
+
+    def get_metadata(self, data: dict) -> dict:
+        """Also truth (None: it is not known) and, where they are wanted, answers by the names of their methods."""
+        found = super().get_metadata(data)
+        answers = self.parser.classical if found and self.judges else {}
+        return found | {"truth": self.parser.truth, "answers": answers} if found else {}
 
 
 @dataclass
@@ -94,19 +162,21 @@ class MeasuredDataManagerConfig(SignalDataManagerConfig):
         """
         parser = self.dataparser
         at = parser if self.data is None else replace(parser, data=self.data)
-        for name in parser.NOTED:
+        for name in parser.noted:
             setattr(parser, name, None)
         if Path(at.data).exists():
             at.settle()
-            for name in parser.NOTED:
+            for name in parser.noted:
                 setattr(parser, name, getattr(at, name))
 
 
 class MeasuredDataManager(SignalDataManager):
-    """Measurements to learn from, and pictures where a fit is judged.
+    """All measurements in every step, and pictures where a fit is judged.
 
-    Subclasses give a step's batch (`_pixels`), and `measurement_scores(model)`: scores by measurements that were held
-    out, of the fit and of classical answers.
+    Attributes:
+        WANTED: what is looked for.
+        MADE: how what is learnt from came from that.
+        HELD_OUT: what a fit is judged by.
 
     Raises:
         InputError: from the constructor, if the file or an option is bad.
@@ -114,6 +184,9 @@ class MeasuredDataManager(SignalDataManager):
 
     config: MeasuredDataManagerConfig
     dataparser: MeasuredDataParser
+    WANTED: ClassVar[str] = "volume"
+    MADE: ClassVar[str] = "measured"
+    HELD_OUT: ClassVar[str] = "measurements"
 
     def measured_line(self) -> str:
         """What is said of the measurements before training: how many, and how many are held out."""
@@ -125,10 +198,43 @@ class MeasuredDataManager(SignalDataManager):
         if self.test_mode == "val":
             CONSOLE.print(self.measured_line(), highlight=False, markup=False)
 
+    def create_eval_dataset(self) -> MeasuredImages:
+        """The pictures, with all that a run is judged by where that is what it was opened for."""
+        dataset = cast(MeasuredImages, super().create_eval_dataset())
+        if isinstance(dataset, ComparedImages):
+            dataset.judges = self.test_mode == "test"
+        return dataset
+
     @property
     def dataset_type(self) -> type[MeasuredImages]:
         """Of both splits."""
         return MeasuredImages
+
+    def _pixels(self, step: int) -> tuple[SignalPixels, dict[str, Any]]:
+        return SignalPixels(None, self._operator), {"measured": self._learnt}
+
+    @cached_property
+    def _operator(self) -> Operator | None:
+        """What measures a fit; None where the model has it."""
+        return None
+
+    @cached_property
+    def _learnt(self) -> Tensor:
+        found: Tensor = self.dataparser.measured.learnt.to(self.device)
+        return found
+
+    def measurement_scores(self, model: Any) -> dict[str, float]:
+        """Scores of a fit by measurements that were held out, and those of other answers; see the models."""
+        parser = self.dataparser
+        found: dict[str, float] = model.measurement_scores(parser.measured, parser.classical, parser.truth)
+        return found
+
+    def evaluated(self, number: int, count: int) -> str:
+        """What metrics are of."""
+        if not self.dataparser.has_truth:
+            return f"{self.HELD_OUT} that were held out, the {self.WANTED} itself not being known"
+        some = "" if count == 1 else f"{super().evaluated(number, count)} of "
+        return f"{some}the {self.WANTED}, which was not learnt from but {self.MADE}"
 
     def get_train_rays_per_batch(self) -> int:
         """Pixels or voxels, all of which a step evaluates."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 import torch
 import tyro
@@ -14,20 +14,19 @@ from jaxtyping import Float
 from inr_plugins.data.signals.image_file import SignalImage
 from inr_plugins.data.signals.kind import SignalKind
 from inr_plugins.data.signals.measured import (
+    OPTION,
     MeasuredDataManager,
     MeasuredDataManagerConfig,
     MeasuredDataParser,
     MeasuredDataParserConfig,
-    MeasuredImages,
     rounded_up,
     stamp_of,
 )
 from inr_plugins.data.signals.medical_file import Affine
-from inr_plugins.data.signals.parser import SignalOutputs
 from inr_plugins.data.signals.resonance_file import KSpace, Volume, read_resonance
-from inr_plugins.data.signals.windows import PixelWindow
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown
+from inr_plugins.operators.protocol import Operator
 from inr_plugins.operators.resonance import (
     Coefficients,
     coil_maps,
@@ -37,9 +36,6 @@ from inr_plugins.operators.resonance import (
     zero_filled,
 )
 from inr_plugins.options import OF_THE_DATA
-from inr_plugins.signal_grid import SignalPixels
-
-_OPTION = "--pipeline.datamanager.dataparser"
 
 
 @dataclass(frozen=True)
@@ -108,7 +104,7 @@ class VolumeDataParserConfig(MeasuredDataParserConfig):
     voxels: tyro.conf.Suppress[tyro.conf.Fixed[Voxels | None]] = field(default=None, metadata=OF_THE_DATA)
     """Where its voxels are, as they were when training began."""
     NOUN: ClassVar[str] = "volume"
-    NOTED: ClassVar[tuple[str, ...]] = ("learnt", "voxels")
+    SEEN: ClassVar[str] = "voxels"
 
     def read(self) -> MeasuredVolume:
         """The volume, or k-space as one; InputError where it can be neither."""
@@ -116,19 +112,10 @@ class VolumeDataParserConfig(MeasuredDataParserConfig):
         found = _read(path, stamp_of(path), self.noise_seed)
         if found.measured is not None and (self.noise or self.share is not None or self.same_operator):
             raise InputError(
-                f"{_OPTION}.share, noise and same-operator say how a volume is measured, and --data {shown(path)} was: "
+                f"{OPTION}.share, noise and same-operator say how a volume is measured, and --data {shown(path)} was: "
                 "leave them out."
             )
         return found
-
-    def kind(self) -> SignalKind:
-        """What kind of volume that is."""
-        return self.read().kind
-
-    def settle(self) -> None:
-        """Note what there is, before there is a run; InputError where it cannot be read."""
-        found = self.read()
-        self.learnt, self.voxels = found.kind, found.voxels
 
     @property
     def measured_share(self) -> float:
@@ -163,18 +150,7 @@ class VolumeDataParser(MeasuredDataParser):
     """As the base class; the metadata that the model gets have "voxels" too."""
 
     config: VolumeDataParserConfig
-
-    @property
-    def voxels(self) -> Voxels:
-        """Where they are."""
-        if self.config.voxels is not None:
-            return self.config.voxels
-        return cast(MeasuredVolume, self.image).voxels
-
-    @property
-    def has_truth(self) -> bool:
-        """Whether the volume itself is known."""
-        return self.voxels.has_truth
+    METADATA = "voxels"
 
     @cached_property
     def measured(self) -> Coefficients:
@@ -201,28 +177,6 @@ class VolumeDataParser(MeasuredDataParser):
         """The volume as values from 0 to 1, where it is known."""
         return torch.from_numpy(self.image.values()[..., 0]) if self.has_truth else None
 
-    def _files(self, windows: list[PixelWindow]) -> list[Path]:
-        """All slices are in the one file, or in the one folder."""
-        return [Path(self.config.data)] * len(windows)
-
-    def _generate_dataparser_outputs(self, split: str = "train", **kwargs: Any) -> SignalOutputs:
-        outputs = super()._generate_dataparser_outputs(split, **kwargs)
-        outputs.metadata["voxels"] = asdict(self.voxels)
-        return outputs
-
-
-class VolumeImages(MeasuredImages):
-    """The slices of the volume, or of zero filling where it is not known.
-
-    Beside them stands what the held-out coefficients say of a fit.
-    """
-
-    def get_metadata(self, data: dict) -> dict:
-        """measured and has_truth."""
-        if self.stands_in:
-            return {}
-        return {"measured": cast(VolumeDataParser, self.parser).measured, "has_truth": self.has_truth}
-
 
 @dataclass
 class VolumeDataManagerConfig(MeasuredDataManagerConfig):
@@ -243,6 +197,7 @@ class VolumeDataManager(MeasuredDataManager):
 
     config: VolumeDataManagerConfig
     dataparser: VolumeDataParser
+    HELD_OUT = "coefficients"
 
     def measured_line(self) -> str:
         """See MeasuredDataManager."""
@@ -252,30 +207,6 @@ class VolumeDataManager(MeasuredDataManager):
         of = f" of {coils} coils each" if coils > 1 else ""
         return f"Learnt from {learnt:,} coefficients{of}, {share:.3g} %; {measured.held_out.shape[1]:,} are held out."
 
-    @property
-    def dataset_type(self) -> type[VolumeImages]:
-        """Of both splits."""
-        return VolumeImages
-
-    def _pixels(self, step: int) -> tuple[SignalPixels, dict[str, Any]]:
-        return SignalPixels(None, self._operator), {"measured": self._learnt}
-
     @cached_property
-    def _operator(self) -> Any:
+    def _operator(self) -> Operator:
         return self.dataparser.measured.operator.to(self.device)
-
-    @cached_property
-    def _learnt(self) -> Float[torch.Tensor, "coils samples 2"]:
-        return self.dataparser.measured.learnt.to(self.device)
-
-    def measurement_scores(self, model: Any) -> dict[str, float]:
-        """Scores of a fit by held-out coefficients, and those of other answers (`ResonanceModel`)."""
-        parser = self.dataparser
-        found: dict[str, float] = model.measurement_scores(parser.measured, parser.classical, parser.truth)
-        return found
-
-    def evaluated(self, number: int, count: int) -> str:
-        """What metrics are of."""
-        if not self.dataparser.has_truth:
-            return "coefficients that were held out, the volume itself not being known"
-        return f"{super().evaluated(number, count)} of the volume, which was not learnt from but measured"

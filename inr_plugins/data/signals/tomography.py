@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 import torch
 import tyro
@@ -15,15 +15,15 @@ from jaxtyping import Float
 from inr_plugins.data.signals.image_file import SignalImage
 from inr_plugins.data.signals.kind import SignalKind
 from inr_plugins.data.signals.measured import (
+    OPTION,
+    ComparedImages,
     MeasuredDataManager,
     MeasuredDataManagerConfig,
     MeasuredDataParser,
     MeasuredDataParserConfig,
-    MeasuredImages,
     rounded_up,
     stamp_of,
 )
-from inr_plugins.data.signals.parser import SignalOutputs
 from inr_plugins.data.signals.sidecar import sidecar
 from inr_plugins.data.signals.sinogram_file import (
     Sinogram,
@@ -35,11 +35,22 @@ from inr_plugins.errors import InputError
 from inr_plugins.files import shown
 from inr_plugins.operators.tomography import Geometry, Sinograms, back_projected, measure, smoothest
 from inr_plugins.options import OF_THE_DATA
-from inr_plugins.signal_grid import SignalPixels
 
-_OPTION = "--pipeline.datamanager.dataparser"
 _LONGEST = 1024
 """Pixels along a slice: its fit is measured whole in every step."""
+
+
+@dataclass(frozen=True)
+class Tomography:
+    """How a slice is seen.
+
+    Attributes:
+        geometry: of the instrument.
+        has_truth: whether the slice itself is known.
+    """
+
+    geometry: Geometry
+    has_truth: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +106,7 @@ class SliceDataParserConfig(MeasuredDataParserConfig):
     instrument: tyro.conf.Suppress[tyro.conf.Fixed[Geometry | None]] = field(default=None, metadata=OF_THE_DATA)
     """How a sinogram was measured, as it was when training began."""
     NOUN: ClassVar[str] = "slice"
-    NOTED: ClassVar[tuple[str, ...]] = ("learnt", "instrument")
+    SEEN: ClassVar[str] = "instrument"
 
     def read(self) -> SignalImage:
         """The image, or the sinogram as one; InputError where it can be no slice."""
@@ -103,16 +114,12 @@ class SliceDataParserConfig(MeasuredDataParserConfig):
         if is_sinogram(path):
             return self._read_sinogram(path)
         if self.slice is not None:
-            raise InputError(f"{_OPTION}.slice is of a sinogram, and --data {shown(path)} is an image: leave it out.")
+            raise InputError(f"{OPTION}.slice is of a sinogram, and --data {shown(path)} is an image: leave it out.")
         found = super().read()
         self._check(found.kind)
         if not found.pixels.any():
             raise InputError(f"--data {shown(path)} is black, and nothing of it can be measured.")
         return found
-
-    def kind(self) -> SignalKind:
-        """What kind of image that is."""
-        return self.read().kind
 
     def settle(self) -> None:
         """Note what there is, before there is a run; InputError where it cannot be read."""
@@ -147,13 +154,13 @@ class SliceDataParserConfig(MeasuredDataParserConfig):
         views, held_out = self._views_of_an_image()
         if held_out > views:
             raise InputError(
-                f"{_OPTION}.held-out-views {held_out} are more than {_OPTION}.views {views}, between which they lie: "
+                f"{OPTION}.held-out-views {held_out} are more than {OPTION}.views {views}, between which they lie: "
                 "give fewer."
             )
 
     def _read_sinogram(self, path: Path) -> MeasuredSlice:
         if self.noise:
-            raise InputError(f"{_OPTION}.noise is added to views of an image, and {shown(path)} has its own: leave it.")
+            raise InputError(f"{OPTION}.noise is added to views of an image, and {shown(path)} has its own: leave it.")
         return _measured(path, stamp_of(path), self.slice, self.views, self.held_out_views, self.pixel_mm)
 
 
@@ -171,7 +178,7 @@ def _measured(
     if not 2 <= side <= _LONGEST:
         raise InputError(
             f"--data {shown(path)} is of a slice of {side:,} pixels of {pixel:.6g} mm along its side: give "
-            f"{_OPTION}.pixel-mm so that there are 2 to {_LONGEST:,} of them."
+            f"{OPTION}.pixel-mm so that there are 2 to {_LONGEST:,} of them."
         )
     angles = torch.from_numpy(sinogram.angles_deg)
     geometry = Geometry(
@@ -197,20 +204,23 @@ def _measured(
 
 
 class SliceDataParser(MeasuredDataParser):
-    """As the base class; the metadata that the model gets have "tomography" too: the geometry, and whether the slice
-    itself is known."""
+    """As the base class; the metadata that the model gets have "tomography" too."""
 
     config: SliceDataParserConfig
+    METADATA = "tomography"
+
+    @property
+    def seen(self) -> Tomography:
+        """How the slice is measured; it is known where that is an image."""
+        config = self.config
+        if config.instrument is None and is_sinogram(Path(config.data)):
+            return Tomography(cast(MeasuredSlice, self.image).measured.geometry, False)
+        return Tomography(config.geometry(self.kind), config.instrument is None)
 
     @property
     def geometry(self) -> Geometry:
         """How the slice is measured."""
-        return self.config.geometry(self.kind)
-
-    @property
-    def has_truth(self) -> bool:
-        """Whether the slice itself is known, being an image."""
-        return self.config.instrument is None and not is_sinogram(Path(self.config.data))
+        return self.seen.geometry
 
     @cached_property
     def measured(self) -> Sinograms:
@@ -225,35 +235,10 @@ class SliceDataParser(MeasuredDataParser):
         """Answers without a network: fbp and tv, as `operators.tomography` has them."""
         return {"fbp": back_projected(self.measured), "tv": smoothest(self.measured)}
 
-    def _generate_dataparser_outputs(self, split: str = "train", **kwargs: Any) -> SignalOutputs:
-        outputs = super()._generate_dataparser_outputs(split, **kwargs)
-        if self.config.instrument is None and not self.has_truth:
-            self.config.settle()
-        outputs.metadata["tomography"] = {"geometry": asdict(self.geometry), "has_truth": self.has_truth}
-        return outputs
-
-
-class SliceImages(MeasuredImages):
-    """The picture of the slice, or filtered back-projection where it is not known.
-
-    Beside it, where a run is judged, stands what its held-out views and other methods say.
-
-    Attributes:
-        judges: whether classical answers are wanted too, which take some seconds to a minute.
-    """
-
-    judges = False
-
-    def get_metadata(self, data: dict) -> dict:
-        """held_out (views, bins), has_truth, and fbp and tv (height, width) where they are wanted."""
-        if self.stands_in:
-            return {}
-        parser = cast(SliceDataParser, self.parser)
-        return {
-            "held_out": parser.measured.held_out,
-            "has_truth": parser.has_truth,
-            **(parser.classical if self.judges else {}),
-        }
+    @cached_property
+    def truth(self) -> Float[torch.Tensor, "height width"] | None:
+        """The slice as values from 0 to 1, where it is known."""
+        return torch.from_numpy(self.image.values()[..., 0]) if self.has_truth else None
 
 
 @dataclass
@@ -275,6 +260,7 @@ class SliceDataManager(MeasuredDataManager):
 
     config: SliceDataManagerConfig
     dataparser: SliceDataParser
+    WANTED, HELD_OUT = "slice", "views"
 
     def measured_line(self) -> str:
         """See MeasuredDataManager."""
@@ -287,31 +273,7 @@ class SliceDataManager(MeasuredDataManager):
         noise = 100 * self.config.dataparser.noise
         return f"Measured {what} over 180 degrees, noise {noise:g} %; {held_out} more are held out."
 
-    def create_eval_dataset(self) -> SliceImages:
-        """The picture of the slice, with all that a run is judged by where that is what it was opened for."""
-        dataset = cast(SliceImages, super().create_eval_dataset())
-        dataset.judges = self.test_mode == "test"
-        return dataset
-
     @property
-    def dataset_type(self) -> type[SliceImages]:
+    def dataset_type(self) -> type[ComparedImages]:
         """Of both splits."""
-        return SliceImages
-
-    def _pixels(self, step: int) -> tuple[SignalPixels, dict[str, Any]]:
-        if self._truth is None:
-            self._truth = self.dataparser.measured.learnt.to(self.device)
-        return SignalPixels(None), {"measured": self._truth}
-
-    def measurement_scores(self, model: Any) -> dict[str, float]:
-        """Scores of a fit by held-out views, and those of other answers (`SliceModel.measurement_scores`)."""
-        parser = self.dataparser
-        truth = torch.from_numpy(self.image.values()).expand(-1, -1, 3) if parser.has_truth else None
-        found: dict[str, float] = model.measurement_scores(parser.measured.held_out, parser.classical, truth)
-        return found
-
-    def evaluated(self, number: int, count: int) -> str:
-        """What metrics are of: the slice, which was not learnt from itself, or what is left of it without a truth."""
-        if not self.dataparser.has_truth:
-            return "views that were held out, the slice itself not being known"
-        return "the slice, which was not learnt from but measured"
+        return ComparedImages

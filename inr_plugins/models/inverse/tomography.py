@@ -19,7 +19,7 @@ from inr_plugins.models.signals.panels import STORED
 from inr_plugins.networks.activations.settings import ActivationName
 from inr_plugins.networks.normalization.registry import NormalizationName
 from inr_plugins.operators.radon import root_of_ramp
-from inr_plugins.operators.tomography import Geometry, relative_error
+from inr_plugins.operators.tomography import Geometry, Sinograms, relative_error
 from inr_plugins.signal_grid import SignalPixels
 
 CLASSICAL = ("fbp", "tv")
@@ -94,41 +94,39 @@ class SliceModel(MeasuredModel):
         Without a truth there are no metrics of the slice, and its picture has filtered back-projection beside it.
         """
         metrics, pictures = super().get_image_metrics_and_images(outputs, batch)
-        if "held_out" not in batch:
+        if "measured" not in batch:
             return metrics, pictures
-        answers = {name: batch[name] for name in CLASSICAL if name in batch}
-        truth = batch["image"] if batch["has_truth"] else None
-        metrics = metrics if batch["has_truth"] else {}
-        metrics |= self.measurement_scores(batch["held_out"], answers, truth)
+        metrics, answers = metrics if batch["has_truth"] else {}, batch["answers"]
+        metrics |= self.measurement_scores(batch["measured"], answers, batch["truth"])
         pictures |= {name: _shown(answer).to(self.device) for name, answer in answers.items()}
         return metrics, pictures
 
     def measurement_scores(
         self,
-        held_out: Float[Tensor, "views bins"],
+        measured: Sinograms,
         answers: Mapping[str, Float[Tensor, "height width"]],
-        truth: Float[Tensor, "height width 3"] | None,
+        truth: Float[Tensor, "height width"] | None,
     ) -> dict[str, float]:
         """Scores of the fit by views that were held out, and those of other answers.
 
         Args:
-            held_out: what was measured in them.
+            measured: what there is.
             answers: slices by the names of the methods that they are of.
-            truth: the slice as a picture, where it is known.
+            truth: the slice, where it is known.
 
         Returns:
             held_out_error, |A f - y| / |y|, held_out_error_<name> of the answers, and psnr_<name> and ssim_<name>.
         """
-        held_out = held_out.to(self.device)
+        held_out = measured.held_out.to(self.device)
         scores = {"held_out_error": relative_error(self.held_out_beam.forward(self.slice_values()), held_out)}
         for name, answer in ((name, answer.to(self.device)) for name, answer in answers.items()):
             scores[f"held_out_error_{name}"] = relative_error(self.held_out_beam.forward(answer), held_out)
             if truth is None:
                 continue
-            shown = _shown(answer)
-            scores[f"psnr_{name}"] = psnr(shown, truth.to(shown))
+            shown, wanted = _shown(answer), _shown(truth.to(answer))
+            scores[f"psnr_{name}"] = psnr(shown, wanted)
             if min(shown.shape[:2]) >= _LEAST_SIDE:
-                scores[f"ssim_{name}"] = ssim(shown, truth.to(shown))
+                scores[f"ssim_{name}"] = ssim(shown, wanted)
         return scores
 
     @torch.no_grad()
