@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from operator_checks import check_adjoint, check_gradients, random
 
 from inr_plugins.errors import InputError
 from inr_plugins.operators.diffraction import Optics, WeakScattering
@@ -20,17 +21,12 @@ from inr_plugins.operators.diffraction_tomography import (
     smoothest_volume,
     tikhonov,
 )
-from inr_plugins.operators.protocol import Operator
 from inr_plugins.operators.tomography import relative_error
 
 
 def optics(rows: int = 8, columns: int = 9, slices: int = 3, **more: float) -> Optics:
     told = {"pitch_um": 0.1625, "slice_um": 0.3, "first_um": -0.35, "wavelength_um": 0.515, "na": 0.65}
     return Optics(rows, columns, slices, **{**told, "medium_index": 1.33, **more})
-
-
-def random(shape: tuple[int, ...], seed: int) -> torch.Tensor:
-    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 OPERATORS = {
@@ -42,20 +38,12 @@ OPERATORS = {
 
 @pytest.mark.parametrize("name", OPERATORS)
 def test_the_adjoint_is_that_of_the_map(name: str) -> None:
-    operator = OPERATORS[name]()
-    assert isinstance(operator, Operator)
-    x, y = random((2, *operator.input_shape), 0), random((2, *operator.output_shape), 1)
-    measured, back = operator.forward(x), operator.adjoint(y)
-    assert measured.shape == y.shape
-    assert back.shape == x.shape
-    torch.testing.assert_close((measured * y).flatten(1).sum(1), (x * back).flatten(1).sum(1), rtol=1e-9, atol=1e-9)
+    check_adjoint(OPERATORS[name]())
 
 
 @pytest.mark.parametrize("name", OPERATORS)
 def test_gradients_are_those_of_differences(name: str) -> None:
-    operator = OPERATORS[name]()
-    x = random(operator.input_shape, 2).requires_grad_()
-    assert torch.autograd.gradcheck(lambda each: operator.forward(each).square().sum(), (x,))
+    check_gradients(OPERATORS[name]())
 
 
 def test_transfer_functions_are_the_map_of_transforms() -> None:

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from operator_checks import check_adjoint, check_gradients, random
 
 from inr_plugins.errors import InputError
 from inr_plugins.operators.least_squares import conjugate_gradients, operator_norm, total_variation
-from inr_plugins.operators.protocol import Identity, Operator
+from inr_plugins.operators.protocol import Identity
 from inr_plugins.operators.radon import (
     ParallelBeam,
     filtered_back_projection,
@@ -30,26 +31,14 @@ OPERATORS = {
 }
 
 
-def random(shape: tuple[int, ...], seed: int) -> torch.Tensor:
-    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
 @pytest.mark.parametrize("name", OPERATORS)
 def test_the_adjoint_is_that_of_the_map(name: str) -> None:
-    operator = OPERATORS[name]()
-    assert isinstance(operator, Operator)
-    x, y = random((3, *operator.input_shape), 0), random((3, *operator.output_shape), 1)
-    measured, back = operator.forward(x), operator.adjoint(y)
-    assert measured.shape == y.shape
-    assert back.shape == x.shape
-    torch.testing.assert_close((measured * y).sum((1, 2)), (x * back).sum((1, 2)), rtol=1e-9, atol=1e-9)
+    check_adjoint(OPERATORS[name]())
 
 
 @pytest.mark.parametrize("name", OPERATORS)
 def test_gradients_are_those_of_differences(name: str) -> None:
-    operator = OPERATORS[name]()
-    x = random(operator.input_shape, 2).requires_grad_()
-    assert torch.autograd.gradcheck(lambda each: operator.forward(each).square().sum(), (x,))
+    check_gradients(OPERATORS[name]())
 
 
 def blob(rows: int, columns: int, pixel: float) -> torch.Tensor:
