@@ -16,7 +16,7 @@ _NEEDED = ("_atomic_lock", "_record_handle", "_thread_executor", "unsafe_send_me
 
 def keep_order(server: Any) -> None:
     """Have a server, and each page that opens from now on, send in order; what is not viser's server is left alone."""
-    handler = getattr(server, "_websock_server", None)
+    handler: Any = getattr(server, "_websock_server", None)
     if not all(hasattr(handler, name) for name in _NEEDED):
         return
     _send_in_order(handler)
