@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -74,15 +73,15 @@ class MeasuredDataParser(SignalDataParser):
 
     Attributes:
         measured: what is `learnt` from, and what is `held_out`; 1 of what is looked for is the kind's `high`.
-        classical: answers without a network, by the names of their methods.
-        truth: what is looked for, where it is known.
+        classical: answers without a network, tensors by the names of their methods.
+        truth: what is looked for, a tensor; None: it is not known.
         METADATA: name of what the model gets.
     """
 
     config: MeasuredDataParserConfig
     measured: Any
-    classical: Mapping[str, Tensor]
-    truth: Tensor | None
+    classical: Any
+    truth: Any
     METADATA: ClassVar[str] = "seen"
 
     @property
