@@ -53,7 +53,7 @@ PEERS: dict[str, dict[Parser, tuple[Setting, ...]]] = {
 """nerfstudio's own methods that can be benchmarked, with what is not their default on each kind of data."""
 
 
-OF_MEASUREMENTS = ("cn-ct", "cn-mri")
+OF_MEASUREMENTS = ("cn-ct", "cn-mri", "diner-lensless", "diner-tomography")
 """Methods that learn from measurements of what they look for."""
 OF_ONE_IMAGE = ("-image", "-stream")
 """How the names of methods end that learn one image."""

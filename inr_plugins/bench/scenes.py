@@ -22,9 +22,12 @@ _BLENDER = ("transforms_train.json", "transforms_test.json")
 _NERFSTUDIO = "transforms.json"
 _OF_VIEWS: tuple[Parser, ...] = ("blender-data", "nerfstudio-data")
 _IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".exr")
-_MEASURED = (".npy", ".npz", ".h5", ".hdf5", ".nii", ".nii.gz", ".dcm")
+_MEASURED = (".npy", ".npz", ".mat", ".h5", ".hdf5", ".nii", ".nii.gz", ".dcm")
 _WITH_METADATA = (".tif", ".tiff")
-"""Of measurements where a JSON file lies beside them, else images."""
+"""Of measurements where a JSON file lies beside them, else images; other pictures, where that file has _VALUES."""
+_VALUES = "values"
+_TRUTH = ("amplitude", "phase")
+"""Keys of metadata that name a file."""
 _VIDEOS = (".mp4", ".m4v", ".mkv", ".mov", ".avi", ".webm", ".mpg", ".mpeg", ".gif", ".y4m")
 
 
@@ -59,8 +62,8 @@ def find_scenes(folders: Sequence[Path]) -> list[Scene]:
     """The datasets at `folders`; a folder that is none but holds some stands for those, in order of their names.
 
     A mesh or a point cloud is a dataset, and so is a folder with some in it: they are learnt together. An image is one,
-    and of a folder with some in it each: they are learnt one by one. So are a volume, k-space, a sinogram, and a folder
-    of DICOM slices.
+    and of a folder with some in it each: they are learnt one by one. So are a volume, k-space, a sinogram, holograms, a
+    folder of DICOM slices, and one of pictures whose metadata stand beside it.
 
     Raises:
         InputError: nothing there, no dataset, a video, a dataset whose files are missing or broken, or two of one name.
@@ -113,11 +116,27 @@ def _parser(path: Path) -> Parser | None:
 
 
 def _measured(path: Path) -> list[Path]:
-    """The file of measurements that `path` is, or the DICOM slices that it holds as a folder."""
+    """The file of measurements that `path` is, or the DICOM slices or measured pictures that it holds as a folder."""
+    pictures = _files_of(path, _IMAGES) if path.exists() and _VALUES in _metadata(path) else []
     if path.is_dir():
-        return _files_of(path, (".dcm",))
-    with_metadata = path.with_suffix(".json").is_file() and path.name.lower().endswith(_WITH_METADATA)
-    return [path] if path.is_file() and (with_metadata or path.name.lower().endswith(_MEASURED)) else []
+        return _files_of(path, (".dcm",)) or pictures
+    with_metadata = _beside(path).is_file() and path.name.lower().endswith(_WITH_METADATA)
+    return [path] if path.is_file() and (with_metadata or path.name.lower().endswith(_MEASURED)) else pictures
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    """What stands beside measurements; empty where nothing does, or it is no JSON, which training says."""
+    try:
+        found = json.loads(_beside(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _beside(path: Path) -> Path:
+    """The metadata of measurements, `<name>.json`."""
+    whole = path.resolve()
+    return whole.with_name(f"{whole.stem}.json")
 
 
 def _images(path: Path) -> list[Path]:
@@ -194,9 +213,10 @@ def _read_files(path: Path, parser: Parser) -> Scene:
 
 
 def _with_metadata(path: Path) -> list[Path]:
-    """Measurements, and what stands beside them, which is as much a part of them."""
-    beside = path.with_suffix(".json")
-    return [*_measured(path), *([beside] if path.is_file() and beside.is_file() else [])]
+    """Measurements, what stands beside them, and the truth that it names, which are as much a part of them."""
+    beside = _beside(path)
+    named = [beside.parent / str(_metadata(path).get(key)) for key in _TRUTH]
+    return [*_measured(path), *(each for each in (beside, *named) if each.is_file())]
 
 
 def _read_frames(path: Path) -> tuple[list[Any], bytes]:

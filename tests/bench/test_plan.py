@@ -227,8 +227,10 @@ def test_measurements_are_for_methods_that_learn_from_them_and_those_take_images
     assert "which training does not see but by its measurements" in " ".join(describe_protocol(jobs[0].definition()))
     with pytest.raises(InputError, match="finer-image does not learn from measurements, and head is some"):
         make_plan(request(methods=("finer-image",), scenes=(volume,)))
-    with pytest.raises(InputError, match="cn-mri learns from measurements, and a is none"):
-        make_plan(request(methods=("cn-mri",), scenes=(volume, scene("a"))))
+    for method in ("cn-mri", "diner-lensless", "diner-tomography"):
+        assert len(make_plan(request(methods=(method,), scenes=(volume,), seeds=1))) == 1
+        with pytest.raises(InputError, match=f"{method} learns from measurements, and a is none"):
+            make_plan(request(methods=(method,), scenes=(volume, scene("a"))))
 
 
 def test_meshes_are_made_of_shapes_on_request_and_for_presets_about_surfaces(tmp_path):

@@ -1,11 +1,15 @@
 """Presets and the papers' numbers: averages that the papers print check the transcription."""
 
+import copy
 import dataclasses
+import functools
 import statistics
 from typing import get_args
 
 import pytest
+from inr_plugins.method_configs.diffraction import diner_tomography
 from inr_plugins.method_configs.images import cn_image, finer_image
+from inr_plugins.method_configs.lensless import diner_lensless
 from inr_plugins.method_configs.resonance import cn_mri
 from inr_plugins.method_configs.shapes import cn_occupancy, finer_sdf
 from inr_plugins.method_configs.tomography import cn_ct
@@ -63,7 +67,7 @@ def test_the_wanted_presets_are_there():
     wanted |= {"diner-fig7", "diner-table2", "finer-table1", "norm-table2-5x20", "norm-table2-5x30"}
     wanted |= {"norm-table2-10x28", "norm-table2-10x40", "norm-table2-13x49"}
     wanted |= {f"norm-table4-{layers}x{width}" for layers in (2, 4) for width in (128, 256)}
-    wanted |= {"norm-table5-2x256", "norm-table5-4x256"}
+    wanted |= {"norm-table5-2x256", "norm-table5-4x256", "diner-fig13", "diner-fig15"}
     assert wanted | {"norm-table7", "nid-table3", "first-use", "surfaces"} == set(PRESETS)
 
 
@@ -90,6 +94,29 @@ def test_the_rows_of_a_table_are_different_networks_and_settings_that_there_are(
     labels = {entry.label: entry.options for entry in PRESETS["norm-table3"].entries}
     assert labels["PE+GN"][-1] == "global"
     assert "identity" in labels["ReLU+CN"]
+
+
+def test_the_rows_of_diners_figures_of_measurements_are_settings_that_there_are():
+    methods = {"diner-lensless": diner_lensless, "diner-tomography": diner_tomography}
+    networks = {}
+    for name in ("diner-fig13", "diner-fig15"):
+        for entry in (each for each in PRESETS[name].entries if each.method is not None):
+            config = copy.deepcopy(methods[entry.method].config)
+            for option, value in zip(entry.options[::2], entry.options[1::2], strict=True):
+                *place, last = option.removeprefix("--").replace("-", "_").split(".")
+                at = functools.reduce(getattr, place, config)
+                kind = type(getattr(at, last))
+                setattr(at, last, value == "True" if kind is bool else kind(value))
+            model = config.pipeline.model
+            model.check_options()
+            size = (model.network.hidden_layers, model.network.width)
+            networks[name, entry.label] = (model.keys, model.network.activation, model.network.encoding, *size)
+    assert networks == {
+        ("diner-fig13", "DINER"): (True, "sine", "identity", 2, 64),
+        ("diner-fig13", "DNF"): (False, "relu", "positional", 8, 256),
+        ("diner-fig15", "DINER"): (True, "relu", "identity", 2, 64),
+        ("diner-fig15", "DeCAF"): (False, "relu", "positional", 10, 208),
+    }
 
 
 def test_missing_methods_are_named_once():

@@ -158,6 +158,32 @@ def test_measurements_are_scenes_with_what_stands_beside_them(tmp_path):
     assert (each.name, each.parser) == ("series", "measured-data")
 
 
+def test_pictures_are_measurements_where_what_stands_beside_them_says_so(tmp_path):
+    (tmp_path / "stack").mkdir()
+    for path in ("stack/1.png", "stack/2.png", "amplitude.png", "object.png"):
+        Image.new("L", (4, 4)).save(tmp_path / path)
+    assert [each.name for each in find_scenes([tmp_path / "stack"])] == ["1", "2"]
+    (tmp_path / "stack.json").write_text('{"values": "intensity", "amplitude": "amplitude.png"}')
+    (tmp_path / "object.json").write_text('{"values": "object"}')
+    found = find_scenes([tmp_path / "stack", tmp_path / "object.png"])
+    assert [(each.name, each.parser) for each in found] == [("stack", "measured-data"), ("object", "measured-data")]
+    assert find_scenes([tmp_path])[0] == found[0]
+    # What judges a fit is a part of the scene.
+    Image.new("L", (4, 4), 255).save(tmp_path / "amplitude.png")
+    assert read_scene(tmp_path / "stack").digest != found[0].digest
+    # Words about a picture make it no measurement.
+    for words in ('{"caption": "a cat"}', "no JSON", "[1]"):
+        (tmp_path / "object.json").write_text(words)
+        assert read_scene(tmp_path / "object.png").parser == "signal-data"
+
+
+def test_a_folder_of_slices_that_one_stands_in_is_a_scene(tmp_path, monkeypatch):
+    (tmp_path / "series").mkdir()
+    (tmp_path / "series" / "1.dcm").write_bytes(b"slice")
+    monkeypatch.chdir(tmp_path / "series")
+    assert [(each.name, each.parser) for each in find_scenes([Path()])] == [("series", "measured-data")]
+
+
 def test_images_beside_datasets_and_shapes_are_none_of_them(scene_folder, tmp_path):
     Image.new("RGB", (4, 4)).save(scene_folder.parent / "cover.png")
     assert [scene.name for scene in find_scenes([scene_folder.parent])] == ["ball"]
