@@ -1,8 +1,9 @@
 """What has to happen in a process before one of nerfstudio's commands runs a method of ours.
 
 Those commands load every method that is installed before they know which one is meant, so importing the trainer changes
-nothing but what warnings are shown (:func:`await_choice`). A configuration of ours that is asked for its folder, and
-every way of opening a run, call :func:`prepare_process`. Nothing here is slow and nothing here can fail.
+nothing but what warnings are shown and how long the start takes (:func:`await_choice`). A configuration of ours that is
+asked for its folder, and every way of opening a run, call :func:`prepare_process`. Nothing here is slow and nothing
+here can fail.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from types import TracebackType
 import numpy as np
 import torch
 
+from inr_plugins.engine.host.callers import find_callers_quickly
 from inr_plugins.engine.host.noise import silence_startup_noise
 from inr_plugins.engine.runs.folder import load_config_argument
 from inr_plugins.engine.want_of_memory import want_of_memory_to_look
@@ -26,12 +28,14 @@ from inr_plugins.errors import InputError, is_out_of_memory, is_out_of_room
 
 
 def await_choice() -> None:
-    """What may be done before a method is chosen: silence known noise, and explain a --load-config that is not there.
+    """What may be done before a method is chosen: silence known noise, spare the start what is slow and of no use, and
+    explain a --load-config that is not there.
 
     Where that file is missing no method ever is chosen, and nerfstudio's commands end in a traceback. Ctrl-C at a
     moment when a command still imports what it needs is no error either.
     """
     silence_startup_noise()
+    find_callers_quickly()
     report_interrupted_start()
     config_file = load_config_argument()
     if config_file is not None and not config_file.exists():
