@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,7 +18,8 @@ sys.path.append(str(ROOT / "benchmarks"))
 from gpu_report import checks, kernels, quality, speed  # noqa: E402
 from gpu_report.__main__ import main  # noqa: E402
 from gpu_report.disc import make_disc  # noqa: E402
-from gpu_report.methods import IMAGES, PEERS, SHAPES, SIGNALS, Balls, make_small, preset  # noqa: E402
+from gpu_report.measured import Measured  # noqa: E402
+from gpu_report.methods import IMAGES, MEASURED, PEERS, SHAPES, SIGNALS, Balls, make_small, preset  # noqa: E402
 from gpu_report.training import Training  # noqa: E402
 from pretend_cuda import PretendCuda  # noqa: E402
 
@@ -49,6 +51,8 @@ def test_checks_and_timings_are_rehearsed_without_open3d(tmp_path, scene, monkey
         "step/cn-occupancy",
         "step/cn-image",
         "step/diner-image",
+        "step/diner-lensless",
+        "step/diner-tomography",
         "step/tensorf",
     ]
     parts = ["--part", "checks", "--part", "speed", "--scene", str(scene)]
@@ -70,7 +74,7 @@ def test_checks_and_timings_are_rehearsed_without_open3d(tmp_path, scene, monkey
 
 def test_every_method_and_part_is_on_the_list(scene):
     found = checks.checks(torch.device("cuda"), tiny=False)
-    ours = {*IMAGES, *SHAPES, *SIGNALS}
+    ours = {*IMAGES, *SHAPES, *SIGNALS, *MEASURED}
     assert {name.split("/")[1] for name in found if name.startswith("steps/")} == ours
     assert {"marching", "compositing", "nerfacc", "tf32", "whole way"} <= set(found)
     timed = speed.measurements(torch.device("cuda"), scene=None, tiny=False)
@@ -81,6 +85,24 @@ def test_every_method_and_part_is_on_the_list(scene):
     assert sorted(second for each in trials.values() if each.method == "diner" for second in each.seconds) == [
         *(60, 60, 120, 120, 420, 420)
     ]
+
+
+def test_no_installed_method_is_left_out_but_those_that_say_why():
+    ours = {each.name for each in entry_points(group="nerfstudio.method_configs") if each.value.startswith("inr_plug")}
+    # It wants a dictionary; steps of videos are those of images.
+    assert ours - {*IMAGES, *SHAPES, *SIGNALS, *MEASURED} == {"nid-fit", "diner-video", "finer-video"}
+
+
+@pytest.mark.parametrize("method", MEASURED)
+def test_a_step_sees_measurements_of_the_papers_size(method):
+    sizes = {
+        "cn-ct": (256**2, (100, 365)),
+        "cn-mri": (96**3, (1, pytest.approx(0.126 * 96**3, rel=0.01), 2)),
+        "diner-lensless": (400**2, (7, 400, 400)),
+        "diner-tomography": (96**2 * 40, (24, 96, 96)),
+    }
+    source = Measured.for_config(preset(method))
+    assert (source.count, tuple(source.measured.shape)) == sizes[method]
 
 
 def test_every_kernel_is_compared_and_what_differs_is_said(monkeypatch):
@@ -172,7 +194,7 @@ def test_a_training_of_the_report_learns():
     assert sum(losses[-10:]) < 0.9 * sum(losses[:10])
 
 
-@pytest.mark.parametrize("method", ["diner", "finer-nerf", "cn-neus-table"])
+@pytest.mark.parametrize("method", ["diner", "finer-nerf", "cn-neus-table", *MEASURED])
 def test_steps_of_a_pretended_device_are_those_of_the_cpu(method, monkeypatch):
     """Both ways of marching, compositing and optimizing, and the check itself."""
     monkeypatch.setattr(torch.cuda, "set_device", lambda *_: None)

@@ -16,7 +16,7 @@ from inr_plugins.rendering.nerfacc_scan import nerfacc_is_built
 from inr_plugins.rendering.packed import packed_weights
 
 from . import kernels
-from .methods import IMAGES, SHAPES, SIGNALS, made_source, make_small, preset, seed_everything
+from .methods import IMAGES, MEASURED, SHAPES, SIGNALS, made_source, make_small, preset, seed_everything
 from .training import Training, numbers_of_the_cpu
 
 STEPS = 50
@@ -36,7 +36,7 @@ def checks(device: torch.device, *, tiny: bool) -> dict[str, Check]:
     """All checks by name; each gives what it found, and `passed`."""
     steps = 3 if tiny else STEPS
     found: dict[str, Check] = {}
-    for method in (*IMAGES, *SHAPES, *SIGNALS):
+    for method in (*IMAGES, *SHAPES, *SIGNALS, *MEASURED):
         for precision in ("float32", "auto"):
             if method == "nid-shapes" and precision == "auto":
                 continue  # dictionaries have float32 alone

@@ -18,6 +18,8 @@ from torch.nn.functional import normalize
 from inr_plugins.shape_points import ShapePoints
 from inr_plugins.signal_grid import SignalPixels
 
+from . import measured
+
 IMAGES = (
     *("diner", "diner-surface", "finer-nerf", "finer-gauss-nerf", "finer-wavelet-nerf", "cn-mipnerf"),
     *("cn-neus", "cn-neus-table", "cn-neus-room", "finer-neus"),
@@ -25,6 +27,7 @@ IMAGES = (
 SHAPES = ("finer-sdf", "cn-occupancy", "nid-shapes")
 """nid-fit wants a dictionary that has been learnt, and is not among them."""
 SIGNALS = ("diner-image", "finer-image", "cn-image", "finer-stream")
+MEASURED = measured.METHODS
 PEERS = ("nerfacto", "tensorf", "vanilla-nerf")
 
 _BOX = torch.tensor([[-1.5] * 3, [1.5] * 3])
@@ -46,7 +49,7 @@ def make_small(config: Any, *, tiny: bool = False) -> Any:
     name, model, manager = config.method_name, config.pipeline.model, config.pipeline.datamanager
     if name in SHAPES:
         manager.points_per_batch = 256 if tiny else 2048
-    elif name in SIGNALS:
+    elif name in (*SIGNALS, *MEASURED):
         manager.pixels_per_batch = 64 if tiny else 4096
     else:
         manager.train_num_rays_per_batch = 64 if tiny else 256
@@ -78,7 +81,7 @@ def make_small(config: Any, *, tiny: bool = False) -> Any:
     elif name == "nid-shapes":
         model.experts, model.active, model.trunk_width, model.warmup_steps = 64, 16, wide, 10
         manager.shapes_per_batch = 4
-    elif name == "diner-image":
+    elif name in ("diner-image", "diner-lensless", "diner-tomography"):
         model.network.width = wide
     elif name == "finer-stream":
         model.widths, model.stage_steps = (wide // 2, wide), (2 if tiny else 25,)
@@ -191,8 +194,10 @@ class Chart:
         return SignalPixels(None), {"values": (values.reshape(-1, 3) + 1) / 2}
 
 
-def made_source(config: Any) -> Balls | Chart:
+def made_source(config: Any) -> Balls | Chart | measured.Measured:
     """What a method learns from where no data are given."""
+    if config.method_name in MEASURED:
+        return measured.Measured.for_config(config)
     return Chart.for_config(config) if config.method_name in SIGNALS else Balls.for_config(config)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from .methods import IMAGES, PEERS, SHAPES, SIGNALS, Pictures, made_source, make_small, preset
+from .methods import IMAGES, MEASURED, PEERS, SHAPES, SIGNALS, Pictures, made_source, make_small, preset
 from .training import Training
 
 WARM_UP = {"diner": 600, "finer-nerf": 300}
@@ -29,7 +29,7 @@ def measurements(device: torch.device, *, scene: Path | None, tiny: bool) -> dic
     def bound(method: str) -> Measure:
         return lambda: measure(method, device, scene=scene, tiny=tiny)
 
-    return {f"step/{method}": bound(method) for method in (*IMAGES, *SHAPES, *SIGNALS, *PEERS)}
+    return {f"step/{method}": bound(method) for method in (*IMAGES, *SHAPES, *SIGNALS, *MEASURED, *PEERS)}
 
 
 def measure(method: str, device: torch.device, *, scene: Path | None, tiny: bool) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def measure(method: str, device: torch.device, *, scene: Path | None, tiny: bool
     config = preset(method)
     if tiny:
         make_small(config, tiny=True) if method not in PEERS else _make_small_peer(config)
-    is_made = scene is None or method in (*SHAPES, *SIGNALS)
+    is_made = scene is None or method in (*SHAPES, *SIGNALS, *MEASURED)
     source: Any = made_source(config) if scene is None or is_made else Pictures(config, scene, device)
     begin = time.perf_counter()
     training = Training(config, source, device, last_step=config.max_num_iterations)
