@@ -19,11 +19,16 @@ def is_in_memory(dataset: InputDataset) -> bool:
 def has_alpha(dataset: InputDataset, index: int) -> bool:
     """Whether image `index` has an alpha channel, whatever the dataparser lays under it.
 
+    A dataset of this package says so itself (`has_alpha`), for its file may be no image.
+
     Raises:
         OSError: its file cannot be read.
     """
     if is_in_memory(dataset):
         return dataset.get_numpy_image(index).shape[-1] == 4
+    known = getattr(dataset, "has_alpha", None)
+    if known is not None:
+        return bool(known)
     with Image.open(dataset.image_filenames[index]) as image:
         return "A" in image.getbands()
 

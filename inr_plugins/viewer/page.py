@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from nerfstudio.utils.rich_utils import CONSOLE
 from inr_plugins.viewer.live import LiveViewer, attach
 from inr_plugins.viewer.panel import Panel
 from inr_plugins.viewer.panels import general_panels
+from inr_plugins.viewer.panels.take_away import IMAGE
 from inr_plugins.viewer.start_view import StartView, camera_to_start_from, stand_before, view_from
 
 _FRUSTUM_SHARE = 0.04
@@ -34,13 +35,14 @@ class LivePage(StartView):
         panels: Callable[[], Sequence[Panel]] = tuple,
         *,
         has_surface: bool = True,
-        read_out: str = "image.png",
+        read_out: Mapping[str, str | None] = IMAGE,
     ) -> None:
         """
         Args:
             panels: makes the panels that are the method's own, which stand below those of all methods.
             has_surface: whether there can be a mesh of what is learnt.
-            read_out: where there can be none, name of the file that what is learnt is read out to.
+            read_out: where there can be none, names of the files that what is learnt is read out to, and the part that
+                each is of.
         """
         super().__init__()
         self._panels, self._has_surface, self._read_out = panels, has_surface, read_out

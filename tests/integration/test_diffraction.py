@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import json
 
+import nibabel
 import numpy as np
 import pytest
 import torch
 from inr_plugins.method_configs.diffraction import diner_tomography
 from short_runs import assert_going_on_is_not_having_stopped, train
 
+from inr_plugins.bench.views import held_out_views, score_views
 from inr_plugins.cli import signal_file
 from inr_plugins.cli.eval import main as evaluate_command
 from inr_plugins.engine.evaluation import evaluate_views
@@ -100,6 +102,18 @@ def test_a_volume_is_read_out_without_its_file(run, volume_file, tmp_path):
     assert told["unit"] == "1"
     assert told["spacing_mm"] == pytest.approx([3e-4, 1.625e-4, 1.625e-4])
     assert np.load(tmp_path / "part.npy").shape == (3, 48, 40)
+
+
+def test_slices_are_measured_by_a_benchmark(run):
+    scores = score_views(held_out_views(run.pipeline.datamanager, run.pipeline.model), [0, 3])
+    assert scores[3].psnr > 10
+    assert scores[3].silhouette_iou is None
+
+
+def test_the_page_suggests_what_can_be_read_out(run, tmp_path):
+    (name,) = run.pipeline.model.files_to_read_out()
+    assert signal_file.main([str(run.base_dir), str(tmp_path / name), "--quiet"]) == 0
+    assert sorted(nibabel.load(tmp_path / name).shape) == sorted(SHAPE)
 
 
 def test_pictures_become_a_volume(tmp_path):

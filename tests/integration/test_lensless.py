@@ -119,6 +119,12 @@ def test_amplitude_and_phase_are_read_out_without_the_files(run, object_file, tm
         assert across / one == pytest.approx(10 / 0.00345, rel=1e-3)
 
 
+def test_the_page_suggests_what_can_be_read_out(run, tmp_path):
+    for name, part in run.pipeline.model.files_to_read_out().items():
+        assert signal_file.main([str(run.base_dir), str(tmp_path / name), "--part", part, "--quiet"]) == 0
+    assert {each.name for each in tmp_path.iterdir()} == {"amplitude.tif", "phase.tif"}
+
+
 def recorded(tmp_path, *, by_the_fits_operator=False):
     """A folder of holograms of 16 bits."""
     light = torch.from_numpy((amplitude() * np.exp(1.5j * phase())).astype(np.complex64))

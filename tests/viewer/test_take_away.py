@@ -250,7 +250,7 @@ def test_of_an_image_there_is_a_command_that_reads_it_out_and_none_for_a_mesh(se
     served, port = server
     viewer = FakeViewer(Ball())
     viewer.viser_server, viewer.log_filename = served, tmp_path / "viewer_log_filename.txt"
-    panel, live = TakeAwayPanel(None, read_out="video.mkv"), LiveViewer(viewer)
+    panel, live = TakeAwayPanel(None, read_out={"video.mkv": None, "phase.tif": "phase"}), LiveViewer(viewer)
     panel.install(live, order=-1.0)
     with PageClient(port) as page:
         page.wait(lambda: bool(served.get_clients()), 5)
@@ -258,9 +258,13 @@ def test_of_an_image_there_is_a_command_that_reads_it_out_and_none_for_a_mesh(se
         assert page.wait(lambda: "inr-signal" in panel._text.content, 5)
     live.close()
     assert "inr-mesh" not in panel._text.content
-    written = panel._text.content.split("inr-signal")[1].split("```")[0]
     # A shell joins what a backslash ends.
-    assert shlex.split(written.replace("\\\n", "")) == [str(tmp_path / "config.yml"), str(tmp_path / "video.mkv")]
+    whole, part = (
+        shlex.split(each.split("```")[0].replace("\\\n", "")) for each in panel._text.content.split("inr-signal")[1:]
+    )
+    assert whole == [str(tmp_path / "config.yml"), str(tmp_path / "video.mkv")]
+    assert part == [str(tmp_path / "config.yml"), str(tmp_path / "phase.tif"), "--part", "phase"]
+    assert "**Read out phase**" in panel._text.content
 
 
 def test_one_click_writes_a_turntable_and_says_how_to_render_it(server, tmp_path):

@@ -130,10 +130,10 @@ def _object(path: Path, told: _Metadata) -> Recording:
 
 
 def _truth(told: _Metadata, amplitude: Path, data: Path) -> Complex64[np.ndarray, "rows columns"]:
-    size = _grey(amplitude)
+    size = _grey(amplitude) if amplitude == data else _named(told, "amplitude")
     phase = np.zeros_like(size)
     if "phase" in told.values:
-        phase = _grey(told.file("phase"))
+        phase = _named(told, "phase")
         black, white = told.number("phase_black_rad", 0.0), told.number("phase_white_rad", math.pi)
         if black == white or max(abs(black), abs(white)) > 100:
             raise told.error(f"has a phase from {black:.6g} to {white:.6g} rad: give what black and white of it are")
@@ -147,6 +147,19 @@ def _truth(told: _Metadata, amplitude: Path, data: Path) -> Complex64[np.ndarray
         raise InputError(f"{shown(amplitude)} is black, and no light goes through such an object: give another.")
     found: Complex64[np.ndarray, "rows columns"] = (size * np.exp(1j * phase)).astype(np.complex64)
     return found
+
+
+def _named(told: _Metadata, key: str) -> Float32[np.ndarray, "rows columns"]:
+    """The picture that metadata name, of which nobody has said --data."""
+    path = told.file(key)
+    problem = why_unreadable(path)
+    if problem is not None:
+        raise told.error(f"names the {key} {shown(path)}, which {problem}: give a grey picture")
+    try:
+        return _grey(path)
+    except InputError as error:
+        reason = str(error).removeprefix("--data ").removeprefix(shown(path)).strip().rstrip(".")
+        raise told.error(f"names the {key} {shown(path)}, which {reason}") from error
 
 
 def _grey(path: Path) -> Float32[np.ndarray, "rows columns"]:

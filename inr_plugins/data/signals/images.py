@@ -32,6 +32,11 @@ class SignalImages(InputDataset):
 
     stands_in = False
 
+    @property
+    def has_alpha(self) -> bool:
+        """Whether the file has an opacity."""
+        return cast(SignalOutputs, self._dataparser_outputs).parser.kind.has_alpha
+
     def _values(self, index: int) -> Float[np.ndarray, "height width channels"]:
         """Straight colours with alpha or without, in [0, 1]."""
         if index not in self._kept:

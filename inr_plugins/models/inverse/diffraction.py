@@ -18,7 +18,7 @@ from inr_plugins.fields.scattering import KeyVolume, PlaceVolume, WithAbsorption
 from inr_plugins.models.common.feasibility import IN_TRAINING, check_room
 from inr_plugins.models.inverse.keyed import KeyedModel, KeyedModelConfig
 from inr_plugins.models.inverse.volume import MeasuredVolume
-from inr_plugins.models.signals.panels import STORED
+from inr_plugins.models.signals.panels import TRUTH
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.operators.diffraction import Optics
 from inr_plugins.operators.diffraction_tomography import Intensities, permittivity_contrast
@@ -80,7 +80,7 @@ class ScatteringModel(MeasuredVolume, KeyedModel):
         self.spacing_mm, self.slice_mm = (pixel, pixel), optics.slice_um * _UM_IN_MM
         self.is_clamped = self.has_truth
         self.unit, self.unit_span = "1", self.span
-        self.stored_name = STORED if self.has_truth else "Tikhonov"
+        self.stored_name = TRUTH if self.has_truth else "Tikhonov"
 
     @property
     def absorbs(self) -> bool:

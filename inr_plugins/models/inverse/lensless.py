@@ -20,7 +20,7 @@ from inr_plugins.errors import InputError
 from inr_plugins.fields.image import positive_part
 from inr_plugins.metrics.image import ssim
 from inr_plugins.models.inverse.keyed import KeyedModel, KeyedModelConfig
-from inr_plugins.models.signals.panels import STORED
+from inr_plugins.models.signals.panels import TRUTH
 from inr_plugins.operators.lensless import (
     Holograms,
     Optics,
@@ -79,7 +79,7 @@ class LenslessModel(KeyedModel):
         if found is None:
             raise InputError("This method learns an object from its holograms: give --data those.")
         self.has_truth = bool(found["has_truth"])
-        self.stored_name = STORED if self.has_truth else "Gerchberg-Saxton"
+        self.stored_name = TRUTH if self.has_truth else "Gerchberg-Saxton"
         super().populate_modules()
         self.high, self.optics = float(found["high"]), Optics(**found["optics"])
         pitch_mm = float(f"{self.optics.pitch_um / 1e3:.12g}")
@@ -89,6 +89,10 @@ class LenslessModel(KeyedModel):
         if self.config.learn_heights:
             self.shifts_mm = Parameter(torch.zeros(len(self.optics.learnt_mm)))
         self._kept: dict[tuple[str, bool], FreeSpace] = {}
+
+    def files_to_read_out(self) -> dict[str, str | None]:
+        """See ImageModel."""
+        return {f"{part}.tif": part for part in self.parts}
 
     def get_param_groups(self) -> dict[str, list[Parameter]]:
         """Also the heights, where they are learnt."""

@@ -15,7 +15,7 @@ from inr_plugins.errors import InputError
 from inr_plugins.fields.image import CoordinateImage
 from inr_plugins.models.inverse.measured import MeasuredModel, MeasuredModelConfig
 from inr_plugins.models.inverse.volume import MeasuredVolume
-from inr_plugins.models.signals.panels import STORED
+from inr_plugins.models.signals.panels import TRUTH
 from inr_plugins.networks.activations.settings import ActivationName
 from inr_plugins.networks.normalization.registry import NormalizationName
 from inr_plugins.operators.resonance import Coefficients
@@ -64,7 +64,7 @@ class ResonanceModel(MeasuredVolume, MeasuredModel):
         self.affine = found.get("affine")
         self.is_clamped = self.has_truth
         self.unit, self.unit_span = "1", self.span
-        self.stored_name = STORED if self.has_truth else "zero filling"
+        self.stored_name = TRUTH if self.has_truth else "zero filling"
 
     def forward(self, ray_bundle: RayBundle | Cameras | SignalPixels) -> dict[str, Any]:
         """As the base class; of all voxels also `measured`, the coefficients of the pixels' operator."""

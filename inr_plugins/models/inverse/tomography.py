@@ -15,7 +15,7 @@ from torch import Tensor
 from inr_plugins.errors import InputError
 from inr_plugins.metrics.image import psnr, ssim
 from inr_plugins.models.inverse.measured import MeasuredModel, MeasuredModelConfig
-from inr_plugins.models.signals.panels import STORED
+from inr_plugins.models.signals.panels import TRUTH
 from inr_plugins.networks.activations.settings import ActivationName
 from inr_plugins.networks.normalization.registry import NormalizationName
 from inr_plugins.operators.radon import root_of_ramp
@@ -71,9 +71,13 @@ class SliceModel(MeasuredModel):
         pixel = self.geometry.pixel_mm
         self.spacing_mm, self.is_clamped = (pixel, pixel), self.has_truth
         self.unit, self.unit_span = "1/mm", (0.0, 1.0) if self.has_truth else self.span
-        self.stored_name = STORED if self.has_truth else CLASSICAL[0]
+        self.stored_name = TRUTH if self.has_truth else CLASSICAL[0]
         self.learnt_beam = self.geometry.beam(self.geometry.learnt_angles)
         self.held_out_beam = self.geometry.beam(self.geometry.held_out_angles)
+
+    def files_to_read_out(self) -> dict[str, str | None]:
+        """See ImageModel."""
+        return {"slice.tif": None}
 
     def forward(self, ray_bundle: RayBundle | Cameras | SignalPixels) -> dict[str, Any]:
         """As the base class; of all pixels also `measured`, the line integrals (views, bins) of the learnt views."""

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from inr_plugins.models.signals.base import ImageModel
+from inr_plugins.models.signals.panels import SLICE
 
 
 class MeasuredVolume(ImageModel):
@@ -19,6 +20,7 @@ class MeasuredVolume(ImageModel):
     Every slice that is judged has the same scores by measurements that were held out.
     """
 
+    frame_noun = SLICE
     _scored: tuple[tuple[int, ...], dict[str, float]] | None = None
 
     @abstractmethod
@@ -29,6 +31,10 @@ class MeasuredVolume(ImageModel):
         truth: Float[Tensor, "*axes"] | None,
     ) -> dict[str, float]:
         """Scores of the fit by what was held out of `measured`, and those of other answers, by their names."""
+
+    def files_to_read_out(self) -> dict[str, str | None]:
+        """See ImageModel."""
+        return {"volume.nii.gz" if self.grid.is_video else "slice.nii.gz": None}
 
     def get_image_metrics_and_images(
         self, outputs: dict[str, Tensor], batch: dict[str, Any]

@@ -24,7 +24,7 @@ from inr_plugins.models.common.over_white import OverWhite
 from inr_plugins.models.common.panels import network_panels
 from inr_plugins.models.common.pictures import evaluation_pictures
 from inr_plugins.models.signals.config import ImageSettings
-from inr_plugins.models.signals.panels import STORED, ImagePanel
+from inr_plugins.models.signals.panels import FRAME, STORED, ImagePanel
 from inr_plugins.options import check_model
 from inr_plugins.rendering.crop import crop_of
 from inr_plugins.signal_grid import PixelGrid, SignalPixels
@@ -61,6 +61,8 @@ class ImageModel(PreciseSteps, OverWhite, Model):
     """
 
     config: ImageSettings
+    frame_noun: str = FRAME
+    """What frames are called in the viewer."""
     frame: int | None = None
     """Of a video, what every ray sees, from 0; for copies that are looked at."""
     has_truth: bool = True
@@ -106,6 +108,7 @@ class ImageModel(PreciseSteps, OverWhite, Model):
             panels=lambda: [
                 ImagePanel(
                     frames=self.grid.frames,
+                    frame=self.frame_noun,
                     stored=self.stored_name,
                     is_truth=self.has_truth,
                     parts=self.parts,
@@ -114,8 +117,12 @@ class ImageModel(PreciseSteps, OverWhite, Model):
                 *network_panels(self),
             ],
             has_surface=False,
-            read_out="video.mkv" if self.grid.is_video else "image.png",
+            read_out=self.files_to_read_out(),
         )
+
+    def files_to_read_out(self) -> dict[str, str | None]:
+        """Names that the page suggests for files of what is learnt, and the part that each is of."""
+        return {"video.mkv" if self.grid.is_video else "image.png": None}
 
     @abstractmethod
     def make_field(self) -> ImageField:

@@ -14,6 +14,10 @@ from inr_plugins.viewer.panel import Panel
 from inr_plugins.viewer.snapshot import Snapshot
 
 FIT, STORED, MISSED, DIFFERENCE = "fit", "file", "error", "difference"
+TRUTH = "truth"
+"""What the file is called where the fit has not seen it."""
+FRAME, SLICE = "frame", "slice"
+_OF = {FRAME: "video", SLICE: "volume"}
 _FACTOR = 10.0
 _JUDGED = 1 << 16
 """Pixels that the live PSNR is of, at the most."""
@@ -33,6 +37,7 @@ class ImagePanel(Panel):
         self,
         *,
         frames: int = 1,
+        frame: str = FRAME,
         stored: str = STORED,
         is_truth: bool = True,
         parts: tuple[str, ...] = (),
@@ -41,12 +46,13 @@ class ImagePanel(Panel):
         """
         Args:
             frames: of what is learnt; 1: an image.
+            frame: what each of them is, FRAME of a video or SLICE of a volume, whose middle one is drawn at first.
             stored: what the datamanager's image is called.
             is_truth: whether the fit is to be that image; else it is another answer, and there is no PSNR.
             parts: of the fit, of which one is seen (see `ImageModel`).
             unjudged: those without a PSNR.
         """
-        self.parts, self.unjudged = parts, unjudged
+        self.parts, self.unjudged, self.frame = parts, unjudged, frame
         self.frames, self.stored, self.is_truth = frames, stored, is_truth
 
     def build(self) -> None:
@@ -65,13 +71,17 @@ class ImagePanel(Panel):
             self._part.on_update(self.safely(lambda _: self._go()))
         self._frame = None
         if self.frames > 1:
+            first, hint = 0 if self.frame == FRAME else self.frames // 2, "Which {} of the {} is drawn, from 0."
             self._frame = self.gui.add_slider(
-                "Frame", 0, self.frames - 1, 1, 0, hint="Which frame of the video is drawn, from 0."
+                self.frame.capitalize(),
+                *(0, self.frames - 1, 1, first),
+                hint=hint.format(self.frame, _OF[self.frame]),
             )
             self._frame.on_update(self.safely(lambda _: self._go()))
         self._words = self.gui.add_markdown("")
         self._shown.on_update(self.safely(lambda _: self.live.edit()))
         self.live.edits.append(self._edit)
+        self.live.edit()
         self._follower = Follower(self.live, self._judge, fail=self._tell, name=self.title, seconds=2.0)
         self._follower.switch(problem is None and self.is_truth)
         if problem is not None:
@@ -143,6 +153,6 @@ class ImagePanel(Panel):
             error = F.mse_loss(values, stored(places)[:, part])
         psnr = -10 * float(error.clamp(min=_LEAST_ERROR).log10())
         of = "all pixels" if count == size else f"{count:,} of {size:,} pixels"
-        of += "" if self._frame is None else f" of frame {frame}"
+        of += "" if self._frame is None else f" of {self.frame} {frame}"
         of += "" if self._part is None else f" of the {self._part.value}"
         self._words.content = f"**PSNR {psnr:.2f} dB** of {of}, step {snapshot.step:,}."

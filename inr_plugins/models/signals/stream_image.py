@@ -111,7 +111,7 @@ class StreamImageModel(ImageModel):
         # First steps of the stages, by which a run that goes on goes on; -1 until they are settled.
         self.register_buffer("starts", torch.full((len(self.config.widths),), -1))
         self.stream.network.stage.fill_(1)
-        self.page = LivePage(panels=lambda: [StreamPanel()], has_surface=False, read_out="image.png")
+        self.page = LivePage(panels=lambda: [StreamPanel()], has_surface=False)
 
     def make_field(self) -> ImageField:
         """See ImageModel."""

@@ -66,9 +66,9 @@ def eval_command(config: Path, *, shape: int | None = None) -> str:
     return command("inr-eval", (config,), *([] if shape is None else [("--shape", shape)]))
 
 
-def signal_command(config: Path, out: Path) -> str:
-    """inr-signal of the run: the image, or the video, read out of its field."""
-    return command("inr-signal", (config,), (out,))
+def signal_command(config: Path, out: Path, *, part: str | None = None) -> str:
+    """inr-signal of the run: the image, or the video, read out of its field; of what has parts one of them."""
+    return command("inr-signal", (config,), (out,), *([] if part is None else [("--part", part)]))
 
 
 def straight_box(turned: TurnedBox, to_normalised: Any) -> tuple[Float[np.ndarray, "2 3"], bool]:

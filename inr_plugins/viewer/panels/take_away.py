@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -31,6 +31,8 @@ _UNGUARDED = (
     "This viser or nerfstudio keeps its Render tab elsewhere: whoever opens the page can have camera paths written to "
     "any folder by its Render name."
 )
+IMAGE: Mapping[str, str | None] = {"image.png": None}
+"""Where an image is read out to, which has no parts."""
 _NOTE = 8_000
 """Milliseconds that a notification stays."""
 
@@ -41,12 +43,15 @@ class TakeAwayPanel(Panel):
     title = "Take away"
 
     def __init__(
-        self, resolution: Callable[[], int] | None = lambda: DEFAULT_RESOLUTION, *, read_out: str = "image.png"
+        self,
+        resolution: Callable[[], int] | None = lambda: DEFAULT_RESOLUTION,
+        *,
+        read_out: Mapping[str, str | None] = IMAGE,
     ) -> None:
         """
         Args:
             resolution: of meshes, asked when a command is written; None: an image is learnt, which is read out instead.
-            read_out: name of the file that it is read out to.
+            read_out: names of the files that it is read out to, and the part that each is of; None: it has no parts.
         """
         self._resolution, self._read_out = resolution, read_out
 
@@ -122,7 +127,10 @@ class TakeAwayPanel(Panel):
     def _whole(self, crop: Any, shape: int | None) -> dict[str, str]:
         """The command for all of what is learnt, whatever is seen of it."""
         if self._resolution is None:
-            return {"Read out": signal_command(self._config, self._folder / self._read_out)}
+            return {
+                f"Read out {part or ''}".strip(): signal_command(self._config, self._folder / name, part=part)
+                for name, part in self._read_out.items()
+            }
         return {"Mesh": mesh_command(self._config, resolution=self._resolution(), crop=crop, shape=shape)}
 
     def _crop_and_shape(self) -> tuple[Any, int | None, list[str]]:

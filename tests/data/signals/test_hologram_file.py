@@ -181,6 +181,21 @@ def test_objects_that_are_refused(tmp_path):
         read_recording(tmp_path / "cells.png")
 
 
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("nope.png", r"^\S*cells.json names the phase \S*nope.png, which does not exist: give a grey picture.$"),
+        ("words.png", r"^\S*cells.json names the phase \S*words.png, which is no image that can be read .*\.$"),
+        (".", r"^\S*cells.json names the phase .*, which is a folder: give a grey picture.$"),
+    ],
+)
+def test_what_metadata_name_is_not_said_to_be_data(name, sentence, tmp_path):
+    Image.fromarray(COUNTS[0]).save(tmp_path / "cells.png")
+    (tmp_path / "words.png").write_text("no picture")
+    with pytest.raises(InputError, match=sentence):
+        read_recording(tell(tmp_path / "cells.png", {"values": "object", "phase": name, **LIGHT}))
+
+
 def test_heights_that_are_held_out():
     assert held_out_of(8, 1) == [4]
     assert held_out_of(8, 2) == [2, 6]

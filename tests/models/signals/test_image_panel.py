@@ -12,7 +12,7 @@ from viewer.served_page import served_page
 
 from inr_plugins.errors import InputError
 from inr_plugins.fields.image import ImageField
-from inr_plugins.models.signals.panels import ImagePanel
+from inr_plugins.models.signals.panels import SLICE, TRUTH, ImagePanel
 from inr_plugins.signal_grid import PixelGrid
 
 WIDTH, HEIGHT = 320, 240
@@ -108,6 +108,23 @@ def test_a_slider_chooses_the_frame_that_is_drawn_and_judged():
         place = torch.tensor([[4.0, 3.0, 1.0]], dtype=torch.float64)
         wanted = own[1, 3, 4] / 255.0
         assert page.page.wait(lambda: np.allclose(page.live.snapshot.model.field.at(place), wanted, atol=1e-6), 5)
+
+
+def test_of_a_volume_the_middle_slice_is_drawn_at_first():
+    model = Ball()
+    model.frame, model.grid, model.has_alpha = None, PixelGrid(20, 10, 5), False
+    model.field = Grey(model.grid, 1)
+    own = np.random.default_rng(0).random((5, 10, 20, 1)).astype(np.float32)
+    image = SimpleNamespace(pixels=own, values=lambda: own)
+    with served_page(model, ImagePanel(frames=5, frame=SLICE, stored=TRUTH), image=image) as page:
+        error = np.mean((own[2] - 0.5) ** 2)
+        assert page.says(f"PSNR {-10 * np.log10(error):.2f} dB** of all pixels of slice 2, step 0.")
+        assert page.live.snapshot.model.frame == 2
+        page.set("Slice", 0)
+        assert page.page.wait(lambda: page.live.snapshot.model.frame is None, 5)
+        page.set("Show", "truth")
+        place = torch.tensor([[4.0, 3.0, 0.0]], dtype=torch.float64)
+        assert page.page.wait(lambda: np.allclose(page.live.snapshot.model.field.at(place), own[0, 3, 4]), 5)
 
 
 def test_an_image_has_no_slider(opened):
