@@ -128,6 +128,11 @@ class ScatteringDataParserConfig(MeasuredDataParserConfig):
                 f"{OPTION}.ring-na {self.ring_na:g} is beyond the objective's na of {found.scope.optics.na:g}, where "
                 "pictures would be dark field: give less."
             )
+        elif (self.held_out_leds or 0) > (self.leds or _LEDS):
+            raise InputError(
+                f"{OPTION}.held-out-leds {self.held_out_leds} are more than the {OPTION}.leds {self.leds or _LEDS}, "
+                "between which they lie: give fewer."
+            )
         return found
 
 

@@ -246,9 +246,10 @@ class _Metadata(Sidecar):
             )
         spacing = tuple(x * _LENGTHS_MM[given[0].rpartition("_")[2]] for x in listed)
         low, high = _SPACING_MM
-        if not all(low <= each <= high for each in spacing):
+        wrong = [each for each in spacing if not low <= each <= high]
+        if wrong:
             raise self.error(
-                f"has {given[0]} {json.dumps(found)[:60]}, and voxels of {max(spacing):.6g} mm are out of reason "
+                f"has {given[0]} {json.dumps(found)[:60]}, and voxels of {wrong[0]:.6g} mm are out of reason "
                 f"({low:g} to {high:g} mm): give their distance in that unit"
             )
         return spacing

@@ -36,6 +36,7 @@ from inr_plugins.files import shown
 from inr_plugins.operators.tomography import Geometry, Sinograms, back_projected, measure, smoothest
 from inr_plugins.options import OF_THE_DATA
 
+_HELD_OUT = 8
 _LONGEST = 1024
 """Pixels along a slice: its fit is measured whole in every step."""
 
@@ -92,8 +93,8 @@ class SliceDataParserConfig(MeasuredDataParserConfig):
     """Views that are learnt from, spread evenly; by default 100 of an image, over 180 degrees, and of a sinogram all
     that are not held out."""
     held_out_views: int | None = None
-    """Further views, by which a fit is judged; by default 8 of an image, half-way between two of those, and of a
-    sinogram one in ten, at most 8."""
+    """Further views, by which a fit is judged; by default 8 of an image, or as many as those, half-way between two of
+    them, and of a sinogram one in ten, at most 8."""
     noise: float = 0.0
     """Of an image: noise of the measurements, its root mean square as a share of theirs, such as 0.05."""
     noise_seed: int = 0
@@ -136,7 +137,8 @@ class SliceDataParserConfig(MeasuredDataParserConfig):
         return Geometry.around(kind.width, kind.height, pixel_mm=pixel, views=views, held_out=held_out)
 
     def _views_of_an_image(self) -> tuple[int, int]:
-        return 100 if self.views is None else self.views, 8 if self.held_out_views is None else self.held_out_views
+        views = 100 if self.views is None else self.views
+        return views, min(_HELD_OUT, views) if self.held_out_views is None else self.held_out_views
 
     def _check(self, kind: SignalKind) -> None:
         name = f"--data {shown(Path(self.data))}"

@@ -82,6 +82,7 @@ BAD = {
     "unknown": (volume(), {**OF_A_VOLUME, "field": 3}, "the key field, which is none of"),
     "no values": (volume(), {"spacing_mm": 1}, 'has no values: give "volume" or "k-space"'),
     "no spacing": (volume(), {"values": "volume"}, "must have spacing_mm"),
+    "one absurd": (volume(), {**OF_A_VOLUME, "spacing_mm": [1, 0, 1]}, "voxels of 0 mm are out of reason"),
     "absurd": (volume(), {**OF_A_VOLUME, "spacing_mm": 537}, "voxels of 537 mm are out of reason"),
     "few": (volume(), {**OF_A_VOLUME, "spacing_mm": [1, 2]}, "give one number, or one for each of slices rows columns"),
     "axes": (volume(), {**OF_A_VOLUME, "axes": "rows columns"}, 'has the axes "rows columns", and the array has 3'),
