@@ -58,6 +58,17 @@ def test_every_form_has_the_same_numbers(tmp_path):
         assert (found.setup.wavelength_nm, found.setup.pitch_um) == pytest.approx((537, 3.45))
 
 
+def test_pictures_are_in_the_order_of_their_numbers_and_hidden_files_are_none(tmp_path):
+    folder = tmp_path / "stack"
+    folder.mkdir()
+    for number, each in zip((2, 9, 10), COUNTS, strict=True):
+        Image.fromarray(each).save(folder / f"raw_{number}.png")
+    (folder / "._raw_2.png").write_bytes(b"what a Mac leaves")
+    found = read_recording(tell(folder, {**STACK, "heights_mm": [0.7, 0.5, 0.6]}))
+    np.testing.assert_allclose(found.intensities, COUNTS / COUNTS.mean(), rtol=1e-6)
+    assert found.setup.heights_mm == (0.7, 0.5, 0.6)
+
+
 def test_units_and_the_open_beam(tmp_path):
     told = {"wavelength_um": 0.537, "pitch_mm": 0.00345, "heights_um": [500, 600, 700], "open_beam": 50}
     np.save(tmp_path / "stack.npy", COUNTS)
@@ -140,6 +151,13 @@ def test_numbers_that_are_refused(tmp_path):
         read_recording(array_of(tmp_path, 1j * COUNTS))
     with pytest.raises(InputError, match=r"is of 20 x 8 pixels"):
         read_recording(array_of(tmp_path, COUNTS[:, :8]))
+    import tifffile
+
+    with tifffile.TiffWriter(tmp_path / "pages.tif") as tiff:
+        for each in (COUNTS[0], COUNTS[1, :, :18], COUNTS[2]):
+            tiff.write(each, photometric="minisblack")
+    with pytest.raises(InputError, match="has pages of different sizes"):
+        read_recording(tell(tmp_path / "pages.tif", STACK))
     (tmp_path / "stack.npy").write_bytes(b"no array")
     with pytest.raises(InputError, match="cannot be read"):
         read_recording(tmp_path / "stack.npy")
@@ -159,6 +177,9 @@ def test_folders_that_are_refused(tmp_path):
     Image.fromarray(COUNTS[0]).save(folder / "dark.png")
     with pytest.raises(InputError, match=r"no numbered holograms of one name \(raw_02.png, dark.png\)"):
         read_recording(folder)
+    (folder / "dark.png").rename(folder / "raw_2.png")
+    with pytest.raises(InputError, match=r"has two holograms of one number \(raw_02.png, raw_2.png\)"):
+        read_recording(folder)
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(InputError, match="has no pictures"):
@@ -173,6 +194,21 @@ def test_objects_that_are_refused(tmp_path):
         read_recording(tell(tmp_path / "cells.png", {**told, "phase": "turn.png"}))
     with pytest.raises(InputError, match="which is of holograms"):
         read_recording(tell(tmp_path / "cells.png", {**told, "open_beam": 3}))
+    for turn in ({"phase_white_rad": 200}, {"phase_black_rad": math.pi}):
+        Image.fromarray(COUNTS[0]).save(tmp_path / "turn.png")
+        with pytest.raises(InputError, match=r"rad: give what black and white of it are"):
+            read_recording(tell(tmp_path / "cells.png", {**told, "phase": "turn.png", **turn}))
+    np.save(tmp_path / "cells.npy", COUNTS[0])
+    with pytest.raises(InputError, match="is said to be an object: give the picture of its amplitude"):
+        read_recording(tell(tmp_path / "cells.npy", told))
+    for wrong in (1.5, -0.1):
+        Image.fromarray(np.full((16, 20), wrong, np.float32)).save(tmp_path / "cells.tif")
+        with pytest.raises(InputError, match=rf"has numbers from {wrong} to {wrong}: give 0 \(black\) to 1 \(white\)"):
+            read_recording(tell(tmp_path / "cells.tif", told))
+    np.save(tmp_path / "stack.npy", COUNTS)
+    Image.fromarray(COUNTS[0, :, :18]).save(tmp_path / "size.png")
+    with pytest.raises(InputError, match="names an object of 18 x 16 pixels, and the holograms have 20 x 16"):
+        read_recording(tell(tmp_path / "stack.npy", {**STACK, "amplitude": "size.png"}))
     Image.fromarray(np.zeros((16, 20, 3), np.uint8)).save(tmp_path / "cells.png")
     with pytest.raises(InputError, match="give a grey picture"):
         read_recording(tell(tmp_path / "cells.png", told))
