@@ -68,7 +68,7 @@ class PageClient:
     is_open: bool = False
 
     def __enter__(self) -> PageClient:
-        until = time.monotonic() + 10
+        until = time.monotonic() + 30
         while True:
             try:
                 self._socket = connect(f"ws://127.0.0.1:{self.port}", max_size=None)
@@ -88,7 +88,7 @@ class PageClient:
     def __exit__(self, *_: Any) -> None:
         self.is_open = False
         self._socket.close()
-        self._thread.join(5)
+        self._thread.join(30)
 
     def look(self, position: np.ndarray | None = None) -> None:
         """Say where the camera is, now perhaps at another place."""
@@ -145,7 +145,7 @@ class PageClient:
                 if isinstance(text, str) and text.startswith("Step"):
                     self.texts.append((now, text))
 
-    def wait(self, condition: Any, seconds: float) -> bool:
+    def wait(self, condition: Any, seconds: float = 30.0) -> bool:
         """Whether a condition comes true within so many seconds."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:

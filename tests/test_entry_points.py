@@ -117,7 +117,7 @@ def load_all(folder: Path) -> dict[str, dict]:
         env={**os.environ, "PATH": ""},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert run.returncode == 0, run.stderr
@@ -198,7 +198,7 @@ def test_loading_changes_nothing_for_other_methods(name: str, loaded: dict[str, 
 def test_importing_the_package_takes_under_300_ms(tmp_path: Path) -> None:
     """Of the processor, less what Python itself takes to start."""
     clock = "import time; begin = time.process_time(); import inr_plugins; print(time.process_time() - begin)"
-    run = subprocess.run([sys.executable, "-c", clock], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    run = subprocess.run([sys.executable, "-c", clock], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert float(run.stdout) < 0.3, run.stderr
 
 
@@ -224,7 +224,7 @@ def test_the_module_of_a_command_runs_it(command: str, monkeypatch, capsys) -> N
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command_explains_itself(command: str, tmp_path: Path) -> None:
     program = Path(sysconfig.get_path("scripts")) / command
-    run = subprocess.run([program, "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    run = subprocess.run([program, "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr
     assert command in run.stdout
     assert "Traceback" not in run.stderr

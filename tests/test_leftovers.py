@@ -95,7 +95,7 @@ def test_a_writer_in_a_container_is_known_by_its_lock(tmp_path):
     files.sweep(tmp_path)
     assert os.listdir(tmp_path) == [writer.name]
     writer.kill()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while os.listdir(tmp_path) and time.monotonic() < deadline:
         files.sweep(tmp_path)
     assert os.listdir(tmp_path) == []

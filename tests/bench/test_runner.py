@@ -209,7 +209,7 @@ def test_ctrl_c_and_sigterm_end_the_job_too_and_leave_no_record_of_it(interrupte
     process, number = interrupted
     assert is_alive(number)
     process.send_signal(number_of_signal)
-    assert process.wait(timeout=20) == status
+    assert process.wait(timeout=300) == status
     assert not is_alive(number)
     assert list((tmp_path / "work").iterdir()) == []
     assert record_path(tmp_path, job("a").key).exists()

@@ -95,7 +95,7 @@ def test_a_training_whose_process_was_killed_is_run_by_who_waits_for_it(tmp_path
     line = quiet(1)
     line.wait_for_others = lambda count: other.kill()
     assert run_claimed([job("a")], tmp_path, command_of=stand_in(TOLD), line=line) == []
-    assert other.wait(10) == -signal.SIGKILL
+    assert other.wait(60) == -signal.SIGKILL
     assert read_json(record_path(tmp_path, job("a").key))["status"] == "finished"
 
 
@@ -143,7 +143,7 @@ def test_an_error_on_one_device_ends_the_trainings_on_all(tmp_path):
     begun = time.monotonic()
     with pytest.raises(RuntimeError, match="no command"):
         run_jobs([job("a"), job("b"), job("c")], tmp_path, devices=("0", "1"), command_of=command_of, line=quiet(3))
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 50
     assert list((tmp_path / "records").iterdir()) == list((tmp_path / "claims").iterdir()) == []
 
 

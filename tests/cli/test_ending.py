@@ -163,7 +163,7 @@ def test_a_traceback_that_no_file_takes_is_printed(monkeypatch, capsys):
 
 
 def run_python(code: str, **streams) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, timeout=60, **streams)
+    return subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, timeout=300, **streams)
 
 
 @pytest.mark.parametrize("flush", [True, False])
@@ -188,7 +188,7 @@ def test_a_reader_of_the_help_that_has_left_ends_a_command_without_a_word(argume
     with os.fdopen(write, "wb") as broken:
         # What is wrong is said on standard error, which is often sent the same way.
         streams = {"stdout": broken, "stderr": broken if "--no-such-option" in arguments else subprocess.PIPE}
-        done = subprocess.run([sys.executable, "-c", code], text=True, timeout=60, **streams)
+        done = subprocess.run([sys.executable, "-c", code], text=True, timeout=300, **streams)
     assert (done.returncode, done.stderr or "") == (1, "")
 
 
@@ -236,6 +236,6 @@ def test_ctrl_c_while_a_command_is_imported_is_no_traceback(tmp_path):
     (tmp_path / "tyro.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
     program = Path(sysconfig.get_path("scripts")) / "inr-check"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    done = subprocess.run([program, "run"], env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([program, "run"], env=environment, capture_output=True, text=True, timeout=300)
     assert done.stderr == "inr-check: stopped; nothing was written.\n"
     assert done.returncode in (130, -signal.SIGINT)

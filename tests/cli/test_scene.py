@@ -113,7 +113,7 @@ def test_sigterm_ends_a_scene_in_the_making_and_leaves_nothing(tmp_path: Path):
         "sys.exit(scene.main(sys.argv[1:]))"
     )
     command = [sys.executable, "-c", code, "knot", str(tmp_path / "knot"), *QUICK]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 143
     assert done.stderr.strip().splitlines()[-1] == "inr-scene: stopped; nothing was written."
     assert list(tmp_path.iterdir()) == []

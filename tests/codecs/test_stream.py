@@ -230,6 +230,6 @@ print(hashlib.sha256(pixels.astype("<u2").tobytes()).hexdigest(), "torch" in sys
     old = {"OPENBLAS_CORETYPE": "Prescott", "OPENBLAS_NUM_THREADS": "1"}
     old |= {"NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3 AVX512F AVX512CD AVX512_SKX"}
     command = [sys.executable, "-W", "ignore", "-c", program, str(tmp_path / "a.inr")]
-    run = subprocess.run(command, env={**os.environ, **old}, capture_output=True, text=True, timeout=60, check=False)
+    run = subprocess.run(command, env={**os.environ, **old}, capture_output=True, text=True, timeout=300, check=False)
     own = hashlib.sha256(code.until(2).pixels().astype("<u2").tobytes()).hexdigest()
     assert run.stdout.split() == [own, "False"], run.stderr

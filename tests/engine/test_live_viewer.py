@@ -85,7 +85,7 @@ def train_with_a_page(scene, folder, *, steps, when_moving):
     trainer.setup()
     page = Page(config.viewer.websocket_port, lambda: when_moving(trainer))
     page.start()
-    latest = time.monotonic() + 20
+    latest = time.monotonic() + 60
     while not trainer.viewer_state.render_statemachines and time.monotonic() < latest:
         time.sleep(0.01)
     try:
@@ -96,7 +96,7 @@ def train_with_a_page(scene, folder, *, steps, when_moving):
 
 
 def assert_all_has_ended(trainer, page) -> None:
-    page.join(10)
+    page.join(60)
     assert page.ended == "ConnectionClosedOK"
     assert not [each for each in threading.enumerate() if isinstance(each, RenderStateMachine)]
     with pytest.raises(ConnectionRefusedError):
@@ -117,7 +117,7 @@ def test_sigterm_ends_a_training_whose_page_is_moved_without_end(scene, tmp_path
 
     begin = time.monotonic()
     trainer, page, code = train_with_a_page(scene, tmp_path, steps=10**6, when_moving=tell)
-    assert time.monotonic() - told[0] < 10
+    assert time.monotonic() - told[0] < 60
     assert code == 143
     assert checkpoints.checkpoint_steps(trainer.checkpoint_dir) == [trainer._trained_step]
     assert_all_has_ended(trainer, page)

@@ -95,7 +95,7 @@ def test_silence_ends_it_and_is_remembered_by_the_next_process(serve, tmp_path, 
 
     def silent(write: Callable[[bytes], object]) -> None:
         write(CONTENT[:1000])
-        silence.wait(20)
+        silence.wait(60)
 
     server, target = serve(silent), tmp_path / "weights"
     with pytest.raises(DownloadError, match="nothing came for"):
@@ -131,7 +131,7 @@ def test_several_that_want_it_ask_once(serve, tmp_path):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     assert len(server.asked) == 1
     assert sum("waits for it" in text for text in told) == 2
     assert (tmp_path / "weights").read_bytes() == CONTENT
@@ -147,7 +147,7 @@ def test_no_server_and_one_that_never_answers_fail_fast(tmp_path, monkeypatch):
         nobody.listen()
         with pytest.raises(DownloadError, match="does not answer"):
             get(f"http://127.0.0.1:{nobody.getsockname()[1]}/b", tmp_path / "b")
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 30
 
 
 def test_ctrl_c_ends_the_wait_and_leaves_no_part(serve, tmp_path):

@@ -130,10 +130,10 @@ def test_a_server_is_looked_for_only_where_lpips_is_computed(monkeypatch):
 
 def test_lpips_does_not_wait_for_a_server_that_does_not_answer(monkeypatch, caplog):
     monkeypatch.setattr(download, "ANSWER_SECONDS", 0.1)
-    monkeypatch.setattr("urllib.request.urlopen", lambda *args, **kwargs: time.sleep(5))
+    monkeypatch.setattr("urllib.request.urlopen", lambda *args, **kwargs: time.sleep(60))
     begin = time.monotonic()
     assert metrics.lpips(*pair((64, 64))) is None
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - begin < 30
     assert "does not answer" in caplog.messages[0]
 
 

@@ -66,7 +66,7 @@ class FakePage:
     def _send_output_to_viewer(self, outputs, static_render=True) -> None:
         self.frames.append(outputs)
 
-    def wait(self, condition, seconds: float = 5.0) -> bool:
+    def wait(self, condition, seconds: float = 30.0) -> bool:
         until = time.monotonic() + seconds
         while not condition(self):
             if time.monotonic() > until:

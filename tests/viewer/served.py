@@ -58,7 +58,7 @@ def served(model: Any, panel: Panel, *, trainer: Any = "training", datamanager: 
         made.viewer.viser_server.stop()
 
 
-def eventually(condition: Any, seconds: float = 5.0) -> bool:
+def eventually(condition: Any, seconds: float = 30.0) -> bool:
     """Whether a condition comes true in time."""
     until = time.monotonic() + seconds
     while not condition():

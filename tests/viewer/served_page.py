@@ -23,14 +23,14 @@ class ServedPage:
 
     def control(self, label: str) -> dict[str, Any]:
         """The newest message that made a control of that label."""
-        assert self.page.wait(lambda: any(each.get("label") == label for each in self.page.others), 5), label
+        assert self.page.wait(lambda: any(each.get("label") == label for each in self.page.others)), label
         return next(each for each in reversed(self.page.others) if each.get("label") == label)
 
     def set(self, label: str, value: Any) -> None:
         """As somebody who moves a slider, chooses or clicks (True)."""
         self.page.send(type="GuiUpdateMessage", id=self.control(label)["id"], updates={"value": value})
 
-    def says(self, text: str, seconds: float = 5.0) -> bool:
+    def says(self, text: str, seconds: float = 30.0) -> bool:
         """Whether the page is sent something that holds a text."""
         return self.page.wait(lambda: any(text in str(each) for each in self.page.others), seconds)
 

@@ -60,12 +60,12 @@ def test_a_viewer_is_not_kept_for_the_end(at_exit):
 def test_who_does_not_end_is_waited_for_once():
     """However many viewers there were: each has this done when the process ends."""
     go_on = threading.Event()
-    endless = threading.Thread(target=lambda: (settle_thread(), go_on.wait(5)), daemon=True)
+    endless = threading.Thread(target=lambda: (settle_thread(), go_on.wait(30)), daemon=True)
     endless.start()
     assert eventually(lambda: endless in budget._drawing)
     begun = time.monotonic()
-    for _ in range(4):
+    for _ in range(100):
         wait_for_threads(0.1)
-    assert 0.1 <= time.monotonic() - begun < 0.2
+    assert 0.1 <= time.monotonic() - begun < 5
     go_on.set()
     endless.join()

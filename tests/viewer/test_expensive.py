@@ -49,7 +49,7 @@ def opened():
 
 def test_where_rays_are_expensive_the_first_picture_is_the_bakes(opened):
     _, live, page = opened
-    assert page.wait(lambda page: bool(page.frames), 8)
+    assert page.wait(lambda page: bool(page.frames))
     assert live.source.is_expensive
     assert quick(live.source.drawable) is not None
     # Which has normals; the ball itself knows only its colour.
@@ -61,13 +61,13 @@ def test_where_rays_are_expensive_the_first_picture_is_the_bakes(opened):
 
 def test_rays_that_have_become_cheap_are_drawn_themselves_as_wide_as_the_page_asks_for(opened):
     viewer, live, page = opened
-    assert page.wait(lambda page: bool(page.frames), 8)
+    assert page.wait(lambda page: bool(page.frames))
     viewer.pipeline.model.seconds_a_ray = 0.0
     # Nobody has moved: the next snapshot alone is the reason.
     live.pace.taken_at -= 10
     live.budget.forgive()
     viewer.update_scene(1)
-    assert page.wait(lambda page: page.frames[-1]["rgb"].shape[1] == 400, 8)
+    assert page.wait(lambda page: page.frames[-1]["rgb"].shape[1] == 400)
     assert not live.source.is_expensive
     assert float(page.frames[-1]["rgb"][200, 200, 0]) == pytest.approx(0.8)
 
@@ -80,32 +80,32 @@ def test_rays_that_have_become_expensive_are_noticed_by_what_frames_take(opened)
     live.source._preparer._count = 100
     live.source.is_expensive = False
     live.retake()
-    assert page.wait(lambda page: bool(page.frames) and page.frames[-1]["rgb"].shape[1] == 400, 8)
+    assert page.wait(lambda page: bool(page.frames) and page.frames[-1]["rgb"].shape[1] == 400)
     viewer.pipeline.model.seconds_a_ray = 2e-4
     for _ in range(2):
         count = len(page.frames)
         live.retake()
-        assert page.wait(lambda page, count=count: len(page.frames) > count, 8)
+        assert page.wait(lambda page, count=count: len(page.frames) > count)
     live.retake()
-    assert page.wait(lambda _: live.source.is_expensive, 8)
+    assert page.wait(lambda _: live.source.is_expensive)
 
 
 def test_what_a_moving_camera_cannot_wait_for_is_sharp_in_two_steps(opened):
     """9,216 rays in 0.37 s are too slow four times a second; a fifth of 160,000 is worth the wait."""
     viewer, live, page = opened
-    assert page.wait(lambda page: bool(page.frames), 8)
+    assert page.wait(lambda page: bool(page.frames))
     viewer.pipeline.model.seconds_a_ray = 4e-5
     # A page that draws before rays have been judged is at 320 pixels by then, past the first step.
     live.pages[0]._moved_at = time.monotonic() + 30
     live.source.is_expensive, live.source._preparer._count = False, 0
     live.retake()
-    assert page.wait(lambda _: live.source.is_expensive, 8)
+    assert page.wait(lambda _: live.source.is_expensive)
     page.frames.clear()
     live.pages[0].redraw()
-    assert page.wait(lambda page: bool(page.frames) and page.frames[-1]["rgb"].shape[1] == 400, 15)
+    assert page.wait(lambda page: bool(page.frames) and page.frames[-1]["rgb"].shape[1] == 400)
     assert live.source.is_expensive
     widths = [frame["rgb"].shape[1] for frame in page.frames]
     assert 256 in widths[: widths.index(400)]
-    assert page.wait(lambda _: live.pages[0].is_sharp, 8)
+    assert page.wait(lambda _: live.pages[0].is_sharp)
     # Of the model itself, at the place where the bake is surest.
     assert float(page.frames[-1]["rgb"][200, 200, 0]) == pytest.approx(0.8)

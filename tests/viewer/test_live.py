@@ -76,7 +76,7 @@ def test_training_is_seen_and_not_touched(opened):
 
 def test_training_waits_for_no_frame(opened):
     viewer, live, page = opened(Ball())
-    viewer.pipeline.model.slowness = 0.2
+    viewer.pipeline.model.slowness = 1.0
     viewer.update_scene(0)
     assert page.wait(lambda page: live.source._preparer._count > 0)
     live.pace.taken_at -= 10
@@ -84,7 +84,7 @@ def test_training_waits_for_no_frame(opened):
     with viewer.train_lock:
         pass
     viewer.update_scene(1)
-    assert time.monotonic() - begin < 0.1
+    assert time.monotonic() - begin < 0.8
 
 
 def test_a_step_that_runs_is_not_copied(opened):
@@ -99,7 +99,7 @@ def test_a_step_that_runs_is_not_copied(opened):
     with viewer.train_lock:
         threading.Thread(target=retake, daemon=True).start()
         assert not held.wait(0.1)
-    assert held.wait(2)
+    assert held.wait(30)
 
 
 def test_every_copy_is_made_under_the_trainers_lock_and_waited_for_by_nobody():
@@ -314,7 +314,7 @@ def test_two_pages_come_and_go(opened):
     gone = viewer.render_statemachines[0]
     gone.running = False
     viewer.render_statemachines.pop(0)
-    gone.join(2)
+    gone.join(30)
     assert not gone.is_alive()
     count = len(other.frames)
     viewer.distance = 2.0

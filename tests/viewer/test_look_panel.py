@@ -237,7 +237,7 @@ def served():
 
 
 def say(client: PageClient, label: str, value) -> None:
-    assert client.wait(lambda: any(each.get("label") == label for each in client.others), 5), label
+    assert client.wait(lambda: any(each.get("label") == label for each in client.others)), label
     number = next(each["id"] for each in client.others if each.get("label") == label)
     client.send(type="GuiUpdateMessage", id=number, updates={"value": value})
 
@@ -253,25 +253,25 @@ def last_slice(client: PageClient) -> np.ndarray:
 def test_the_page_is_sent_a_slice_that_follows_the_handles_and_the_level(served):
     live, panel, client = served(BallDistance())
     say(client, "Slice", True)
-    assert client.wait(lambda: of_kind(client, "ImageMessage") and len(last_slice(client)) == 256, 5)
+    assert client.wait(lambda: of_kind(client, "ImageMessage") and len(last_slice(client)) == 256)
     # Ten units of the page are one of the model's.
     assert of_kind(client, "ImageMessage")[-1]["render_width"] == pytest.approx(20.0)
     assert np.median(radii(last_slice(client), 2.0)) == pytest.approx(0.5, abs=0.01)
     client.send(
         type="TransformControlsUpdateMessage", name="/inr_slice", wxyz=(1.0, 0, 0, 0), position=(0.0, 0.0, 3.0)
     )  # fmt: skip
-    assert client.wait(lambda: np.median(radii(last_slice(client), 2.0)) == pytest.approx(0.4, abs=0.01), 5)
+    assert client.wait(lambda: np.median(radii(last_slice(client), 2.0)) == pytest.approx(0.4, abs=0.01))
     sizes = [Image.open(io.BytesIO(each["data"])).width for each in of_kind(client, "ImageMessage")]
     assert 48 in sizes
     say(client, "Level", 0.2)
     expected = np.sqrt(0.7**2 - 0.3**2)
-    assert client.wait(lambda: np.median(radii(last_slice(client), 2.0)) == pytest.approx(expected, abs=0.012), 5)
+    assert client.wait(lambda: np.median(radii(last_slice(client), 2.0)) == pytest.approx(expected, abs=0.012))
     x = torch.tensor([[0.9, 0, 0]])
     assert float(live.snapshot.model.field.sdf(x)) == pytest.approx(0.2)
     assert float(live.viewer.pipeline.model.field.sdf(x)) == pytest.approx(0.4)
     say(client, "Slice", False)
-    assert client.wait(lambda: panel._image is None, 5)
-    assert client.wait(lambda: removed(client) >= {"/inr_slice", "/inr_slice/image"}, 5)
+    assert client.wait(lambda: panel._image is None)
+    assert client.wait(lambda: removed(client) >= {"/inr_slice", "/inr_slice/image"})
     live.close()
     assert not panel._thread.is_alive()
 
@@ -308,8 +308,8 @@ def test_a_slice_lies_across_the_axis_and_has_the_units_of_the_data(served):
     panel._scale = (100.0, "mm")
     say(client, "Slice", True)
     # Half a normalised unit are 50 mm, of which eight contours are in steps of 10.
-    assert client.wait(lambda: "contours every 10 mm; blue is inside" in panel._text.content, 5)
-    assert client.wait(lambda: of_kind(client, "ImageMessage"), 5)
+    assert client.wait(lambda: "contours every 10 mm; blue is inside" in panel._text.content)
+    assert client.wait(lambda: of_kind(client, "ImageMessage"))
     for axis, aside, offset in (("x", [0.1], 0.3), ("z", [0.3, 0.1], 0.0), ("y", [0.3], 0.1)):
         say(client, "Across", axis)
         expected = np.sqrt(RADIUS**2 - offset**2)
@@ -322,16 +322,16 @@ def test_a_slice_lies_across_the_axis_and_has_the_units_of_the_data(served):
                 np.allclose(np.sort(np.abs(at)), np.sort([*aside, 0.0])[-2:], atol=0.02) and abs(size - expected) < 0.02
             )
 
-        assert client.wait(shown, 5), axis
+        assert client.wait(shown), axis
     # Turned so that columns run along x and rows along y.
     client.send(type="TransformControlsUpdateMessage", name="/inr_slice", wxyz=(1.0, 0, 0, 0), position=(0.0, 0, 0))
-    assert client.wait(lambda: np.allclose(middle(last_slice(client), 2.0), [0.3, 0.1], atol=0.02), 5)
+    assert client.wait(lambda: np.allclose(middle(last_slice(client), 2.0), [0.3, 0.1], atol=0.02))
     field.fails = True
     say(client, "Level", 0.1)
-    assert client.wait(lambda: panel._text.content == "Not shown: There is no field.", 5)
+    assert client.wait(lambda: panel._text.content == "Not shown: There is no field.")
     field.fails = False
     say(client, "Level", 0.0)
-    assert client.wait(lambda: "contours every" in panel._text.content, 5)
+    assert client.wait(lambda: "contours every" in panel._text.content)
 
 
 def test_a_field_that_shares_tensors_with_training_is_asked_between_its_steps(served, monkeypatch):
@@ -347,7 +347,7 @@ def test_a_field_that_shares_tensors_with_training_is_asked_between_its_steps(se
     live.update_scene(0)
     held.clear()
     say(client, "Slice", True)
-    assert client.wait(lambda: of_kind(client, "ImageMessage"), 5)
+    assert client.wait(lambda: of_kind(client, "ImageMessage"))
     assert held
     assert all(held)
 
@@ -382,7 +382,7 @@ def test_pictures_are_shaded_anew_as_soon_as_that_is_chosen(served):
 def test_a_model_without_normals_says_that_it_is_not_shaded(served):
     _, panel, client = served(BallDistance())
     say(client, "Shading", "grey")
-    assert client.wait(lambda: "no normals to shade by" in panel._text.content, 5)
+    assert client.wait(lambda: "no normals to shade by" in panel._text.content)
 
 
 def test_a_threshold_begins_where_the_surface_of_a_mesh_lies(served):
@@ -395,20 +395,20 @@ def test_a_threshold_begins_where_the_surface_of_a_mesh_lies(served):
 def test_the_page_is_sent_a_cloud_above_the_threshold(served):
     _, panel, client = served(BallDensity())
     say(client, "Dense points", True)
-    assert client.wait(lambda: bool(of_kind(client, "PointCloudMessage")), 5)
+    assert client.wait(lambda: bool(of_kind(client, "PointCloudMessage")))
     message = of_kind(client, "PointCloudMessage")[-1]
     points = np.frombuffer(message["points"], dtype=np.float32).reshape(-1, 3)
     assert np.linalg.norm(points, axis=1).max() == pytest.approx(5.0, abs=0.3)
     say(client, "Threshold", 3.0)
-    assert client.wait(lambda: panel._points is None, 5)
+    assert client.wait(lambda: panel._points is None)
     # Not only forgotten.
-    assert client.wait(lambda: removed(client) == {"/inr_cloud"}, 5)
+    assert client.wait(lambda: removed(client) == {"/inr_cloud"})
     count = len(of_kind(client, "PointCloudMessage"))
     say(client, "Threshold", 1.0)
-    assert client.wait(lambda: len(of_kind(client, "PointCloudMessage")) > count, 5)
+    assert client.wait(lambda: len(of_kind(client, "PointCloudMessage")) > count)
     count = len(of_kind(client, "RemoveSceneNodeMessage"))
     say(client, "Dense points", False)
-    assert client.wait(lambda: len(of_kind(client, "RemoveSceneNodeMessage")) > count, 5)
+    assert client.wait(lambda: len(of_kind(client, "RemoveSceneNodeMessage")) > count)
     assert panel._text.content == ""
 
 

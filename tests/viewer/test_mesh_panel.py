@@ -63,7 +63,7 @@ class Grey(torch.nn.Module):
         return made
 
     def sdf(self, x):
-        assert self.gate.event.wait(10)
+        assert self.gate.event.wait(30)
         return self.ball.sdf(x)
 
 
@@ -176,11 +176,11 @@ class Page:
         self.client.send(type="GuiUpdateMessage", id=self.control(label)["id"], updates={"value": value})
 
     def control(self, label: str) -> dict:
-        assert self.client.wait(lambda: any(each.get("label") == label for each in self.client.others), 5), label
+        assert self.client.wait(lambda: any(each.get("label") == label for each in self.client.others)), label
         return next(each for each in self.client.others if each.get("label") == label)
 
     def says(self, sentence: str) -> bool:
-        return self.client.wait(lambda: any(sentence in str(each) for each in self.client.others), 20)
+        return self.client.wait(lambda: any(sentence in str(each) for each in self.client.others))
 
     def sent(self, kind: str, **wanted) -> dict:
         def found() -> list[dict]:
@@ -190,7 +190,7 @@ class Page:
                 if each["type"] == kind and all(each[name] == value for name, value in wanted.items())
             ]
 
-        assert self.client.wait(lambda: bool(found()), 20), kind
+        assert self.client.wait(lambda: bool(found())), kind
         return found()[-1]
 
     def file(self, name: str) -> bytes:
@@ -222,7 +222,7 @@ def opened():
         closers.extend([live.viewer.viser_server.stop, live.close, client.__enter__().__exit__])
         page = Page(live, client)
         page.press("Resolution", 32)
-        assert client.wait(lambda: panel._resolution.value == 32, 5)
+        assert client.wait(lambda: panel._resolution.value == 32)
         return page
 
     yield open_page
@@ -253,14 +253,14 @@ def test_the_page_shows_hides_and_downloads_the_mesh(opened):
     assert page.sent("MeshMessage")["wireframe"]
     # Whoever comes later sees what the others see.
     with PageClient(page.client.port) as late:
-        assert late.wait(lambda: any(each["type"] == "MeshMessage" for each in late.others), 5)
+        assert late.wait(lambda: any(each["type"] == "MeshMessage" for each in late.others))
         of_the_mesh = [each["type"] for each in late.others if each.get("name") == "/inr_mesh"]
         assert of_the_mesh.index("MeshMessage") > max(
             (at for at, kind in enumerate(of_the_mesh) if kind in ("RemoveSceneNodeMessage", "GlbMessage")), default=-1
         )
     page.press("Show mesh", False)
     page.sent("RemoveSceneNodeMessage")
-    assert page.client.wait(lambda: page.live.stand_back == 0, 5)
+    assert page.client.wait(lambda: page.live.stand_back == 0)
 
 
 def test_the_crop_of_the_page_is_extracted_unless_that_is_switched_off(opened):
@@ -273,13 +273,13 @@ def test_the_crop_of_the_page_is_extracted_unless_that_is_switched_off(opened):
     view.crop_viewport = True
     for crops, part in ((True, 0.5), (False, 1.0)):
         page.press("Crop", crops)
-        assert page.client.wait(lambda crops=crops: panel._crops.value == crops, 5)
+        assert page.client.wait(lambda crops=crops: panel._crops.value == crops)
         count = len([each for each in page.client.others if each["type"] == "GlbMessage"])
         page.press("Extract")
         assert page.client.wait(
-            lambda count=count: len([e for e in page.client.others if e["type"] == "GlbMessage"]) > count, 20
+            lambda count=count: len([e for e in page.client.others if e["type"] == "GlbMessage"]) > count
         )
-        assert page.client.wait(lambda: panel._worker is None, 5)
+        assert page.client.wait(lambda: panel._worker is None)
         assert signed_volume(panel._made.mesh) == pytest.approx(part * 4 / 3 * np.pi * RADIUS**3, rel=0.08)
         # Along the dataset's axes, in its units.
         sides = [float(each) for each in panel._text.content.splitlines()[2].split(" units")[0].split(" × ")]
@@ -306,7 +306,7 @@ def test_a_second_click_is_refused_and_the_first_can_be_cancelled(opened):
     page.press("Extract")
     assert page.says("Looking where the surface")
     page.press("Extract")
-    assert page.client.wait(lambda: bool(page.client.notes), 5)
+    assert page.client.wait(lambda: bool(page.client.notes))
     assert "already" in page.client.notes[0]["body"]
     page.press("Cancel")
     assert page.says("Ending")
@@ -326,7 +326,7 @@ def test_closing_ends_an_extraction(opened):
     begin = time.monotonic()
     threading.Timer(0.2, gated.gate.event.set).start()
     page.live.close()
-    assert time.monotonic() - begin < 3
+    assert time.monotonic() - begin < 20
     assert not any(each.name == "viewer mesh" for each in threading.enumerate())
 
 
@@ -336,4 +336,4 @@ def test_what_went_wrong_is_said_in_the_panel(opened):
     page = opened(run)
     page.press("Extract")
     assert page.says("No mesh: ")
-    assert page.client.wait(lambda: bool(page.client.notes), 5)
+    assert page.client.wait(lambda: bool(page.client.notes))

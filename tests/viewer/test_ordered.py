@@ -36,7 +36,7 @@ def handlers(server):
     """Of all pages, and of one that has opened."""
     yield server._websock_server
     with PageClient(server.get_port()) as page:
-        assert page.wait(lambda: bool(server.get_clients()), 5)
+        assert page.wait(lambda: bool(server.get_clients()))
         yield next(iter(server.get_clients().values()))._websock_connection
 
 
@@ -65,7 +65,7 @@ def test_a_message_waits_for_those_before_it_where_somebody_else_was_sending(ser
                 # Another thread's message, at the moment at which this one is being sent.
                 other = threading.Thread(target=handler.queue_message, args=(Note("being made ready"),))
                 other.start()
-                other.join(5)
+                other.join(30)
             sent.append(note.words)
 
         handler.unsafe_send_message, executor, handler._thread_executor = send, handler._thread_executor, later
@@ -114,5 +114,5 @@ def test_what_is_no_server_of_visers_is_left_alone():
     assert Other._websock_server is None
 
 
-def wait_for(condition, seconds=5):
+def wait_for(condition, seconds=30):
     return PageClient.wait(None, condition, seconds)

@@ -54,7 +54,7 @@ def served():
 
 def control(page: PageClient, label: str) -> dict:
     """The message that made a control or a folder."""
-    assert page.wait(lambda: any(each.get("label") == label for each in page.others), 5), label
+    assert page.wait(lambda: any(each.get("label") == label for each in page.others)), label
     return next(each for each in page.others if each.get("label") == label)
 
 
@@ -65,17 +65,17 @@ def test_a_panel_stands_above_nerfstudios_controls_and_its_callbacks_run(served)
     assert not folder["expand_by_default"]
     assert control(page, "Double")["container_id"] == control(page, "Number")["container_id"] == folder["id"]
     page.send(type="GuiUpdateMessage", id=control(page, "Number")["id"], updates={"value": 7})
-    assert page.wait(lambda: panel.number.value == 7, 5)
+    assert page.wait(lambda: panel.number.value == 7)
     page.send(type="GuiUpdateMessage", id=control(page, "Double")["id"], updates={"value": True})
-    assert page.wait(lambda: any("Result: 14" in str(each) for each in page.others), 5)
+    assert page.wait(lambda: any("Result: 14" in str(each) for each in page.others))
 
 
 def test_an_error_is_a_sentence_in_the_page_that_asked_and_once_in_the_terminal(served, capsys):
     panel, page = served
     page.send(type="GuiUpdateMessage", id=control(page, "Number")["id"], updates={"value": 11})
-    assert page.wait(lambda: panel.number.value == 11, 5)
+    assert page.wait(lambda: panel.number.value == 11)
     page.send(type="GuiUpdateMessage", id=control(page, "Double")["id"], updates={"value": True})
-    assert page.wait(lambda: bool(page.notes), 5)
+    assert page.wait(lambda: bool(page.notes))
     assert (page.notes[0]["title"], page.notes[0]["body"]) == ("Doubling", "Numbers go to ten.")
 
     def refuse(_):

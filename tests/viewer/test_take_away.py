@@ -173,7 +173,7 @@ def server():
 
 
 def label_id(page, label):
-    assert page.wait(lambda: any(each.get("label") == label for each in page.others), 5), label
+    assert page.wait(lambda: any(each.get("label") == label for each in page.others)), label
     return next(each["id"] for each in page.others if each.get("label") == label)
 
 
@@ -191,13 +191,13 @@ def test_nerfstudios_render_tab_writes_into_the_run_folder_only(server, tmp_path
     with PageClient(port) as page:
         page.send(type="GuiUpdateMessage", id=label_id(page, "Render name"), updates={"value": "../../../escaped"})
         handles = {each._impl.label: each for each in served.gui._gui_input_handle_from_id.values()}
-        assert page.wait(lambda: handles["Render name"].value == "escaped", 5)
+        assert page.wait(lambda: handles["Render name"].value == "escaped")
         # Whoever has written it sees what it is going to be.
-        assert page.wait(lambda: handles["Render name"]._impl.value == "escaped", 5)
+        assert page.wait(lambda: handles["Render name"]._impl.value == "escaped")
         # Somebody who is about to write, or writes on, is not disturbed; what is read is safe all the same.
         for value, read in (("", "camera_path"), ("my-", "my")):
             page.send(type="GuiUpdateMessage", id=label_id(page, "Render name"), updates={"value": value})
-            assert page.wait(lambda read=read: handles["Render name"].value == read, 5)
+            assert page.wait(lambda read=read: handles["Render name"].value == read)
             written = handles["Render name"]._impl
             assert not page.wait(lambda written=written, value=value: written.value != value, 0.1)
     assert folders_of(served) == [run, run]
@@ -238,10 +238,10 @@ def test_what_the_render_tab_plays_ends_with_the_viewer(server, tmp_path):
 
     with PageClient(port) as page:
         press(page, "Play")
-        assert page.wait(playing, 5)
+        assert page.wait(playing)
         try:
             live.close()
-            assert page.wait(lambda: not playing(), 2)
+            assert page.wait(lambda: not playing())
         finally:
             stop_playing(served)
 
@@ -253,9 +253,9 @@ def test_of_an_image_there_is_a_command_that_reads_it_out_and_none_for_a_mesh(se
     panel, live = TakeAwayPanel(None, read_out={"video.mkv": None, "phase.tif": "phase"}), LiveViewer(viewer)
     panel.install(live, order=-1.0)
     with PageClient(port) as page:
-        page.wait(lambda: bool(served.get_clients()), 5)
+        page.wait(lambda: bool(served.get_clients()))
         press(page, "This view")
-        assert page.wait(lambda: "inr-signal" in panel._text.content, 5)
+        assert page.wait(lambda: "inr-signal" in panel._text.content)
     live.close()
     assert "inr-mesh" not in panel._text.content
     # A shell joins what a backslash ends.
@@ -275,11 +275,11 @@ def test_one_click_writes_a_turntable_and_says_how_to_render_it(server, tmp_path
     live = LiveViewer(viewer)
     panel.install(live, order=-1.0)
     with PageClient(port) as page:
-        page.wait(lambda: bool(served.get_clients()), 5)
+        page.wait(lambda: bool(served.get_clients()))
         press(page, "Turntable")
-        assert page.wait(lambda: "ns-render" in panel._text.content, 5)
+        assert page.wait(lambda: "ns-render" in panel._text.content)
         press(page, "Download commands")
-        assert page.wait(lambda: any("take_away.sh" in str(each) for each in page.others), 5)
+        assert page.wait(lambda: any("take_away.sh" in str(each) for each in page.others))
     (file,) = (tmp_path / "camera_paths").glob("turntable_*.json")
     poses = get_path_from_json(json.loads(file.read_text())).camera_to_worlds.numpy()
     assert len(poses) == 96

@@ -202,7 +202,7 @@ def test_the_page_is_sent_drawings_rates_and_memory_only_while_it_is_open(serve)
     assert panel._plots.content == "The first steps are under way."
     viewer.open(FakePage())
     with PageClient(port) as page:
-        assert page.wait(lambda: any("svg+xml" in str(each) for each in page.others), 5)
+        assert page.wait(lambda: any("svg+xml" in str(each) for each in page.others))
     texts = [base64.b64decode(code).decode() for code in re.findall(r"base64,([^)]*)\)", panel._plots.content)]
     assert ["PSNR" in texts[0], "Losses" in texts[1], "Steps" in texts[2]] == [True] * 3
     assert "21.2" in texts[0]
@@ -215,7 +215,7 @@ def test_saving_is_refused_while_a_checkpoint_is_written_and_says_where_it_lies(
 
     def save():
         calls.append(1)
-        assert may_go_on.wait(5)
+        assert may_go_on.wait(30)
         return tmp_path / "step-000000007.ckpt"
 
     _, panel, _ = serve(fake_trainer(save))
@@ -226,13 +226,13 @@ def test_saving_is_refused_while_a_checkpoint_is_written_and_says_where_it_lies(
         panel._start_saving(SimpleNamespace(client=client))
     assert panel._saved.content.startswith("Waiting for the step at hand")
     may_go_on.set()
-    panel._saver.join(5)
+    panel._saver.join(30)
     assert len(calls) == 1
     # Without the folders, which would make the column as wide.
     assert panel._saved.content == f"Saved step-000000007.ckpt in {tmp_path.name} of the run folder."
     assert page.notes == [f"Saved: {tmp_path / 'step-000000007.ckpt'}"]
     panel._start_saving(SimpleNamespace(client=client))
-    panel._saver.join(5)
+    panel._saver.join(30)
     assert len(calls) == 2
 
 
@@ -245,7 +245,7 @@ def test_what_cannot_be_saved_is_a_sentence_and_can_be_tried_again(serve, capsys
     client = SimpleNamespace(add_notification=lambda title, body, **look: notes.append((body, look.get("color"))))
     for each in (None, client):
         panel._start_saving(SimpleNamespace(client=each))
-        panel._saver.join(5)
+        panel._saver.join(30)
         assert panel._saved.content == "Not saved: Cannot save the checkpoint of step 7: make room."
     assert notes == [(panel._saved.content, "red")]
     # Whoever does not look at the page reads it in the terminal.
@@ -256,7 +256,7 @@ def test_closing_waits_for_the_checkpoint_that_is_written_and_ends_the_drawing(s
     may_go_on, written = threading.Event(), []
 
     def save():
-        assert may_go_on.wait(5)
+        assert may_go_on.wait(30)
         written.append(1)
         raise InputError("No path.")
 

@@ -14,7 +14,7 @@ import pytest
 from inr_plugins.data.shapes.stream import SampleStream
 
 
-def wait_until(condition, seconds: float = 5.0) -> None:
+def wait_until(condition, seconds: float = 30.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen"
@@ -78,7 +78,7 @@ def test_only_waits_that_making_ahead_could_have_spared_are_counted():
     allowed = {step: threading.Event() for step in range(20)}
 
     def make(step: int) -> int:
-        assert allowed[step].wait(5)
+        assert allowed[step].wait(30)
         return step
 
     def allow(*steps: int) -> None:
@@ -98,7 +98,7 @@ def test_only_waits_that_making_ahead_could_have_spared_are_counted():
     threading.Timer(0.05, allow, (11,)).start()
     assert stream.get(11) == 11
     assert stream.waits == 1
-    assert 0.03 < stream.waited_seconds < 2.0
+    assert 0.03 < stream.waited_seconds < 20
     allow(12, 13)
     stream.close()
 
@@ -184,7 +184,7 @@ def test_python_ends_at_once_while_batches_are_being_made(rest, interrupt):
         assert program.stdout.readline() == "ready\n"
         if interrupt:
             program.send_signal(signal.SIGINT)
-        errors = program.communicate(timeout=5)[1]
+        errors = program.communicate(timeout=30)[1]
     finally:
         program.kill()
     assert program.returncode in ((-signal.SIGINT, 130) if interrupt else (0,))

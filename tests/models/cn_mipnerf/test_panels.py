@@ -89,7 +89,7 @@ def test_a_click_is_answered_once_it_has_been_asked_for(monkeypatch):
             def found():
                 return next((each["id"] for each in browser.others if each.get("label") == label), None)
 
-            assert browser.wait(found, 5)
+            assert browser.wait(found)
             browser.send(type="GuiUpdateMessage", id=found(), updates={"value": True})
 
         def click(direction):
@@ -121,5 +121,5 @@ def test_a_click_is_answered_once_it_has_been_asked_for(monkeypatch):
         click((0.0, 1.0, 0.0))
         assert eventually(lambda: "misses the scene's box" in panel._text.content)
         assert page.points == {}
-        assert browser.wait(lambda: any(each["type"] == "ScenePointerEnableMessage" for each in browser.others), 5)
+        assert browser.wait(lambda: any(each["type"] == "ScenePointerEnableMessage" for each in browser.others))
         assert len(enabled) <= 1

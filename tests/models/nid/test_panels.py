@@ -50,7 +50,7 @@ def drawn(page):
 
 def wait_for(page, expected):
     """Until the drawn field has these values."""
-    page.page.wait(lambda: torch.allclose(drawn(page), expected, atol=1e-5), 5)
+    page.page.wait(lambda: torch.allclose(drawn(page), expected, atol=1e-5))
     torch.testing.assert_close(drawn(page), expected, atol=1e-5, rtol=0)
 
 
@@ -111,12 +111,12 @@ def test_there_are_sliders_for_the_largest_entries_and_others_for_another_shape(
         added = [each for each in page.page.others if str(each.get("label")).startswith("Expert ")]
         return {each["label"] for each in added if each["id"] not in gone}
 
-    assert page.page.wait(lambda: sliders() == of_first, 5)
+    assert page.page.wait(lambda: sliders() == of_first)
     model.show(1)
     page.live.retake()
-    assert page.page.wait(lambda: sliders() == of_second, 5)
+    assert page.page.wait(lambda: sliders() == of_second)
     wait_for(page, by_experts(model, four_largest(model, 1)))
-    assert page.page.wait(lambda: "1: cube" in str([e for e in page.page.others if "updates" in e]), 5)
+    assert page.page.wait(lambda: "1: cube" in str([e for e in page.page.others if "updates" in e]))
 
 
 def test_another_shape_is_drawn_before_the_step_has_ended_and_shown_after_it(opened):
@@ -126,7 +126,7 @@ def test_another_shape_is_drawn_before_the_step_has_ended_and_shown_after_it(ope
         wait_for(page, by_experts(model, four_largest(model, 1)))
         assert model.shown_shape == 0
     # The model's own dropdown, of which meshes are made, says so too.
-    assert page.page.wait(lambda: model.shape_choice.value == "1: cube", 5)
+    assert page.page.wait(lambda: model.shape_choice.value == "1: cube")
 
 
 def test_what_somebody_has_set_goes_with_its_shape(opened):
@@ -151,7 +151,7 @@ def test_what_somebody_has_set_goes_with_its_shape(opened):
     page.set("Blend", 0.5)
     page.set("Back to the learnt code", True)
     wait_for(page, by_experts(model, four_largest(model, 1)))
-    assert page.page.wait(lambda: value_of(page, "Blend") == 0.0, 5)
+    assert page.page.wait(lambda: value_of(page, "Blend") == 0.0)
 
 
 def value_of(page, label):
@@ -175,7 +175,7 @@ def test_sliders_follow_training_and_an_entry_that_outgrows_them_gets_one(opened
     page.live.retake()
     # Of steps of a hundredth of three times the largest entry, to one digit.
     assert page.page.wait(
-        lambda: value_of(page, f"Expert {expert}") == pytest.approx(float(four_largest(model, 0)[expert]), abs=0.011), 5
+        lambda: value_of(page, f"Expert {expert}") == pytest.approx(float(four_largest(model, 0)[expert]), abs=0.011)
     )
     other = int(a.abs().argmin())
     codes[0, other] = 9.0

@@ -43,7 +43,7 @@ def newest(page, kind):
 
 
 def shows(page, kind, count=1):
-    return page.page.wait(lambda: len([e for e in page.page.others if e["type"] == kind]) >= count, 5)
+    return page.page.wait(lambda: len([e for e in page.page.others if e["type"] == kind]) >= count)
 
 
 def array(raw, kind):
@@ -78,7 +78,7 @@ def test_the_mesh_lies_over_the_fit_and_is_hidden_again(opened):
     assert (newest(page, "MeshMessage").wireframe, newest(page, "MeshMessage").opacity) == (False, None)
     page.set("Show", "hidden")
     assert shows(page, "RemoveSceneNodeMessage", 3)
-    assert page.page.wait(lambda: newest_words(page) == "", 5)
+    assert page.page.wait(lambda: newest_words(page) == "")
     # Made once.
     assert model.asked == [0]
     # What is hidden is made for no other shape.
@@ -93,17 +93,17 @@ def test_it_stands_to_the_right_of_who_asked_who_steps_back_once(opened):
     page.set("Show", "beside the fit")
     assert shows(page, "MeshMessage")
     # The page looks from +x with z up: right is +y.
-    assert page.page.wait(lambda: newest(page, "SetPositionMessage") is not None, 5)
+    assert page.page.wait(lambda: newest(page, "SetPositionMessage") is not None)
     np.testing.assert_allclose(newest(page, "SetPositionMessage").position, [0, 11.5, 0], atol=1e-4)
-    assert page.page.wait(lambda: page.page.position[0] > before[0], 5)
+    assert page.page.wait(lambda: page.page.position[0] > before[0])
     # In the middle of both.
-    assert page.page.wait(lambda: abs(page.page.target[1] - (2.5 + 5.75)) < 1e-3, 5)
+    assert page.page.wait(lambda: abs(page.page.target[1] - (2.5 + 5.75)) < 1e-3)
     # The next shape comes without another step, and stands there too.
     place, target = page.page.position, page.page.target
     model.shown_shape = 1
     page.live.retake()
     assert shows(page, "PointCloudMessage")
-    assert page.page.wait(lambda: np.allclose(newest(page, "SetPositionMessage").position, [0, 11.5, 0], atol=1e-4), 5)
+    assert page.page.wait(lambda: np.allclose(newest(page, "SetPositionMessage").position, [0, 11.5, 0], atol=1e-4))
     assert page.says("cloud: 4 points.")
     np.testing.assert_array_equal([page.page.position, page.page.target], [place, target])
 
@@ -134,7 +134,7 @@ def test_what_cannot_be_read_is_said_and_the_next_shape_is_shown(capsys):
     with served_page(model, TargetPanel(), shape_surface=surface) as page:
         page.set("Show", "over the fit")
         assert page.says("The file has gone.")
-        assert page.page.wait(lambda: "Target: The file has gone." in capsys.readouterr().out, 5)
+        assert page.page.wait(lambda: "Target: The file has gone." in capsys.readouterr().out)
         model.shown_shape = 1
         page.live.retake()
         assert shows(page, "PointCloudMessage")

@@ -52,12 +52,12 @@ def test_file_and_error_take_the_place_of_the_fit_which_comes_back(opened):
     truth, page = opened
     own = np.stack([truth[0, 0], truth[3, 7], truth[239, 319]])
     page.set("Show", "file")
-    assert page.page.wait(lambda: np.allclose(values(page), own, atol=1e-6), 5)
+    assert page.page.wait(lambda: np.allclose(values(page), own, atol=1e-6))
     assert page.live.snapshot.is_edited
     page.set("Show", "error")
-    assert page.page.wait(lambda: np.allclose(values(page), 10 * np.abs(own - 0.5), atol=1e-5), 5)
+    assert page.page.wait(lambda: np.allclose(values(page), 10 * np.abs(own - 0.5), atol=1e-5))
     page.set("Show", "fit")
-    assert page.page.wait(lambda: np.allclose(values(page), 0.5), 5)
+    assert page.page.wait(lambda: np.allclose(values(page), 0.5))
     assert not page.live.snapshot.is_edited
 
 
@@ -103,11 +103,11 @@ def test_a_slider_chooses_the_frame_that_is_drawn_and_judged():
             page.set("Frame", frame)
             error = np.mean((own[frame] / 255.0 - 0.5) ** 2)
             assert page.says(f"PSNR {-10 * np.log10(error):.2f} dB** of all pixels of frame {frame}, step 0.")
-            assert page.page.wait(lambda frame=frame: page.live.snapshot.model.frame == (frame or None), 5)
+            assert page.page.wait(lambda frame=frame: page.live.snapshot.model.frame == (frame or None))
         page.set("Show", "file")
         place = torch.tensor([[4.0, 3.0, 1.0]], dtype=torch.float64)
         wanted = own[1, 3, 4] / 255.0
-        assert page.page.wait(lambda: np.allclose(page.live.snapshot.model.field.at(place), wanted, atol=1e-6), 5)
+        assert page.page.wait(lambda: np.allclose(page.live.snapshot.model.field.at(place), wanted, atol=1e-6))
 
 
 def test_of_a_volume_the_middle_slice_is_drawn_at_first():
@@ -152,8 +152,8 @@ def test_parts_are_switched_and_judged_each_for_itself():
         error = np.mean((own[..., 0] - 0.5) ** 2)
         assert page.says(f"PSNR {-10 * np.log10(error):.2f} dB** of all pixels of the amplitude, step 0.")
         page.set("Part", "phase")
-        assert page.page.wait(lambda: page.live.snapshot.model.part == 1, 5)
+        assert page.page.wait(lambda: page.live.snapshot.model.part == 1)
         assert page.says("The phase is known but for a constant, and has no PSNR here.")
         assert model.part == 0
         page.set("Part", "amplitude")
-        assert page.page.wait(lambda: page.live.snapshot.model.part == 0, 5)
+        assert page.page.wait(lambda: page.live.snapshot.model.part == 0)

@@ -48,14 +48,14 @@ def test_the_slider_chooses_the_stage_that_is_drawn(opened):
     assert np.abs(stages[0] - stages[1]).max() > 0.1
     assert is_drawn(stages[1])
     page.set("Stage", 1)
-    assert page.page.wait(lambda: is_drawn(stages[0]), 5)
+    assert page.page.wait(lambda: is_drawn(stages[0]))
     page.set("Show", "error")
     missed = 10 * np.abs(stages[0].clip(0, 1) - truth.reshape(-1, 3))
-    assert page.page.wait(lambda: is_drawn(missed), 5)
+    assert page.page.wait(lambda: is_drawn(missed))
     page.set("Show", "fit")
     # A stage that has not begun is the newest one.
     page.set("Stage", 3)
-    assert page.page.wait(lambda: is_drawn(stages[1]), 5)
+    assert page.page.wait(lambda: is_drawn(stages[1]))
 
 
 def test_the_page_says_the_psnr_of_every_stage(opened):
