@@ -1,10 +1,15 @@
-"""Folders of tests that belong to the long form, scripts/test --all."""
+"""Tests that belong to the long form, scripts/test --all, and folders of them."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+long_form = pytest.mark.skipif(not os.environ.get("INR_ALL_TESTS"), reason="long: scripts/test --all")
+"""Marks a test of many seconds whose behaviour a shorter one is about as well."""
 
 
 def left_out(folder: Path, collected: Path, config: Any) -> bool | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from inr_plugins.method_configs.images import cn_image, finer_image
 from integration.small_methods import small_diner_image, small_network_image
+from long_form import long_form
 from PIL import Image
 from short_runs import train
 
@@ -16,7 +16,6 @@ from inr_plugins.cli import compress, decompress
 from inr_plugins.data.signals.image_file import read_image
 from inr_plugins.data.signals.image_output import write_image
 
-long_form = pytest.mark.skipif(not os.environ.get("INR_ALL_TESTS"), reason="half a minute: scripts/test --all")
 WIDTH, HEIGHT = 24, 16
 ROW, COLUMN = np.meshgrid(np.linspace(0, 1, HEIGHT), np.linspace(0, 1, WIDTH), indexing="ij")
 VALUES = np.stack([COLUMN, ROW, ROW * COLUMN], -1)

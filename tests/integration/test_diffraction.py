@@ -56,7 +56,7 @@ def test_stopping_and_going_on_gives_the_same_bits(keys, volume_file, tmp_path):
         each.pipeline.model.keys = keys
         return each
 
-    assert_going_on_is_not_having_stopped(config, 3, 6)
+    assert_going_on_is_not_having_stopped(config, [3], 6)
 
 
 @pytest.fixture(scope="module")

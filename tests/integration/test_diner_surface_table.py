@@ -1,38 +1,32 @@
 """The shipped preset for pictures without masks: from a density to a surface, across a checkpoint, and to a mesh."""
 
-import os
-
 import numpy as np
-import pytest
 import torch
 import trimesh
 from integration.small_methods import small_diner_surface_table
-from short_runs import assert_same_state, train
+from long_form import long_form
+from short_runs import assert_parts_come_to_the_whole, train
 
 from inr_plugins.cli import mesh
 from inr_plugins.engine.runs.run import load_run
 from inr_plugins.fields.explicit_voxels import ExplicitVoxelField
 from inr_plugins.fields.voxel_distance import VoxelDistanceField
 
-long_form = pytest.mark.skipif(not os.environ.get("INR_ALL_TESTS"), reason="ten seconds: scripts/test --all")
 
+@long_form
+def test_stopping_and_going_on_gives_the_same_bits(knot, tmp_path):
+    kinds = {58: ExplicitVoxelField, 80: VoxelDistanceField}
 
-@pytest.mark.parametrize(
-    ("stop", "kind"), [pytest.param(58, ExplicitVoxelField, marks=long_form), (80, VoxelDistanceField)]
-)
-def test_stopping_and_going_on_gives_the_same_bits(knot, tmp_path, stop, kind):
-    total = 96
-    straight = train(small_diner_surface_table(knot, tmp_path / "straight"), total)
-    first = train(small_diner_surface_table(knot, tmp_path / "first"), stop)
-    assert type(first.pipeline.model.field) is kind
-    opened = load_run(first.base_dir, device="cpu").pipeline.model
-    x = 2 * torch.rand(50, 3) - 1
-    ask = "density" if kind is ExplicitVoxelField else "sdf"
-    with torch.no_grad():
-        expected = getattr(first.pipeline.model.eval().field, ask)(x)
-        torch.testing.assert_close(getattr(opened.field, ask)(x), expected, atol=0, rtol=0)
-    second = train(small_diner_surface_table(knot, tmp_path / "second"), total - stop, load_dir=first.checkpoint_dir)
-    assert_same_state(straight.checkpoint_dir, second.checkpoint_dir)
+    def look(stop, trainer):
+        assert type(trainer.pipeline.model.field) is kinds[stop]
+        opened = load_run(trainer.base_dir, device="cpu").pipeline.model
+        x = 2 * torch.rand(50, 3) - 1
+        ask = "density" if kinds[stop] is ExplicitVoxelField else "sdf"
+        with torch.no_grad():
+            expected = getattr(trainer.pipeline.model.eval().field, ask)(x)
+            torch.testing.assert_close(getattr(opened.field, ask)(x), expected, atol=0, rtol=0)
+
+    assert_parts_come_to_the_whole(lambda name: small_diner_surface_table(knot, tmp_path / name), [*kinds], 96, look)
 
 
 @long_form

@@ -6,28 +6,22 @@ import pytest
 import torch
 import trimesh
 from integration.small_methods import small_finer_nerf
-from short_runs import assert_same_state, train
+from short_runs import assert_parts_come_to_the_whole, train
 
 from inr_plugins.cli import mesh
 from inr_plugins.engine.runs.run import load_run
 
 
-@pytest.mark.parametrize("stop", [9, 18])
-def test_stopping_and_going_on_gives_the_same_bits(knot, tmp_path, stop):
+def test_stopping_and_going_on_gives_the_same_bits(knot, tmp_path):
     """In the grid's warm-up, and after it with denser samples."""
-    total = 26
 
     def config(name):
         each = small_finer_nerf(knot, tmp_path / name)
         # As of a run that was interrupted: the length of the whole.
-        each.optimizers["fields"]["scheduler"].max_steps = total
+        each.optimizers["fields"]["scheduler"].max_steps = 26
         return each
 
-    straight = train(config("straight"), total)
-    first = train(config("first"), stop)
-    second = train(config("second"), total - stop, load_dir=first.checkpoint_dir)
-    assert straight.step == total - 1
-    assert_same_state(straight.checkpoint_dir, second.checkpoint_dir)
+    assert_parts_come_to_the_whole(config, [9, 18], 26)
 
 
 @pytest.fixture(scope="module")

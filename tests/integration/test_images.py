@@ -69,7 +69,7 @@ def test_stopping_and_going_on_gives_the_same_bits(method, pixels, photo, tmp_pa
         each.pipeline.datamanager.pixels_per_batch = pixels
         return each
 
-    assert_going_on_is_not_having_stopped(config, 4, 9)
+    assert_going_on_is_not_having_stopped(config, [4], 9)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])

@@ -65,7 +65,7 @@ def small(data, output, *, model=None, **settings):
 
 def test_stopping_and_going_on_gives_the_same_bits(object_file, tmp_path):
     assert_going_on_is_not_having_stopped(
-        lambda name: small(object_file, tmp_path / name, model={"learn_heights": True}, noise=0.05), 3, 6
+        lambda name: small(object_file, tmp_path / name, model={"learn_heights": True}, noise=0.05), [3], 6
     )
 
 

@@ -14,6 +14,7 @@ from inr_plugins.method_configs.neus import cn_neus
 from inr_plugins.method_configs.nid import nid_fit, nid_shapes
 from inr_plugins.method_configs.shapes import cn_occupancy, finer_sdf
 from integration.small_methods import small_diner, small_finer_nerf, small_mipnerf, small_neus, small_nid, small_shape
+from long_form import long_form
 from nerfstudio.engine.callbacks import TrainingCallback
 from pretend_cuda import PretendCuda, label
 from short_runs import train
@@ -97,11 +98,17 @@ def go_the_whole_way(config, tmp_path, *, mesh_options=(), steps=3):
     return trained
 
 
-@pytest.mark.parametrize("method", ["diner", "finer-nerf", "cn-mipnerf", "cn-neus"])
+@pytest.mark.parametrize(
+    "method", ["diner", "finer-nerf", *(pytest.param(each, marks=long_form) for each in ("cn-mipnerf", "cn-neus"))]
+)
 def test_a_method_of_scenes(method, knot, tmp_path, cuda):
     """Mesh levels are such as the field of a few steps crosses."""
     if method == "diner":
-        go_the_whole_way(small_diner(knot, tmp_path), tmp_path, steps=85)
+        config = small_diner(knot, tmp_path)
+        model = config.pipeline.model
+        # A change of stage is at step 18.
+        model.coarse_steps, model.coarse_prune_every, model.prune_steps = (10, 8), 7, (3, 6)
+        go_the_whole_way(config, tmp_path, steps=28)
     elif method == "finer-nerf":
         go_the_whole_way(small_finer_nerf(knot, tmp_path), tmp_path, mesh_options=["--level", "0.6"])
     elif method == "cn-mipnerf":
@@ -111,13 +118,14 @@ def test_a_method_of_scenes(method, knot, tmp_path, cuda):
     cuda.check()
 
 
-@pytest.mark.parametrize("preset", [finer_sdf, cn_occupancy])
+@pytest.mark.parametrize("preset", [finer_sdf, pytest.param(cn_occupancy, marks=long_form)])
 def test_a_method_of_one_shape(preset, tmp_path, cuda):
     trimesh.creation.icosphere(3, 50.0).export(tmp_path / "ball.ply")
     go_the_whole_way(small_shape(preset, tmp_path / "ball.ply", tmp_path, 1e-3), tmp_path)
     cuda.check(most=1)
 
 
+@long_form
 def test_a_dictionary_and_a_shape_fitted_with_it(tmp_path, cuda):
     folder = tmp_path / "shapes"
     folder.mkdir()

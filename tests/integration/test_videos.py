@@ -56,7 +56,7 @@ def test_stopping_and_going_on_gives_the_same_bits(method, pixels, clip, tmp_pat
         each.pipeline.datamanager.pixels_per_batch = pixels
         return each
 
-    assert_going_on_is_not_having_stopped(config, 4, 9)
+    assert_going_on_is_not_having_stopped(config, [4], 9)
 
 
 def test_each_camera_sees_the_pixels_of_its_frame(clip, tmp_path):
