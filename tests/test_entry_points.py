@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+from long_form import long_form
 
 METHODS = [point for point in entry_points(group="nerfstudio.method_configs") if point.value.startswith("inr_plugins.")]
 COMMANDS = ["inr-scene", "inr-view", "inr-check", "inr-mesh", "inr-eval", "inr-bench", "inr-demo", "inr-photos"]
@@ -205,6 +206,8 @@ def test_importing_the_package_takes_under_300_ms(tmp_path: Path) -> None:
 def test_each_command_has_an_entry_point() -> None:
     points = entry_points(group="console_scripts")
     assert sorted(p.name for p in points if p.value.startswith("inr_plugins.")) == sorted(COMMANDS)
+    for command in COMMANDS:
+        assert os.access(Path(sysconfig.get_path("scripts")) / command, os.X_OK), command
 
 
 @pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
@@ -221,7 +224,7 @@ def test_the_module_of_a_command_runs_it(command: str, monkeypatch, capsys) -> N
     assert f"usage: {command}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [COMMANDS[0], *(pytest.param(each, marks=long_form) for each in COMMANDS[1:])])
 def test_command_explains_itself(command: str, tmp_path: Path) -> None:
     program = Path(sysconfig.get_path("scripts")) / command
     run = subprocess.run([program, "--help"], cwd=tmp_path, capture_output=True, text=True, timeout=300)
