@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import pkgutil
 import signal
 from collections.abc import Iterator
@@ -16,6 +17,10 @@ PACKAGE = Path(__file__).resolve().parents[1] / "inr_plugins"
 # A shell starts its background jobs with Ctrl-C ignored, and Python leaves that so; tests send themselves the signal.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# nerfstudio asks 26 times which function calls it, and is told lines of source too, for which all that is imported is
+# searched: under pytest ten seconds. Without them the answers are the same.
+inspect.stack.__defaults__ = (0,)
 
 # Shapes in signatures are checked at run time, in everything that is imported from here on; not in engine, nor in
 # the files beside the packages, which it saves with: its tests compare the state of Python's random numbers, of which

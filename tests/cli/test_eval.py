@@ -26,6 +26,7 @@ from PIL import Image
 from inr_plugins import progress
 from inr_plugins.cli import eval as cli
 from inr_plugins.errors import InputError
+from inr_plugins.evaluation import surfaces
 from inr_plugins.geometry.mesh import Mesh
 from inr_plugins.metrics.lpips import lpips_network
 
@@ -164,7 +165,9 @@ def test_a_mesh_without_a_run(scene, tmp_path, capsys):
     assert "F-score at 0.1" in capsys.readouterr().out
 
 
-def test_what_no_training_camera_sees_is_left_out_on_request(scene, run_folder, capsys):
+def test_what_no_training_camera_sees_is_left_out_on_request(scene, run_folder, capsys, monkeypatch):
+    # Cameras are asked about each place of the grid.
+    monkeypatch.setattr(surfaces, "_IOU_RESOLUTION", 48)
     runs = BallRuns(scene, {"ball": BallModel()}, cameras=True)
 
     def without_caps(run):

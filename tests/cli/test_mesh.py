@@ -25,6 +25,7 @@ from cli.sphere_runs import (
     inr_mesh,
     read,
 )
+from long_form import long_form
 
 
 @pytest.mark.parametrize("mirror", [False, True])
@@ -154,6 +155,7 @@ def test_fewer_faces_and_no_colours_on_request(run_folder):
     assert sidecar["colours"] is None
 
 
+@long_form
 def test_memory_gb_bounds_the_whole_process(run_folder):
     room = 350_000_000
     tests = Path(__file__).parents[1]
