@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from jaxtyping import install_import_hook
+from runtime_types import check_now_and_then, sampling
 
 PACKAGE = Path(__file__).resolve().parents[1] / "inr_plugins"
 
@@ -18,9 +19,20 @@ PACKAGE = Path(__file__).resolve().parents[1] / "inr_plugins"
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# nerfstudio asks 26 times which function calls it, and is told lines of source too, for which all that is imported is
-# searched: under pytest ten seconds. Without them the answers are the same.
-inspect.stack.__defaults__ = (0,)
+
+def _callers(context: int = 0) -> list[inspect.FrameInfo]:
+    """As inspect.stack(), but without lines of source, for which all that is imported would be searched.
+
+    nerfstudio asks 26 times which function calls it, which under pytest takes ten seconds.
+    """
+    found, frame = [], inspect.currentframe()
+    while frame is not None and (frame := frame.f_back) is not None:
+        code = frame.f_code
+        found.append(inspect.FrameInfo(frame, code.co_filename, frame.f_lineno, code.co_name, None, None))
+    return found
+
+
+inspect.stack = _callers
 
 # Shapes in signatures are checked at run time, in everything that is imported from here on; not in engine, nor in
 # the files beside the packages, which it saves with: its tests compare the state of Python's random numbers, of which
@@ -28,6 +40,7 @@ inspect.stack.__defaults__ = (0,)
 CHECKED = [
     f"inr_plugins.{each.name}" for each in pkgutil.iter_modules([str(PACKAGE)]) if each.ispkg and each.name != "engine"
 ]
+check_now_and_then()
 install_import_hook(CHECKED, "runtime_types.typecheck")
 
 
@@ -39,6 +52,10 @@ def pytest_collection() -> Iterator[None]:
         return (yield)
     finally:
         gc.enable()
+
+
+def pytest_runtest_setup() -> None:
+    sampling.new_test()
 
 
 def pytest_unconfigure() -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-import jaxtyping
 import torch
 
 from inr_plugins.engine.rng import seed_all
@@ -23,26 +21,8 @@ def train(config: InrTrainerConfig, steps: int, load_dir: Path | None = None, *,
     seed_all(config.machine.seed)
     trainer = config.setup(local_rank=0, world_size=1)
     trainer.setup()
-    _check_shapes_now_and_then(trainer)
     trainer.train()
     return trainer
-
-
-def _check_shapes_now_and_then(trainer: InrTrainer) -> None:
-    """Shapes in signatures are checked in the first five steps, in every tenth, and in all that is done between steps:
-    a third of the time of a small step goes into it, and one step has the shapes of another."""
-    step_of, count = trainer.train_iteration, 0
-
-    def train_iteration(step: int) -> Any:
-        nonlocal count
-        jaxtyping.config.update("jaxtyping_disable", count >= 5 and count % 10 != 0)
-        count += 1
-        try:
-            return step_of(step)
-        finally:
-            jaxtyping.config.update("jaxtyping_disable", False)
-
-    vars(trainer)["train_iteration"] = train_iteration
 
 
 def assert_going_on_is_not_having_stopped(
