@@ -31,6 +31,15 @@ def test_first_calls_and_every_tenth_after_them_are_checked_in_each_test():
     assert checked.__wrapped__ is doubled
 
 
+SEEN = []
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_each_test_is_a_new_one(number):
+    SEEN.append(sampling.test)
+    assert len(set(SEEN)) == number
+
+
 def test_what_a_function_makes_anew_is_checked_at_first():
     def make():
         def inner(x: jaxtyping.Float[np.ndarray, " n"]) -> None:
