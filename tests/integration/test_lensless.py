@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from inr_plugins.method_configs.lensless import diner_lensless
+from long_form import long_form
 from PIL import Image
 from short_runs import assert_going_on_is_not_having_stopped, train
 
@@ -155,6 +156,18 @@ def test_recorded_holograms_of_an_unknown_object(tmp_path):
     assert not (tmp_path / "bad").exists()
 
 
+def test_heights_move_and_light_is_measured_at_them(object_file, tmp_path):
+    model = train(small(object_file, tmp_path, model={"learn_heights": True}), 2).pipeline.model
+    assert bool(model.shifts_mm.all())
+    with torch.no_grad():
+        model.shifts_mm.fill_(0.02)
+        light, optics = model.light(), model.optics
+        moved = light_at(optics.space(optics.heights() + 0.02), light)
+        torch.testing.assert_close(light_at(model.space(), light), moved, rtol=0, atol=1e-5)
+        assert not torch.allclose(light_at(optics.space(optics.heights()), light), moved, rtol=0, atol=1e-3)
+
+
+@long_form
 def test_heights_are_learnt(tmp_path):
     folder = recorded(tmp_path, by_the_fits_operator=True)
     off = [0.0, 0.015, -0.015, 0.015, 0.0]
