@@ -104,11 +104,7 @@ def go_the_whole_way(config, tmp_path, *, mesh_options=(), steps=3):
 def test_a_method_of_scenes(method, knot, tmp_path, cuda):
     """Mesh levels are such as the field of a few steps crosses."""
     if method == "diner":
-        config = small_diner(knot, tmp_path)
-        model = config.pipeline.model
-        # A change of stage is at step 18.
-        model.coarse_steps, model.coarse_prune_every, model.prune_steps = (10, 8), 7, (3, 6)
-        go_the_whole_way(config, tmp_path, steps=28)
+        go_the_whole_way(small_diner(knot, tmp_path), tmp_path, steps=85)
     elif method == "finer-nerf":
         go_the_whole_way(small_finer_nerf(knot, tmp_path), tmp_path, mesh_options=["--level", "0.6"])
     elif method == "cn-mipnerf":
