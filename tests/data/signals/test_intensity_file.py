@@ -91,6 +91,27 @@ def test_volumes_are_indices_however_they_are_given(tmp_path: Path) -> None:
     assert other.optics.first_um == 2
 
 
+def test_rounding_puts_no_index_below_the_medium(tmp_path: Path) -> None:
+    rounded = volume()
+    rounded[0] = 1.3295
+    found = read_diffraction(write(tmp_path / "a.npy", rounded, OF_A_VOLUME))
+    assert isinstance(found, IndexVolume)
+    assert found.index.min() == 1.33
+
+
+def test_a_smooth_background_is_quadratic_and_never_dark(tmp_path: Path) -> None:
+    y, x = np.mgrid[0:9, 0:11]
+    shade = np.stack([100 + 5 * x - 2 * y + k * x * y + 2 * x**2 + y**2 for k in range(5)])
+    found = read_diffraction(write(tmp_path / "a.npy", shade, of(background="smooth")))
+    assert isinstance(found, Pictures)
+    np.testing.assert_allclose(found.contrast, 0, atol=1e-9)
+    # Of light at two edges alone, the quadratic function is below 0 in between.
+    edges = np.where((x == 0) | (x == 10), 100.0, 1.0)
+    found = read_diffraction(write(tmp_path / "b.npy", np.stack([edges] * 5), of(background="smooth")))
+    assert isinstance(found, Pictures)
+    assert found.contrast[0, 0, 5] == pytest.approx(1 / (0.1 * edges.mean()) - 1)
+
+
 def test_places_of_leds_and_backgrounds(tmp_path: Path) -> None:
     told = {key: value for key, value in OF_PICTURES.items() if key != "led_na"}
     told |= {"led_mm": [[30, 0], [0, 30], [0, 0], [-4, 3], [40, 0]], "led_distance_mm": 60, "background": "smooth"}
@@ -157,6 +178,10 @@ BAD = {
     "a contrast as index": (volume() - 1.33, OF_A_VOLUME, "say .permittivity contrast."),
     "below the medium": (volume() - 0.02, OF_A_VOLUME, "an index down to 1.3.*clip it"),
     "nothing": (np.full((4, 9, 9), 1.33), OF_A_VOLUME, "is the medium throughout"),
+    "huge": (np.ones((5, 8, 1025)), of(), "is of 1025 x 8 pixels"),
+    "a background of none": (1 + 0 * pictures(), of(values="normalised intensity", background="mean"), "none left"),
+    "no index of matter": (volume() + 4, OF_A_VOLUME, "say .permittivity contrast."),
+    "slices of a volume": (volume(), {**OF_A_VOLUME, "slices": 4}, "belongs to a volume"),
     "a lit volume": (volume(), {**OF_A_VOLUME, "led_na": LEDS}, "belongs to a volume"),
 }
 
