@@ -113,8 +113,8 @@ def export(options: SignalOptions, *, load: Callable[..., Run] | None, outputs: 
         raise InputError(f"This run has learnt an image, and {output} is to be a video: give a .png, .tif or .jpg.")
     if not is_video and len(frames) > 1 and not _is_array(output):
         raise InputError(
-            f"This run has learnt {model.grid.frames} frames, and {output} is to be one image: give --frames and the "
-            "number of one, or an .mp4, an .mkv or a folder, or, of a volume, an .npy."
+            f"This run has learnt {model.grid.frames} {model.frame_noun}s, and {output} is to be one image: give "
+            "--frames and the number of one, or an .mp4, an .mkv or a folder, or, of a volume, an .npy or .nii.gz."
         )
     outputs.expect(_files_of(output))
     write = _write_array if _is_array(output) else _write_video if is_video else _write_image

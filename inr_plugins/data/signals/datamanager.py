@@ -117,7 +117,8 @@ class SignalDataManager(VanillaDataManager[SignalImages]):
         """Say what is learnt; a run that is only opened has nothing to make ready."""
         if self.test_mode == "val":
             origin = f" ({self.image.origin})" if isinstance(self.image, SignalVideo) else ""
-            what = f"Read {self.config.dataparser.data}: {self.image.kind.description()}{origin}."
+            found = self.image.kind.description(frames=self.config.dataparser.FRAMES)
+            what = f"Read {self.config.dataparser.data}: {found}{origin}."
             passed = self._batches().of_a_pass
             more = "" if passed == 1 else f" A step sees one of {passed} parts of it."
             CONSOLE.print(what + more, highlight=False, markup=False)

@@ -79,17 +79,17 @@ class SignalKind:
     def _numbers(self) -> tuple[float, ...]:
         return self.frames, self.width, self.height, self.channels, self.bits, *self.span
 
-    def description(self) -> str:
-        """In words."""
+    def description(self, *, frames: str = "frames") -> str:
+        """In words; `frames`: what several pictures are called."""
         if self.parts:
             slices = "" if self.frames == 1 else f"{self.frames} slices of "
             return f"{' and '.join(self.parts)} of {slices}{self.width} x {self.height} pixels"
         kind = {1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGB with alpha"}[self.channels]
         space = "" if self.colour_space == SRGB else f", {self.colour_space}"
-        frames = "" if self.frames == 1 else f"{self.frames} frames of "
+        of = "" if self.frames == 1 else f"{self.frames} {frames} of "
         rate = "" if self.rate is None else f", {self.rate:.6g} frames a second"
         form = f" of floating-point numbers, {self.low:.6g} to {self.high:.6g}" if self.is_float else ""
-        return f"{frames}{self.width} x {self.height} pixels, {self.bits}-bit {kind}{form}{space}{rate}"
+        return f"{of}{self.width} x {self.height} pixels, {self.bits}-bit {kind}{form}{space}{rate}"
 
 
 def packed_profile(profile: bytes | None) -> tuple[str, str | None]:

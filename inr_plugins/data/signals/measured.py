@@ -45,6 +45,7 @@ class MeasuredDataParserConfig(SignalDataParserConfig):
     """Class to instantiate."""
     memory_gigabytes: tyro.conf.Suppress[float] = 2.0
     """Not used: a step sees all of what is looked for."""
+    FRAMES: ClassVar[str] = "slices"
     SEEN: ClassVar[str] = "seen"
     """The field, of what is read too, that says how what is looked for is seen, and whether it is known (has_truth)."""
 

@@ -46,6 +46,8 @@ class SignalDataParserConfig(DataParserConfig):
     """What kind of image that is, as it was when training began; a run opens without the file by it."""
     NOUN: ClassVar[str] = "image"
     """What is learnt."""
+    FRAMES: ClassVar[str] = "frames"
+    """What several pictures are called."""
 
     def read(self) -> SignalImage:
         """What is at `data`; see `read_image`."""
@@ -112,7 +114,7 @@ class SignalDataParser(DataParser):
     @cached_property
     def image(self) -> SignalImage:
         """The image of --data, or the video."""
-        path, noun = Path(self.config.data), self.config.NOUN
+        path, noun, frames = Path(self.config.data), self.config.NOUN, self.config.FRAMES
         if not path.exists():
             raise InputError(
                 f"There is no {noun} at {path}, which is needed for this: give --data the {noun} file, or set the "
@@ -124,8 +126,8 @@ class SignalDataParser(DataParser):
         learnt = self.config.learnt
         if learnt is not None and not learnt.has_the_numbers_of(found.kind):
             raise InputError(
-                f"The {noun} {path} has {found.kind.description()}, and the run has learnt one with "
-                f"{learnt.description()}: give --data that one."
+                f"The {noun} {path} has {found.kind.description(frames=frames)}, and the run has learnt one with "
+                f"{learnt.description(frames=frames)}: give --data that one."
             )
         return found
 

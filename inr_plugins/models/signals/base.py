@@ -109,6 +109,7 @@ class ImageModel(PreciseSteps, OverWhite, Model):
                 ImagePanel(
                     frames=self.grid.frames,
                     frame=self.frame_noun,
+                    scales=self.scales(),
                     stored=self.stored_name,
                     is_truth=self.has_truth,
                     parts=self.parts,
@@ -118,6 +119,13 @@ class ImageModel(PreciseSteps, OverWhite, Model):
             ],
             has_surface=False,
             read_out=self.files_to_read_out(),
+        )
+
+    def scales(self) -> tuple[str, ...]:
+        """Of each part, or of all of it, what black and white are; none of what has no unit."""
+        units = self.part_units or (() if self.unit is None else ((self.unit, self.unit_span),))
+        return tuple(
+            f"Black is {low:.5g}, white {high:.5g}{'' if unit == '1' else f' {unit}'}." for unit, (low, high) in units
         )
 
     def files_to_read_out(self) -> dict[str, str | None]:

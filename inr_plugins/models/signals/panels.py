@@ -42,6 +42,7 @@ class ImagePanel(Panel):
         is_truth: bool = True,
         parts: tuple[str, ...] = (),
         unjudged: tuple[str, ...] = (),
+        scales: tuple[str, ...] = (),
     ) -> None:
         """
         Args:
@@ -51,8 +52,9 @@ class ImagePanel(Panel):
             is_truth: whether the fit is to be that image; else it is another answer, and there is no PSNR.
             parts: of the fit, of which one is seen (see `ImageModel`).
             unjudged: those without a PSNR.
+            scales: of each part, or of all of it, a sentence on what black and white are.
         """
-        self.parts, self.unjudged, self.frame = parts, unjudged, frame
+        self.parts, self.unjudged, self.frame, self.scales = parts, unjudged, frame, scales
         self.frames, self.stored, self.is_truth = frames, stored, is_truth
 
     def build(self) -> None:
@@ -79,6 +81,7 @@ class ImagePanel(Panel):
             )
             self._frame.on_update(self.safely(lambda _: self._go()))
         self._words = self.gui.add_markdown("")
+        self._scale = self.gui.add_markdown(self.scales[0]) if self.scales else None
         self._shown.on_update(self.safely(lambda _: self.live.edit()))
         self.live.edits.append(self._edit)
         self.live.edit()
@@ -91,6 +94,8 @@ class ImagePanel(Panel):
 
     def _go(self) -> None:
         """Draw the frame or the part that was chosen, and judge it."""
+        if self._scale is not None and self._part is not None:
+            self._scale.content = self.scales[self.parts.index(self._part.value)]
         self.live.edit()
         if len(self._shown.options) > 1 and self.is_truth:
             self._follower.switch(True)
