@@ -113,7 +113,7 @@ def test_slices_are_measured_by_a_benchmark(run):
 def test_the_page_suggests_what_can_be_read_out(run, tmp_path):
     (name,) = run.pipeline.model.files_to_read_out()
     assert signal_file.main([str(run.base_dir), str(tmp_path / name), "--quiet"]) == 0
-    assert run.pipeline.model.scales() == ("Black is 1.33, white 1.37.",)
+    assert run.pipeline.model.scales() == (("1", (1.33, 1.37)),)
     assert sorted(nibabel.load(tmp_path / name).shape) == sorted(SHAPE)
 
 

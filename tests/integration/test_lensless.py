@@ -124,7 +124,7 @@ def test_the_page_suggests_what_can_be_read_out(run, tmp_path):
     for name, part in run.pipeline.model.files_to_read_out().items():
         assert signal_file.main([str(run.base_dir), str(tmp_path / name), "--part", part, "--quiet"]) == 0
     assert {each.name for each in tmp_path.iterdir()} == {"amplitude.tif", "phase.tif"}
-    assert run.pipeline.model.scales() == ("Black is 0, white 1.", "Black is -3.1416, white 3.1416 rad.")
+    assert run.pipeline.model.scales() == (("1", (0.0, 1.0)), ("rad", (-math.pi, math.pi)))
 
 
 def recorded(tmp_path, *, by_the_fits_operator=False):

@@ -121,12 +121,9 @@ class ImageModel(PreciseSteps, OverWhite, Model):
             read_out=self.files_to_read_out(),
         )
 
-    def scales(self) -> tuple[str, ...]:
-        """Of each part, or of all of it, what black and white are; none of what has no unit."""
-        units = self.part_units or (() if self.unit is None else ((self.unit, self.unit_span),))
-        return tuple(
-            f"Black is {low:.5g}, white {high:.5g}{'' if unit == '1' else f' {unit}'}." for unit, (low, high) in units
-        )
+    def scales(self) -> tuple[tuple[str, tuple[float, float]], ...]:
+        """Of each part, or of all of it, its unit and what black and white are in that; none of what has no unit."""
+        return self.part_units or (() if self.unit is None else ((self.unit, self.unit_span),))
 
     def files_to_read_out(self) -> dict[str, str | None]:
         """Names that the page suggests for files of what is learnt, and the part that each is of."""

@@ -42,7 +42,7 @@ class ImagePanel(Panel):
         is_truth: bool = True,
         parts: tuple[str, ...] = (),
         unjudged: tuple[str, ...] = (),
-        scales: tuple[str, ...] = (),
+        scales: tuple[tuple[str, tuple[float, float]], ...] = (),
     ) -> None:
         """
         Args:
@@ -52,7 +52,7 @@ class ImagePanel(Panel):
             is_truth: whether the fit is to be that image; else it is another answer, and there is no PSNR.
             parts: of the fit, of which one is seen (see `ImageModel`).
             unjudged: those without a PSNR.
-            scales: of each part, or of all of it, a sentence on what black and white are.
+            scales: of each part, or of all of it, its unit and what black and white are in that.
         """
         self.parts, self.unjudged, self.frame, self.scales = parts, unjudged, frame, scales
         self.frames, self.stored, self.is_truth = frames, stored, is_truth
@@ -81,8 +81,9 @@ class ImagePanel(Panel):
             )
             self._frame.on_update(self.safely(lambda _: self._go()))
         self._words = self.gui.add_markdown("")
-        self._scale = self.gui.add_markdown(self.scales[0]) if self.scales else None
-        self._shown.on_update(self.safely(lambda _: self.live.edit()))
+        self._scale = self.gui.add_markdown("") if self.scales else None
+        self._tell_scale()
+        self._shown.on_update(self.safely(lambda _: self._go_on()))
         self.live.edits.append(self._edit)
         self.live.edit()
         self._follower = Follower(self.live, self._judge, fail=self._tell, name=self.title, seconds=2.0)
@@ -94,11 +95,22 @@ class ImagePanel(Panel):
 
     def _go(self) -> None:
         """Draw the frame or the part that was chosen, and judge it."""
-        if self._scale is not None and self._part is not None:
-            self._scale.content = self.scales[self.parts.index(self._part.value)]
-        self.live.edit()
+        self._go_on()
         if len(self._shown.options) > 1 and self.is_truth:
             self._follower.switch(True)
+
+    def _go_on(self) -> None:
+        self._tell_scale()
+        self.live.edit()
+
+    def _tell_scale(self) -> None:
+        """What black and white are of what is shown."""
+        if self._scale is None:
+            return
+        unit, (low, high) = self.scales[0 if self._part is None else self.parts.index(self._part.value)]
+        if self._shown.value in (MISSED, DIFFERENCE):
+            low, high = 0.0, (high - low) / _FACTOR
+        self._scale.content = f"Black is {low:.5g}, white {high:.5g}{'' if unit == '1' else f' {unit}'}."
 
     def close(self) -> None:
         """See Panel."""

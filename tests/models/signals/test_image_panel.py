@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -147,14 +148,17 @@ def test_parts_are_switched_and_judged_each_for_itself():
     model.grid, model.has_alpha = PixelGrid(20, 10), False
     model.field = Grey(model.grid, 2)
     own = np.random.default_rng(0).random((10, 20, 2)).astype(np.float32)
-    scales = ("Black is 0, white 1.", "Black is -3.1416, white 3.1416 rad.")
+    scales = (("1", (0.0, 1.2)), ("rad", (-math.pi, math.pi)))
     panel = ImagePanel(parts=("amplitude", "phase"), unjudged=("phase",), scales=scales)
     with served_page(model, panel, image=SimpleNamespace(pixels=own, values=lambda: own)) as page:
         error = np.mean((own[..., 0] - 0.5) ** 2)
         assert page.says(f"PSNR {-10 * np.log10(error):.2f} dB** of all pixels of the amplitude, step 0.")
-        assert page.says(scales[0])
+        assert page.says("Black is 0, white 1.2.")
+        page.set("Show", "error")
+        assert page.says("Black is 0, white 0.12.")
+        page.set("Show", "fit")
         page.set("Part", "phase")
-        assert page.says(scales[1])
+        assert page.says("Black is -3.1416, white 3.1416 rad.")
         assert page.page.wait(lambda: page.live.snapshot.model.part == 1)
         assert page.says("The phase is known but for a constant, and has no PSNR here.")
         assert model.part == 0
