@@ -112,9 +112,10 @@ def export(options: SignalOptions, *, load: Callable[..., Run] | None, outputs: 
     if is_video and not model.grid.is_video:
         raise InputError(f"This run has learnt an image, and {output} is to be a video: give a .png, .tif or .jpg.")
     if not is_video and len(frames) > 1 and not _is_array(output):
+        others = "an .mp4, an .mkv or a folder" if model.spacing_mm is None else "an .npy or a .nii.gz"
         raise InputError(
             f"This run has learnt {model.grid.frames} {model.frame_noun}s, and {output} is to be one image: give "
-            "--frames and the number of one, or an .mp4, an .mkv or a folder, or, of a volume, an .npy or .nii.gz."
+            f"--frames and the number of one, or {others}."
         )
     outputs.expect(_files_of(output))
     write = _write_array if _is_array(output) else _write_video if is_video else _write_image

@@ -117,6 +117,27 @@ def test_the_page_suggests_what_can_be_read_out(run, tmp_path):
     assert sorted(nibabel.load(tmp_path / name).shape) == sorted(SHAPE)
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        (
+            "out.mp4",
+            "out.mp4 has no room for floating-point numbers: give an .npy or a .nii.gz, or of one slice a .tif",
+        ),
+        (
+            "out.mkv",
+            "out.mkv has no room for floating-point numbers: give an .npy or a .nii.gz, or of one slice a .tif",
+        ),
+        ("out", "out, a folder of PNG frames, has no room for floating-point numbers: give an .npy or"),
+        ("out.tif", "give --frames and the number of one, or an .npy or a .nii.gz."),
+    ],
+)
+def test_a_volume_is_no_video_and_that_is_said(name, words, run, tmp_path, capsys):
+    assert signal_file.main([str(run.base_dir), str(tmp_path / name), "--quiet"]) == 1
+    assert words in " ".join(capsys.readouterr().err.split())
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_pictures_become_a_volume(tmp_path):
     config = small(write(tmp_path / "cell.npy", body(), values="refractive index"), tmp_path / "none")
     optics = config.pipeline.datamanager.dataparser.__class__(data=tmp_path / "cell.npy").read().scope.optics

@@ -35,6 +35,10 @@ _INPUT = {
 """FFmpeg's names by bits and channels: of an array, and of FFV1's pixels."""
 
 
+_MOST_BITS = 16
+"""Of a channel of a video."""
+
+
 def is_video_output(path: Path) -> bool:
     """Whether a name is one of a video file, or of a folder."""
     return path.suffix.lower() in (*VIDEO_FILES, "") or path.is_dir()
@@ -64,6 +68,12 @@ def check_video_output(path: Path, *, bits: int, channels: int) -> None:
             raise InputError(f"{shown(path)} has other files in it ({min(others)}): give another folder.")
     elif path.suffix == "" and path.exists():
         raise InputError(f"{shown(path)} is a file, and no folder: give another name.")
+    if bits > _MOST_BITS:
+        what = "" if path.suffix.lower() in VIDEO_FILES else ", a folder of PNG frames,"
+        raise InputError(
+            f"{shown(path)}{what} has no room for floating-point numbers: give an .npy or a .nii.gz, or of one slice a "
+            ".tif or an .exr."
+        )
     if path.suffix.lower() == H264 and (bits == 16 or channels in (2, 4)):
         what = "16 bits" if bits == 16 else "an opacity"
         raise InputError(f"{shown(path)} has no room for {what} of the video: give an .mkv, or a folder of PNG frames.")

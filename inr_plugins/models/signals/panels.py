@@ -110,7 +110,8 @@ class ImagePanel(Panel):
         unit, (low, high) = self.scales[0 if self._part is None else self.parts.index(self._part.value)]
         if self._shown.value in (MISSED, DIFFERENCE):
             low, high = 0.0, (high - low) / _FACTOR
-        self._scale.content = f"Black is {low:.5g}, white {high:.5g}{'' if unit == '1' else f' {unit}'}."
+        words = "" if unit == "1" else f" {unit.replace('1/', 'per ')}"
+        self._scale.content = f"Black is {low:.5g}, white {high:.5g}{words}."
 
     def close(self) -> None:
         """See Panel."""

@@ -117,7 +117,9 @@ def test_of_a_volume_the_middle_slice_is_drawn_at_first():
     model.field = Grey(model.grid, 1)
     own = np.random.default_rng(0).random((5, 10, 20, 1)).astype(np.float32)
     image = SimpleNamespace(pixels=own, values=lambda: own)
-    with served_page(model, ImagePanel(frames=5, frame=SLICE, stored=TRUTH), image=image) as page:
+    panel = ImagePanel(frames=5, frame=SLICE, stored=TRUTH, scales=(("1/mm", (0.0, 0.025)),))
+    with served_page(model, panel, image=image) as page:
+        assert page.says("Black is 0, white 0.025 per mm.")
         error = np.mean((own[2] - 0.5) ** 2)
         assert page.says(f"PSNR {-10 * np.log10(error):.2f} dB** of all pixels of slice 2, step 0.")
         assert page.live.snapshot.model.frame == 2
