@@ -199,6 +199,8 @@ def test_voxels_of_dicom_keep_their_places(rotation: np.ndarray, tmp_path: Path)
     one = read_dicom(tmp_path / "scan" / "0.dcm")
     np.testing.assert_array_equal(one.numbers, wanted[0])
     assert one.spacing_mm == (2, 1.5)
+    # Its third axis is as long as it is thick.
+    np.testing.assert_allclose(np.array(one.affine)[:, 2], [-1, -1, 1] * (3 * rotation[:, 2]), atol=1e-6)
 
 
 def test_what_is_no_picture_in_the_folder_is_named(tmp_path: Path) -> None:
@@ -232,6 +234,7 @@ def _without(name: str) -> Callable[[int, Any], None]:
 
 
 BAD = {
+    "size": (_other("Rows", 4), r"has a slice \d.dcm that is of another size than \d.dcm"),
     "double": (_moved, r"two slices at one place \(\d.dcm and \d.dcm\)"),
     "tilted": (_shifted, "shifted aside"),
     "series": (_other("SeriesInstanceUID", "1.2.3"), r"has 2 series \(T1, T1\)"),

@@ -66,10 +66,22 @@ def test_axes_and_units_are_those_that_are_said(tmp_path: Path) -> None:
     measured = read_resonance(write(tmp_path / "b.npy", turned, told))
     assert isinstance(measured, KSpace)
     np.testing.assert_array_equal(measured.numbers, k_space(1))
+    coils = k_space(3) * np.array([1, 2, 3], np.complex64)[:, None, None, None]
+    turned = np.fft.ifftshift(coils, axes=(1, 2, 3))
+    measured = read_resonance(write(tmp_path / "d.npy", turned, {**OF_K_SPACE, "centre": "first"}))
+    assert isinstance(measured, KSpace)
+    np.testing.assert_array_equal(measured.numbers, coils)
     moved = {**OF_K_SPACE, "axes": "slices rows columns coils"}
     measured = read_resonance(write(tmp_path / "c.npy", np.moveaxis(k_space(), 0, -1), moved))
     assert isinstance(measured, KSpace)
     np.testing.assert_array_equal(measured.numbers, k_space())
+
+
+def without_a_mean() -> np.ndarray:
+    """K-space whose largest coefficient is beside the middle, where nothing was measured."""
+    found = k_space()
+    found[:, 4, 5, 6], found[:, 4, 5, 5] = 0, 1e6
+    return found
 
 
 BAD = {
@@ -97,6 +109,7 @@ BAD = {
     "small": (volume()[:4], OF_A_VOLUME, "of 4 x 10 x 12 voxels: give 8 to 512"),
     "wrong centre": (k_space(), {**OF_K_SPACE, "centre": "first"}, "away from the first one, where frequency 0"),
     "no centre": (k_space() * (np.arange(12) != 6), OF_K_SPACE, "measure the middle of k-space"),
+    "no mean": (without_a_mean(), OF_K_SPACE, "measure the middle of k-space"),
     "not said": (k_space(), {**OF_K_SPACE, "centre": None}, 'has no centre: give "middle" or "first"'),
 }
 
