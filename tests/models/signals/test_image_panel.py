@@ -124,10 +124,10 @@ def test_of_a_volume_the_middle_slice_is_drawn_at_first():
         assert page.says(f"PSNR {-10 * np.log10(error):.2f} dB** of all pixels of slice 2, step 0.")
         assert page.live.snapshot.model.frame == 2
         page.set("Slice", 0)
-        assert page.page.wait(lambda: page.live.snapshot.model.frame is None, 5)
+        assert page.page.wait(lambda: page.live.snapshot.model.frame is None)
         page.set("Show", "truth")
         place = torch.tensor([[4.0, 3.0, 0.0]], dtype=torch.float64)
-        assert page.page.wait(lambda: np.allclose(page.live.snapshot.model.field.at(place), own[0, 3, 4]), 5)
+        assert page.page.wait(lambda: np.allclose(page.live.snapshot.model.field.at(place), own[0, 3, 4]))
 
 
 def test_an_image_has_no_slider(opened):
