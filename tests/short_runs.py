@@ -7,13 +7,19 @@ from pathlib import Path
 
 import torch
 
+from inr_plugins.engine.in_process import forget_trainings
 from inr_plugins.engine.rng import seed_all
 from inr_plugins.engine.runs import checkpoints
 from inr_plugins.engine.trainer import InrTrainer, InrTrainerConfig
 
 
 def train(config: InrTrainerConfig, steps: int, load_dir: Path | None = None, *, device: str = "cpu") -> InrTrainer:
-    """Train as ns-train does, on the CPU unless told otherwise, without a viewer; `config` is changed in place."""
+    """Train as ns-train does, on the CPU unless told otherwise, without a viewer; `config` is changed in place.
+
+    nerfstudio would write what each step tells to the files of all earlier runs of the process: by the fiftieth, a
+    small step would take several times as long.
+    """
+    forget_trainings()
     config.max_num_iterations, config.load_dir = steps, load_dir
     config.vis, config.final_eval_images, config.machine.device_type = "tensorboard", 0, device
     config.set_timestamp()
