@@ -230,6 +230,10 @@ TRAINING = _table(
         (_MODEL, Range(0, 0.5, above=True), "offsets"),
         (_MODEL, _NOT_NEGATIVE, "surface-weight offset-weight far-weight"),
         (_MODEL, _POSITIVE, "noise"),
+        (_MODEL, _POSITIVE, "time-omega"),
+        (_MODEL, _WIDTH, "time-width"),
+        (_MODEL, _NOT_NEGATIVE, "decay"),
+        (_MODEL, Range(0, 1, above=True, below=True), "threshold"),
         (_MODEL, _PART_ABOVE_0, "isotropic l1"),
     ]
 )

@@ -152,6 +152,7 @@ def test_methods_are_registered() -> None:
         "diner-video",
         "finer-video",
         "nid-shapes",
+        "nid-video",
         "nid-fit",
     } <= {point.name for point in METHODS}
 

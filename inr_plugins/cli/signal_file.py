@@ -61,7 +61,7 @@ class SignalOptions(CommonOptions):
     frames: Annotated[str | None, told("A:B", "all of the video")] = None
     """Frames of a video that are read out, from 0, without frame B; A alone is one."""
     part: Annotated[str | None, told("NAME", "the first")] = None
-    """Which part is read out of what has several: amplitude or phase."""
+    """Which part is read out of what has several: amplitude or phase; background, foreground or mask of a nid-video."""
     fps: Annotated[float | None, told("FPS", "the video's own, or 25")] = None
     """Frames a second of the video file that is written."""
     data: Annotated[Path | None, told("PATH", "where the run was trained from")] = None
@@ -107,6 +107,7 @@ def export(options: SignalOptions, *, load: Callable[..., Run] | None, outputs: 
     _check_output(options, bits=model.bits, channels=model.shown_channels)
     region, frames = find_region(model.grid, options.region), find_frames(model.grid, options.frames)
     manager: Any = opened.pipeline.datamanager
+    model.look_beside(manager)
     kind = manager.dataparser.kind
     is_video = is_video_output(output)
     if is_video and not model.grid.is_video:

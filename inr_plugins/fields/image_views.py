@@ -1,10 +1,10 @@
-"""What is seen of an image in place of its fit: the file's own pixels, or by how much each of them is missed."""
+"""What is seen of an image in place of its fit: the file's own pixels, or what of them the fit misses."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from inr_plugins.fields.image import ImageField
@@ -75,6 +75,53 @@ class MissedImage(ImageField):
         if self.has_alpha:
             missed = torch.cat([missed[:, :-1] + missed[:, -1:], torch.full_like(missed[:, -1:], 1 / self.factor)], -1)
         return missed * self.factor
+
+
+class ForegroundImage(ImageField):
+    """What stands before a fitted background: the file's pixels where any colour is farther from it than a threshold.
+
+    Elsewhere there is nothing, which is black, and transparent where there is an opacity.
+    """
+
+    def __init__(
+        self, background: ImageField, stored: StoredImage, *, threshold: float, as_mask: bool, has_alpha: bool
+    ) -> None:
+        """
+        Args:
+            background: in the state in which it is looked at.
+            stored: the file that it is of.
+            threshold: of values in [0, 1].
+            as_mask: white, and opaque, in place of the file's pixels.
+            has_alpha: whether the last channel is an opacity.
+        """
+        super().__init__(background.grid, background.channels)
+        self.background, self.stored = background, stored
+        self.threshold, self.as_mask, self.has_alpha = threshold, as_mask, has_alpha
+
+    def forward(self, places: Int[Tensor, " n"] | None) -> Float[Tensor, "n channels"]:
+        """See ImageField."""
+        if places is None:
+            places = torch.arange(self.grid.count, device=self.stored._pixels.device)
+        return self._standing_out(places)
+
+    def at(self, pixels: Float[Tensor, "n d"]) -> Float[Tensor, "n channels"]:
+        """Of the pixel that each place lies in."""
+        return self._standing_out(nearest_pixels(self.grid, pixels))
+
+    def _standing_out(self, places: Int[Tensor, " n"]) -> Float[Tensor, "n channels"]:
+        found = self.stored(places)
+        stands_out = stands_before(self.background.at(self.grid.indices(places).double()), found, self.threshold)
+        if not self.as_mask:
+            return found * stands_out
+        mask = stands_out.float().expand_as(found)
+        return torch.cat([mask[:, :-1], torch.ones_like(mask[:, :1])], -1) if self.has_alpha else mask
+
+
+def stands_before(
+    background: Float[Tensor, "*n channels"], found: Float[Tensor, "*n channels"], threshold: float
+) -> Bool[Tensor, "*n 1"]:
+    """Whether any colour is farther from the background, clamped to [0, 1], than a threshold."""
+    return ((background.clamp(0, 1) - found).abs() > threshold).any(-1, keepdim=True)
 
 
 def nearest_pixels(grid: PixelGrid, pixels: Float[Tensor, "n d"]) -> Int[Tensor, " n"]:

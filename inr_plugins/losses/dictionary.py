@@ -70,3 +70,19 @@ def code_length(code: Float[Tensor, "s n"]) -> Float[Tensor, ""]:
     The paper sums the norms over shapes; its authors' code averages over all entries, which is this over sqrt(n).
     """
     return joint_mean(code.abs().sum(1)) / code.shape[1] ** 0.5
+
+
+def ordered_size(weights: Float[Tensor, "t n"], sizes: Float[Tensor, " n"], *, decay: float) -> Float[Tensor, ""]:
+    """How much ordered experts add, later ones counted exponentially more: mean over t of Σ_i |α_i(t)| s_i e^(β i).
+
+    The second term of NID's Eq. 15, with i from 0, has no s_i. It then has no minimum where experts are learnt with
+    their weights: halving α and doubling b leaves f as it is and the term half as large. With the size s_i of an
+    expert what counts is what it adds to f.
+
+    Args:
+        weights: α, for each time.
+        sizes: s, root mean square of each expert.
+        decay: β; β (n - 1) must be below 80, beyond which float32 overflows.
+    """
+    order = torch.arange(weights.shape[1], device=weights.device, dtype=weights.dtype)
+    return (weights.abs() * sizes * torch.exp(decay * order)).sum(1).mean()

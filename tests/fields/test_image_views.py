@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from inr_plugins.fields.image import ImageField
-from inr_plugins.fields.image_views import MissedImage, StoredImage
+from inr_plugins.fields.image_views import ForegroundImage, MissedImage, StoredImage
 from inr_plugins.signal_grid import PixelGrid
 
 WIDTH, HEIGHT = 3, 2
@@ -55,3 +55,24 @@ def test_what_is_missed_is_told_of_each_pixel(channels):
     np.testing.assert_allclose(field(None).numpy(), expected.reshape(-1, channels), rtol=1e-5)
     found = field.at(torch.tensor([[1.3, 0.8], [1.0, 1.0]], dtype=torch.float64)).numpy()
     np.testing.assert_allclose(found, [expected[1, 1]] * 2, rtol=1e-5)
+
+
+@pytest.mark.parametrize("as_mask", [False, True])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_the_foreground_is_the_file_where_any_colour_is_far_from_the_background(channels, as_mask):
+    own, has_alpha = pixels(np.uint8, channels), channels in (2, 4)
+    background = Ramp(PixelGrid(WIDTH, HEIGHT), channels)
+    row, column = np.meshgrid(np.arange(HEIGHT), np.arange(WIDTH), indexing="ij")
+    away = np.abs(np.minimum(column / 4 + row / 8, 1)[..., None] - own / 255.0)
+    # Half-way between two of what there is, so that some pixels are far and some are not.
+    far = np.sort(away.max(-1).flatten())
+    threshold = float(far[2:4].mean())
+    field = ForegroundImage(background, StoredImage(own), threshold=threshold, as_mask=as_mask, has_alpha=has_alpha)
+    stands_out = (away > threshold).any(-1, keepdims=True)
+    assert stands_out.sum() == 3
+    expected = np.broadcast_to(stands_out, own.shape).astype(float) if as_mask else own / 255.0 * stands_out
+    if as_mask and has_alpha:
+        expected = np.concatenate([expected[..., :-1], np.ones_like(expected[..., :1])], -1)
+    np.testing.assert_allclose(field(None).numpy(), expected.reshape(-1, channels), rtol=1e-6)
+    found = field.at(torch.tensor([[1.3, 0.8], [-4.0, 0.2]], dtype=torch.float64)).numpy()
+    np.testing.assert_allclose(found, [expected[1, 1], expected[0, 0]], rtol=1e-6)

@@ -8,6 +8,7 @@ from inr_plugins.method_configs.diner_surface import diner_surface
 from inr_plugins.method_configs.finer_nerf import finer_nerf
 from inr_plugins.method_configs.images import cn_image, diner_image, diner_video
 from inr_plugins.method_configs.nid import nid_shapes
+from inr_plugins.method_configs.nid_video import nid_video
 from inr_plugins.method_configs.shapes import finer_sdf
 from inr_plugins.method_configs.streams import finer_stream
 from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConfig
@@ -159,6 +160,17 @@ def small_network_image(preset, data, output):
     config.pipeline.model.hidden_layers = 3 if preset is cn_image else 2
     config.optimizers["fields"]["optimizer"].lr = 1e-2
     config.output_dir = output
+    return config
+
+
+def small_nid_video(data, output):
+    """nid-video."""
+    config = copy.deepcopy(nid_video.config)
+    config.pipeline.datamanager.data, config.output_dir = data, output
+    model = config.pipeline.model
+    model.experts, model.expert_width, model.trunk_width, model.time_width, model.omega = 6, 6, 32, 16, 12.0
+    for group in config.optimizers.values():
+        group["optimizer"].lr = 1e-2
     return config
 
 

@@ -1,9 +1,11 @@
 """Losses of codes by hand, by counting and by finite differences."""
 
+import math
+
 import pytest
 import torch
 
-from inr_plugins.losses.dictionary import code_length, soft_load, squared_variation
+from inr_plugins.losses.dictionary import code_length, ordered_size, soft_load, squared_variation
 
 
 def test_the_squared_variation_is_variance_over_squared_mean():
@@ -78,3 +80,12 @@ def test_the_length_of_a_flat_code_is_one_and_of_a_single_expert_least():
 def test_settings_of_the_load_out_of_range_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         soft_load(torch.randn(2, 6), **settings)
+
+
+def test_what_ordered_experts_add_is_counted_by_their_order():
+    weights, sizes = torch.tensor([[1.0, -2.0, 0.5], [3.0, 0.0, 0.5]]), torch.tensor([0.5, 1.0, 4.0])
+    wanted = ((1 + 3) * 0.5 + 2 * math.e**0.7 + (0.5 + 0.5) * 4 * math.e**1.4) / 2
+    assert float(ordered_size(weights, sizes, decay=0.7)) == pytest.approx(wanted, rel=1e-6)
+    # What experts lose and their weights gain changes nothing.
+    scale = torch.tensor([2.0, 0.1, 7.0])
+    assert float(ordered_size(weights * scale, sizes / scale, decay=0.7)) == pytest.approx(wanted, rel=1e-6)

@@ -140,6 +140,13 @@ class ImageModel(PreciseSteps, OverWhite, Model):
             self.unit, self.unit_span = self.part_units[part]
             self.span = self.unit_span
 
+    def look_beside(self, manager: Any) -> None:
+        """Take from a datamanager what the part that is seen is made with besides the field: nothing, by default.
+
+        Raises:
+            InputError: it is not there.
+        """
+
     @property
     def shown_channels(self) -> int:
         """Of the pictures that are seen and read out."""
