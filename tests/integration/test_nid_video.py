@@ -20,11 +20,11 @@ from inr_plugins.errors import InputError
 from inr_plugins.models.nid.video import NidVideoModelConfig
 
 WIDTH, HEIGHT, FRAMES = 24, 16, 8
-SQUARE = 4
+SQUARE, GREEN = 4, np.array([0.2, 1.0, 0.2])
 
 
 def picture(frame):
-    """A slope whose brightness changes with the time, before which a white square goes from left to right."""
+    """A slope whose brightness changes with the time, before which a green square goes from left to right."""
     row, column = np.meshgrid(np.linspace(0, 1, HEIGHT), np.linspace(0, 1, WIDTH), indexing="ij")
     still = np.stack([0.2 + 0.5 * column, 0.2 + 0.5 * row, 0.4 + 0.2 * np.sin(4 * row + 3 * column)], -1)
     still = still * (0.85 + 0.15 * frame / (FRAMES - 1))
@@ -39,7 +39,7 @@ def clip(tmp_path_factory):
     folder.mkdir()
     for frame in range(FRAMES):
         still, mask = picture(frame)
-        seen = np.where(mask[..., None], 1.0, still)
+        seen = np.where(mask[..., None], GREEN, still)
         Image.fromarray(np.rint(seen * 255).astype(np.uint8)).save(folder / f"{frame:02}.png")
     return folder
 
@@ -62,7 +62,7 @@ def test_the_background_is_found_whose_light_changes_and_what_moves_is_cut_out(r
     still, moves = (np.stack([picture(frame)[number] for frame in range(FRAMES)]) for number in (0, 1))
     error = np.mean((background - still) ** 2)
     # A median over the frames knows nothing of the light.
-    seen = np.where(moves[..., None], 1.0, still)
+    seen = np.where(moves[..., None], GREEN, still)
     median = np.mean((np.median(seen, 0) - still) ** 2)
     assert error < min(1e-3, median / 2)
     agreement = 2 * (mask & moves).sum() / (mask.sum() + moves.sum())
@@ -100,7 +100,7 @@ def test_it_is_judged_by_where_nothing_moves(run, tmp_path):
     assert scores["psnr_background"] > scores["psnr"] + 10
     model = load_run(run.base_dir / "config.yml", device="cpu").pipeline.model
     still, moves = picture(3)
-    video = torch.from_numpy(np.where(moves[..., None], 1.0, still)).float()
+    video = torch.from_numpy(np.where(moves[..., None], GREEN, still)).float()
     found = torch.from_numpy(np.clip(still + 0.02, 0, 1)).float()
     metrics, pictures = model.get_image_metrics_and_images(
         {"rgb": found, "depth": torch.ones(HEIGHT, WIDTH, 1), "accumulation": torch.ones(HEIGHT, WIDTH, 1)},
@@ -108,7 +108,7 @@ def test_it_is_judged_by_where_nothing_moves(run, tmp_path):
     )
     assert metrics["foreground_share"] == pytest.approx(moves.mean())
     assert metrics["psnr_background"] == pytest.approx(-20 * np.log10(0.02), abs=0.05)
-    expected = np.broadcast_to(moves[..., None], video.shape).astype(float)
+    expected = np.where(moves[..., None], GREEN, 0)
     np.testing.assert_allclose(pictures["foreground"].numpy(), expected, atol=1e-6)
 
 
@@ -119,7 +119,7 @@ def test_stopping_and_going_on_gives_the_same_bits(clip, tmp_path):
         made.pipeline.datamanager.pixels_per_batch = 1000
         return made
 
-    assert_going_on_is_not_having_stopped(config, 4, 9)
+    assert_going_on_is_not_having_stopped(config, [4], 9)
 
 
 def test_a_step_sees_some_places_in_all_frames_and_a_pass_all_of_them(clip):
@@ -143,8 +143,19 @@ def test_a_step_sees_some_places_in_all_frames_and_a_pass_all_of_them(clip):
     torch.testing.assert_close(batch["values"], video.flatten(1, 2))
 
 
+def test_the_loss_is_that_of_the_paper_with_the_sizes_of_experts(run):
+    model = run.pipeline.model
+    n = model.config.experts
+    values, video = torch.rand(FRAMES, 5, 3), torch.rand(FRAMES, 5, 3)
+    weights, sizes = torch.randn(FRAMES, n), torch.rand(n)
+    losses = model.get_loss_dict({"values": values, "weights": weights, "sizes": sizes}, {"values": video})
+    assert float(losses["l1_loss"]) == pytest.approx(np.abs(2 * (values - video).numpy()).mean(), rel=1e-5)
+    added = np.abs(weights.numpy()) * sizes.numpy() * np.exp(0.5 * np.arange(n))
+    assert float(losses["sparsity_loss"]) == pytest.approx(0.01 * added.sum(1).mean(), rel=1e-5)
+
+
 def test_weights_that_no_number_holds_are_refused():
-    NidVideoModelConfig(experts=32, decay=2.5).check_options()
+    NidVideoModelConfig(experts=32, decay=2.55).check_options()
     with pytest.raises(InputError, match=r"--pipeline.model.decay 2.6 counts the last of 32 experts e\^81 times"):
         NidVideoModelConfig(experts=32, decay=2.6).check_options()
     with pytest.raises(InputError, match=r"threshold must be above 0 and below 1"):

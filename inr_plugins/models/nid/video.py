@@ -112,8 +112,14 @@ class NidVideoModel(ImageModel):
         super().populate_modules()
         self.parts = PARTS
         self.page = LivePage(
-            panels=lambda: [VideoPartsPanel(frames=self.grid.frames)], has_surface=False, read_out="video.mkv"
+            panels=lambda: [VideoPartsPanel(frames=self.grid.frames)],
+            has_surface=False,
+            read_out=self.files_to_read_out(),
         )
+
+    def files_to_read_out(self) -> dict[str, str | None]:
+        """See ImageModel: a file for each part."""
+        return {f"{part}.mkv": part if number else None for number, part in enumerate(PARTS)}
 
     def make_field(self) -> ImageField:
         """See ImageModel."""
