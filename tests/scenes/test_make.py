@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -193,6 +194,9 @@ def test_when_writing_fails_the_old_scene_stays_and_nothing_is_left(
             count[0] += 1
             if count[0] == 4:
                 raise trouble
+        if count[0] > 4:
+            # Who is to stop the others may be waiting for a processor.
+            time.sleep(1)
         write(*args)
 
     monkeypatch.setattr(scene_module, "write_view", failing)
