@@ -16,7 +16,7 @@ import torch
 from browser.chromium import PATIENCE, SCENE_UNITS, OpenPage, Shown
 from nerfstudio.data.scene_box import OrientedBox
 from viser._messages import BackgroundImageMessage
-from viser.infra import WebsockMessageHandler
+from viser.infra import WebsockClientConnection, WebsockMessageHandler
 
 from inr_plugins.engine.rng import seed_all
 from inr_plugins.viewer.start_view import camera_to_start_from, view_from
@@ -36,7 +36,9 @@ class Wire:
         """By the number of the client: each message is counted twice, for viser hands it to the server and to the
         connection."""
         self._counting = threading.Lock()
-        self._queue, self._handle = WebsockMessageHandler.queue_message, WebsockMessageHandler._handle_incoming_message
+        # Where all messages to one page come by, in the order in which they are sent (inr_plugins.viewer.ordered).
+        self._queue = WebsockClientConnection.unsafe_send_message
+        self._handle = WebsockMessageHandler._handle_incoming_message
 
     def watch(self) -> None:
         queue, newest, handle = self._queue, self.newest, self._handle
@@ -53,11 +55,11 @@ class Wire:
                 with self._counting:
                     self.heard[client] += 1
 
-        WebsockMessageHandler.queue_message = noting  # type: ignore[method-assign]
+        WebsockClientConnection.unsafe_send_message = noting  # type: ignore[method-assign]
         WebsockMessageHandler._handle_incoming_message = counting  # type: ignore[method-assign]
 
     def end(self) -> None:
-        WebsockMessageHandler.queue_message = self._queue  # type: ignore[method-assign]
+        WebsockClientConnection.unsafe_send_message = self._queue  # type: ignore[method-assign]
         WebsockMessageHandler._handle_incoming_message = self._handle  # type: ignore[method-assign]
 
 
