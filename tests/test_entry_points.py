@@ -24,7 +24,7 @@ MOST = 0.06
 # so that none finds this package imported already. The built-in names are read from the source of the module that
 # holds them, since importing that one loads all plugins.
 LOAD = """
-import ast, importlib, importlib.util, json, locale, logging, os, random, signal, sys, threading, time
+import ast, gc, importlib, importlib.util, json, locale, logging, os, random, signal, sys, threading, time
 from importlib.metadata import EntryPoint
 from pathlib import Path
 import nerfstudio.engine.trainer
@@ -94,6 +94,10 @@ def load(name, value):
         "started_cuda": sys.modules["torch"].cuda.is_initialized(),
     }), flush=True)
 
+# A full collection goes through all that nerfstudio has loaded, twice what a method takes itself, and falls to
+# whichever methods happen to make objects enough for it: what is there by now is not looked through any more.
+gc.collect()
+gc.freeze()
 for name, value in json.loads(sys.argv[1]):
     child = os.fork()
     if child == 0:
