@@ -156,6 +156,7 @@ TRAINING = _table(
         # Data: pixels of an image.
         (_PARSER, _NOT_NEGATIVE, "memory-gigabytes"),
         (_PARSER, Range(2, _BILLION), "first-frames"),
+        (_PARSER, Range(4, 65_536), "size"),
         (_DATA, Range(1, _BILLION), "pixels-per-batch"),
         # Data: views of a slice.
         (_PARSER, Range(1, 10_000), "views held-out-views"),
@@ -235,6 +236,9 @@ TRAINING = _table(
         (_MODEL, _NOT_NEGATIVE, "decay"),
         (_MODEL, Range(0, 1, above=True, below=True), "threshold"),
         (_MODEL, _PART_ABOVE_0, "isotropic l1"),
+        (_MODEL, Range(4, 4096, also=0), "patch"),
+        (_MODEL, Range(0, 4096), "overlap"),
+        (_MODEL, Range(1, 10**8), "places pieces"),
     ]
 )
 """Ranges of ns-train's options by name; an asterisk stands for the name of a group of parameters."""

@@ -129,3 +129,18 @@ class SignalPixels:
 
     places: Int[Tensor, " n"] | None
     operator: Any = None
+
+
+@dataclass(frozen=True)
+class PictureBatch:
+    """Whole pictures of a folder, of which a dictionary is learnt.
+
+    Attributes:
+        numbers: of the pictures, each once.
+        values: of their pixels, in [0, 1].
+        draw: a number from which it follows what else of the step is drawn.
+    """
+
+    numbers: Int[Tensor, " s"]
+    values: Float[Tensor, "s h w c"]
+    draw: int

@@ -117,6 +117,40 @@ class ForegroundImage(ImageField):
         return torch.cat([mask[:, :-1], torch.ones_like(mask[:, :1])], -1) if self.has_alpha else mask
 
 
+class RestoredImage(ImageField):
+    """The file's pixels, but where they are missing those of a fit; or where that is, in white."""
+
+    def __init__(
+        self, fit: ImageField, stored: StoredImage, missing: Bool[Tensor, " n"], *, as_mask: bool, has_alpha: bool
+    ) -> None:
+        """
+        Args:
+            fit: in the state in which it is looked at.
+            stored: the file that it is of.
+            missing: of each pixel, by its number.
+            as_mask: white, and opaque, where pixels are missing, and black elsewhere.
+            has_alpha: whether the last channel is an opacity.
+        """
+        super().__init__(fit.grid, fit.channels)
+        self.fit, self.stored, self.as_mask, self.has_alpha = fit, stored, as_mask, has_alpha
+        self._missing = missing
+
+    def forward(self, places: Int[Tensor, " n"] | None) -> Float[Tensor, "n channels"]:
+        """See ImageField."""
+        if places is None:
+            places = torch.arange(self.grid.count, device=self._missing.device)
+        return self.at(self.grid.indices(places).double())
+
+    def at(self, pixels: Float[Tensor, "n d"]) -> Float[Tensor, "n channels"]:
+        """Of the pixel that each place lies in; where it is missing, of the place itself."""
+        places = nearest_pixels(self.grid, pixels)
+        missing = self._missing[places][:, None]
+        if not self.as_mask:
+            return torch.where(missing, self.fit.at(pixels), self.stored(places))
+        mask = missing.float().expand(-1, self.channels)
+        return torch.cat([mask[:, :-1], torch.ones_like(mask[:, :1])], -1) if self.has_alpha else mask
+
+
 def stands_before(
     background: Float[Tensor, "*n channels"], found: Float[Tensor, "*n channels"], threshold: float
 ) -> Bool[Tensor, "*n 1"]:

@@ -8,6 +8,7 @@ from inr_plugins.method_configs.diner_surface import diner_surface
 from inr_plugins.method_configs.finer_nerf import finer_nerf
 from inr_plugins.method_configs.images import cn_image, diner_image, diner_video
 from inr_plugins.method_configs.nid import nid_shapes
+from inr_plugins.method_configs.nid_images import nid_image_fit, nid_images
 from inr_plugins.method_configs.nid_video import nid_video
 from inr_plugins.method_configs.shapes import finer_sdf
 from inr_plugins.method_configs.streams import finer_stream
@@ -177,3 +178,22 @@ def small_nid_video(data, output):
 def small_diner_video(data, output):
     """diner-video."""
     return _small_keys(diner_video, data, output)
+
+
+def small_nid_images(data, output):
+    """nid-images."""
+    config = copy.deepcopy(nid_images.config)
+    config.pipeline.datamanager.data, config.output_dir = data, output
+    model = config.pipeline.model
+    model.experts, model.expert_width, model.trunk_width, model.omega, model.warmup_steps = 12, 6, 32, 12.0, 5
+    for group in config.optimizers.values():
+        group["optimizer"].lr = 5e-3
+    return config
+
+
+def small_nid_image_fit(data, dictionary, output):
+    """nid-image-fit."""
+    config = copy.deepcopy(nid_image_fit.config)
+    config.pipeline.datamanager.data, config.output_dir = data, output
+    config.pipeline.model.dictionary = dictionary
+    return config

@@ -79,7 +79,7 @@ def test_the_video_is_nothing_that_the_run_holds_and_is_asked_for_where_a_part_n
         bad = tmp_path / "mask.mkv"
         assert signal_file.main([str(run.base_dir), str(bad), "--part", "mask", "--device", "cpu"]) == 1
         said = capsys.readouterr().err
-        assert "The mask is the video's own pixels, and it is not there." in said
+        assert "The mask is made with the video's own pixels, and they are not there." in said
         assert not bad.exists()
         # It may have been moved.
         again = read_out(run, tmp_path / "again.mkv", "--part", "mask", "--data", str(moved))

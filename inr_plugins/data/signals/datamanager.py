@@ -25,7 +25,7 @@ from inr_plugins.data.signals.images import SignalImages
 from inr_plugins.data.signals.parser import SignalDataParser, SignalDataParserConfig
 from inr_plugins.data.signals.video import SignalVideo
 from inr_plugins.data.signals.windows import SIDE
-from inr_plugins.signal_grid import SignalPixels
+from inr_plugins.signal_grid import PictureBatch, SignalPixels
 
 _FINGERPRINT_CELLS = 4
 
@@ -119,11 +119,14 @@ class SignalDataManager(VanillaDataManager[SignalImages]):
             origin = f" ({self.image.origin})" if isinstance(self.image, SignalVideo) else ""
             found = self.image.kind.description(frames=self.config.dataparser.FRAMES)
             what = f"Read {self.config.dataparser.data}: {found}{origin}."
-            passed = self._batches().of_a_pass
-            more = "" if passed == 1 else f" A step sees one of {passed} parts of it."
-            CONSOLE.print(what + more, highlight=False, markup=False)
+            CONSOLE.print(what + self.said_of_batches(), highlight=False, markup=False)
             for note in self.image.notes:
                 CONSOLE.print(f"[bold yellow]{escape(note)}[/bold yellow]", highlight=False)
+
+    def said_of_batches(self) -> str:
+        """A sentence on what a step sees, where that is not all."""
+        passed = self._batches().of_a_pass
+        return "" if passed == 1 else f" A step sees one of {passed} parts of it."
 
     def create_train_dataset(self) -> SignalImages:
         """The picture for the viewer, which can do without it."""
@@ -144,17 +147,17 @@ class SignalDataManager(VanillaDataManager[SignalImages]):
 
     # -- batches -------------------------------------------------------------------------------------------------------
 
-    def next_train(self, step: int) -> tuple[SignalPixels, dict[str, Any]]:  # type: ignore[override]
+    def next_train(self, step: int) -> tuple[SignalPixels | PictureBatch, dict[str, Any]]:  # type: ignore[override]
         """The pixels of training step `step` and their true values (n, channels) in [0, 1], on the device."""
         self.train_count += 1
         return self._pixels(step)
 
-    def next_eval(self, step: int) -> tuple[SignalPixels, dict[str, Any]]:  # type: ignore[override]
+    def next_eval(self, step: int) -> tuple[SignalPixels | PictureBatch, dict[str, Any]]:  # type: ignore[override]
         """The pixels that a training step sees too, and their values."""
         self.eval_count += 1
         return self._pixels(step)
 
-    def _pixels(self, step: int) -> tuple[SignalPixels, dict[str, Any]]:
+    def _pixels(self, step: int) -> tuple[SignalPixels | PictureBatch, dict[str, Any]]:
         places = self._batches().places(step)
         if places is None:
             if self._truth is None:
@@ -162,7 +165,7 @@ class SignalDataManager(VanillaDataManager[SignalImages]):
             return SignalPixels(None), {"values": self._truth}
         return SignalPixels(places.to(self.device)), {"values": self._values_of(self.image.flat[places.numpy()])}
 
-    def _values_of(self, pixels: np.ndarray) -> Float[Tensor, "n channels"]:
+    def _values_of(self, pixels: np.ndarray) -> Float[Tensor, "*n channels"]:
         return torch.from_numpy(self.image.kind.values(pixels)).to(self.device)
 
     def get_train_rays_per_batch(self) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown
 
-_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
+PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".pgm", ".ppm")
 _NUMBER = re.compile(r"\d+(?=\D*$)")
 
 
@@ -19,11 +19,11 @@ def frame_files(folder: Path) -> list[Path]:
         InputError: there are none, one has no number or the number of another, or names differ in more than numbers.
     """
     pictures = sorted(
-        each for each in folder.iterdir() if each.suffix.lower() in _ENDINGS and not each.name.startswith(".")
+        each for each in folder.iterdir() if each.suffix.lower() in PICTURE_ENDINGS and not each.name.startswith(".")
     )
     if not pictures:
         raise InputError(
-            f"--data {shown(folder)} has no frames: give a folder of pictures ({', '.join(_ENDINGS)}) that are "
+            f"--data {shown(folder)} has no frames: give a folder of pictures ({', '.join(PICTURE_ENDINGS)}) that are "
             "numbered, or a video file."
         )
     numbered: dict[int, Path] = {}

@@ -57,6 +57,11 @@ class SignalDataParserConfig(DataParserConfig):
         """What kind of image that is; see `kind_of`."""
         return kind_of(Path(self.data), most_bytes=self._most_bytes)
 
+    def frame_files(self) -> list[Path]:
+        """The files of frames that have one each."""
+        path = Path(self.data)
+        return frame_files(path) if path.is_dir() else []
+
     @property
     def _most_bytes(self) -> float:
         return self.memory_gigabytes * _GIGABYTE
@@ -169,7 +174,7 @@ class SignalDataParser(DataParser):
     def _files(self, windows: list[PixelWindow]) -> list[Path]:
         """The file that each camera's picture is in."""
         path = Path(self.config.data)
-        frames = frame_files(path) if self.kind.frames > 1 and path.is_dir() else []
+        frames = self.config.frame_files() if self.kind.frames > 1 else []
         return [frames[each.frame] if each.frame < len(frames) else path for each in windows]
 
 

@@ -22,6 +22,7 @@ _MODEL = "_model."
 _FIELD = "dictionary."
 _OWN = "_extra_state"
 _CODES = "codes"
+_WANTED = "--pipeline.model.dictionary wants the folder of a run of nid-shapes."
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,23 @@ def open_dictionary(path: Path) -> Dictionary:
     Raises:
         InputError: nothing, no usable checkpoint or no dictionary is there.
     """
-    wanted = "--pipeline.model.dictionary wants the folder of a run of nid-shapes."
+    model = model_state(path, wanted=_WANTED)
+    found = dictionary_of(model)
+    if found is None:
+        raise InputError(f"The run of {path} holds no dictionary: {_WANTED}")
+    return found
+
+
+def model_state(path: Path, *, wanted: str) -> dict[str, Tensor]:
+    """The tensors of a run's model by name, from its newest checkpoint; nothing in the run is executed.
+
+    Args:
+        path: see `open_dictionary`.
+        wanted: a sentence that says what has to be there.
+
+    Raises:
+        InputError: nothing or no usable checkpoint is there.
+    """
     path = Path(path)
     if not path.exists():
         raise InputError(f"There is no dictionary at {path}: {wanted}")
@@ -106,11 +123,7 @@ def open_dictionary(path: Path) -> Dictionary:
             raise InputError(f"There are no checkpoints in {path}: {wanted}")
         state = read_newest_checkpoint(folder)[0]
     bare = (name.removeprefix("module.").replace(_MODEL + "module.", _MODEL, 1) for name in state["pipeline"])
-    model = {name.removeprefix(_MODEL): value for name, value in zip(bare, state["pipeline"].values(), strict=True)}
-    found = dictionary_of(model)
-    if found is None:
-        raise InputError(f"The run of {path} holds no dictionary: {wanted}")
-    return found
+    return {name.removeprefix(_MODEL): value for name, value in zip(bare, state["pipeline"].values(), strict=True)}
 
 
 def dictionary_of(state: Mapping[str, Tensor]) -> Dictionary | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -55,6 +55,9 @@ class CodePanel(Panel):
 
     title = "Shape code"
 
+    noun: ClassVar[str] = "shape"
+    """What codes are of."""
+
     def build(self) -> None:
         """See Panel."""
         model = self.model
@@ -66,11 +69,18 @@ class CodePanel(Panel):
         self._worker = Worker(self.live, self._update, fail=self._tell, name=self.title, every=_EVERY)
         labels = _labels(model.code_names)
         self.start = self.gui.add_dropdown(
-            "From", labels, labels[self.wish.start], hint="The shape whose code is drawn."
+            "From", labels, labels[self.wish.start], hint=f"The {self.noun} whose code is drawn."
         )
-        self.towards = self.gui.add_dropdown("Towards", labels, hint="A second shape, to be blended with the first.")
+        self.towards = self.gui.add_dropdown(
+            "Towards", labels, hint=f"A second {self.noun}, to be blended with the first."
+        )
         self.share = self.gui.add_slider(
-            "Blend", 0.0, 1.0, 0.01, 0.0, hint="t of the code (1 - t) a + t b: 0 draws the first shape, 1 the second."
+            "Blend",
+            0.0,
+            1.0,
+            0.01,
+            0.0,
+            hint=f"t of the code (1 - t) a + t b: 0 draws the first {self.noun}, 1 the second.",
         )
         self.reset = self.gui.add_button(
             "Back to the learnt code", hint="Forgets the blend, and what the sliders have changed."
@@ -154,7 +164,7 @@ class CodePanel(Panel):
         for entry, slider in self._sliders.items():
             if entry not in self.wish.entries:
                 slider.say(float(code[entry]))
-        self.words.content = describe(code, model.codes)
+        self.words.content = describe(code, model.codes, noun=self.noun)
 
     def _place_sliders(self, wish: CodeEdit, code: Tensor) -> None:
         """Have sliders for the largest entries, unless one is in use, or those that there are will do."""
@@ -177,13 +187,20 @@ class CodePanel(Panel):
                     f"Expert {expert}" if len(code) == 1 else f"Patch {row}, expert {expert}",
                     *(-most, most, step, _rounded(float(code[row, expert]), most, step)),
                     marks=marks,
-                    hint="What this expert counts in the shape that is drawn.",
+                    hint=f"What this expert counts in the {self.noun} that is drawn.",
                     order=float(order),
                 )
                 made[row, expert] = _Slider(handle, most, step)
         self._sliders, self._sliders_of = made, shapes
         for entry, slider in made.items():
             self._when_clicked(slider.handle, partial(self._turn, entry))
+
+
+class PictureCodePanel(CodePanel):
+    """As that of shapes, of pictures."""
+
+    title = "Picture code"
+    noun = "picture"
 
 
 def _labels(names: Sequence[str]) -> tuple[str, ...]:
@@ -203,12 +220,13 @@ def _rounded(value: float, most: float, step: float) -> float:
     return round(round(min(max(value, -most), most) / step) * step, 9)
 
 
-def describe(code: Float[Tensor, "p n"], codes: Float[Tensor, "r n"]) -> str:
+def describe(code: Float[Tensor, "p n"], codes: Float[Tensor, "r n"], *, noun: str = "shape") -> str:
     """Which experts a shape is made of and how much the dictionary uses each, as markdown with two small charts.
 
     Args:
         code: of the shape, a row for each patch.
         codes: of the shapes that the dictionary was learnt on.
+        noun: what these are, in place of shapes.
     """
     entries = code.flatten()
     used = entries[entries != 0]
@@ -226,9 +244,9 @@ def describe(code: Float[Tensor, "p n"], codes: Float[Tensor, "r n"]) -> str:
     users = shapes_of_experts(codes, len(code)).sort(descending=True).values
     unused = int((users == 0).sum())
     lines += [
-        f"Of the dictionary's {shapes:,} shapes, **{int(users[-1]):,} to {int(users[0]):,}** use an expert; "
+        f"Of the dictionary's {shapes:,} {noun}s, **{int(users[-1]):,} to {int(users[0]):,}** use an expert; "
         f"{unused:,} {'expert is' if unused == 1 else 'experts are'} used by none.",
-        _bars(users, "Shapes of each expert", "experts by use", f"{int(users[0])}"),
+        _bars(users, f"{noun.capitalize()}s of each expert", "experts by use", f"{int(users[0])}"),
     ]
     return "\n\n".join(lines)
 

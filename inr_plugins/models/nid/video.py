@@ -19,8 +19,9 @@ from inr_plugins.fields.image import ImageField
 from inr_plugins.fields.image_views import ForegroundImage, StoredImage, stands_before
 from inr_plugins.losses.dictionary import ordered_size
 from inr_plugins.models.common.feasibility import IN_TRAINING, check_room, hidden_weights, naming_options
+from inr_plugins.models.nid.parted import PartedModel
 from inr_plugins.models.nid.video_panel import VideoPartsPanel
-from inr_plugins.models.signals.base import ImageModel, ImageModelConfig
+from inr_plugins.models.signals.base import ImageModelConfig
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.options import model_option
 from inr_plugins.signal_grid import SignalPixels
@@ -87,7 +88,7 @@ class NidVideoModelConfig(ImageModelConfig):
             )
 
 
-class NidVideoModel(ImageModel):
+class NidVideoModel(PartedModel):
     """Robust principal components in the continuous domain: background Σ_i α_i(t) b_i(x, y), the rest is foreground.
 
     Fitted by absolute errors, of which what moves is a small part, and by NID's Eq. 15, which counts later experts
@@ -104,8 +105,6 @@ class NidVideoModel(ImageModel):
 
     config: NidVideoModelConfig
     field: DictionaryVideo
-    stored: StoredImage | None = None
-    """The video, where a part is made with it; of what is read out."""
 
     def populate_modules(self) -> None:
         """As the base class."""
@@ -186,49 +185,13 @@ class NidVideoModel(ImageModel):
 
     # -- parts ---------------------------------------------------------------------------------------------------------
 
-    def look_beside(self, manager: Any) -> None:
-        """See ImageModel: the video, which foreground and mask are made with."""
-        if self.part == 0:
-            return
-        try:
-            image = manager.image
-            pixels = image.values() if image.pixels.dtype.kind == "f" else image.pixels
-        except InputError as error:
-            raise InputError(
-                f"The {PARTS[self.part]} is the video's own pixels, and it is not there. {error}"
-            ) from error
-        # No module of this one, whose tensors would be saved.
-        vars(self)["stored"] = StoredImage(pixels, self.device)
-
-    @property
-    def shown_channels(self) -> int:
-        """Of the pictures that are seen and read out: those of the video."""
-        return self.channels
-
-    def values_at(self, pixels: Float[Tensor, "n d"]) -> Float[Tensor, "n shown"]:
-        """The part that is seen, at places (see `ImageField.at`)."""
-        return self.field.at(pixels) if self.part == 0 else self.part_of(self.part).at(pixels)
-
-    def part_of(self, part: int, stored: StoredImage | None = None) -> ImageField:
-        """A part as a field of its own.
-
-        Args:
-            part: its number among `PARTS`.
-            stored: the video; by default what `look_beside` took.
-
-        Raises:
-            ValueError: there is no video, which all but the background are made with.
-        """
-        if part == 0:
-            return self.field
-        stored = stored or self.stored
-        if stored is None:
-            raise ValueError(f"the {PARTS[part]} is made with the video: call look_beside first")
+    def make_part(self, part: int, stored: StoredImage) -> ImageField:
+        """See PartedModel."""
         return ForegroundImage(
             self.field,
             stored,
             threshold=self.config.threshold,
-            as_mask=PARTS[part] == MASK,
+            as_mask=self.parts[part] == MASK,
             has_alpha=self.has_alpha,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from inr_plugins.errors import InputError
@@ -16,8 +17,8 @@ from inr_plugins.viewer.snapshot import Snapshot
 FIT, STORED, MISSED, DIFFERENCE = "fit", "file", "error", "difference"
 TRUTH = "truth"
 """What the file is called where the fit has not seen it."""
-FRAME, SLICE = "frame", "slice"
-_OF = {FRAME: "video", SLICE: "volume"}
+FRAME, SLICE, PICTURE = "frame", "slice", "picture"
+_OF = {FRAME: "video", SLICE: "volume", PICTURE: "folder"}
 _FACTOR = 10.0
 _JUDGED = 1 << 16
 """Pixels that the live PSNR is of, at the most."""
@@ -47,7 +48,8 @@ class ImagePanel(Panel):
         """
         Args:
             frames: of what is learnt; 1: an image.
-            frame: what each of them is, FRAME of a video or SLICE of a volume, whose middle one is drawn at first.
+            frame: what each of them is: FRAME of a video, PICTURE of a folder, or SLICE of a volume, whose middle one
+                is drawn at first.
             stored: what the datamanager's image is called.
             is_truth: whether the fit is to be that image; else it is another answer, and there is no PSNR.
             parts: of the fit, of which one is seen (see `ImageModel`).
@@ -73,7 +75,7 @@ class ImagePanel(Panel):
             self._part.on_update(self.safely(lambda _: self._go()))
         self._frame = None
         if self.frames > 1:
-            first, hint = 0 if self.frame == FRAME else self.frames // 2, "Which {} of the {} is drawn, from 0."
+            first, hint = self.frames // 2 if self.frame == SLICE else 0, "Which {} of the {} is drawn, from 0."
             self._frame = self.gui.add_slider(
                 self.frame.capitalize(),
                 *(0, self.frames - 1, 1, first),
@@ -150,15 +152,20 @@ class ImagePanel(Panel):
         else:
             model.field = stored
 
+    def _judged(self, model: Any) -> tuple[int, Tensor]:
+        """The frame that is drawn, and the pixels by which it is judged: spread evenly over it, or all if few."""
+        frame = 0 if self._frame is None else int(self._frame.value)
+        size = model.grid.width * model.grid.height
+        count = min(size, _JUDGED)
+        return frame, frame * size + (torch.arange(count, device=model.device) * size) // count
+
     @torch.no_grad()
     def _judge(self, snapshot: Snapshot) -> None:
-        """PSNR over all channels of pixels spread evenly over the image or the frame, or of all if there are few."""
+        """PSNR over all channels of the pixels that the image or the frame is judged by."""
         model = (snapshot.source or snapshot).model
         grid, stored = model.grid, self._file(model.device)
-        frame = 0 if self._frame is None else int(self._frame.value)
-        size = grid.width * grid.height
-        count = min(size, _JUDGED)
-        places = frame * size + (torch.arange(count, device=model.device) * size) // count
+        frame, places = self._judged(model)
+        size, count = grid.width * grid.height, len(places)
         part = slice(None)
         if self._part is not None:
             number = self.parts.index(self._part.value)
@@ -174,3 +181,34 @@ class ImagePanel(Panel):
         of += "" if self._frame is None else f" of {self.frame} {frame}"
         of += "" if self._part is None else f" of the {self._part.value}"
         self._words.content = f"**PSNR {psnr:.2f} dB** of {of}, step {snapshot.step:,}."
+
+
+class PartsPanel(ImagePanel):
+    """As that of all images, with the part that stands for the fit where that is drawn; PSNR is of the field itself.
+
+    For models whose parts are fields of their own (`models.nid.parted`).
+    """
+
+    def __init__(self, *, hint: str, **settings: Any) -> None:
+        """
+        Args:
+            hint: what the parts are, in words.
+            settings: see ImagePanel, all but `parts`.
+        """
+        super().__init__(**settings)
+        self.hint = hint
+
+    def build(self) -> None:
+        """See Panel."""
+        self._which: Any = None
+        if self._problem() is None:
+            self._which = self.gui.add_dropdown("Part", self.model.parts, hint=self.hint)
+            self._which.on_update(self.safely(lambda _: self.live.edit()))
+            # Before what puts file or error in the place of the fit.
+            self.live.edits.append(self._choose)
+        super().build()
+
+    def _choose(self, model: Any) -> None:
+        part = model.parts.index(self._which.value)
+        if part > 0 and self._shown.value == FIT:
+            model.field = model.part_of(part, self._file(model.device))

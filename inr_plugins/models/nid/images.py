@@ -1,0 +1,276 @@
+"""`ns-train nid-images`: a neural implicit dictionary, learnt over the pictures of a folder (NID, sec. 4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float, Int
+from nerfstudio.cameras.cameras import Cameras
+from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
+from torch import Tensor
+from torch.nn import Parameter
+
+from inr_plugins import ranks
+from inr_plugins.errors import InputError
+from inr_plugins.fields.dictionary_picture import CodedPictures, PictureDictionary
+from inr_plugins.fields.dictionary_settings import DictionarySettings
+from inr_plugins.fields.image import ImageField
+from inr_plugins.fields.picture_codes import encoded, largest_of
+from inr_plugins.fields.picture_pieces import PicturePieces
+from inr_plugins.losses.dictionary import code_length, soft_load, squared_variation
+from inr_plugins.losses.means import joint_squared_error
+from inr_plugins.models.common.feasibility import IN_TRAINING, check_room, hidden_weights, naming_options
+from inr_plugins.models.nid.picture_panels import picture_pages
+from inr_plugins.models.nid.shown_picture import ShowsPictures
+from inr_plugins.models.signals.base import ImageModel, ImageModelConfig
+from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
+from inr_plugins.networks.dictionary.gates import TableGate
+from inr_plugins.networks.dictionary.picture_gate import PictureGate
+from inr_plugins.options import model_option
+from inr_plugins.signal_grid import PictureBatch, SignalPixels
+
+_REFRESHED = 250
+"""Steps after which the codes of all pictures are made anew; between, a picture keeps that of its last step."""
+_AT_ONCE = 64
+"""Pictures whose codes are made at once."""
+
+
+@dataclass
+class NidImagesModelConfig(ImageModelConfig):
+    """A dictionary of pictures. Sizes are for two CPU cores; the paper has 128 or 256 experts in use of 4,096."""
+
+    _target: type = field(default_factory=lambda: NidImagesModel)
+    """Class to instantiate."""
+    experts: int = 256
+    """Number of experts in the dictionary."""
+    active: int | None = None
+    """Number of experts that a patch, or a picture, is made of, those with the largest entries in its code; by default
+    a quarter of them, and without patches all."""
+    expert_width: int = 8
+    """Width of the first of the two layers that each expert has of its own."""
+    trunk_width: int = 128
+    """Width of the layers that all experts share."""
+    trunk_layers: int = 2
+    """Number of layers that all experts share."""
+    omega: float = 30.0
+    """Frequency of the sines of these."""
+    patch: int = 16
+    """Side in pixels of the patches that have a code each; 0: a picture has one, by which what is missing is known."""
+    overlap: int = 0
+    """Pixels that neighbouring patches share; more of them, fewer seams and more codes."""
+    gate: Literal["auto", "pictures", "table"] = "auto"
+    """Where codes come from: pictures (an encoder, which gives those of unseen ones at once) or table (one for each
+    patch of each picture). auto: pictures with patches, table without, since whole pictures are learnt much sooner."""
+    pieces: int = 1024
+    """Patches, or pictures without, that a step takes at the most."""
+    places: int = 1024
+    """Pixels of each of these that a step takes at the most."""
+    warmup_steps: int = 100
+    """Steps with codes of all experts, made sparse by their l1 norm, before only the largest entries are kept."""
+    sparsity_weight: float = 0.01
+    """Weight of the codes' l1 norm during the warm-up."""
+    balance_weight: float = 0.01
+    """Weight of the variation between experts of how much pictures use them."""
+    load_weight: float = 0.01
+    """Weight of the variation between experts of how many pictures use them, after the warm-up."""
+
+    def check_options(self) -> None:
+        """Raise InputError for the first setting that cannot be used, or is too much for this machine."""
+        super().check_options()
+        if self.active is not None and self.active > self.experts:
+            raise InputError(
+                f"{model_option('active')} {self.active} is more than there are {model_option('experts')}, "
+                f"{self.experts}: give at most as many."
+            )
+        if 0 < self.patch <= self.overlap:
+            raise InputError(
+                f"{model_option('overlap')} {self.overlap} leaves nothing of {model_option('patch')} {self.patch}: "
+                "give less."
+            )
+        settings = self.dictionary()
+        check_room(hidden_weights(settings.trunk), "trunk_width", "trunk_layers", copies=IN_TRAINING)
+        bank = self.experts * self.expert_width * self.trunk_width
+        check_room(bank, "experts", "expert_width", "trunk_width", copies=IN_TRAINING)
+
+    @property
+    def resolved_active(self) -> int:
+        """`active`, or what stands for it."""
+        if self.active is None:
+            return max(1, self.experts // 4) if self.patch else self.experts
+        return self.active
+
+    @property
+    def has_encoder(self) -> bool:
+        """Whether codes come from the pictures."""
+        return self.gate == "pictures" or (self.gate == "auto" and self.patch > 0)
+
+    def dictionary(self) -> DictionarySettings:
+        """The dictionary's sizes; InputError where settings cannot go together."""
+        with naming_options():
+            trunk = CoordinateNetworkConfig(
+                activation="sine", omega=self.omega, width=self.trunk_width, hidden_layers=self.trunk_layers
+            )
+            return DictionarySettings(trunk, self.experts, self.expert_width, self.resolved_active)
+
+
+class NidImagesModel(ShowsPictures, ImageModel):
+    """Pictures as sparse combinations of experts that they share (Wang et al. 2022): f = Σ_j α_j b_j + m, k of n.
+
+    The pictures are the frames of what nerfstudio sees as one image. A step takes some of them, cut into patches, at
+    some of the places of a patch, the same for all; experts are evaluated once for a place. Codes are not divided by
+    their norm, as those of shapes are: a patch of little contrast has a small one. With an encoder the whole is an
+    autoencoder whose decoder can be asked anywhere.
+
+    The checkpoint holds the dictionary, the encoder and the codes of all pictures, as they were when they were last
+    looked at; the pictures themselves it does not hold.
+
+    Raises:
+        InputError: a setting out of range, or a patch larger than the pictures.
+    """
+
+    config: NidImagesModelConfig
+    field: CodedPictures
+    codes: Tensor
+
+    def populate_modules(self) -> None:
+        """As the base class."""
+        self._source: Any = None
+        self.is_sparse = self.config.warmup_steps == 0
+        self.run_steps = 1
+        super().populate_modules()
+        self.page = picture_pages(self)
+
+    def make_field(self) -> ImageField:
+        """See ImageModel; also what it is made of, codes and where these come from."""
+        config, grid = self.config, self.grid
+        if not grid.is_video:
+            raise InputError("nid-images learns what pictures share, and there is one: give --data a folder of some.")
+        pieces = PicturePieces(grid.width, grid.height, config.patch, config.overlap)
+        self.dictionary = PictureDictionary(config.dictionary(), pieces, self.channels, precision=config.precision)
+        rows, length = grid.frames * pieces.count, self.dictionary.code_length
+        check_room(rows * length, "experts", copies=1 if config.has_encoder else IN_TRAINING)
+        self.gate: PictureGate | TableGate
+        if config.has_encoder:
+            self.gate = PictureGate(pieces.grid.width, pieces.grid.height, self.channels, length)
+        else:
+            self.gate = TableGate(rows, length)
+        self.register_buffer("codes", torch.zeros(rows, length))
+        return CodedPictures(self.dictionary, grid, pieces, self.shown_codes)
+
+    def get_param_groups(self) -> dict[str, list[Parameter]]:
+        """The experts with what they share, and what codes come from: a table or an encoder."""
+        name = "encoder" if self.config.has_encoder else "codes"
+        return {"dictionary": list(self.dictionary.parameters()), name: list(self.gate.parameters())}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """As nn.Module's; InputError if the checkpoint is of another dictionary."""
+        try:
+            return super().load_state_dict(state_dict, *args, **kwargs)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[-1].strip().rstrip(".")
+            raise InputError(
+                f"The checkpoint does not fit: {reason}; give the options that the run was started with."
+            ) from error
+
+    # -- training ------------------------------------------------------------------------------------------------------
+
+    def get_training_callbacks(
+        self, training_callback_attributes: TrainingCallbackAttributes
+    ) -> list[TrainingCallback]:
+        """Callbacks of a run that is about to begin, or to go on."""
+        trainer, pipeline = training_callback_attributes.trainer, training_callback_attributes.pipeline
+        if trainer is not None:
+            self.run_steps = trainer._start_step + trainer.config.max_num_iterations
+        self._source = None if pipeline is None else pipeline.datamanager
+        before, after = TrainingCallbackLocation.BEFORE_TRAIN_ITERATION, TrainingCallbackLocation.AFTER_TRAIN_ITERATION
+        return [
+            TrainingCallback([before], self.before_step, update_every_num_iters=1),
+            TrainingCallback([after], self.after_step, update_every_num_iters=1),
+        ]
+
+    def before_step(self, step: int) -> None:
+        """Keep only the largest entries of codes if training step `step` is past the warm-up."""
+        self.is_sparse = step >= self.config.warmup_steps
+
+    def after_step(self, step: int) -> None:
+        """Now and then, and after the last step, have the codes of all pictures as they are by now."""
+        if self._source is not None and ((step + 1) % _REFRESHED == 0 or step + 1 == self.run_steps):
+            self.refresh_codes(self._source)
+
+    @torch.no_grad()
+    def refresh_codes(self, source: Any) -> None:
+        """Make the codes of all pictures of a datamanager anew."""
+        for numbers in torch.arange(self.grid.frames, device=self.device).split(_AT_ONCE):
+            rows = self._rows(numbers)
+            self.codes[rows] = self._kept(self._raw(rows, self._pieces_of(source.values_of(numbers.cpu().numpy()))))
+
+    def _pieces_of(self, values: Float[Tensor, "s h w c"]) -> Float[Tensor, "sp n c"]:
+        return 2 * self.dictionary.pieces.cut(values).flatten(0, 1) - 1
+
+    def _rows(self, numbers: Int[Tensor, " s"]) -> Int[Tensor, " sp"]:
+        """Numbers of the codes of pictures."""
+        of_each = torch.arange(self.dictionary.pieces.count, device=numbers.device)
+        return (numbers[:, None] * len(of_each) + of_each).flatten()
+
+    def _raw(self, rows: Int[Tensor, " s"], pieces: Float[Tensor, "s n c"]) -> Float[Tensor, "s l"]:
+        """Codes of pieces before any entry is left out."""
+        if isinstance(self.gate, TableGate):
+            return self.gate(rows)
+        with torch.autocast(pieces.device.type, enabled=False):
+            return encoded(self.gate, pieces)
+
+    def _kept(self, raw: Float[Tensor, "s l"]) -> Float[Tensor, "s l"]:
+        return largest_of(raw, self.config.experts, self.config.resolved_active) if self.is_sparse else raw
+
+    def forward(self, ray_bundle: RayBundle | Cameras | SignalPixels | PictureBatch) -> dict[str, Any]:
+        """As the base class; for pictures, `values` (pieces, places, channels) of some places in their pieces, `truth`
+        of the same, both in [-1, 1], and the codes `raw` and `code` that they were made with."""
+        if not isinstance(ray_bundle, PictureBatch):
+            return super().forward(ray_bundle)
+        pieces, rows = self._pieces_of(ray_bundle.values), self._rows(ray_bundle.numbers)
+        grid, generator = self.dictionary.pieces.grid, torch.Generator().manual_seed(ray_bundle.draw)
+        places = _some(grid.count, self.config.places, generator).to(pieces.device)
+        chosen = _some(len(pieces), self.config.pieces, generator).to(pieces.device)
+        pieces, rows = pieces[chosen], rows[chosen]
+        raw = self._raw(rows, pieces)
+        code = self._kept(raw)
+        values = torch.einsum("sl,pcl->spc", code, self.dictionary.atoms(grid.middles(places)))
+        if self.training:
+            # Of several processes each notes its own, until all of them make those of all pictures.
+            self.codes.index_copy_(0, rows, code.detach())
+        return {"values": values, "truth": pieces[:, places], "raw": raw, "code": code}
+
+    def get_loss_dict(
+        self, outputs: dict[str, Any], batch: dict[str, Any], metrics_dict: dict[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """Squared errors, and NID's balance of experts (see losses.dictionary); in the warm-up the codes' l1 norm."""
+        config, n = self.config, self.config.experts
+        raw, code = outputs["raw"][:, :n], outputs["code"][:, :n]
+        losses = {
+            "mse_loss": joint_squared_error(outputs["values"], outputs["truth"]),
+            "balance_loss": config.balance_weight * squared_variation(ranks.joint_sum(code.abs().sum(0))),
+        }
+        if self.is_sparse:
+            load = ranks.joint_sum(soft_load(raw, config.resolved_active))
+            losses["load_loss"] = config.load_weight * squared_variation(load)
+        else:
+            losses["sparsity_loss"] = config.sparsity_weight * code_length(code)
+        return losses
+
+    @torch.no_grad()
+    def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
+        """Of a batch: PSNR of all its pixels together, clamped; the share of experts that any patch uses."""
+        error = ((outputs["values"].clamp(-1, 1) - outputs["truth"]) / 2).square().mean()
+        used = (outputs["code"][:, : self.config.experts] != 0).any(0)
+        return {"psnr": -10 * torch.log10(error.clamp(min=1e-12)), "experts_used": used.float().mean()}
+
+
+def _some(count: int, most: int, generator: torch.Generator) -> Int[Tensor, " n"]:
+    """So many of the first `count` numbers, at the most, ascending."""
+    if count <= most:
+        return torch.arange(count)
+    return torch.randperm(count, generator=generator)[:most].sort().values

@@ -1,0 +1,163 @@
+"""Codes of many signals over one dictionary at once: matching pursuit, and the most likely codes under a prior."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from inr_plugins.sparse_codes.code_prior import CodePrior
+from inr_plugins.sparse_codes.sparse_coding import DEPENDENT
+
+_ROUNDS = 12
+"""Of the noise, or of the weights of robust errors, which are found by turns with the codes."""
+_LEAST_NOISE = 1e-4
+"""Of numbers in [-1, 1]: a tenth of what eight bits can tell."""
+_OUTLYING = 4.0
+"""Standard deviations beyond which what is missed is no noise."""
+_MAD = 1.4826
+"""Standard deviation of normal errors over the median of their absolute values."""
+
+
+def pursue(
+    gram: Float[Tensor, "n n"],
+    moments: Float[Tensor, "s n"],
+    k: int,
+    *,
+    first: Int[Tensor, " f"],
+    ridge: float = 1e-8,
+) -> tuple[Int[Tensor, "s k"], Float[Tensor, "s k"]]:
+    """Orthogonal matching pursuit of many signals, each with the atoms that `sparse_coding.matching_pursuit` takes.
+
+    Chosen atoms are made orthogonal one after another, together with their products with all others (as rows of a
+    Cholesky factor that reach on), so that a step costs n times the number chosen so far for each signal, in few calls.
+
+    Args:
+        gram: Φᵀ Φ, of all signals.
+        moments: Φᵀ y of each.
+        k: atoms that each has in the end.
+        first: atoms that all take, before any is chosen by its resemblance.
+        ridge: of atoms of norm 1; see there.
+
+    Returns:
+        Atoms, and their weights; those that would add nothing have the weight 0.
+
+    Raises:
+        ValueError: k beyond the number of atoms, or below that of the first ones.
+    """
+    signals, atoms = moments.shape
+    if not len(first) <= k <= atoms:
+        raise ValueError(f"k must be {len(first)} to {atoms}, got {k}")
+    gram, moments = gram.double(), moments.double()
+    scale = gram.diagonal().clamp(min=1e-30).sqrt().reciprocal()
+    normal = gram * scale[:, None] * scale
+    wanted = moments * scale
+    left = wanted.clone()
+    reach = normal.new_zeros(signals, k, atoms)
+    factor = normal.new_zeros(signals, k, k)
+    chosen = torch.zeros(signals, k, dtype=torch.long, device=gram.device)
+    free = torch.ones_like(wanted, dtype=torch.bool)
+    rows = torch.arange(signals, device=gram.device)
+    for taken in range(k):
+        resembles = torch.where(free, left.abs(), -1.0)
+        pick = first[taken].expand(signals) if taken < len(first) else resembles.argmax(1)
+        known = reach[rows, :taken, pick]
+        pivot = 1 + ridge - known.square().sum(1)
+        adds = pivot > DEPENDENT
+        pivot = torch.where(adds, pivot, 1.0).sqrt()
+        new = (normal[pick] - torch.einsum("st,stn->sn", known, reach[:, :taken])) / pivot[:, None]
+        # Of what adds nothing a row of its own, whose weight comes out as 0.
+        new = torch.where(adds[:, None], new, 0.0)
+        factor[:, taken, :taken] = torch.where(adds[:, None], known, 0.0)
+        factor[:, taken, taken] = pivot
+        reach[:, taken], chosen[:, taken] = new, pick
+        free[rows, pick] = False
+        share = torch.where(adds, left[rows, pick] / pivot, 0.0)
+        left = left - share[:, None] * new
+        wanted[rows, pick] = torch.where(adds, wanted[rows, pick], 0.0)
+    weights = torch.cholesky_solve(wanted.gather(1, chosen)[..., None], factor)[..., 0]
+    return chosen, weights * scale[chosen]
+
+
+@dataclass(frozen=True)
+class LikelyCode:
+    """What `likely_code` found of one signal.
+
+    Attributes:
+        code: the most likely one, float64.
+        noise: standard deviation of the equations that it was found with.
+        used: equations that are believed.
+    """
+
+    code: Float[Tensor, " n"]
+    noise: float
+    used: Bool[Tensor, " m"]
+
+
+def likely_code(
+    atoms: Float[Tensor, "m n"],
+    y: Float[Tensor, " m"],
+    prior: CodePrior,
+    *,
+    known: Bool[Tensor, " m"] | None = None,
+    independent: float = 1.0,
+    around: Callable[[Tensor], Tensor] | None = None,
+) -> LikelyCode:
+    """The most likely code of a signal under a normal prior, with errors of a size that is found with it.
+
+        p Σ_i w_i (y_i - Φ_i code)² / σ² + (code - mean)ᵀ C⁻¹ (code - mean)    least
+
+    σ is that which makes the equations most likely, by expectation and maximisation: the mean square of what is missed
+    and of what the code's own uncertainty adds to it. What a dictionary misses is alike at neighbouring pixels, which
+    p below 1 can say: so many equations are worth one.
+
+    With `around` some equations may be wrong, which lie together. Errors then have the weights of absolute ones
+    (w = σ / |error|, found by turns), each by the root mean square of the errors around it; after that, equations
+    around which errors have a mean of four standard deviations and more of all these means are left out, with those
+    that are next to them, and the others have normal errors, again by turns.
+
+    Args:
+        atoms: Φ, an equation a row.
+        y: wanted values.
+        prior: of codes.
+        known: equations that there are; None: all.
+        independent: p.
+        around: the mean around each equation, of a number for each; where it is given, all are known.
+
+    Raises:
+        ValueError: no equation is known.
+    """
+    known = torch.ones_like(y, dtype=torch.bool) if known is None else known
+    if not bool(known.any()):
+        raise ValueError("nothing is known of it")
+    rows, right = atoms[known].double(), y[known].double()
+    everyone = torch.arange(rows.shape[1], device=rows.device)
+    precision, wanted = prior.precision(everyone), prior.weighted_mean()
+    used = torch.ones_like(right, dtype=torch.bool)
+    code, noise = prior.mean, float((right - rows @ prior.mean).square().mean().sqrt()) + _LEAST_NOISE
+    if around is not None:
+        for _ in range(_ROUNDS):
+            missed = right - rows @ code
+            noise = float(missed.abs().mean()) + _LEAST_NOISE
+            weight = independent / (noise * around(missed.square()).sqrt().clamp(min=_LEAST_NOISE))
+            factor = torch.linalg.cholesky(rows.T @ (rows * weight[:, None]) + precision)
+            code = torch.cholesky_solve((rows.T @ (weight * right) + wanted)[:, None], factor)[:, 0]
+    for _ in range(_ROUNDS):
+        if around is not None:
+            missed = around(right - rows @ code).abs()
+            outlying = missed > _OUTLYING * (_MAD * missed.median() + _LEAST_NOISE)
+            used = around(outlying.double()) <= 0
+        these, those = rows[used], right[used]
+        if len(those) == 0:
+            break
+        gram = these.T @ these
+        factor = torch.linalg.cholesky(independent * gram / noise**2 + precision)
+        code = torch.cholesky_solve((independent * these.T @ those / noise**2 + wanted)[:, None], factor)[:, 0]
+        doubt = float((torch.cholesky_inverse(factor) * gram).sum())
+        noise = max(_LEAST_NOISE, ((float((those - these @ code).square().sum()) + doubt) / len(those)) ** 0.5)
+    believed = torch.zeros_like(known)
+    believed[known] = used
+    return LikelyCode(code, noise, believed)
