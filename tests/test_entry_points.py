@@ -157,6 +157,8 @@ def test_methods_are_registered() -> None:
         "finer-video",
         "nid-shapes",
         "nid-video",
+        "nid-images",
+        "nid-image-fit",
         "nid-fit",
     } <= {point.name for point in METHODS}
 

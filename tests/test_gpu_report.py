@@ -89,8 +89,10 @@ def test_every_method_and_part_is_on_the_list(scene):
 
 def test_no_installed_method_is_left_out_but_those_that_say_why():
     ours = {each.name for each in entry_points(group="nerfstudio.method_configs") if each.value.startswith("inr_plug")}
-    # It wants a dictionary; steps of videos are those of images, or of experts as nid-shapes has them.
-    assert ours - {*IMAGES, *SHAPES, *SIGNALS, *MEASURED} == {"nid-fit", "diner-video", "finer-video", "nid-video"}
+    # They want a dictionary; steps of videos are those of images; steps of experts nid-shapes has.
+    assert ours - {*IMAGES, *SHAPES, *SIGNALS, *MEASURED} == {
+        *("nid-fit", "nid-image-fit", "diner-video", "finer-video", "nid-video", "nid-images")
+    }
 
 
 @pytest.mark.parametrize("method", MEASURED)

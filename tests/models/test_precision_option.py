@@ -19,7 +19,7 @@ def test_every_method_has_it(point):
     model = point.load().config.pipeline.model
     assert typing.get_type_hints(type(model))["precision"] == Precision
     learns_finely = point.name in ("finer-sdf", "cn-occupancy", "nid-shapes", "nid-fit") or point.name.endswith(
-        ("-image", "-video", "-stream", "-ct", "-mri", "-lensless", "-tomography")
+        ("-image", "-images", "-image-fit", "-video", "-stream", "-ct", "-mri", "-lensless", "-tomography")
     )
     assert model.precision == ("float32" if learns_finely else "auto")
 

@@ -124,7 +124,8 @@ class NidImageFitModel(ShowsPictures, PartedModel):
         device = self.missing.device
         own = learnt.field
         self.dictionary, self.gate = own.to(device), None if learnt.gate is None else learnt.gate.to(device)
-        pieces = self._cut_like(own.pieces) if self._missing_dictionary is None else own.pieces
+        is_blank = self._missing_dictionary is not None
+        pieces = PicturePieces(self.grid.width, self.grid.height) if is_blank else self._cut_like(own.pieces)
         if own.channels != self.channels:
             raise InputError(
                 f"The pictures have {self.channels} channels, and the dictionary was learnt on some of {own.channels}: "
@@ -134,7 +135,7 @@ class NidImageFitModel(ShowsPictures, PartedModel):
         self.code = Parameter(torch.zeros(rows, own.code_length, device=device))
         self.register_buffer("support", torch.ones(rows, own.code_length, dtype=torch.bool, device=device))
         self.register_buffer("learnt_codes", learnt.codes.to(device))
-        return CodedPictures(self.dictionary, self.grid, pieces, self.shown_codes)
+        return CodedPictures(self.dictionary, self.grid, pieces, self.own_codes)
 
     def _cut_like(self, learnt: PicturePieces) -> PicturePieces:
         """The pieces of these pictures, of the dictionary's size.

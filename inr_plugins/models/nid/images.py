@@ -26,7 +26,7 @@ from inr_plugins.losses.means import joint_squared_error
 from inr_plugins.models.common.feasibility import IN_TRAINING, check_room, hidden_weights, naming_options
 from inr_plugins.models.nid.picture_panels import picture_pages
 from inr_plugins.models.nid.shown_picture import ShowsPictures
-from inr_plugins.models.signals.base import ImageModel, ImageModelConfig
+from inr_plugins.models.signals.base import ImageModelConfig
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.dictionary.gates import TableGate
 from inr_plugins.networks.dictionary.picture_gate import PictureGate
@@ -117,7 +117,7 @@ class NidImagesModelConfig(ImageModelConfig):
             return DictionarySettings(trunk, self.experts, self.expert_width, self.resolved_active)
 
 
-class NidImagesModel(ShowsPictures, ImageModel):
+class NidImagesModel(ShowsPictures):
     """Pictures as sparse combinations of experts that they share (Wang et al. 2022): f = Σ_j α_j b_j + m, k of n.
 
     The pictures are the frames of what nerfstudio sees as one image. A step takes some of them, cut into patches, at
@@ -159,7 +159,7 @@ class NidImagesModel(ShowsPictures, ImageModel):
         else:
             self.gate = TableGate(rows, length)
         self.register_buffer("codes", torch.zeros(rows, length))
-        return CodedPictures(self.dictionary, grid, pieces, self.shown_codes)
+        return CodedPictures(self.dictionary, grid, pieces, self.own_codes)
 
     def get_param_groups(self) -> dict[str, list[Parameter]]:
         """The experts with what they share, and what codes come from: a table or an encoder."""

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from inr_plugins.fields.dictionary_picture import CodedPictures, PictureDictionary
+from inr_plugins.models.signals.base import ImageModel
 
-class ShowsPictures:
+
+class ShowsPictures(ImageModel):
     """Makes a `CodedModel` (`shown_code`) of a model whose pictures are frames and have rows of `codes`."""
 
     codes: Tensor
     """Of all pieces of all pictures that are shown."""
-    grid: Any
-    frame: int | None
+    dictionary: PictureDictionary
     drawn_code: tuple[Tensor, Tensor] | None = None
     """Entries and values (P, k) that the shown picture is drawn with, where those are not its own."""
 
@@ -42,6 +42,10 @@ class ShowsPictures:
         pieces = len(self.codes) // self.grid.frames
         return self.codes[number * pieces : (number + 1) * pieces]
 
+    def own_codes(self) -> Float[Tensor, "rows l"]:
+        """The codes that pictures have by themselves."""
+        return self.codes
+
     def shown_codes(self) -> Float[Tensor, "rows l"]:
         """The codes that pictures are drawn with."""
         if self.drawn_code is None:
@@ -51,3 +55,11 @@ class ShowsPictures:
         pieces, first = len(index), self.shown_shape * len(index)
         codes[first : first + pieces] = torch.zeros_like(codes[:pieces]).scatter(1, index, value)
         return codes
+
+    def values_at(self, pixels: Float[Tensor, "n d"]) -> Float[Tensor, "n shown"]:
+        """As the model's own, with the code that the shown picture is drawn with, where the field is drawn."""
+        own = self.field
+        if self.drawn_code is None or not isinstance(own, CodedPictures):
+            return super().values_at(pixels)
+        # A copy that is edited has the field of what it is a copy of.
+        return CodedPictures(self.dictionary, self.grid, own.pieces, self.shown_codes).at(pixels)

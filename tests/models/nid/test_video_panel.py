@@ -32,7 +32,7 @@ class Still(ImageField):
 class Parted(Ball):
     """What the panel asks of a model."""
 
-    part_of = NidVideoModel.part_of
+    part_of, make_part = NidVideoModel.part_of, NidVideoModel.make_part
 
 
 @pytest.fixture
