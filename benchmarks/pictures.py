@@ -7,8 +7,8 @@ Two tables. Pictures: mean PSNR and SSIM of the test pictures, how many numbers 
 also which numbers these are), and pictures a second. nid-image-fit codes them over a dictionary of patches (by its
 encoder, with 5 and 10 gradient steps, and by matching pursuit) and over one of whole pictures (by the prior). Beside
 it: principal components of the same patches and pictures of the training folder, with as many numbers; the largest
-coefficients of the cosine transform of a picture, as many; and a network for each picture, 100 steps: SIREN, and one on
-Fourier features, each at the best of its rates on the first pictures.
+coefficients of the cosine transform of a picture, as many; and a network for each picture, 100 steps: SIREN, at
+its usual size and a small one, and one on Fourier features, each at the best of its rates on the first pictures.
 
 Holes: a square of the side --hole of a picture, of one random colour, at a random place; mean PSNR within it. Known:
 nid-image-fit --pipeline.datamanager.dataparser.mask, biharmonic inpainting (scikit-image), the most likely pixels under
@@ -41,9 +41,10 @@ from inr_plugins.files import write_json
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.signal_grid import PixelGrid
 
-RATES = (1e-4, 3e-4, 1e-3, 3e-3)
+RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 NETWORKS = {
     "SIREN": CoordinateNetworkConfig(activation="sine", omega=30.0, width=128, hidden_layers=3),
+    "SIREN of about as many numbers": CoordinateNetworkConfig(activation="sine", omega=30.0, width=30, hidden_layers=2),
     "Fourier features": CoordinateNetworkConfig(
         activation="relu", encoding="fourier", fourier_features=128, fourier_std=4.0, width=128, hidden_layers=3
     ),

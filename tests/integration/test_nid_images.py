@@ -97,6 +97,15 @@ def test_pictures_of_the_folder_and_unseen_ones_are_near(kind, request, tmp_path
     assert report["start"] == ("prior" if kind == "whole" else "pursuit")
 
 
+def test_after_the_warm_up_codes_have_the_largest_entries_alone(patches):
+    model = patches.pipeline.model
+    assert (model.codes[:, :12] != 0).sum(1).tolist() == [8] * len(model.codes)
+    # They are those of the encoder of now, not of when a picture was last in a step.
+    before = model.codes.clone()
+    model.refresh_codes(patches.pipeline.datamanager)
+    torch.testing.assert_close(model.codes, before, atol=1e-5, rtol=1e-4)
+
+
 def test_an_encoder_gives_codes_at_once_and_steps_make_them_better(patches, tmp_path):
     unseen = write(tmp_path / "unseen", range(100, 104))
     _, report = fitted(unseen, patches, tmp_path / "gate", steps=30, start="gate")
@@ -225,10 +234,22 @@ def test_a_step_learns_from_some_places_of_some_pieces_of_whole_pictures(folder,
     again, other = model(batch), model(manager.next_train(4)[0])
     torch.testing.assert_close(outputs["truth"], again["truth"])
     assert not torch.equal(outputs["truth"], other["truth"])
-    # Each is of one piece, which its own code makes.
+    # Each is of one piece, whose code is noted as its own.
     cut = 2 * model.dictionary.pieces.cut(batch.values).flatten(0, 1) - 1
-    found = (outputs["truth"][:, None] == cut[None, :, :30]).flatten(2)
-    assert len(found) == 11
+    model.codes.zero_()
+    outputs = model(batch)
+    rows = model.codes.any(1).nonzero()[:, 0]
+    assert len(rows) == 11
+    torch.testing.assert_close(model.codes[rows], outputs["code"].detach())
+    of_batch = [batch.numbers.tolist().index(row // 6) * 6 + row % 6 for row in rows.tolist()]
+    for truth, piece in zip(outputs["truth"], cut[of_batch], strict=True):
+        assert bool((torch.cdist(truth, piece).amin(1) < 1e-3).all())
+    for is_sparse, name in ((False, "sparsity_loss"), (True, "load_loss")):
+        model.is_sparse = is_sparse
+        losses = model.get_loss_dict(model(batch), {})
+        assert losses.keys() == {"mse_loss", "balance_loss", name}
+        assert float(losses[name]) > 0
+        assert float(losses["balance_loss"]) > 0
     losses = model.get_loss_dict(outputs, {})
     error = (outputs["values"] - outputs["truth"]).detach().numpy()
     assert float(losses["mse_loss"]) == pytest.approx(np.mean(error**2), rel=1e-5)

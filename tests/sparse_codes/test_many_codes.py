@@ -49,10 +49,10 @@ def test_atoms_that_add_nothing_have_no_weight():
     atoms = torch.cat([few, few @ torch.randn(3, 4, dtype=torch.float64)], 1)
     signal = torch.randn(1, 20, dtype=torch.float64)
     index, weight = pursue(atoms.T @ atoms, signal @ atoms, 7, first=NONE, ridge=0)
-    best = atoms @ torch.linalg.lstsq(few, signal[0]).solution.new_zeros(7)
     best = few @ torch.linalg.lstsq(few, signal[0]).solution
     torch.testing.assert_close(atoms[:, index[0]] @ weight[0], best, rtol=1e-6, atol=1e-7)
     assert int((weight != 0).sum()) == 3
+    assert index[0].sort().values.tolist() == list(range(7))
 
 
 @pytest.mark.parametrize(("k", "first"), [(1, torch.tensor([0, 1])), (8, NONE)])
@@ -108,6 +108,12 @@ def test_what_is_wrong_in_one_place_is_found_and_left_out():
     assert error < 0.03
     assert without > 3 * error
     assert not bool(found.used[wrong].any())
-    # Only neighbours of it are left out with it.
-    assert int((~found.used).sum()) <= 60 + 2 * 4
+    # Its neighbours are left out with it, and only those: means of five reach two on, and as far again.
+    assert torch.equal((~found.used).nonzero()[:, 0], torch.arange(96, 164))
     assert found.noise == pytest.approx(0.05, rel=0.2)
+
+
+def test_noise_is_not_taken_for_less_where_the_code_follows_it():
+    """Of 14 equations for 6 numbers the mean square of what is missed is about 8 / 14 of the variance."""
+    found = [likely_code(*made(seed, noise=0.3, m=14)[:3]).noise for seed in range(60)]
+    assert float(np.mean(np.square(found))) == pytest.approx(0.09, rel=0.2)
