@@ -18,6 +18,8 @@ from inr_plugins.sparse_codes.many_codes import likely_code, pursue
 _PURSUED_AT_ONCE = 256
 """Signals of a pursuit at once: 64 atoms of 256 take 34 MB of each 256."""
 _RIDGE = 1e-6
+_AT_MOST = 2
+"""Experts of a piece, of those that all pieces of its picture have on the average."""
 _INDEPENDENT = 1 / 16
 """Of pixels, where some are missing or may be wrong."""
 _SQUARES = 16
@@ -66,15 +68,29 @@ def coded_at_once(gate: PictureGate, pieces: Pieces, k: int) -> Float[Tensor, "s
 
 
 @torch.no_grad()
-def pursued(dictionary: PictureDictionary, pieces: Pieces, k: int) -> Float[Tensor, "s l"]:
-    """Codes of k experts by orthogonal matching pursuit, to which the channels' constants come; all is known."""
-    atoms = _all_atoms(dictionary)
-    gram, constants = atoms.T @ atoms, torch.arange(dictionary.settings.experts, dictionary.code_length)
+def pursued(dictionary: PictureDictionary, pieces: Pieces, k: int, *, pictures: int) -> Float[Tensor, "s l"]:
+    """Codes of k experts on the average of a picture's pieces, by orthogonal matching pursuit; all is known.
+
+    A piece takes as many as gain more than those of other pieces of its picture, up to twice k, and the channels'
+    constants.
+
+    Args:
+        dictionary: of the pieces.
+        pieces: of pictures one after another, equally many of each.
+        k: experts.
+        pictures: how many these are.
+    """
+    atoms, experts = _all_atoms(dictionary), dictionary.settings.experts
+    gram, constants = atoms.T @ atoms, torch.arange(experts, dictionary.code_length)
+    of_each = len(pieces.values) // pictures
+    most = min(_AT_MOST * k, experts) if of_each > 1 else k
     found = []
-    for values in pieces.values.split(_PURSUED_AT_ONCE):
-        moments = values.flatten(1).double() @ atoms
-        index, weight = pursue(gram, moments, k + len(constants), first=constants.to(gram.device), ridge=_RIDGE)
-        found.append(torch.zeros_like(moments).scatter(1, index, weight))
+    for values in pieces.values.split(of_each * max(1, _PURSUED_AT_ONCE // of_each)):
+        moments, count = values.flatten(1).double() @ atoms, len(values) // of_each
+        pursuit = pursue(gram, moments, most + len(constants), first=constants.to(gram.device), ridge=_RIDGE)
+        pursuit.gains[:, : len(constants)] = torch.inf
+        taken = pursuit.shared_out(of_each * (k + len(constants)), count)
+        found.append(torch.zeros_like(moments).scatter(1, pursuit.index, pursuit.weights(taken)))
     return torch.cat(found)
 
 

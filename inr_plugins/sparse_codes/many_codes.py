@@ -22,6 +22,48 @@ _MAD = 1.4826
 """Standard deviation of normal errors over the median of their absolute values."""
 
 
+@dataclass(frozen=True)
+class Pursuit:
+    """Atoms that many signals have chosen, one after another.
+
+    Attributes:
+        index: the atoms, in the order in which they were chosen.
+        gains: by how much each made the squared error less, when it was chosen.
+        factor: Cholesky factors of the chosen atoms' products, of norm 1.
+        moments: products of these and the signals.
+        scale: that makes atoms of norm 1.
+    """
+
+    index: Int[Tensor, "s k"]
+    gains: Float[Tensor, "s k"]
+    factor: Float[Tensor, "s k k"]
+    moments: Float[Tensor, "s k"]
+    scale: Float[Tensor, "s k"]
+
+    def weights(self, taken: Int[Tensor, " s"] | None = None) -> Float[Tensor, "s k"]:
+        """Least squares over the first so many atoms of each signal (None: all), and 0 for the others."""
+        factor, moments = self.factor, self.moments
+        if taken is not None:
+            beyond = torch.arange(factor.shape[1], device=factor.device) >= taken[:, None]
+            identity = torch.eye(factor.shape[1], dtype=factor.dtype, device=factor.device)
+            factor = torch.where(beyond[:, :, None], identity, factor)
+            moments = torch.where(beyond, 0.0, moments)
+        return torch.cholesky_solve(moments[..., None], factor)[..., 0] * self.scale
+
+    def shared_out(self, count: int, groups: int) -> Int[Tensor, " s"]:
+        """How many atoms each signal takes where so many are for every group of neighbours, and gain most.
+
+        Args:
+            count: atoms of a group.
+            groups: of equally many signals, one after another.
+        """
+        # An atom that gains more than one before it can be had with that one only.
+        least = self.gains.cummin(1).values.view(groups, -1)
+        chosen = least.sort(dim=1, descending=True, stable=True).indices[:, :count]
+        taken = torch.zeros_like(least, dtype=torch.bool).scatter(1, chosen, True)
+        return taken.view(self.gains.shape).sum(1)
+
+
 def pursue(
     gram: Float[Tensor, "n n"],
     moments: Float[Tensor, "s n"],
@@ -29,7 +71,7 @@ def pursue(
     *,
     first: Int[Tensor, " f"],
     ridge: float = 1e-8,
-) -> tuple[Int[Tensor, "s k"], Float[Tensor, "s k"]]:
+) -> Pursuit:
     """Orthogonal matching pursuit of many signals, each with the atoms that `sparse_coding.matching_pursuit` takes.
 
     Chosen atoms are made orthogonal one after another, together with their products with all others (as rows of a
@@ -43,7 +85,7 @@ def pursue(
         ridge: of atoms of norm 1; see there.
 
     Returns:
-        Atoms, and their weights; those that would add nothing have the weight 0.
+        Atoms; those that would add nothing have the weight 0.
 
     Raises:
         ValueError: k beyond the number of atoms, or below that of the first ones.
@@ -58,6 +100,7 @@ def pursue(
     left = wanted.clone()
     reach = normal.new_zeros(signals, k, atoms)
     factor = normal.new_zeros(signals, k, k)
+    gains = normal.new_zeros(signals, k)
     chosen = torch.zeros(signals, k, dtype=torch.long, device=gram.device)
     free = torch.ones_like(wanted, dtype=torch.bool)
     rows = torch.arange(signals, device=gram.device)
@@ -77,9 +120,9 @@ def pursue(
         free[rows, pick] = False
         share = torch.where(adds, left[rows, pick] / pivot, 0.0)
         left = left - share[:, None] * new
+        gains[:, taken] = share.square()
         wanted[rows, pick] = torch.where(adds, wanted[rows, pick], 0.0)
-    weights = torch.cholesky_solve(wanted.gather(1, chosen)[..., None], factor)[..., 0]
-    return chosen, weights * scale[chosen]
+    return Pursuit(chosen, gains, factor, wanted.gather(1, chosen), scale[chosen])
 
 
 @dataclass(frozen=True)

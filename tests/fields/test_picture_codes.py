@@ -85,8 +85,15 @@ def test_an_encoder_sees_what_is_left_of_the_mean_and_corrects_it():
 def test_a_pursuit_has_every_channels_constant_and_so_many_experts():
     made = dictionary()
     values = torch.rand(5, 20, CHANNELS)
-    codes = pursued(made, known_all(values), 3)
-    assert (codes[:, :EXPERTS] != 0).sum(1).tolist() == [3] * 5
+    alone = pursued(made, known_all(values), 3, pictures=5)
+    assert (alone[:, :EXPERTS] != 0).sum(1).tolist() == [3] * 5
+    codes = pursued(made, known_all(torch.cat([values[:4], 0.1 * values[4:] + 0.4])), 3, pictures=1)
+    used = (codes[:, :EXPERTS] != 0).sum(1)
+    assert int(used.sum()) == 5 * 3
+    # What has little contrast needs few, and none has more than twice as many.
+    assert int(used[4]) < 3
+    assert int(used.max()) <= 6
+    values[4] = 0.1 * values[4] + 0.4
     assert bool((codes[:, EXPERTS:] != 0).all())
     atoms = atoms_of(made).flatten(0, 1).numpy()
     for code, value in zip(codes.numpy(), values.numpy(), strict=True):

@@ -18,7 +18,8 @@ def test_many_signals_get_what_each_gets_alone():
     torch.manual_seed(0)
     atoms, signals = torch.randn(40, 25, dtype=torch.float64), torch.randn(7, 40, dtype=torch.float64)
     atoms *= torch.rand(25, dtype=torch.float64) + 0.1
-    index, weight = pursue(atoms.T @ atoms, signals @ atoms, 9, first=NONE)
+    pursuit = pursue(atoms.T @ atoms, signals @ atoms, 9, first=NONE)
+    index, weight = pursuit.index, pursuit.weights()
     codes = torch.zeros(7, 25, dtype=torch.float64).scatter(1, index, weight)
     for signal, code in zip(signals, codes, strict=True):
         alone = matching_pursuit(GramSystem.of(atoms, signal), 9, tolerance=0)
@@ -28,9 +29,10 @@ def test_many_signals_get_what_each_gets_alone():
 def test_first_atoms_are_taken_and_the_others_chosen_beside_them():
     rng = np.random.default_rng(1)
     atoms, signal = rng.normal(size=(30, 12)), rng.normal(size=30)
-    index, weight = pursue(
+    pursuit = pursue(
         torch.from_numpy(atoms.T @ atoms), torch.from_numpy(signal @ atoms)[None], 5, first=torch.tensor([11, 4])
     )
+    index, weight = pursuit.index, pursuit.weights()
     chosen = [11, 4]
     for _ in range(3):
         part, *_ = np.linalg.lstsq(atoms[:, chosen], signal, rcond=None)
@@ -48,11 +50,37 @@ def test_atoms_that_add_nothing_have_no_weight():
     few = torch.randn(20, 3, dtype=torch.float64)
     atoms = torch.cat([few, few @ torch.randn(3, 4, dtype=torch.float64)], 1)
     signal = torch.randn(1, 20, dtype=torch.float64)
-    index, weight = pursue(atoms.T @ atoms, signal @ atoms, 7, first=NONE, ridge=0)
+    pursuit = pursue(atoms.T @ atoms, signal @ atoms, 7, first=NONE, ridge=0)
+    index, weight = pursuit.index, pursuit.weights()
     best = few @ torch.linalg.lstsq(few, signal[0]).solution
     torch.testing.assert_close(atoms[:, index[0]] @ weight[0], best, rtol=1e-6, atol=1e-7)
     assert int((weight != 0).sum()) == 3
     assert index[0].sort().values.tolist() == list(range(7))
+
+
+def test_atoms_are_shared_out_among_signals_by_what_they_gain():
+    rng = np.random.default_rng(3)
+    atoms = rng.normal(size=(30, 12))
+    signals = rng.normal(size=(4, 30)) * np.array([[5.0], [0.5], [1.0], [1.0]])
+    pursuit = pursue(torch.from_numpy(atoms.T @ atoms), torch.from_numpy(signals @ atoms), 6, first=NONE)
+    missed = np.zeros((4, 7))
+    for row, signal in enumerate(signals):
+        for count in range(7):
+            used = atoms[:, pursuit.index[row, :count].numpy()]
+            missed[row, count] = np.square(signal - used @ np.linalg.lstsq(used, signal, rcond=None)[0]).sum()
+    np.testing.assert_allclose(pursuit.gains, -np.diff(missed), rtol=1e-4, atol=1e-9)
+    taken = pursuit.shared_out(6, 2)
+    for first in (0, 2):
+        # The least that two signals can miss with six atoms together, of all ways to share them.
+        pair = missed[first : first + 2]
+        best = min(range(7), key=lambda count: pair[0, count] + pair[1, 6 - count])
+        assert taken[first : first + 2].tolist() == [best, 6 - best]
+    weights = pursuit.weights(taken)
+    for row, count in enumerate(taken.tolist()):
+        used = atoms[:, pursuit.index[row, :count].numpy()]
+        expected = np.linalg.lstsq(used, signals[row], rcond=None)[0]
+        np.testing.assert_allclose(weights[row, :count], expected, rtol=1e-5)
+        assert not bool(weights[row, count:].any())
 
 
 @pytest.mark.parametrize(("k", "first"), [(1, torch.tensor([0, 1])), (8, NONE)])

@@ -54,7 +54,8 @@ class NidImageFitModelConfig(ImageModelConfig):
     of the active experts) or prior (the most likely, given those of the dictionary's pictures). auto: pursuit, and
     prior where something is missing or may be wrong, or pictures are coded as a whole."""
     active: int | None = None
-    """Experts of a code that gate and pursuit find; by default those of the dictionary. Codes by the prior have all."""
+    """Experts of a code that gate and pursuit find, of which the latter gives more to patches that need them; by
+    default those of the dictionary. Codes by the prior have all."""
     loss: Literal["l2", "l1"] = "l2"
     """Squared errors; or absolute ones, where parts of the pictures may be wrong without anyone knowing which: what
     stands out is found, left out, and can be read out as the part "missing"."""
@@ -224,7 +225,7 @@ class NidImageFitModel(ShowsPictures, PartedModel):
                     )
                 codes = coded_at_once(self.gate, pieces, k)
             else:
-                codes = pursued(self.dictionary, pieces, k)
+                codes = pursued(self.dictionary, pieces, k, pictures=len(numbers))
             found.append(codes.float())
         code = torch.cat(found)
         self.code.copy_(code)
