@@ -209,7 +209,7 @@ def regression(options: argparse.Namespace, training: np.ndarray, test: np.ndarr
     for name, run, start, steps in ways:
         _, report, _ = fitted(options, run, options.test, f"{start}-{steps}", steps, start=start)
         judged = report["judged"][f"+{steps}"] if steps > 1 else report["judged"]["init"]
-        counts[run] = round(report["code_bytes"] / 4)
+        counts[run] = round(report["numbers"])
         sparse = " and which" if start != "prior" else ""
         speed = f"{report['pictures_per_second']:.3g}" if steps == 1 else ""
         rows.append([name, f"{judged['psnr']:.2f}", f"{judged['ssim']:.3f}", f"{counts[run]:,}{sparse}", speed])

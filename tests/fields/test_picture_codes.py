@@ -90,9 +90,9 @@ def test_a_pursuit_has_every_channels_constant_and_so_many_experts():
     codes = pursued(made, known_all(torch.cat([values[:4], 0.1 * values[4:] + 0.4])), 3, pictures=1)
     used = (codes[:, :EXPERTS] != 0).sum(1)
     assert int(used.sum()) == 5 * 3
-    # What has little contrast needs few, and none has more than twice as many.
+    # What has little contrast needs few, and none has more than one and a half times as many.
     assert int(used[4]) < 3
-    assert int(used.max()) <= 6
+    assert int(used.max()) == 4
     values[4] = 0.1 * values[4] + 0.4
     assert bool((codes[:, EXPERTS:] != 0).all())
     atoms = atoms_of(made).flatten(0, 1).numpy()

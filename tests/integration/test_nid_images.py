@@ -89,11 +89,14 @@ def test_pictures_of_the_folder_and_unseen_ones_are_near(kind, request, tmp_path
     assert read_out(fit, tmp_path / "twice.png", "--frames", "0", "--scale", "2").shape == (2 * HEIGHT, 2 * WIDTH, 3)
     values = fit.pipeline.model.field(None).clamp(0, 1).view(3, HEIGHT, WIDTH, 3).numpy()
     each = [psnr(255 * values[number], picture(100 + number)) for number in range(3)]
-    assert report["judged"]["+2"]["psnr"] == pytest.approx(np.mean(each), abs=0.01)
+    assert report["judged"]["init"]["psnr"] == pytest.approx(np.mean(each), abs=0.01)
     assert report["pictures"] == 3
     # Of the experts, and of the channels.
     pieces, numbers = (1, 12 + 3) if kind == "whole" else (3 * 3, 8 + 3)
     assert report["numbers_per_pixel"] == pytest.approx(pieces * numbers / (WIDTH * HEIGHT))
+    assert report["numbers"] == pieces * numbers
+    # Patches name their experts, with a byte each.
+    assert report["code_bytes"] == pieces * (4 * numbers + (0 if kind == "whole" else 8))
     assert report["start"] == ("prior" if kind == "whole" else "pursuit")
 
 
@@ -112,8 +115,13 @@ def test_an_encoder_gives_codes_at_once_and_steps_make_them_better(patches, tmp_
     judged = report["judged"]
     assert judged["init"]["psnr"] > 20
     assert judged["+30"]["psnr"] > judged["+5"]["psnr"] > judged["init"]["psnr"]
-    _, solved = fitted(unseen, patches, tmp_path / "solved")
+    fit, solved = fitted(unseen, patches, tmp_path / "solved", steps=30)
+    assert solved["judged"].keys() == {"init"}
     assert solved["judged"]["init"]["psnr"] > judged["+30"]["psnr"]
+    values = fit.pipeline.model.field(None).clamp(0, 1).view(4, HEIGHT, WIDTH, 3).numpy()
+    each = [psnr(255 * values[number], picture(100 + number)) for number in range(4)]
+    # Steps leave them as they are.
+    assert solved["judged"]["init"]["psnr"] == pytest.approx(np.mean(each), abs=0.001)
 
 
 def test_what_a_mask_says_is_missing_is_filled_from_the_dictionary(whole, tmp_path):

@@ -75,8 +75,9 @@ class NidImageFitModelConfig(ImageModelConfig):
 class NidImageFitModel(ShowsPictures, PartedModel):
     """A frozen dictionary, and a code for each piece of each picture, found at once and improved by gradient steps.
 
-    A picture is linear in its code, so that squared errors have a least value that is solved for; steps after that
-    change nothing that counts, and are for codes that an encoder has given (NID, Tab. 1).
+    A picture is linear in its code, so that squared errors have a least value that is solved for, and with the prior
+    likewise; steps are for codes that an encoder has given (NID, Tab. 1). They leave others as they are: each of Adam's
+    is as long as its rate, at the least value too (33.79 dB, and 33.74 dB after one at 0.003).
 
     Its parts: the fit; the file's own pixels with what is missing from the fit; and what is missing, in white.
 
@@ -275,7 +276,11 @@ class NidImageFitModel(ShowsPictures, PartedModel):
         rows = (numbers[:, None] * pieces.count + of_each).flatten()
         gone = self.missing.view(self.grid.frames, self.grid.height, self.grid.width, 1)[numbers].float()
         atoms = self.dictionary.atoms(pieces.grid.middles(torch.arange(pieces.grid.count, device=numbers.device)))
-        values = torch.einsum("sl,pcl->spc", self.code[rows] * self.support[rows], atoms)
+        code = self.code[rows] * self.support[rows]
+        if self.config.start != "gate":
+            # Nothing to be descended, but a loss that has a gradient.
+            code = code.detach() + 0 * code
+        values = torch.einsum("sl,pcl->spc", code, atoms)
         return {
             "values": values,
             "truth": 2 * pieces.cut(ray_bundle.values).flatten(0, 1) - 1,
@@ -298,8 +303,9 @@ class NidImageFitModel(ShowsPictures, PartedModel):
         return {"psnr": -10 * torch.log10(mean.clamp(min=1e-12))}
 
     def after_step(self, step: int) -> None:
-        """Judge the pictures after the fifth step, and after the last."""
-        if self._source is not None and step + 1 in (_TOLD_AFTER, self.run_steps):
+        """Judge pictures whose codes came from the encoder after the fifth step, and after the last."""
+        is_stepped = self.config.start == "gate"
+        if is_stepped and self._source is not None and step + 1 in (_TOLD_AFTER, self.run_steps):
             self._report(step + 1, self._source)
 
     @torch.no_grad()
@@ -327,7 +333,8 @@ class NidImageFitModel(ShowsPictures, PartedModel):
                 "pictures": grid.frames,
                 "seconds": seconds,
                 "pictures_per_second": grid.frames / max(seconds, 1e-9),
-                "code_bytes": _BYTES * numbers / grid.frames,
+                "numbers": numbers / grid.frames,
+                "code_bytes": (_BYTES * numbers + self._naming_bytes()) / grid.frames,
                 "numbers_per_pixel": numbers / grid.count,
                 "known_pixels": pixels / grid.count,
                 "judged": {},
@@ -335,7 +342,7 @@ class NidImageFitModel(ShowsPictures, PartedModel):
             CONSOLE.print(
                 f"Codes of {grid.frames} picture{'s' if grid.frames > 1 else ''} by {how} in {seconds:.2f} s "
                 f"({self.reported['pictures_per_second']:.3g} a second): {numbers / grid.frames:,.0f} numbers "
-                f"({self.reported['code_bytes']:,.0f} bytes in float32) each, "
+                f"({self.reported['code_bytes']:,.0f} bytes in float32, with which experts they are of) each, "
                 f"{self.reported['numbers_per_pixel']:.3g} for a pixel"
                 + ("." if pixels == grid.count else f"; {100 * (1 - pixels / grid.count):.1f} % is missing."),
                 highlight=False,
@@ -347,6 +354,12 @@ class NidImageFitModel(ShowsPictures, PartedModel):
         CONSOLE.print(f"{named}: PSNR {judged['psnr']:.2f} dB{near}{of}.", highlight=False)
         if self._folder is not None:
             write_json(self._folder / _REPORT, self.reported)
+
+    def _naming_bytes(self) -> int:
+        """Of the numbers of the experts that codes have, where they do not have all."""
+        experts = self.dictionary.settings.experts
+        named = self.support[:, :experts]
+        return 0 if bool(named.all()) else int(named.sum()) * (1 if experts <= 256 else 2 if experts <= 65_536 else 4)
 
     # -- parts ---------------------------------------------------------------------------------------------------------
 
