@@ -229,6 +229,12 @@ def test_settings_that_cannot_be_used_are_refused():
         NidImageFitModelConfig(loss="l1", start="gate").check_options()
 
 
+@pytest.mark.parametrize(("pixels", "omega"), [(16, 7.5), (64, 30.0), (8, 4.0), (178, 60.0)])
+def test_the_frequency_is_in_proportion_to_the_pixels_of_a_piece(pixels, omega):
+    assert NidImagesModelConfig().dictionary(pixels).trunk.omega == omega
+    assert NidImagesModelConfig(omega=11.0).dictionary(pixels).trunk.omega == 11
+
+
 def test_a_step_learns_from_some_places_of_some_pieces_of_whole_pictures(folder, tmp_path):
     config = small_nid_images(folder, tmp_path)
     config.pipeline.model.patch, config.pipeline.model.pieces, config.pipeline.model.places = 8, 11, 30
@@ -261,3 +267,16 @@ def test_a_step_learns_from_some_places_of_some_pieces_of_whole_pictures(folder,
     losses = model.get_loss_dict(outputs, {})
     error = (outputs["values"] - outputs["truth"]).detach().numpy()
     assert float(losses["mse_loss"]) == pytest.approx(np.mean(error**2), rel=1e-5)
+
+
+def test_between_pixels_of_patches_a_picture_is_smooth(folder, tmp_path):
+    """A dictionary whose frequency is too high for patches of few pixels has noise there."""
+    config = small_nid_images(folder, tmp_path)
+    config.pipeline.model.omega, config.pipeline.model.patch = None, 8
+    run = train(config, 150)
+    assert run.pipeline.model.dictionary.settings.trunk.omega == 4
+    twice = read_out(run, tmp_path / "7.png", "--frames", "7", "--scale", "4").astype(float)
+    wanted = np.asarray(
+        Image.fromarray(picture(7)).resize((4 * WIDTH, 4 * HEIGHT), Image.Resampling.BICUBIC), dtype=float
+    )
+    assert psnr(twice, wanted) > 28

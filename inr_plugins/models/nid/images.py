@@ -35,6 +35,8 @@ from inr_plugins.signal_grid import PictureBatch, SignalPixels
 
 _REFRESHED = 250
 """Steps after which the codes of all pictures are made anew; between, a picture keeps that of its last step."""
+_OMEGA, _USUAL_PIXELS, _LEAST_OMEGA, _MOST_OMEGA = 30.0, 64, 4.0, 60.0
+"""SIREN's frequency, and the pixels along a piece that it is for; of 16 pixels it makes noise between them."""
 _AT_ONCE = 64
 """Pictures whose codes are made at once."""
 
@@ -56,8 +58,9 @@ class NidImagesModelConfig(ImageModelConfig):
     """Width of the layers that all experts share."""
     trunk_layers: int = 2
     """Number of layers that all experts share."""
-    omega: float = 30.0
-    """Frequency of the sines of these."""
+    omega: float | None = None
+    """Frequency of the sines of these; by default 30 for pieces of 64 pixels, in proportion for others, and from 4 to
+    60. A higher one fits pixels by what is noise between them."""
     patch: int = 16
     """Side in pixels of the patches that have a code each; 0: a picture has one, by which what is missing is known."""
     overlap: int = 0
@@ -108,11 +111,16 @@ class NidImagesModelConfig(ImageModelConfig):
         """Whether codes come from the pictures."""
         return self.gate == "pictures" or (self.gate == "auto" and self.patch > 0)
 
-    def dictionary(self) -> DictionarySettings:
-        """The dictionary's sizes; InputError where settings cannot go together."""
+    def dictionary(self, pixels: int = _USUAL_PIXELS) -> DictionarySettings:
+        """The dictionary's sizes; InputError where settings cannot go together.
+
+        Args:
+            pixels: along the longer side of a piece.
+        """
+        omega = min(max(_OMEGA * pixels / _USUAL_PIXELS, _LEAST_OMEGA), _MOST_OMEGA)
         with naming_options():
             trunk = CoordinateNetworkConfig(
-                activation="sine", omega=self.omega, width=self.trunk_width, hidden_layers=self.trunk_layers
+                activation="sine", omega=self.omega or omega, width=self.trunk_width, hidden_layers=self.trunk_layers
             )
             return DictionarySettings(trunk, self.experts, self.expert_width, self.resolved_active)
 
@@ -150,7 +158,9 @@ class NidImagesModel(ShowsPictures):
         if not grid.is_video:
             raise InputError("nid-images learns what pictures share, and there is one: give --data a folder of some.")
         pieces = PicturePieces(grid.width, grid.height, config.patch, config.overlap)
-        self.dictionary = PictureDictionary(config.dictionary(), pieces, self.channels, precision=config.precision)
+        self.dictionary = PictureDictionary(
+            config.dictionary(pieces.grid.longer), pieces, self.channels, precision=config.precision
+        )
         rows, length = grid.frames * pieces.count, self.dictionary.code_length
         check_room(rows * length, "experts", copies=1 if config.has_encoder else IN_TRAINING)
         self.gate: PictureGate | TableGate
