@@ -28,6 +28,7 @@ from integration.small_methods import (
     small_network_image,
     small_neus,
     small_nid,
+    small_nid_images,
     small_shape,
 )
 
@@ -38,7 +39,7 @@ from inr_plugins.engine.rng import seed_all, separate_rng
 from inr_plugins.engine.runs.checkpoints import checkpoint_path
 from inr_plugins.engine.trainer import InrTrainer
 from inr_plugins.shape_points import ShapePoints
-from inr_plugins.signal_grid import SignalPixels
+from inr_plugins.signal_grid import PictureBatch, SignalPixels
 
 STEPS, MORE_STEPS = 20, 4
 RESUMED = ("finer-sdf", "diner")
@@ -134,10 +135,18 @@ def _of_signals(folder: Path) -> dict[str, Callable[[], Any]]:
         config.pipeline.datamanager.pixels_per_batch = 70
         return config
 
+    def of_pictures(patch: int) -> Any:
+        # Three pictures: one process has two of them.
+        config = small_nid_images(folder / "frames", runs)
+        config.pipeline.model.patch = patch
+        return _damped(config)
+
     return {
         "diner-image": lambda: small_diner_image(image, runs),
         "diner-image in parts": lambda: in_parts(small_diner_image(image, runs)),
         "diner-video in parts": lambda: in_parts(small_diner_video(folder / "frames", runs)),
+        "nid-images": lambda: of_pictures(8),
+        "nid-images of whole ones": lambda: of_pictures(0),
         "cn-image": lambda: _damped(small_network_image(cn_image, image, runs)),
     }
 
@@ -192,11 +201,11 @@ def cases(folder: Path) -> dict[str, Callable[[], Any]]:
 
 
 def _half(batch: tuple[Any, dict[str, Any]], rank: int | None) -> tuple[Any, dict[str, Any]]:
-    """A rank's half of the rays, of the points of one shape, or of several shapes; of pixels, what it has drawn."""
+    """A rank's half of rays, of points of one shape, or of several shapes; of pixels and pictures what it has drawn."""
     if rank is None:
         return batch
     asked, known = batch
-    if isinstance(asked, SignalPixels):
+    if isinstance(asked, SignalPixels | PictureBatch):
         return batch
     if isinstance(asked, ShapePoints):
         axis = 0 if len(asked.shape) > 1 else 1

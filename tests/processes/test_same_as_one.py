@@ -36,6 +36,8 @@ TOLERANCE = {
     "diner-image in parts": 1e-4,
     "cn-image": 1e-4,
     "diner-video in parts": 1e-4,
+    "nid-images": 1e-4,
+    "nid-images of whole ones": 1e-4,
     "finer-nerf": 1e-5,
     "finer-nerf of cross norms": 1e-5,
     "cn-mipnerf": 1e-4,
