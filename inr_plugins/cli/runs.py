@@ -11,7 +11,7 @@ import tyro
 
 from inr_plugins.cli.arguments import CommonOptions
 from inr_plugins.engine.runs.folder import find_config
-from inr_plugins.errors import InputError
+from inr_plugins.errors import InputError, setting
 from inr_plugins.options import told
 
 
@@ -65,7 +65,14 @@ class SeveralRuns(CommonOptions):
         Raises:
             InputError: runs in both ways, a path that does not exist, or a folder without config.yml.
         """
-        return [find_config(path) for path in self.given()]
+        given = self.given()
+        for path in given:
+            # What other commands take as their second argument.
+            if len(given) > 1 and path.suffix not in ("", ".yml", ".yaml") and not path.exists():
+                raise InputError(
+                    f"{path} is no run: give the file that is to be written as {setting('output')} {path}."
+                )
+        return [find_config(path) for path in given]
 
 
 def given_runs(runs: Sequence[Path], load_config: Path | None, *, most: int | None = None) -> list[Path]:

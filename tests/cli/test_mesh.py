@@ -248,6 +248,14 @@ def test_field_without_colour_gives_a_mesh_without(run_folder):
     assert read(run_folder / "mesh.ply")[1]["colours"] is None
 
 
+def test_a_file_to_be_written_that_is_named_as_a_second_run_is_told_how(run_folder, capsys):
+    assert inr_mesh(Fake(), run_folder, "fox.ply") == 1
+    said = capsys.readouterr().err
+    assert "fox.ply is no run: give the file that is to be written as --output fox.ply." in said
+    assert inr_mesh(Fake(), run_folder, "elsewhere") == 1
+    assert "elsewhere does not exist; give a run folder" in capsys.readouterr().err
+
+
 def test_the_command_itself_fails_quickly_on_a_missing_run(tmp_path):
     code = "import sys; from inr_plugins.cli.mesh import entrypoint; sys.argv = ['inr-mesh', 'nowhere']; entrypoint()"
     heavy = "print([m for m in ('torch', 'open3d', 'mcubes', 'nerfstudio') if m in sys.modules])"
