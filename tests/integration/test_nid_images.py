@@ -117,6 +117,8 @@ def test_an_encoder_gives_codes_at_once_and_steps_make_them_better(patches, tmp_
     assert judged["+30"]["psnr"] > judged["+5"]["psnr"] > judged["init"]["psnr"]
     fit, solved = fitted(unseen, patches, tmp_path / "solved", steps=30)
     assert solved["judged"].keys() == {"init"}
+    _, few = fitted(unseen, patches, tmp_path / "few", active=3)
+    assert few["numbers"] == 9 * (3 + 3)
     assert solved["judged"]["init"]["psnr"] > judged["+30"]["psnr"]
     values = fit.pipeline.model.field(None).clamp(0, 1).view(4, HEIGHT, WIDTH, 3).numpy()
     each = [psnr(255 * values[number], picture(100 + number)) for number in range(4)]
@@ -137,6 +139,11 @@ def test_what_a_mask_says_is_missing_is_filled_from_the_dictionary(whole, tmp_pa
     missing = read_out(fit, tmp_path / "missing.png", "--part", "missing")
     np.testing.assert_array_equal(missing[..., 0] > 127, hole)
     assert report["known_pixels"] == pytest.approx(1 - hole.mean())
+    # What training tells of is what is known.
+    outputs = fit.pipeline.model(fit.pipeline.datamanager.next_train(0)[0])
+    values = fit.pipeline.model.field(None).view(HEIGHT, WIDTH, 3).numpy()
+    error = np.mean((2 * (values - truth / 255.0)[~hole]) ** 2)
+    assert float(fit.pipeline.model.get_loss_dict(outputs, {})["mse_loss"]) == pytest.approx(error, rel=1e-3)
     # A run that is opened again knows what was missing, and needs neither mask nor dictionary.
     model = load_run(fit.base_dir / "config.yml", device="cpu").pipeline.model
     np.testing.assert_array_equal(model.missing.view(HEIGHT, WIDTH).numpy(), hole)
