@@ -19,6 +19,8 @@ from inr_plugins.signal_grid import PixelGrid
 
 _QUERY_CHUNK = 1 << 14
 """Places that are evaluated at once."""
+_PIECES_AT_ONCE = 4
+"""Pieces whose experts are evaluated at once, each its own: more of them have places of less equal numbers."""
 _OWN = "_extra_state"
 
 
@@ -91,13 +93,22 @@ class PictureDictionary(nn.Module):
         """What every expert says at places in a piece's frame."""
         with autocast_of(self.precision, places.device, training=self.training):
             found = self.bank.all_outputs(self.trunk(places))
-        return found.float().view(len(places), -1, self.channels)
+        return found.float().view(len(places), self.settings.experts, self.channels)
 
     def atoms(self, places: Float[Tensor, "p 2"]) -> Float[Tensor, "p c l"]:
         """The equations of a code: what each of its numbers adds at places, of which f is the sum."""
         experts = self.experts_at(places).transpose(1, 2)
         constants = torch.eye(self.channels, device=experts.device).expand(len(places), -1, -1)
         return torch.cat([experts, constants], -1)
+
+    def mixtures(self, places: Float[Tensor, "s p 2"], codes: Float[Tensor, "s l"]) -> Float[Tensor, "s p c"]:
+        """What codes make at places of their own, each with as many experts as that which uses most of them."""
+        own, constants = codes.float().split((self.settings.experts, self.channels), 1)
+        most = max(1, int((own != 0).sum(1).max()))
+        index = own.abs().topk(most, dim=1).indices
+        with autocast_of(self.precision, places.device, training=self.training):
+            found = self.bank.selected(self.trunk(places), index, own.gather(1, index))
+        return found.float().view(*places.shape[:2], self.channels) + constants[:, None]
 
 
 class CodedPictures(ImageField):
@@ -140,12 +151,46 @@ class CodedPictures(ImageField):
         if self.grid.is_video:
             frame = place[:, 2].round().clamp(0, self.grid.frames - 1).long()
             piece = piece + frame[:, None] * self.pieces.count
-        (dictionary,) = self._dictionary
         # Pixels of many pieces, and of many pictures, are at few different places in them.
-        different, back = torch.unique(local.flatten(0, 1).float(), dim=0, return_inverse=True)
+        keys = local.flatten(0, 1).float().contiguous().view(torch.int64)[:, 0]
+        different, back = torch.unique(keys, return_inverse=True)
+        different = different[:, None].view(torch.float32)
+        counted = weight.flatten().nonzero()[:, 0]
+        rows, group = torch.unique(piece.flatten()[counted], return_inverse=True)
+        (dictionary,) = self._dictionary
+        experts = dictionary.settings.experts
+        asked = torch.bincount(group, minlength=len(rows)) * (codes[rows, :experts] != 0).sum(1)
+        if 0 < int(asked.sum()) <= experts * len(different):
+            said = weight.new_zeros(len(keys), self.channels, dtype=torch.float32)
+            said[counted] = _apart(dictionary, local.flatten(0, 1).float()[counted], group, codes[rows])
+            total = (said.view(*weight.shape, -1) * weight[..., None].float()).sum(1)
+            return (total + 1) / 2
         atoms, back = dictionary.atoms(different), back.view_as(piece)
         total = place.new_zeros(len(place), self.channels, dtype=torch.float32)
         for each in range(piece.shape[1]):
             code = codes[piece[:, each]].float()
             total += weight[:, each, None].float() * torch.einsum("nl,ncl->nc", code, atoms[back[:, each]])
         return (total + 1) / 2
+
+
+def _apart(
+    dictionary: PictureDictionary, local: Float[Tensor, "e 2"], group: Int[Tensor, " e"], codes: Float[Tensor, "g l"]
+) -> Float[Tensor, "e c"]:
+    """What each place's code says there, by the experts of this code alone.
+
+    Args:
+        dictionary: of the codes.
+        local: places, each in the frame of its piece.
+        group: the number of the code of each; every code has a place.
+        codes: of the pieces.
+    """
+    order, counts = group.argsort(stable=True), torch.bincount(group)
+    first = counts.cumsum(0) - counts
+    said = local.new_empty(len(local), dictionary.channels)
+    # Batches of pieces with about as many places each, so that few are filled up.
+    for some in counts.argsort(descending=True).split(_PIECES_AT_ONCE):
+        slot = torch.arange(int(counts[some[0]]), device=local.device)
+        is_there = slot < counts[some, None]
+        entry = order[(first[some, None] + slot).clamp(max=len(order) - 1)]
+        said[entry[is_there]] = dictionary.mixtures(local[entry], codes[some])[is_there]
+    return said

@@ -94,7 +94,7 @@ class PicturePieces:
         weight = (down[1][:, :, None] * across[1][:, None]).flatten(1)
         many = (down[2].shape[1], across[2].shape[1])
         local = torch.stack([across[2][:, None].expand(-1, *many), down[2][:, :, None].expand(-1, *many)], -1)
-        at = self.grid.to_coordinates(local.flatten(1, 2).flatten(0, 1)).view(len(pixels), -1, 2)
+        at = self.grid.to_coordinates(local.flatten(1, 2).flatten(0, 1)).view(*piece.shape, 2)
         return piece, weight, at
 
     @staticmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from inr_plugins.fields.dictionary_picture import CodedPictures, PictureDictionary
@@ -18,10 +19,11 @@ from inr_plugins.sparse_codes.many_codes import likely_code
 EXPERTS, CHANNELS = 9, 2
 
 
-def dictionary(width=5, height=4):
+def dictionary(width=5, height=4, *, pieces=None):
     torch.manual_seed(0)
     trunk = CoordinateNetworkConfig(activation="sine", omega=8.0, width=10, hidden_layers=2)
-    made = PictureDictionary(DictionarySettings(trunk, EXPERTS, 3, 4), PicturePieces(width, height), CHANNELS)
+    pieces = pieces or PicturePieces(width, height)
+    made = PictureDictionary(DictionarySettings(trunk, EXPERTS, 3, 4), pieces, CHANNELS)
     torch.nn.init.normal_(made.bank.last_weight)
     return made.requires_grad_(False).eval()
 
@@ -61,6 +63,58 @@ def test_pictures_are_read_out_between_pixels_and_frames_are_pictures():
     local = torch.tensor([[(2 * 1.25 + 1 - 5) / 5, (2 * 2.5 + 1 - 4) / 5], [-0.8, -0.6], [-1.0, 0.8]])
     wanted = torch.einsum("pcl,pl->pc", made.atoms(local), codes[[2, 1, 2]])
     torch.testing.assert_close(field.at(place), (wanted + 1) / 2, atol=1e-5, rtol=0)
+
+
+def sparse_codes(rows, most):
+    """Of different experts, one to so many of them in each row."""
+    codes = torch.randn(rows, EXPERTS + CHANNELS)
+    for number, row in enumerate(codes):
+        row[torch.randperm(EXPERTS)[number % most + 1 :]] = 0
+    return codes
+
+
+def by_atoms(made, pieces, codes, place):
+    """Values at places of the first picture, by all experts at each."""
+    number, weight, local = pieces.around(place)
+    total = torch.zeros(len(place), CHANNELS)
+    for each in range(number.shape[1]):
+        atoms = made.atoms(local[:, each].float())
+        total += weight[:, each, None].float() * torch.einsum("pcl,pl->pc", atoms, codes[number[:, each]])
+    return (total + 1) / 2
+
+
+@pytest.mark.parametrize("overlap", [0, 2])
+def test_between_pixels_the_experts_of_each_patch_alone_say_what_all_do(overlap, monkeypatch):
+    pieces = PicturePieces(13, 10, 4, overlap)
+    made = dictionary(pieces=pieces)
+    codes = sparse_codes(pieces.count, 3)
+    field = CodedPictures(made, PixelGrid(13, 10), pieces, lambda: codes)
+    place = torch.rand(500, 2, dtype=torch.float64) * torch.tensor([13, 10]) - 0.5
+    # A patch with one place, and many with none.
+    place[:200] = torch.rand(200, 2) + 5
+    place[0] = torch.tensor([12.2, 9.2])
+    wanted = by_atoms(made, pieces, codes, place)
+    asked, selected = [], made.bank.selected
+
+    def counted(h, index, weight):
+        asked.append(h.shape[1] * index.numel())
+        return selected(h, index, weight)
+
+    monkeypatch.setattr(made.bank, "selected", counted)
+    torch.testing.assert_close(field.at(place), wanted, atol=2e-6, rtol=0)
+    evaluations = int((pieces.around(place)[1] > 0).sum()) * EXPERTS
+    assert 0 < sum(asked) < 0.6 * evaluations
+    assert field.at(place[:0]).shape == (0, CHANNELS)
+
+
+def test_at_the_middles_of_pixels_all_experts_are_evaluated_once_for_all_patches(monkeypatch):
+    pieces = PicturePieces(12, 12, 4)
+    made = dictionary(pieces=pieces)
+    codes = sparse_codes(pieces.count, 4)
+    field = CodedPictures(made, PixelGrid(12, 12), pieces, lambda: codes)
+    monkeypatch.setattr(made.bank, "selected", None)
+    middles = field.grid.indices(torch.arange(144)).double()
+    torch.testing.assert_close(field(None), by_atoms(made, pieces, codes, middles), atol=2e-6, rtol=0)
 
 
 def test_the_largest_entries_are_those_of_experts_and_channels_stay():
