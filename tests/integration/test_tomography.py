@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 
+import nibabel
 import numpy as np
 import pytest
 import tifffile
 import torch
+from dicom_files import write_slices
 from ellipses import sinogram, write_sinogram
 from inr_plugins.method_configs.tomography import cn_ct
 from PIL import Image
@@ -229,3 +232,37 @@ def test_options_that_a_sinogram_cannot_have(settings, words, sinogram_file, tmp
     with pytest.raises(InputError, match=words):
         config.set_timestamp()
     assert not (tmp_path / "runs").exists()
+
+
+# -- a scanner's slices ------------------------------------------------------------------------------------------------
+
+
+def test_a_slice_of_a_scanner_is_learnt_and_read_out_where_it_is(tmp_path):
+    units = np.full((4, HEIGHT, WIDTH), -1000, dtype=np.int16)
+    units[:, 3:12, 4:16] = 0
+    units[3, 5:9, 6:11] = 600
+    write_slices(tmp_path / "scan", units, modality="CT", pixel_mm=(0.75, 0.75), scale=(1, 0))
+    run = train(small(tmp_path / "scan", tmp_path / "runs", slice=3), 200)
+    metrics, _ = evaluate_views(run.pipeline, -1, step=run._trained_step)
+    assert metrics["psnr"] > 20
+    assert metrics["held_out_error"] < 0.1
+    assert run.pipeline.model.geometry.pixel_mm == 0.75
+    shutil.rmtree(tmp_path / "scan")
+    assert list(run.pipeline.model.files_to_read_out()) == ["slice.nii.gz"]
+    for name in ("out.nii", "out.npy", "out.tif"):
+        assert signal_file.main([str(run.base_dir), str(tmp_path / name), "--quiet"]) == 0
+    image = nibabel.load(tmp_path / "out.nii")
+    # The middle of the bone, by the standard's formula (C.7.6.2.1); x to the left and y to the back become RAS.
+    place = np.array([7 + 0.75 * 8, 8 + 0.75 * 6.5, 9 + 4 * 3]) * [-1, -1, 1]
+    column, row, _ = (np.linalg.inv(image.affine) @ [*place, 1])[:3]
+    assert (column, row) == pytest.approx((8, 6.5), abs=1e-4)
+    found = np.load(tmp_path / "out.npy")
+    np.testing.assert_allclose(image.get_fdata()[:, :, 0].T, found, atol=1e-3)
+    np.testing.assert_allclose(tifffile.imread(tmp_path / "out.tif"), np.clip(found, -1000, 600), atol=1e-3)
+    assert json.loads((tmp_path / "out.json").read_text()) == {
+        "axes": "rows columns",
+        "spacing_mm": [0.75, 0.75],
+        "unit": "HU",
+    }
+    assert found[6:8, 7:10].mean() == pytest.approx(600, abs=100)
+    assert found[0, 0] == pytest.approx(-1000, abs=100)

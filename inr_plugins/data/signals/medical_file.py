@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,8 +56,19 @@ def is_nifti(path: Path) -> bool:
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether a file is DICOM by its name, or a folder, in which nothing else is looked for."""
-    return path.suffix.lower() in DICOM_ENDINGS or path.is_dir()
+    """Whether a file is DICOM by its name or its beginning, or a folder, in which nothing else is looked for."""
+    return path.suffix.lower() in DICOM_ENDINGS or path.is_dir() or _begins_as_dicom(path)
+
+
+def _begins_as_dicom(path: Path) -> bool:
+    """Whether a file without an ending, or with a number for one, as scanners name them, has the mark of DICOM."""
+    if path.suffix.strip(".0123456789") or not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
 
 
 def read_nifti(path: Path) -> PlacedVolume:
@@ -113,8 +124,15 @@ def _nifti_place(name: str, image: Any, header: Any) -> tuple[Float64[np.ndarray
     return affine, notes
 
 
-def read_dicom(path: Path) -> PlacedVolume:
+def read_dicom(
+    path: Path, *, check: Callable[[str, Any], None] = lambda name, told: None, may_lean: bool = False
+) -> PlacedVolume:
     """Read one slice, or the slices of one series in a folder, in the order of their places.
+
+    Args:
+        path: a file, or a folder.
+        check: raises InputError where a file, of a name and with what it tells, is not what is wanted.
+        may_lean: slices may be shifted aside, as those of a tilted gantry are, of which only single ones are used.
 
     Raises:
         InputError: pydicom is missing, or a file cannot be read, has several frames, colours or no place; files of
@@ -137,7 +155,10 @@ def read_dicom(path: Path) -> PlacedVolume:
     if not found:
         raise InputError(f"{name} has no DICOM file with pixels: give a folder of slices, or one slice.")
     _check_series(name, found)
-    placed = _in_order(name, found)
+    with _as_sentence(path, pydicom.errors.InvalidDicomError):
+        for file, told in found:
+            check(f"--data {shown(file)}", told)
+    placed = _in_order(name, found, may_lean=may_lean)
     with _as_sentence(path, pydicom.errors.InvalidDicomError):
         numbers = np.stack([_pixels(pydicom, told) for _, told in placed])
     _, first = placed[0]
@@ -197,7 +218,7 @@ def _check_series(name: str, found: list[tuple[Path, Any]]) -> None:
             raise InputError(f"{name} has a slice {other.name} that {what} {file.name}: take it out.")
 
 
-def _in_order(name: str, found: list[tuple[Path, Any]]) -> list[tuple[Path, Any]]:
+def _in_order(name: str, found: list[tuple[Path, Any]], *, may_lean: bool) -> list[tuple[Path, Any]]:
     """Along the normal of the slices, which have to be there all, once, and straight above each other."""
     right, below = _directions(found[0][1])
     normal = np.cross(right, below)
@@ -221,7 +242,7 @@ def _in_order(name: str, found: list[tuple[Path, Any]]) -> list[tuple[Path, Any]
             f"{order[at + 1][0].name}: is a file missing?"
         )
     aside = places - places[0] - np.outer((places - places[0]) @ normal, normal)
-    if float(np.abs(aside).max()) > _EVEN * usual * len(order):
+    if not may_lean and float(np.abs(aside).max()) > _EVEN * usual * len(order):
         raise InputError(f"{name} has slices that are shifted aside (a tilted gantry): convert it to NIfTI (dcm2niix).")
     return order
 

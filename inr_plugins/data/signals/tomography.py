@@ -24,6 +24,8 @@ from inr_plugins.data.signals.measured import (
     rounded_up,
     stamp_of,
 )
+from inr_plugins.data.signals.medical_file import Affine, is_dicom
+from inr_plugins.data.signals.scan_slice import Place, ScannedSlice, read_scan
 from inr_plugins.data.signals.sidecar import sidecar
 from inr_plugins.data.signals.sinogram_file import (
     Sinogram,
@@ -48,10 +50,12 @@ class Tomography:
     Attributes:
         geometry: of the instrument.
         has_truth: whether the slice itself is known.
+        affine: where its pixels are in the patient, of DICOM, whose numbers are Hounsfield units.
     """
 
     geometry: Geometry
     has_truth: bool
+    affine: Affine | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,10 +89,11 @@ class SliceDataParserConfig(MeasuredDataParserConfig):
     _target: type = field(default_factory=lambda: SliceDataParser)
     """Class to instantiate."""
     data: Path = Path()
-    """Sinogram (.npy, .npz or TIFF with <name>.json beside it, see the page of cn-ct); or a grey image of the slice,
-    black where nothing attenuates the beam, which is measured, and judged by, never learnt."""
+    """Sinogram (.npy, .npz or TIFF with <name>.json beside it, see the page of cn-ct); or the slice, which is measured,
+    and judged by, never learnt: DICOM of a scanner, a file or a folder of slices, or a grey image, black where nothing
+    attenuates the beam."""
     slice: int | None = None
-    """Which slice of a sinogram of several, from 0; by default the middle one."""
+    """Which slice of a sinogram or a folder of several, from 0; by default the middle one."""
     views: int | None = None
     """Views that are learnt from, spread evenly; by default 100 of an image, over 180 degrees, and of a sinogram all
     that are not held out."""
@@ -101,19 +106,28 @@ class SliceDataParserConfig(MeasuredDataParserConfig):
     """Seed of the noise."""
     pixel_mm: float | None = None
     """Side of a pixel of the slice, millimetres; by default 1 of an image, whose pixels are also as large as the
-    detector's bins, and of a sinogram the distance of those."""
+    detector's bins, and of a sinogram the distance of those. DICOM says its own."""
     learnt: tyro.conf.Suppress[tyro.conf.Fixed[SignalKind | None]] = field(default=None, metadata=OF_THE_DATA)
     """What kind of image that is, as it was when training began."""
     instrument: tyro.conf.Suppress[tyro.conf.Fixed[Geometry | None]] = field(default=None, metadata=OF_THE_DATA)
     """How a sinogram was measured, as it was when training began."""
+    patient: tyro.conf.Suppress[tyro.conf.Fixed[Place | None]] = field(default=None, metadata=OF_THE_DATA)
+    """Where a slice of DICOM is, as it was when training began."""
     NOUN: ClassVar[str] = "slice"
     SEEN: ClassVar[str] = "instrument"
+
+    @property
+    def noted(self) -> tuple[str, ...]:
+        """See MeasuredDataParserConfig."""
+        return (*super().noted, "patient")
 
     def read(self) -> SignalImage:
         """The image, or the sinogram as one; InputError where it can be no slice."""
         path = Path(self.data)
         if is_sinogram(path):
             return self._read_sinogram(path)
+        if is_dicom(path):
+            return self._read_scan(path)
         if self.slice is not None:
             raise InputError(f"{OPTION}.slice is of a sinogram, and --data {shown(path)} is an image: leave it out.")
         found = super().read()
@@ -127,13 +141,16 @@ class SliceDataParserConfig(MeasuredDataParserConfig):
         found = self.read()
         self.learnt = found.kind
         self.instrument = found.measured.geometry if isinstance(found, MeasuredSlice) else None
+        self.patient = found.place if isinstance(found, ScannedSlice) else None
 
-    def geometry(self, kind: SignalKind) -> Geometry:
-        """How a slice of a kind is measured."""
+    def geometry(self, kind: SignalKind, patient: Place | None = None) -> Geometry:
+        """How a slice of a kind is measured, or one that is somewhere in a patient."""
         if self.instrument is not None:
             return self.instrument
         views, held_out = self._views_of_an_image()
         pixel = 1.0 if self.pixel_mm is None else self.pixel_mm
+        if patient is not None:
+            pixel = patient.pixel_mm
         return Geometry.around(kind.width, kind.height, pixel_mm=pixel, views=views, held_out=held_out)
 
     def _views_of_an_image(self) -> tuple[int, int]:
@@ -149,6 +166,10 @@ class SliceDataParserConfig(MeasuredDataParserConfig):
                 f"{name} has floating-point numbers, whose unit nothing says: store the slice as grey of 8 or 16 bits, "
                 f"or, of a sinogram, put {sidecar(Path(self.data)).name} beside it."
             )
+        self._check_size(kind)
+
+    def _check_size(self, kind: SignalKind) -> None:
+        name = f"--data {shown(Path(self.data))}"
         if max(kind.width, kind.height) > _LONGEST:
             raise InputError(
                 f"{name} has {kind.width} x {kind.height} pixels: make it {_LONGEST} or fewer along its longer side."
@@ -159,6 +180,16 @@ class SliceDataParserConfig(MeasuredDataParserConfig):
                 f"{OPTION}.held-out-views {held_out} are more than {OPTION}.views {views}, between which they lie: "
                 "give fewer."
             )
+
+    def _read_scan(self, path: Path) -> ScannedSlice:
+        if self.pixel_mm is not None:
+            raise InputError(
+                f"{OPTION}.pixel-mm is of an image or a sinogram, and --data {shown(path)} is DICOM, which says how "
+                "large its pixels are: leave it out."
+            )
+        found = read_scan(path, wanted=self.slice)
+        self._check_size(found.kind)
+        return found
 
     def _read_sinogram(self, path: Path) -> MeasuredSlice:
         if self.noise:
@@ -217,7 +248,12 @@ class SliceDataParser(MeasuredDataParser):
         config = self.config
         if config.instrument is None and is_sinogram(Path(config.data)):
             return Tomography(cast(MeasuredSlice, self.image).measured.geometry, False)
-        return Tomography(config.geometry(self.kind), config.instrument is None)
+        patient = config.patient
+        if patient is None and config.learnt is None and isinstance(self.image, ScannedSlice):
+            patient = self.image.place
+        return Tomography(
+            config.geometry(self.kind, patient), config.instrument is None, patient.affine if patient else None
+        )
 
     @property
     def geometry(self) -> Geometry:
@@ -272,8 +308,10 @@ class SliceDataManager(MeasuredDataManager):
         if isinstance(image, MeasuredSlice):
             of = f"slice {image.sinogram.slice} of {image.sinogram.slices}, " if image.sinogram.slices > 1 else ""
             return f"Learnt from {of}{what} of {geometry.pitch_mm:g} mm; {held_out} more are held out."
-        noise = 100 * self.config.dataparser.noise
-        return f"Measured {what} over 180 degrees, noise {noise:g} %; {held_out} more are held out."
+        noise, made = 100 * self.config.dataparser.noise, "Measured"
+        if isinstance(image, ScannedSlice):
+            made = f"Measured slice {image.slice} of {image.slices}, of pixels of {geometry.pixel_mm:g} mm, in"
+        return f"{made} {what} over 180 degrees, noise {noise:g} %; {held_out} more are held out."
 
     @property
     def dataset_type(self) -> type[ComparedImages]:

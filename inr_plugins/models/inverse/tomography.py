@@ -50,7 +50,8 @@ class CnSliceModelConfig(MeasuredModelConfig):
 class SliceModel(MeasuredModel):
     """A coordinate network of (x, y) whose line integrals are compared with what was measured.
 
-    Values from 0 to 1 stand for attenuations from 0 to that of `span`, 1/mm; of an image, for those themselves.
+    Values from 0 to 1 stand for attenuations from 0 to that of `span`, 1/mm, or Hounsfield units from -1000 on, of
+    DICOM; of an image, for those themselves.
 
     The loss is |W (A f - y)|² / |W y|² of all views (`operators.radon` has A), W being the root of the ramp filter
     (`operators.radon.root_of_ramp`) or nothing.
@@ -63,21 +64,24 @@ class SliceModel(MeasuredModel):
 
     def populate_modules(self) -> None:
         """As the base class; and the instrument, as the data has it."""
-        super().populate_modules()
         found = (self.kwargs.get("metadata") or {}).get("tomography")
+        self.affine = None if found is None else found.get("affine")
+        super().populate_modules()
         if found is None:
             raise InputError("This method learns a slice from its views: give --data its sinogram, or its image.")
         self.geometry, self.has_truth = Geometry(**found["geometry"]), bool(found["has_truth"])
         pixel = self.geometry.pixel_mm
         self.spacing_mm, self.is_clamped = (pixel, pixel), self.has_truth
         self.unit, self.unit_span = "1/mm", (0.0, 1.0) if self.has_truth else self.span
+        if self.affine is not None:
+            self.unit, self.unit_span = "HU", self.span
         self.stored_name = TRUTH if self.has_truth else CLASSICAL[0]
         self.learnt_beam = self.geometry.beam(self.geometry.learnt_angles)
         self.held_out_beam = self.geometry.beam(self.geometry.held_out_angles)
 
     def files_to_read_out(self) -> dict[str, str | None]:
         """See ImageModel."""
-        return {"slice.tif": None}
+        return {"slice.tif" if self.affine is None else "slice.nii.gz": None}
 
     def forward(self, ray_bundle: RayBundle | Cameras | SignalPixels) -> dict[str, Any]:
         """As the base class; of all pixels also `measured`, the line integrals (views, bins) of the learnt views."""

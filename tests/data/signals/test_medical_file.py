@@ -9,10 +9,9 @@ from typing import Any
 
 import nibabel
 import numpy as np
-import pydicom
 import pytest
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from dicom_files import write_slices
+from pydicom.dataset import FileDataset
 
 from inr_plugins.data.signals import medical_file
 from inr_plugins.data.signals.medical_file import (
@@ -157,31 +156,8 @@ def slices(
     change: Callable[[int, FileDataset], None] | None = None,
 ) -> np.ndarray:
     """Slices as a scanner writes them, under names in no order; their numbers (slices, rows, columns)."""
-    folder.mkdir(exist_ok=True)
     stored = np.random.default_rng(1).integers(0, 2000, (count, 8, 10)).astype(np.uint16)
-    rotation = np.eye(3) if rotation is None else rotation
-    series = generate_uid()
-    for k in range(count):
-        meta = FileMetaDataset()
-        meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        meta.MediaStorageSOPClassUID = pydicom.uid.MRImageStorage
-        meta.MediaStorageSOPInstanceUID = generate_uid()
-        told = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
-        told.SOPClassUID, told.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
-        told.SeriesInstanceUID, told.SeriesDescription, told.Modality = series, "T1", "MR"
-        told.Rows, told.Columns = stored.shape[1:]
-        told.SamplesPerPixel, told.PhotometricInterpretation = 1, "MONOCHROME2"
-        told.BitsAllocated = told.BitsStored = 16
-        told.HighBit, told.PixelRepresentation = 15, 0
-        told.PixelSpacing, told.SliceThickness = [2, 1.5], 3
-        told.RescaleSlope, told.RescaleIntercept = 0.5, 10
-        told.ImageOrientationPatient = [float(f"{each:.8f}") for each in (*rotation[:, 0], *rotation[:, 1])]
-        told.ImagePositionPatient = [float(f"{each:.8f}") for each in 4 * k * rotation[:, 2] + [7, 8, 9]]
-        told.PixelData = stored[k].tobytes()
-        if change is not None:
-            change(k, told)
-        told.save_as(folder / f"{(5 * k) % count}.dcm", enforce_file_format=True)
-    return stored * np.float32(0.5) + np.float32(10)
+    return write_slices(folder, stored, rotation=rotation, change=change)
 
 
 @pytest.mark.parametrize("rotation", [np.eye(3), turned(80, 10, 20)], ids=["straight", "oblique"])

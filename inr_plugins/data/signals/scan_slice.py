@@ -1,0 +1,157 @@
+"""A slice of a scanner of computed tomography, as it reconstructed it: DICOM, in Hounsfield units.
+
+A Hounsfield unit is a thousandth of water's attenuation above that of water, so that -1000 is nothing, from which on
+numbers are shares of one attenuation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from inr_plugins.data.signals.image_file import SignalImage
+from inr_plugins.data.signals.kind import SignalKind
+from inr_plugins.data.signals.measured import rounded_up, stamp_of
+from inr_plugins.data.signals.medical_file import Affine, PlacedVolume, read_dicom
+from inr_plugins.errors import InputError
+from inr_plugins.files import shown, why_unreadable
+
+NOTHING = -1000.0
+"""Hounsfield units of what attenuates nothing."""
+_MOST = 65_000.0
+"""Hounsfield units: lead has fewer."""
+_SQUARE = 0.01
+"""Share by which the sides of a pixel may differ."""
+_PIXEL_MM = (1e-4, 50.0)
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a run keeps of where a slice of DICOM is.
+
+    Attributes:
+        affine: of its pixels in the patient.
+    """
+
+    affine: Affine
+
+    @property
+    def pixel_mm(self) -> float:
+        """Side of a pixel, mm."""
+        return float(f"{np.linalg.norm(np.array(self.affine)[:, 0]):.6g}")
+
+
+@dataclass(frozen=True, eq=False)
+class ScannedSlice(SignalImage):
+    """A slice that a scanner has reconstructed; its pixels are Hounsfield units, -1000 and more.
+
+    Attributes:
+        place: where its pixels are in the patient.
+        slice: which one of the series it is, from 0.
+        slices: how many there are.
+        told: sentences on what was taken for granted in the files.
+    """
+
+    place: Place = field(kw_only=True)
+    slice: int = field(kw_only=True)
+    slices: int = field(kw_only=True)
+    told: tuple[str, ...] = field(default=(), kw_only=True)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """See SignalImage."""
+        return self.told
+
+    @cached_property
+    def kind(self) -> SignalKind:
+        """All of it but its pixels; 0 is nothing, and 1 a round number, so that another machine finds the same."""
+        height, width, channels = self.pixels.shape
+        high = NOTHING + rounded_up(float(self.pixels.max()) - NOTHING)
+        return SignalKind(width, height, channels, self.bits, low=NOTHING, high=high)
+
+
+def read_scan(path: Path, *, wanted: int | None) -> ScannedSlice:
+    """Read one slice of a series of computed tomography.
+
+    Args:
+        path: a file, or a folder of a series, whose slices are put in the order of their places.
+        wanted: which slice, from 0; None: the middle one.
+
+    Raises:
+        InputError: what `read_dicom` raises; it is of another method than computed tomography, has no Hounsfield units
+            or no square pixels, is empty, or has no such slice.
+    """
+    series, name = _series(path, _stamp(path)), f"--data {shown(path)}"
+    volume = series.numbers if series.numbers.ndim == 3 else series.numbers[None]
+    chosen = len(volume) // 2 if wanted is None else wanted
+    if chosen >= len(volume):
+        raise InputError(
+            f"{name} has {len(volume):,} slice{'s' if len(volume) > 1 else ''}, from 0 on, and "
+            f"--pipeline.datamanager.dataparser.slice {chosen} is none of them: give another."
+        )
+    found = volume[chosen]
+    if not np.isfinite(found).all() or float(found.max()) > _MOST:
+        raise InputError(
+            f"{name} has numbers up to {float(found.max()):.6g} in slice {chosen}, which are no Hounsfield units: mend "
+            "its RescaleSlope and RescaleIntercept."
+        )
+    if float(found.max()) <= NOTHING:
+        raise InputError(f"{name} has nothing but air in slice {chosen}: give another slice.")
+    affine = np.array(series.affine)
+    affine[:, 3] += chosen * affine[:, 2]
+    placed = tuple(tuple(float(f"{each:.9g}") for each in row) for row in affine.tolist())
+    # What is less than nothing stands for what the scanner did not see.
+    pixels = np.ascontiguousarray(np.maximum(found, np.float32(NOTHING))[..., None])
+    return ScannedSlice(path, pixels, place=Place(placed), slice=chosen, slices=len(volume), told=series.notes)
+
+
+def _stamp(path: Path) -> object:
+    """What tells the files of a series from what they were."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return tuple((each.name, stamp_of(each)) for each in files)
+
+
+@lru_cache(maxsize=1)
+def _series(path: Path, stamp: object) -> PlacedVolume:
+    """All slices of a series, which is kept while its files are what they were."""
+    name = f"--data {shown(path)}"
+    problem = why_unreadable(path, folders=True)
+    if problem is not None:
+        raise InputError(f"{name} {problem}: give a DICOM file of a slice, or a folder of them.")
+    found = read_dicom(path, check=_check_hounsfield, may_lean=True)
+    rows, columns = found.spacing_mm[-2:]
+    low, high = _PIXEL_MM
+    if not low <= min(rows, columns) or not max(rows, columns) <= high:
+        raise InputError(
+            f"{name} has pixels of {rows:.6g} x {columns:.6g} mm, which is out of reason ({low:g} to {high:g} mm): "
+            "mend its PixelSpacing."
+        )
+    if abs(rows - columns) > _SQUARE * columns:
+        raise InputError(
+            f"{name} has pixels of {rows:.6g} x {columns:.6g} mm, and those of a slice are square here: resample it."
+        )
+    return found
+
+
+def _check_hounsfield(name: str, told: Any) -> None:
+    """Refuse what has no Hounsfield units."""
+    modality = str(told.get("Modality", "") or "")
+    if modality != "CT":
+        what = f"of the modality {modality}" if modality else "without a modality"
+        raise InputError(
+            f"{name} is {what}, and only computed tomography (CT) says how much is attenuated: give its slices, or a "
+            "grey image."
+        )
+    unit = str(told.get("RescaleType", "") or "HU").upper()
+    if not unit.startswith("HU"):
+        raise InputError(f"{name} has numbers in {unit} (RescaleType), and not in HU: give slices in Hounsfield units.")
+    slope, intercept = told.get("RescaleSlope"), told.get("RescaleIntercept")
+    if slope is None or intercept is None or not float(slope) > 0:
+        raise InputError(
+            f"{name} has the RescaleSlope {slope} and the RescaleIntercept {intercept}, by which its numbers are no "
+            "Hounsfield units: give slices with both."
+        )
