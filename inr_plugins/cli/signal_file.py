@@ -61,7 +61,8 @@ class SignalOptions(CommonOptions):
     frames: Annotated[str | None, told("A:B", "all of the video")] = None
     """Frames of a video that are read out, from 0, without frame B; A alone is one."""
     part: Annotated[str | None, told("NAME", "the first")] = None
-    """Which part is read out of what has several: amplitude or phase; background, foreground or mask of a nid-video."""
+    """Which part is read out of what has several: amplitude or phase; index or absorption; background, foreground or
+    mask of a nid-video."""
     fps: Annotated[float | None, told("FPS", "the video's own, or 25")] = None
     """Frames a second of the video file that is written."""
     data: Annotated[Path | None, told("PATH", "where the run was trained from")] = None

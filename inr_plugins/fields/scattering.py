@@ -57,7 +57,7 @@ class PlaceVolume(CoordinateImage):
 
 
 class WithAbsorption(PartedImage):
-    """An index and what is absorbed; only the index is seen and read out."""
+    """An index and what is absorbed; places have the index alone where `whole` is not asked for."""
 
     @torch.no_grad()
     def at(self, pixels: Float[Tensor, "n d"]) -> Float[Tensor, "n 1"]:

@@ -8,6 +8,7 @@ import json
 import nibabel
 import numpy as np
 import pytest
+import tifffile
 import torch
 from inr_plugins.method_configs.diffraction import diner_tomography
 from short_runs import assert_going_on_is_not_having_stopped, train
@@ -110,6 +111,23 @@ def test_slices_are_measured_by_a_benchmark(run):
     assert scores[3].silhouette_iou is None
 
 
+def test_a_volume_that_absorbs_nothing_has_no_absorption(run, tmp_path, capsys):
+    command = [str(run.base_dir), str(tmp_path / "out.npy"), "--quiet", "--part", "absorption"]
+    assert signal_file.main(command) == 1
+    assert "this run's has none: leave it out." in " ".join(capsys.readouterr().err.split())
+
+
+def test_of_a_known_volume_the_index_is_clamped_and_what_is_absorbed_is_not(volume_file, tmp_path):
+    config = small(volume_file, tmp_path / "runs", leds=6, held_out_leds=2)
+    config.pipeline.model.absorption = True
+    model = train(config, 1).pipeline.model
+    assert (model.is_clamped, model.parts) == (True, ("index", "absorption"))
+    model.show_part(1)
+    assert not model.is_clamped
+    model.show_part(0)
+    assert model.is_clamped
+
+
 def test_the_page_suggests_what_can_be_read_out(run, tmp_path):
     (name,) = run.pipeline.model.files_to_read_out()
     assert signal_file.main([str(run.base_dir), str(tmp_path / name), "--quiet"]) == 0
@@ -138,6 +156,32 @@ def test_a_volume_is_no_video_and_that_is_said(name, words, run, tmp_path, capsy
     assert list(tmp_path.iterdir()) == []
 
 
+def absorption_is_read_out_beside_the_index(found, index, folder):
+    """Both are those of the root of the permittivity as a complex number."""
+    run = str(found.base_dir)
+    assert list(found.pipeline.model.files_to_read_out()) == ["volume.nii.gz", "absorption.nii.gz"]
+    for part in ("index", "absorption"):
+        assert signal_file.main([run, str(folder / f"{part}.npy"), "--part", part, "--quiet"]) == 0
+    one = ["--part", "absorption", "--quiet", "--frames", "5"]
+    assert signal_file.main([run, str(folder / "one.tif"), *one]) == 0
+    real, imaginary = found.pipeline.model.permittivity_contrast().double().numpy()
+    wanted = np.sqrt(1.33**2 + real + 1j * imaginary)
+    np.testing.assert_array_equal(np.load(folder / "index.npy"), index)
+    absorption = np.load(folder / "absorption.npy")
+    assert absorption.max() > 1e-5
+    # The index is the root of the real part alone, which is more than that of the whole by next to nothing.
+    np.testing.assert_allclose(index, np.sqrt(1.33**2 + real), atol=1e-5)
+    np.testing.assert_allclose(index, wanted.real, atol=3e-4)
+    np.testing.assert_allclose(absorption, wanted.imag, rtol=1e-3, atol=1e-7)
+    np.testing.assert_allclose(tifffile.imread(folder / "one.tif"), absorption[5], rtol=1e-6)
+    model = found.pipeline.model
+    model.show_part(1)
+    np.testing.assert_array_equal(model.permittivity_contrast().double().numpy(), [real, imaginary])
+    model.show_part(0)
+    told = json.loads((folder / "absorption.json").read_text())
+    assert told == {"axes": "slices rows columns", "spacing_mm": [3e-4, 1.625e-4, 1.625e-4], "unit": "1"}
+
+
 def test_pictures_become_a_volume(tmp_path):
     config = small(write(tmp_path / "cell.npy", body(), values="refractive index"), tmp_path / "none")
     optics = config.pipeline.datamanager.dataparser.__class__(data=tmp_path / "cell.npy").read().scope.optics
@@ -164,6 +208,7 @@ def test_pictures_become_a_volume(tmp_path):
     assert signal_file.main([str(found.base_dir), str(tmp_path / "out.npy"), "--quiet"]) == 0
     volume = np.load(tmp_path / "out.npy")
     assert np.corrcoef(volume.ravel(), body().ravel())[0, 1] > 0.6
+    absorption_is_read_out_beside_the_index(found, volume, tmp_path)
     with pytest.raises(InputError, match=r"noise says how a volume is measured, and .* was: leave it out"):
         small(path, tmp_path / "bad", noise=0.1).set_timestamp()
     with pytest.raises(InputError, match=r"held-out-leds 11 of the 20"):

@@ -25,6 +25,7 @@ from inr_plugins.operators.diffraction_tomography import Intensities, permittivi
 from inr_plugins.operators.tomography import relative_error
 from inr_plugins.signal_grid import SignalPixels
 
+PARTS = ("index", "absorption")
 _UM_IN_MM = 1e-3
 _EDGE = 1e-3
 """Of a gradient's length, in values: below it total variation is quadratic."""
@@ -64,6 +65,7 @@ class ScatteringModel(MeasuredVolume, KeyedModel):
     """
 
     config: DinerVolumeModelConfig
+    unstored_parts = PARTS[1:]
 
     def populate_modules(self) -> None:
         """As the base class; and how the volume is seen."""
@@ -76,11 +78,34 @@ class ScatteringModel(MeasuredVolume, KeyedModel):
             )
         optics = Optics(**found["optics"])
         self.medium_index = optics.medium_index
-        pixel = optics.pitch_um * _UM_IN_MM
-        self.spacing_mm, self.slice_mm = (pixel, pixel), optics.slice_um * _UM_IN_MM
+        pixel, self.slice_mm = (float(f"{each * _UM_IN_MM:.12g}") for each in (optics.pitch_um, optics.slice_um))
+        self.spacing_mm = (pixel, pixel)
         self.is_clamped = self.has_truth
+        self.index_span = self.span
         self.unit, self.unit_span = "1", self.span
+        if self.absorbs:
+            low, high = self.span
+            self.parts = PARTS
+            self.part_units = (("1", self.span), ("1", (0.0, (high**2 - low**2) / (2 * low))))
         self.stored_name = TRUTH if self.has_truth else "Tikhonov"
+
+    def files_to_read_out(self) -> dict[str, str | None]:
+        """See ImageModel; and what is absorbed, where that is looked for."""
+        files = super().files_to_read_out()
+        return {**files, "absorption.nii.gz": PARTS[1]} if self.absorbs else files
+
+    def show_part(self, part: int) -> None:
+        """See ImageModel; of absorption nothing is cut off, for which there is no known most."""
+        super().show_part(part)
+        self.is_clamped = self.has_truth and part == 0
+
+    def values_at(self, pixels: Float[Tensor, "n d"]) -> Float[Tensor, "n 1"]:
+        """See ImageModel; absorption is the imaginary part of the index, that of the permittivity over 2 n."""
+        if self.part == 0 or not isinstance(self.field, WithAbsorption):
+            found: Float[Tensor, "n 1"] = self.field.at(pixels)
+            return found
+        (low, high), whole = self.index_span, self.field.whole(pixels)
+        return low * whole[:, 1:] / (low + (high - low) * whole[:, :1])
 
     @property
     def absorbs(self) -> bool:
@@ -88,7 +113,7 @@ class ScatteringModel(MeasuredVolume, KeyedModel):
         return not self.has_truth if self.config.absorption is None else self.config.absorption
 
     def make_field(self) -> ImageField:
-        """See ImageModel; absorption is a part behind the index, and not one that is seen."""
+        """See ImageModel; absorption is a part behind the index."""
         if not self.absorbs:
             return super().make_field()
         return WithAbsorption([self._part_field(), self._part_field()])
@@ -168,7 +193,7 @@ class ScatteringModel(MeasuredVolume, KeyedModel):
 
     def _contrast(self, volumes: Float[Tensor, "parts slices rows columns"]) -> Float[Tensor, "2 slices rows columns"]:
         """Of values of the index, and of absorption if there is one; 1 of that is as much as 1 of the index adds."""
-        low, high = self.span
+        low, high = self.index_span
         real = permittivity_contrast(low + (high - low) * volumes[0], self.medium_index)
         imaginary = volumes[1] * (high**2 - low**2) if len(volumes) > 1 else torch.zeros_like(real)
         return torch.stack([real, imaginary])

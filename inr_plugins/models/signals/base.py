@@ -89,6 +89,8 @@ class ImageModel(PreciseSteps, OverWhite, Model):
     """Of each part, `unit` and `unit_span`."""
     unjudged_parts: tuple[str, ...] = ()
     """Those that are known but for a number, so that the viewer has no PSNR of them."""
+    unstored_parts: tuple[str, ...] = ()
+    """Those of which the datamanager's image has nothing."""
 
     def populate_modules(self) -> None:
         super().populate_modules()
@@ -114,6 +116,7 @@ class ImageModel(PreciseSteps, OverWhite, Model):
                     is_truth=self.has_truth,
                     parts=self.parts,
                     unjudged=self.unjudged_parts,
+                    unstored=self.unstored_parts if self.parts else (),
                 ),
                 *network_panels(self),
             ],

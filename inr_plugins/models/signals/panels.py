@@ -43,6 +43,7 @@ class ImagePanel(Panel):
         is_truth: bool = True,
         parts: tuple[str, ...] = (),
         unjudged: tuple[str, ...] = (),
+        unstored: tuple[str, ...] = (),
         scales: tuple[tuple[str, tuple[float, float]], ...] = (),
     ) -> None:
         """
@@ -54,9 +55,10 @@ class ImagePanel(Panel):
             is_truth: whether the fit is to be that image; else it is another answer, and there is no PSNR.
             parts: of the fit, of which one is seen (see `ImageModel`).
             unjudged: those without a PSNR.
+            unstored: those of which only the fit is drawn, for the datamanager's image has nothing of them.
             scales: of each part, or of all of it, its unit and what black and white are in that.
         """
-        self.parts, self.unjudged, self.frame, self.scales = parts, unjudged, frame, scales
+        self.parts, self.unjudged, self.unstored, self.frame, self.scales = parts, unjudged, unstored, frame, scales
         self.frames, self.stored, self.is_truth = frames, stored, is_truth
 
     def build(self) -> None:
@@ -93,7 +95,8 @@ class ImagePanel(Panel):
         if problem is not None:
             self._tell(f"Only the fit can be shown. {problem}")
         elif not self.is_truth:
-            self._tell(f"What is looked for is not known; {self.stored} is an answer without a network.")
+            more = f" It has no {' or '.join(self.unstored)}, of which the fit alone is shown." if self.unstored else ""
+            self._tell(f"What is looked for is not known; {self.stored} is an answer without a network.{more}")
 
     def _go(self) -> None:
         """Draw the frame or the part that was chosen, and judge it."""
@@ -105,12 +108,19 @@ class ImagePanel(Panel):
         self._tell_scale()
         self.live.edit()
 
+    @property
+    def _wanted(self) -> str:
+        """What is drawn: what was chosen, or the fit of a part that there is nothing else of."""
+        if self._part is not None and self._part.value in self.unstored:
+            return FIT
+        return str(self._shown.value)
+
     def _tell_scale(self) -> None:
         """What black and white are of what is shown."""
         if self._scale is None:
             return
         unit, (low, high) = self.scales[0 if self._part is None else self.parts.index(self._part.value)]
-        if self._shown.value in (MISSED, DIFFERENCE):
+        if self._wanted in (MISSED, DIFFERENCE):
             low, high = 0.0, (high - low) / _FACTOR
         words = "" if unit == "1" else f" {unit.replace('1/', 'per ')}"
         self._scale.content = f"Black is {low:.5g}, white {high:.5g}{words}."
@@ -143,7 +153,7 @@ class ImagePanel(Panel):
             model.frame = int(self._frame.value)
         if self._part is not None:
             model.show_part(self.parts.index(self._part.value))
-        wanted = self._shown.value
+        wanted = self._wanted
         if wanted == FIT:
             return
         stored = self._file(model.device)
@@ -171,7 +181,10 @@ class ImagePanel(Panel):
             number = self.parts.index(self._part.value)
             part = slice(number, number + 1)
             if self._part.value in self.unjudged:
-                self._words.content = f"The {self._part.value} is known but for a constant, and has no PSNR here."
+                self._tell(f"The {self._part.value} is known but for a constant, and has no PSNR here.")
+                return
+            if self._part.value in self.unstored:
+                self._tell(f"The {self.stored} has no {self._part.value}, which is that of the fit whatever is shown.")
                 return
         with self.live.source.drawing(snapshot):
             values = model.field.at(grid.indices(places).double())[:, part].clamp(0, 1)

@@ -166,3 +166,19 @@ def test_parts_are_switched_and_judged_each_for_itself():
         assert model.part == 0
         page.set("Part", "amplitude")
         assert page.page.wait(lambda: page.live.snapshot.model.part == 0)
+
+
+def test_a_part_that_the_file_has_not_is_that_of_the_fit_whatever_is_shown():
+    model = Parted()
+    model.grid, model.has_alpha = PixelGrid(20, 10), False
+    model.field = Grey(model.grid, 1)
+    own = np.random.default_rng(0).random((10, 20, 1)).astype(np.float32)
+    scales = (("1", (1.33, 1.37)), ("1", (0.0, 0.04)))
+    panel = ImagePanel(parts=("index", "absorption"), unstored=("absorption",), scales=scales)
+    with served_page(model, panel, image=SimpleNamespace(pixels=own, values=lambda: own)) as page:
+        page.set("Show", "file")
+        assert page.page.wait(lambda: np.allclose(values(page)[0], own[0, 0]))
+        page.set("Part", "absorption")
+        assert page.page.wait(lambda: np.allclose(values(page), 0.5))
+        assert page.says("The file has no absorption, which is that of the fit whatever is shown.")
+        assert page.says("Black is 0, white 0.04.")
