@@ -12,6 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline, VanillaPipelineConfig
 
+from inr_plugins.engine.host.denormals import flush_denormals
 from inr_plugins.engine.host.memory import tune_allocator
 from inr_plugins.engine.host.threads import yield_to_neighbours
 from inr_plugins.engine.runs.loading import check_kinds, load_weights
@@ -47,6 +48,7 @@ class InrPipelineConfig(VanillaPipelineConfig):
         settle_data_path(self, needed=kwargs.get("test_mode", "val") == "val")
         if torch.device(kwargs.get("device", "cpu")).type == "cpu":
             tune_allocator()
+            flush_denormals()
             yield_to_neighbours()
         if not type(self.datamanager).__module__.startswith("nerfstudio."):
             return super().setup(**kwargs)
