@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 import torch
 from inr_plugins.method_configs.resonance import cn_mri
+from nerfstudio.cameras.rays import RayBundle
 from short_runs import assert_same_state, train
 
 from inr_plugins.cli import signal_file
 from inr_plugins.cli.eval import main as evaluate_command
 from inr_plugins.engine.evaluation import evaluate_views
 from inr_plugins.errors import InputError
+from inr_plugins.models.inverse.planes import PlaneView, planes_of
+from inr_plugins.models.inverse.volume_panel import VolumePanel
 from inr_plugins.operators.resonance import scattered_mask
 
 SHAPE = (8, 12, 10)
@@ -100,6 +103,28 @@ def test_a_volume_is_read_out_without_its_file(run, volume_file, tmp_path):
     assert told == {"axes": "slices rows columns", "spacing_mm": [3, 2, 1.5], "unit": "1"}
     assert np.load(tmp_path / "part.npy").shape == (3, 24, 20)
     assert json.loads((tmp_path / "part.json").read_text())["spacing_mm"] == [3, 1, 0.75]
+
+
+def test_planes_and_windows_of_a_volume_are_drawn(run):
+    """Rays down the middle of the plane, against values of the field at voxels that were worked out by hand."""
+    model = copy.copy(run.pipeline.model)
+    origins = torch.tensor([[x, -2.5, z] for x, z in ((0, 0), (0.21, 0.37), (-0.3, -0.9), (0.7, 0))])
+    rays = RayBundle(origins, torch.tensor([[0.0, 1, 0]]).expand(4, 3), pixel_area=torch.ones(4, 1))
+    planes = planes_of(None)
+    # 10 columns of 1.5 mm, and 8 slices of 3 mm that go up: z of a point is up, and 24 mm are 2 units.
+    model.view = PlaneView(planes[1:2], (4, 7, 2), (10, 12, 8), (1.5, 2.0, 3.0))
+    voxels = [[12 * x / 1.5 + 4.5, 7, 12 * z / 3 + 3.5] for x, z in ((0, 0), (0.21, 0.37), (-0.3, -0.9))]
+    wanted = model.field.at(torch.tensor(voxels).double()).clamp(0, 1)
+    seen = model.get_outputs(rays)
+    torch.testing.assert_close(seen["rgb"][:3], wanted.expand(-1, 3), rtol=0, atol=1e-4)
+    assert seen["accumulation"][:, 0].tolist() == [1, 1, 1, 0]
+    model.window = (0.1, 0.4)
+    wanted = ((wanted - 0.1) / 0.3).clamp(0, 1)
+    torch.testing.assert_close(model.get_outputs(rays)["rgb"][:3], wanted.expand(-1, 3), rtol=0, atol=1e-3)
+    assert run.pipeline.model.view is None
+    panel = run.pipeline.model.image_panel()
+    assert isinstance(panel, VolumePanel)
+    assert (panel.sides, panel.voxel_mm) == ((10, 12, 8), (1.5, 2.0, 3.0))
 
 
 def test_nifti_is_read_out_where_it_lay_without_its_file(tmp_path):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from inr_plugins.models.inverse.planes import PlaneView, planes_of
+from inr_plugins.models.inverse.volume_panel import VolumePanel
 from inr_plugins.models.signals.base import ImageModel
-from inr_plugins.models.signals.panels import SLICE
+from inr_plugins.models.signals.panels import SLICE, ImagePanel
 
 
 class MeasuredVolume(ImageModel):
@@ -21,6 +23,8 @@ class MeasuredVolume(ImageModel):
     """
 
     frame_noun = SLICE
+    view: PlaneView | None = None
+    """Planes that are seen in place of a slice; for copies that are looked at."""
     _scored: tuple[tuple[int, ...], dict[str, float]] | None = None
 
     @abstractmethod
@@ -35,6 +39,23 @@ class MeasuredVolume(ImageModel):
     def files_to_read_out(self) -> dict[str, str | None]:
         """See ImageModel."""
         return {"volume.nii.gz" if self.grid.is_video else "slice.nii.gz": None}
+
+    def image_panel(self, make: Callable[..., ImagePanel] = VolumePanel, **more: Any) -> ImagePanel:
+        """See ImageModel; of a volume with planes in three directions."""
+        if not self.grid.is_video:
+            return super().image_panel(**more)
+        assert self.spacing_mm is not None
+        rows, columns = self.spacing_mm
+        voxel_mm = (columns, rows, self.slice_mm)
+        return super().image_panel(
+            make, planes=planes_of(self.affine), sides=self.grid.sides, voxel_mm=voxel_mm, **more
+        )
+
+    def seen_at(
+        self, coordinates: Float[Tensor, "n 2"], times: Tensor | None
+    ) -> tuple[Bool[Tensor, " n"], Float[Tensor, "n d"]]:
+        """See ImageModel."""
+        return super().seen_at(coordinates, times) if self.view is None else self.view.voxels(coordinates)
 
     def get_image_metrics_and_images(
         self, outputs: dict[str, Tensor], batch: dict[str, Any]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.models.base_model import Model
@@ -85,6 +86,8 @@ class ImageModel(PreciseSteps, OverWhite, Model):
     """Names of channels that are a grey picture each, of which one at a time is seen and read out."""
     part: int = 0
     """Which of them that is."""
+    window: tuple[float, float] = (0.0, 1.0)
+    """Values that are seen as black and as white; for copies that are looked at."""
     part_units: tuple[tuple[str, tuple[float, float]], ...] = ()
     """Of each part, `unit` and `unit_span`."""
     unjudged_parts: tuple[str, ...] = ()
@@ -107,21 +110,23 @@ class ImageModel(PreciseSteps, OverWhite, Model):
             self.field = self.make_field()
         self.image_metrics = ImageMetrics()
         self.page = LivePage(
-            panels=lambda: [
-                ImagePanel(
-                    frames=self.grid.frames,
-                    frame=self.frame_noun,
-                    scales=self.scales(),
-                    stored=self.stored_name,
-                    is_truth=self.has_truth,
-                    parts=self.parts,
-                    unjudged=self.unjudged_parts,
-                    unstored=self.unstored_parts if self.parts else (),
-                ),
-                *network_panels(self),
-            ],
+            panels=lambda: [self.image_panel(), *network_panels(self)],
             has_surface=False,
             read_out=self.files_to_read_out(),
+        )
+
+    def image_panel(self, make: Callable[..., ImagePanel] = ImagePanel, **more: Any) -> ImagePanel:
+        """The panel of what is seen, made with what `ImagePanel` has and more."""
+        return make(
+            frames=self.grid.frames,
+            frame=self.frame_noun,
+            scales=self.scales(),
+            stored=self.stored_name,
+            is_truth=self.has_truth,
+            parts=self.parts,
+            unjudged=self.unjudged_parts,
+            unstored=self.unstored_parts if self.parts else (),
+            **more,
         )
 
     def scales(self) -> tuple[tuple[str, tuple[float, float]], ...]:
@@ -191,20 +196,28 @@ class ImageModel(PreciseSteps, OverWhite, Model):
         distance = -origins[:, 1] / directions[:, 1]
         point = origins + directions * distance[:, None]
         coordinates = torch.stack([point[:, 0], -point[:, 2]], -1)
-        inside = (coordinates.abs() <= coordinates.new_tensor(self.grid.half_extent)).all(-1) & (distance > 0)
+        inside, pixels = self.seen_at(coordinates, ray_bundle.times)
+        inside &= distance > 0
         crop = crop_of(ray_bundle)
         if crop is not None:
             inside &= (distance >= crop[0]) & (distance < crop[1])
         rays = inside.nonzero()[:, 0]
         rgb = self._background_colour(origins.float()).clone()
         depth, accumulation = (torch.full_like(rgb[:, :1], each) for each in (_BEYOND, 0.0))
-        colours, opacity = self.colours_at(self._places(coordinates, ray_bundle.times)[rays])
+        colours, opacity = self.colours_at(pixels[rays])
         rgb[rays] = colours * opacity + rgb[rays] * (1 - opacity)
         depth[rays] = distance[rays, None].float()
         accumulation[rays] = opacity
         shape = ray_bundle.origins.shape[:-1]
         outputs = {"rgb": rgb, "depth": depth, "accumulation": accumulation}
         return {name: value.reshape(*shape, -1) for name, value in outputs.items()}
+
+    def seen_at(
+        self, coordinates: Float[Tensor, "n 2"], times: Tensor | None
+    ) -> tuple[Bool[Tensor, " n"], Float[Tensor, "n d"]]:
+        """Whether there is something at places in the plane, and column and row, and frame of a video, of what."""
+        inside = (coordinates.abs() <= coordinates.new_tensor(self.grid.half_extent)).all(-1)
+        return inside, self._places(coordinates, times)
 
     def _places(self, coordinates: Float[Tensor, "n 2"], times: Tensor | None) -> Float[Tensor, "n d"]:
         """Column and row, and the frame of a video, of places in the plane."""
@@ -220,7 +233,10 @@ class ImageModel(PreciseSteps, OverWhite, Model):
 
     def colours_at(self, pixels: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 1"]]:
         """Straight colours and opacities, clamped, at places counted in pixels (see `ImageField.at`)."""
-        values = self.values_at(pixels).clamp(0, 1)
+        values, (black, white) = self.values_at(pixels), self.window
+        if self.window != (0.0, 1.0):
+            values = (values - black) / (white - black)
+        values = values.clamp(0, 1)
         opacity = values[:, -1:] if self.has_alpha else torch.ones_like(values[:, :1])
         colours = values[:, :-1] if self.has_alpha else values
         return colours.expand(-1, 3), opacity

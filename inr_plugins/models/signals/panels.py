@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from inr_plugins.errors import InputError
 from inr_plugins.fields.image_views import MissedImage, StoredImage
+from inr_plugins.models.signals.window_controls import WindowControls
 from inr_plugins.viewer.background import Follower
 from inr_plugins.viewer.panel import Panel
 from inr_plugins.viewer.snapshot import Snapshot
@@ -20,8 +21,6 @@ TRUTH = "truth"
 FRAME, SLICE, PICTURE = "frame", "slice", "picture"
 _OF = {FRAME: "video", SLICE: "volume", PICTURE: "folder"}
 _FACTOR = 10.0
-_JUDGED = 1 << 16
-"""Pixels that the live PSNR is of, at the most."""
 _LEAST_ERROR = 1e-12
 
 
@@ -33,6 +32,8 @@ class ImagePanel(Panel):
 
     title = "Image"
     is_open = True
+    most_judged = 1 << 16
+    """Pixels that the live PSNR is of, at the most."""
 
     def __init__(
         self,
@@ -85,7 +86,11 @@ class ImagePanel(Panel):
             )
             self._frame.on_update(self.safely(lambda _: self._go()))
         self._words = self.gui.add_markdown("")
-        self._scale = self.gui.add_markdown("") if self.scales else None
+        self._scale, self._window = None, None
+        if self.scales:
+            change = self.safely(lambda _: self._go_on())
+            self._window = WindowControls(self.gui, self.scales, on_change=change)
+            self._scale = self.gui.add_markdown("")
         self._tell_scale()
         self._shown.on_update(self.safely(lambda _: self._go_on()))
         self.live.edits.append(self._edit)
@@ -109,6 +114,11 @@ class ImagePanel(Panel):
         self.live.edit()
 
     @property
+    def _number(self) -> int:
+        """Of the part that is seen."""
+        return 0 if self._part is None else self.parts.index(self._part.value)
+
+    @property
     def _wanted(self) -> str:
         """What is drawn: what was chosen, or the fit of a part that there is nothing else of."""
         if self._part is not None and self._part.value in self.unstored:
@@ -119,9 +129,13 @@ class ImagePanel(Panel):
         """What black and white are of what is shown."""
         if self._scale is None:
             return
-        unit, (low, high) = self.scales[0 if self._part is None else self.parts.index(self._part.value)]
+        assert self._window is not None
+        unit, (low, high) = self.scales[self._number]
+        self._window.show(self._number)
         if self._wanted in (MISSED, DIFFERENCE):
             low, high = 0.0, (high - low) / _FACTOR
+        else:
+            low, high = self._window.ends(self._number)
         words = "" if unit == "1" else f" {unit.replace('1/', 'per ')}"
         self._scale.content = f"Black is {low:.5g}, white {high:.5g}{words}."
 
@@ -152,8 +166,10 @@ class ImagePanel(Panel):
             # The first one is what the page's cameras see by their time.
             model.frame = int(self._frame.value)
         if self._part is not None:
-            model.show_part(self.parts.index(self._part.value))
+            model.show_part(self._number)
         wanted = self._wanted
+        if self._window is not None and wanted not in (MISSED, DIFFERENCE):
+            model.window = self._window.shares(self._number)
         if wanted == FIT:
             return
         stored = self._file(model.device)
@@ -166,8 +182,16 @@ class ImagePanel(Panel):
         """The frame that is drawn, and the pixels by which it is judged: spread evenly over it, or all if few."""
         frame = 0 if self._frame is None else int(self._frame.value)
         size = model.grid.width * model.grid.height
-        count = min(size, _JUDGED)
+        count = min(size, self.most_judged)
         return frame, frame * size + (torch.arange(count, device=model.device) * size) // count
+
+    def _size(self, model: Any) -> int:
+        """Pixels of what is judged."""
+        return int(model.grid.width * model.grid.height)
+
+    def _where(self, frame: int) -> str:
+        """What is judged of a video or a volume, in words."""
+        return f" of {self.frame} {frame}"
 
     @torch.no_grad()
     def _judge(self, snapshot: Snapshot) -> None:
@@ -175,11 +199,10 @@ class ImagePanel(Panel):
         model = (snapshot.source or snapshot).model
         grid, stored = model.grid, self._file(model.device)
         frame, places = self._judged(model)
-        size, count = grid.width * grid.height, len(places)
+        size, count = self._size(model), len(places)
         part = slice(None)
         if self._part is not None:
-            number = self.parts.index(self._part.value)
-            part = slice(number, number + 1)
+            part = slice(self._number, self._number + 1)
             if self._part.value in self.unjudged:
                 self._tell(f"The {self._part.value} is known but for a constant, and has no PSNR here.")
                 return
@@ -191,7 +214,7 @@ class ImagePanel(Panel):
             error = F.mse_loss(values, stored(places)[:, part])
         psnr = -10 * float(error.clamp(min=_LEAST_ERROR).log10())
         of = "all pixels" if count == size else f"{count:,} of {size:,} pixels"
-        of += "" if self._frame is None else f" of {self.frame} {frame}"
+        of += "" if self._frame is None else self._where(frame)
         of += "" if self._part is None else f" of the {self._part.value}"
         self._words.content = f"**PSNR {psnr:.2f} dB** of {of}, step {snapshot.step:,}."
 

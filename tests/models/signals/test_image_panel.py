@@ -13,6 +13,8 @@ from viewer.served_page import served_page
 
 from inr_plugins.errors import InputError
 from inr_plugins.fields.image import ImageField
+from inr_plugins.models.inverse.planes import planes_of
+from inr_plugins.models.inverse.volume_panel import VolumePanel
 from inr_plugins.models.signals.panels import SLICE, TRUTH, ImagePanel
 from inr_plugins.signal_grid import PixelGrid
 
@@ -128,6 +130,83 @@ def test_of_a_volume_the_middle_slice_is_drawn_at_first():
         page.set("Show", "truth")
         place = torch.tensor([[4.0, 3.0, 0.0]], dtype=torch.float64)
         assert page.page.wait(lambda: np.allclose(page.live.snapshot.model.field.at(place), own[0, 3, 4]))
+
+
+def volume_page():
+    model = Ball()
+    model.frame, model.grid, model.has_alpha, model.view = None, PixelGrid(20, 10, 5), False, None
+    model.field = Grey(model.grid, 1)
+    own = np.random.default_rng(0).random((5, 10, 20, 1)).astype(np.float32)
+    panel = VolumePanel(
+        planes=planes_of(None),
+        sides=model.grid.sides,
+        voxel_mm=(1.0, 1.0, 2.0),
+        frames=5,
+        frame=SLICE,
+        stored=TRUTH,
+        scales=(("1", (1.0, 3.0)),),
+    )
+    return own, served_page(model, panel, image=SimpleNamespace(pixels=own, values=lambda: own))
+
+
+def test_planes_of_a_volume_are_chosen_and_judged():
+    own, opened = volume_page()
+    with opened as page:
+        drawn = lambda: page.live.snapshot.model  # noqa: E731
+        assert drawn().view is None
+        page.set("Plane", "xz")
+        error = np.mean((own[:, 5] - 0.5) ** 2)
+        assert page.says(f"PSNR {-10 * np.log10(error):.2f} dB** of all pixels of row 5, step 0.")
+        assert page.page.wait(lambda: drawn().view is not None and [p.name for p in drawn().view.planes] == ["xz"])
+        page.set("Row", 2)
+        error = np.mean((own[:, 2] - 0.5) ** 2)
+        assert page.says(f"PSNR {-10 * np.log10(error):.2f} dB** of all pixels of row 2, step 0.")
+        assert page.page.wait(lambda: drawn().view.at == (10, 2, 2))
+        page.set("Plane", "yz")
+        page.set("Column", 7)
+        error = np.mean((own[:, :, 7] - 0.5) ** 2)
+        assert page.says(f"PSNR {-10 * np.log10(error):.2f} dB** of all pixels of column 7, step 0.")
+        page.set("Plane", "all three")
+        error = np.mean((own[2] - 0.5) ** 2)
+        assert page.says(f"PSNR {-10 * np.log10(error):.2f} dB** of all pixels of slice 2, step 0.")
+        assert page.page.wait(lambda: len(drawn().view.planes) == 3)
+        assert (drawn().view.at, drawn().view.sides, drawn().view.spacing_mm) == ((7, 2, 2), (20, 10, 5), (1, 1, 2))
+        page.set("Plane", "xy")
+        assert page.page.wait(lambda: drawn().view is None)
+
+
+def test_window_and_level_are_in_the_unit_and_leave_the_error_alone():
+    _, opened = volume_page()
+    with opened as page:
+        drawn = lambda: page.live.snapshot.model  # noqa: E731
+        assert page.says("Black is 1, white 3.")
+        page.set("Level", 1.5)
+        assert page.says("Black is 0.5, white 2.5.")
+        page.set("Window", 0.4)
+        assert page.says("Black is 1.3, white 1.7.")
+        assert page.page.wait(lambda: drawn().window == pytest.approx((0.15, 0.35)))
+        page.set("Show", "error")
+        assert page.says("Black is 0, white 0.2.")
+        assert page.page.wait(lambda: not hasattr(drawn(), "window"))
+        page.set("Show", "truth")
+        assert page.page.wait(lambda: getattr(drawn(), "window", None) == pytest.approx((0.15, 0.35)))
+        page.set("Level", 2)
+        page.set("Window", 2)
+        assert page.page.wait(lambda: drawn().window == (0, 1))
+
+
+def test_tissues_set_window_and_level_of_hounsfield_units():
+    model = Ball()
+    model.grid, model.has_alpha = PixelGrid(20, 10), False
+    model.field = Grey(model.grid, 1)
+    own = np.random.default_rng(0).random((10, 20, 1)).astype(np.float32)
+    panel = ImagePanel(scales=(("HU", (-1000.0, 1000.0)),))
+    with served_page(model, panel, image=SimpleNamespace(pixels=own, values=lambda: own)) as page:
+        assert page.says("Black is -1000, white 1000 HU.")
+        page.set("Tissue", "soft tissue")
+        assert page.says("Black is -160, white 240 HU.")
+        page.set("Tissue", "all")
+        assert page.page.wait(lambda: page.live.snapshot.model.window == (0, 1))
 
 
 def test_an_image_has_no_slider(opened):
