@@ -157,8 +157,8 @@ def coil_maps(
     half = _half_of_whole(mask)
     if half < 2:
         raise InputError(
-            "The coefficients around frequency 0 have gaps, and the coils' maps are found from those: give k-space "
-            "whose middle was measured whole, or one coil."
+            "The coefficients around frequency 0 have gaps, and the phase and coils' maps are found from those: "
+            "give k-space whose middle was measured whole."
         )
     window = torch.zeros(mask.shape, dtype=torch.float64)
     block = _block(mask.shape, half)

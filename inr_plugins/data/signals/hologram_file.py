@@ -311,6 +311,10 @@ def _intensities(
     dark = [number for number, each in enumerate(found) if not each.any()]
     if dark:
         raise InputError(f"--data {shown(path)} has a hologram without any light, number {dark[0]} (from 0): leave it.")
+    if float(np.ptp(found)) < 1e-9 * float(found.max()):
+        raise InputError(
+            f"--data {shown(path)} has holograms of nothing, the same in all of their pixels: give those of an object."
+        )
     open_beam = told.number("open_beam", float(found.mean()))
     share = float(found.mean()) / open_beam if open_beam > 0 else math.inf
     if not 1e-3 <= share <= 1e3:

@@ -42,6 +42,10 @@ from inr_plugins.operators.diffraction import Optics
 from inr_plugins.operators.diffraction_tomography import refractive_index
 
 INTENSITY, NORMALISED = "intensity", "normalised intensity"
+_NOTHING = 1e-9
+"""Of intensities, as a share of their mean."""
+_APART = 1e-6
+"""Sines of angles."""
 INDEX, CONTRAST = "refractive index", "permittivity contrast"
 _ARRAYS = {INTENSITY: "intensity", NORMALISED: "intensity", INDEX: "index", CONTRAST: "contrast"}
 _KEYS = (
@@ -119,7 +123,13 @@ def read_diffraction(path: Path) -> IndexVolume | Pictures:
         return IndexVolume(_index_of(path, numbers, values, optics.medium_index), optics)
     led_na = told.leds(count)
     optics = told.optics(rows, columns, told.slices())
-    return Pictures(_contrast_of(path, numbers, values, told), told.seen(led_na, optics.na), optics)
+    contrast = _contrast_of(path, numbers, values, told)
+    if float((np.ptp(numbers, axis=(1, 2)) / numbers.mean((1, 2))).max()) < _NOTHING:
+        raise InputError(
+            f"--data {shown(path)} has pictures of an empty field, the same in all of their pixels: give those of an "
+            "object."
+        )
+    return Pictures(contrast, told.seen(led_na, optics.na), optics)
 
 
 def _of_folder(folder: Path) -> Shaped[np.ndarray, "leds rows columns"]:
@@ -324,4 +334,6 @@ class _Metadata(Sidecar):
                 f"has {dark} LEDs beyond the objective's na of {na:g}, the farthest at {size.max():.4g}, whose "
                 "pictures are dark field: leave those out"
             )
+        if float(np.ptp(led_na, axis=0).max()) < _APART:
+            raise self.error("has all LEDs at one place, by whose light no volume is known: give each its own")
         return led_na * np.minimum(1, na / np.maximum(size, 1e-12))[:, None]

@@ -45,6 +45,9 @@ _KEYS = (
 _STEMS = ("pitch", "angle", "first_angle", "last_angle", "turn", "centre_offset", "center_offset")
 _NOT_PARALLEL = ("fan", "cone", "source", "helical", "helix")
 _ARRAY = "sinogram"
+_MOST = 1e9
+"""Of line integrals, in whatever unit somebody has them."""
+_LEAST_DIRECTIONS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,6 +184,11 @@ def _integrals(path: Path, numbers: Shaped[np.ndarray, "views bins"], values: st
             f"and bin {bin_:,} (from 0): put numbers there, such as those of the bins beside."
         )
     if values == INTEGRALS:
+        if float(np.abs(found).max()) > _MOST:
+            raise InputError(
+                f"--data {shown(path)} has values up to {np.abs(found).max():.6g}, and is said to be {INTEGRALS}, of "
+                "which 10 lets next to nothing through: give -log of the transmitted share."
+            )
         return found
     if float(found.max()) > 1.5:
         raise InputError(
@@ -291,6 +299,10 @@ class _Metadata(Sidecar):
             found = np.linspace(first, self.number("last_angle_deg") or 0.0, views)
         else:
             found = self._listed(views, bins)
+        if len(np.unique(np.round(found % 180, 3) % 180)) < _LEAST_DIRECTIONS:
+            raise self.error(
+                f"has views from fewer than {_LEAST_DIRECTIONS} directions, by which no slice is known: give more"
+            )
         if np.abs(found).max() > 3600:
             raise self.error(f"has an angle of {np.abs(found).max():.6g} degrees: give degrees within ten turns")
         span = float(np.ptp(found))

@@ -145,6 +145,8 @@ def test_numbers_that_are_refused(tmp_path):
     bad[1] = 0
     with pytest.raises(InputError, match=r"a hologram without any light, number 1"):
         read_recording(array_of(tmp_path, bad))
+    with pytest.raises(InputError, match=r"has holograms of nothing, the same in all of their pixels"):
+        read_recording(array_of(tmp_path, np.full(COUNTS.shape, 7.0)))
     with pytest.raises(InputError, match="have heights, rows and columns"):
         read_recording(array_of(tmp_path, COUNTS[0]))
     with pytest.raises(InputError, match="of the type complex128"):

@@ -182,6 +182,8 @@ BAD = {
     "a background of none": (1 + 0 * pictures(), of(values="normalised intensity", background="mean"), "none left"),
     "no index of matter": (volume() + 4, OF_A_VOLUME, "say .permittivity contrast."),
     "slices of a volume": (volume(), {**OF_A_VOLUME, "slices": 4}, "belongs to a volume"),
+    "an empty field": (0 * pictures() + 77, of(), "has pictures of an empty field, the same in all of their pixels"),
+    "one place": (pictures(), of(led_na=[[0.2, 0.1]] * 5), "has all LEDs at one place"),
     "a lit volume": (volume(), {**OF_A_VOLUME, "led_na": LEDS}, "belongs to a volume"),
 }
 

@@ -131,6 +131,14 @@ BAD = {
     "dead": (np.exp(-views()) * (np.arange(61) != 9), {"values": "transmission"}, "24 values of 0 or less"),
     "doubled end": (views(0, both_ends(180)), {"turn_deg": None, "angles_deg": both_ends(180).tolist()}, "twice, its"),
     "doubled turn": (views(0, both_ends(360)), {"turn_deg": None, "angles_deg": both_ends(360).tolist()}, "twice, its"),
+    "overflow": (views() * 1e38, {}, "which 10 lets next to nothing through: give -log of the transmitted share"),
+    "one view": (views()[:1], {}, "belongs to 1 view"),
+    "two views": (views()[[0, 12]], {}, "has views from fewer than 3 directions, by which no slice is known"),
+    "two directions": (
+        views()[[0, 12] * 12],
+        {"turn_deg": None, "angles_deg": [0, 90, 180, 270] * 6},
+        "has views from fewer than 3 directions",
+    ),
     "wrong ends": (views(), {"turn_deg": None, "angles_deg": both_ends(180).tolist()}, 'give "turn_deg": 180 if'),
 }
 
