@@ -89,11 +89,14 @@ class PictureDictionary(nn.Module):
             raise ValueError(" ".join(str(error).split())) from error
         return found.requires_grad_(False).eval()
 
-    def experts_at(self, places: Float[Tensor, "p 2"]) -> Float[Tensor, "p n c"]:
-        """What every expert says at places in a piece's frame."""
+    def experts_at(
+        self, places: Float[Tensor, "p 2"], index: Int[Tensor, " n"] | None = None
+    ) -> Float[Tensor, "p n c"]:
+        """What experts say at places in a piece's frame; all of them, or those of some numbers."""
         with autocast_of(self.precision, places.device, training=self.training):
-            found = self.bank.all_outputs(self.trunk(places))
-        return found.float().view(len(places), self.settings.experts, self.channels)
+            found = self.bank.all_outputs(self.trunk(places), index)
+        count = self.settings.experts if index is None else len(index)
+        return found.float().view(len(places), count, self.channels)
 
     def atoms(self, places: Float[Tensor, "p 2"]) -> Float[Tensor, "p c l"]:
         """The equations of a code: what each of its numbers adds at places, of which f is the sum."""

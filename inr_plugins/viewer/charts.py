@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from html import escape
+from io import BytesIO
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
+from PIL import Image
 
 INK, ONE, OTHER = "#8a8f98", "#e8a33d", "#4c9be8"
 """Of text and axes, and of two series."""
@@ -24,6 +26,18 @@ def as_markdown(svg: str, says: str) -> str:
         says: what it shows, for those who cannot see it; without brackets.
     """
     return f"![{says}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
+
+
+def as_picture(pixels: UInt8[np.ndarray, "height width channels"], says: str) -> str:
+    """A picture as markdown.
+
+    Args:
+        pixels: grey, red, green and blue, or these with an opacity.
+        says: as that of `as_markdown`.
+    """
+    held = BytesIO()
+    Image.fromarray(pixels).save(held, "PNG")
+    return f"![{says}](data:image/png;base64,{base64.b64encode(held.getvalue()).decode()})"
 
 
 def svg(parts: Sequence[str], height: int) -> str:

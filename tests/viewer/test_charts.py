@@ -1,13 +1,15 @@
 """Charts: what is drawn is where the numbers say, and what comes out is a picture that a page can show."""
 
 import base64
+import io
 import re
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from inr_plugins.viewer.charts import ONE, OTHER, WIDTH, against, along, as_markdown, bars, histograms
+from inr_plugins.viewer.charts import ONE, OTHER, WIDTH, against, along, as_markdown, as_picture, bars, histograms
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -179,3 +181,13 @@ def test_many_values_share_bars_which_are_as_high_as_the_highest():
 
 def test_words_on_bars_are_escaped():
     assert "a &lt; b &amp; c" in bars(np.ones(1), across="a < b & c", highest="1")
+
+
+def test_a_picture_is_in_the_markdown_pixel_by_pixel():
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 5, 4)).astype(np.uint8)
+    words = as_picture(pixels, "Two words")
+    head = "![Two words](data:image/png;base64,"
+    assert words.startswith(head)
+    assert words.endswith(")")
+    with Image.open(io.BytesIO(base64.b64decode(words[len(head) : -1]))) as found:
+        assert np.array_equal(np.asarray(found), pixels)

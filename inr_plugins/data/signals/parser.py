@@ -62,6 +62,10 @@ class SignalDataParserConfig(DataParserConfig):
         path = Path(self.data)
         return frame_files(path) if path.is_dir() else []
 
+    def frame_names(self) -> tuple[str, ...]:
+        """What frames are called that are things of their own; none: they are numbers."""
+        return ()
+
     @property
     def _most_bytes(self) -> float:
         return self.memory_gigabytes * _GIGABYTE
@@ -108,7 +112,8 @@ class SignalDataParser(DataParser):
     along y, and its rays meet the middles of the pixels: those of the image in "val" and "test", and in "train" those
     of a thumbnail. A large image has cameras for parts of it in "val" and "test" (`windows`), and a video there a
     camera for each frame, whose times are 0 for the first one to 1 for the last. Metadata, which the model gets:
-    "signal", with width, height, frames, channels, bits, has_alpha, span and parts (`SignalKind`).
+    "signal", with width, height, frames, channels, bits, has_alpha, span and parts (`SignalKind`); and
+    "names", of frames that have some.
 
     Raises:
         InputError: with the first use of the image, what `read_image` raises; or it is of another kind than the run's.
@@ -165,7 +170,8 @@ class SignalDataParser(DataParser):
                     "has_alpha": kind.has_alpha,
                     "span": kind.span,
                     "parts": kind.parts,
-                }
+                },
+                "names": self.config.frame_names(),
             },
             parser=self,
             windows=windows,

@@ -42,6 +42,10 @@ class PicturesDataParserConfig(SignalDataParserConfig):
         """See SignalDataParserConfig."""
         return list(self.read().files) if Path(self.data).exists() else []
 
+    def frame_names(self) -> tuple[str, ...]:
+        """See SignalDataParserConfig: of the files, where they are still there."""
+        return tuple(each.name for each in self.frame_files())
+
 
 @dataclass
 class MaskedPicturesDataParserConfig(PicturesDataParserConfig):

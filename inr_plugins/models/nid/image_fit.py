@@ -159,10 +159,14 @@ class NidImageFitModel(ShowsPictures, PartedModel):
             )
         return PicturePieces(width, height, learnt.patch, learnt.overlap)
 
-    @property
-    def codes(self) -> Tensor:  # type: ignore[override]
-        """Those of all pieces of all pictures."""
+    def own_codes(self) -> Tensor:
+        """See ShowsPictures."""
         return self.code.detach() * self.support
+
+    @property
+    def dictionary_names(self) -> tuple[str, ...]:
+        """None: the pictures are others than those that the dictionary was learnt on."""
+        return ()
 
     # -- state ---------------------------------------------------------------------------------------------------------
 

@@ -171,6 +171,10 @@ class NidImagesModel(ShowsPictures):
         self.register_buffer("codes", torch.zeros(rows, length))
         return CodedPictures(self.dictionary, grid, pieces, self.own_codes)
 
+    def own_codes(self) -> Tensor:
+        """See ShowsPictures."""
+        return self.codes
+
     def get_param_groups(self) -> dict[str, list[Parameter]]:
         """The experts with what they share, and what codes come from: a table or an encoder."""
         name = "encoder" if self.config.has_encoder else "codes"

@@ -164,7 +164,15 @@ class CodePanel(Panel):
         for entry, slider in self._sliders.items():
             if entry not in self.wish.entries:
                 slider.say(float(code[entry]))
-        self.words.content = describe(code, model.codes, noun=self.noun)
+        self.words.content = self.described(model, code)
+
+    def described(self, model: Any, code: Tensor) -> str:
+        """What is said of a code of a copy of the model, in markdown."""
+        return describe(code, model.codes, noun=self.noun)
+
+    def entry_name(self, number: int) -> str:
+        """What the number of that place in a code is of."""
+        return f"expert {number}"
 
     def _place_sliders(self, wish: CodeEdit, code: Tensor) -> None:
         """Have sliders for the largest entries, unless one is in use, or those that there are will do."""
@@ -183,24 +191,18 @@ class CodePanel(Panel):
         made = {}
         with self._folder:
             for order, (row, expert) in enumerate(largest):
+                name = self.entry_name(expert)
                 handle = self.gui.add_slider(
-                    f"Expert {expert}" if len(code) == 1 else f"Patch {row}, expert {expert}",
+                    name.capitalize() if len(code) == 1 else f"Patch {row}, {name}",
                     *(-most, most, step, _rounded(float(code[row, expert]), most, step)),
                     marks=marks,
-                    hint=f"What this expert counts in the {self.noun} that is drawn.",
+                    hint=f"What this counts in the {self.noun} that is drawn.",
                     order=float(order),
                 )
                 made[row, expert] = _Slider(handle, most, step)
         self._sliders, self._sliders_of = made, shapes
         for entry, slider in made.items():
             self._when_clicked(slider.handle, partial(self._turn, entry))
-
-
-class PictureCodePanel(CodePanel):
-    """As that of shapes, of pictures."""
-
-    title = "Picture code"
-    noun = "picture"
 
 
 def _labels(names: Sequence[str]) -> tuple[str, ...]:
@@ -220,13 +222,20 @@ def _rounded(value: float, most: float, step: float) -> float:
     return round(round(min(max(value, -most), most) / step) * step, 9)
 
 
-def describe(code: Float[Tensor, "p n"], codes: Float[Tensor, "r n"], *, noun: str = "shape") -> str:
+def describe(
+    code: Float[Tensor, "p n"],
+    codes: Float[Tensor, "r n"],
+    *,
+    noun: str = "shape",
+    whose: str = "the dictionary's",
+) -> str:
     """Which experts a shape is made of and how much the dictionary uses each, as markdown with two small charts.
 
     Args:
         code: of the shape, a row for each patch.
-        codes: of the shapes that the dictionary was learnt on.
+        codes: of many shapes, by which the use of experts is counted; of a single one it is not.
         noun: what these are, in place of shapes.
+        whose: those shapes are.
     """
     entries = code.flatten()
     used = entries[entries != 0]
@@ -241,10 +250,12 @@ def describe(code: Float[Tensor, "p n"], codes: Float[Tensor, "r n"], *, noun: s
         _bars(by_size, "Entries of the code", "entries by size, orange below 0", largest),
     ]
     shapes = len(codes) // len(code)
+    if shapes == 1:
+        return "\n\n".join(lines)
     users = shapes_of_experts(codes, len(code)).sort(descending=True).values
     unused = int((users == 0).sum())
     lines += [
-        f"Of the dictionary's {shapes:,} {noun}s, **{int(users[-1]):,} to {int(users[0]):,}** use an expert; "
+        f"Of {whose} {shapes:,} {noun}s, **{int(users[-1]):,} to {int(users[0]):,}** use an expert; "
         f"{unused:,} {'expert is' if unused == 1 else 'experts are'} used by none.",
         _bars(users, f"{noun.capitalize()}s of each expert", "experts by use", f"{int(users[0])}"),
     ]

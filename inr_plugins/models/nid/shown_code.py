@@ -24,12 +24,10 @@ class CodedModel(Protocol):
     """A model of shapes that are codes over a dictionary.
 
     Attributes:
-        codes: of the shapes that the dictionary was learnt on, P rows for each; zero where they were never seen.
         shown_shape: number of the shape that is shown.
         drawn_code: experts and weights (P, k) that the shown shape is drawn with; None for its own.
     """
 
-    codes: Tensor
     shown_shape: int
     drawn_code: tuple[Tensor, Tensor] | None
 

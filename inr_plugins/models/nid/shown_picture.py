@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -11,10 +13,8 @@ from inr_plugins.models.signals.base import ImageModel
 
 
 class ShowsPictures(ImageModel):
-    """Makes a `CodedModel` (`shown_code`) of a model whose pictures are frames and have rows of `codes`."""
+    """Makes a `CodedModel` (`shown_code`) of a model whose pictures are frames and have rows of `own_codes`."""
 
-    codes: Tensor
-    """Of all pieces of all pictures that are shown."""
     dictionary: PictureDictionary
     drawn_code: tuple[Tensor, Tensor] | None = None
     """Entries and values (P, k) that the shown picture is drawn with, where those are not its own."""
@@ -26,12 +26,18 @@ class ShowsPictures(ImageModel):
 
     @property
     def code_names(self) -> tuple[str, ...]:
-        """Names of all pictures that there is a code of."""
-        return tuple(f"picture {number}" for number in range(self.grid.frames))
+        """The pictures' files, or their numbers where those are not known."""
+        return self.file_names or tuple(f"picture {number}" for number in range(self.grid.frames))
+
+    @property
+    def file_names(self) -> tuple[str, ...]:
+        """Of the pictures; none where the data are not there any more."""
+        names = tuple((self.kwargs.get("metadata") or {}).get("names", ()))
+        return names if len(names) == self.grid.frames else ()
 
     @property
     def dictionary_names(self) -> tuple[str, ...]:
-        """The same."""
+        """The same, where all pictures are those that the dictionary is learnt on."""
         return self.code_names
 
     def code_of(self, number: int) -> Float[Tensor, "p l"]:
@@ -39,18 +45,19 @@ class ShowsPictures(ImageModel):
         return self._own_rows(number).clone()
 
     def _own_rows(self, number: int) -> Float[Tensor, "p l"]:
-        pieces = len(self.codes) // self.grid.frames
-        return self.codes[number * pieces : (number + 1) * pieces]
+        codes = self.own_codes()
+        pieces = len(codes) // self.grid.frames
+        return codes[number * pieces : (number + 1) * pieces]
 
+    @abstractmethod
     def own_codes(self) -> Float[Tensor, "rows l"]:
-        """The codes that pictures have by themselves."""
-        return self.codes
+        """The codes that pictures have by themselves: of all pieces of all of them."""
 
     def shown_codes(self) -> Float[Tensor, "rows l"]:
         """The codes that pictures are drawn with."""
         if self.drawn_code is None:
-            return self.codes
-        codes = self.codes.clone()
+            return self.own_codes()
+        codes = self.own_codes().clone()
         index, value = self.drawn_code
         pieces, first = len(index), self.shown_shape * len(index)
         codes[first : first + pieces] = torch.zeros_like(codes[:pieces]).scatter(1, index, value)

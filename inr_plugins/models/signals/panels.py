@@ -40,6 +40,7 @@ class ImagePanel(Panel):
         *,
         frames: int = 1,
         frame: str = FRAME,
+        names: tuple[str, ...] = (),
         stored: str = STORED,
         is_truth: bool = True,
         parts: tuple[str, ...] = (),
@@ -52,6 +53,7 @@ class ImagePanel(Panel):
             frames: of what is learnt; 1: an image.
             frame: what each of them is: FRAME of a video, PICTURE of a folder, or SLICE of a volume, whose middle one
                 is drawn at first.
+            names: of frames that have files of their own; none: they are numbers.
             stored: what the datamanager's image is called.
             is_truth: whether the fit is to be that image; else it is another answer, and there is no PSNR.
             parts: of the fit, of which one is seen (see `ImageModel`).
@@ -60,6 +62,7 @@ class ImagePanel(Panel):
             scales: of each part, or of all of it, its unit and what black and white are in that.
         """
         self.parts, self.unjudged, self.unstored, self.frame, self.scales = parts, unjudged, unstored, frame, scales
+        self.names = names
         self.frames, self.stored, self.is_truth = frames, stored, is_truth
 
     def build(self) -> None:
@@ -191,7 +194,7 @@ class ImagePanel(Panel):
 
     def _where(self, frame: int) -> str:
         """What is judged of a video or a volume, in words."""
-        return f" of {self.frame} {frame}"
+        return f" of `{self.names[frame]}`" if self.names else f" of {self.frame} {frame}"
 
     @torch.no_grad()
     def _judge(self, snapshot: Snapshot) -> None:

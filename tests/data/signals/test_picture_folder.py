@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from inr_plugins.data.signals.picture_folder import read_pictures
+from inr_plugins.data.signals.pictures import PicturesDataParserConfig
 from inr_plugins.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -29,6 +30,16 @@ def test_pictures_come_by_their_numbers_and_a_single_one_is_a_folder_of_one(tmp_
     one = read_pictures(tmp_path / "p" / "a.png")
     assert one.kind.frames == 1
     np.testing.assert_array_equal(one.picture(0)[..., 0], made["a.png"])
+
+
+def test_a_model_is_told_the_names_of_the_files_while_they_are_there(tmp_path):
+    for name in ("b10.png", "b9.png"):
+        save(tmp_path / "p", name)
+    config = PicturesDataParserConfig(data=tmp_path / "p")
+    parser = config.setup()
+    assert parser.get_dataparser_outputs("train").metadata["names"] == ("b9.png", "b10.png")
+    config.learnt, config.data = config.kind(), tmp_path / "elsewhere"
+    assert config.setup().get_dataparser_outputs("train").metadata["names"] == ()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
