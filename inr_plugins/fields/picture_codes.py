@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from inr_plugins.fields.dictionary_picture import PictureDictionary
 from inr_plugins.networks.dictionary.picture_gate import PictureGate
 from inr_plugins.sparse_codes.code_prior import CodePrior
-from inr_plugins.sparse_codes.many_codes import likely_code, pursue
+from inr_plugins.sparse_codes.many_codes import likely_code, likely_codes, pursue
 
 _PURSUED_AT_ONCE = 512
 """Signals of a pursuit at once: 96 atoms of 256 take 100 MB."""
@@ -114,27 +114,31 @@ def most_likely(
     Returns:
         Codes, and the pixels that are known and believed in every channel.
     """
-    atoms = _all_atoms(dictionary)
-    codes, believed = [], []
-    around = _Around(dictionary) if robust else None
-    for values, known in zip(pieces.values, pieces.known, strict=True):
-        if not bool(known.any()):
-            codes.append(prior.mean.to(atoms))
-            believed.append(known)
-            continue
-        each = known[:, None].expand_as(values).flatten()
-        independent = 1.0 if around is None and bool(known.all()) else _INDEPENDENT
-        found = likely_code(
-            atoms,
-            values.flatten(),
-            prior,
-            known=each,
-            independent=independent,
-            around=None if around is None else partial(around, known=each),
-        )
-        codes.append(found.code)
-        believed.append(found.used.view_as(values).all(-1))
-    return torch.stack(codes), torch.stack(believed)
+    atoms, channels = _all_atoms(dictionary), dictionary.channels
+    codes, believed = prior.mean.to(atoms).repeat(len(pieces.values), 1), pieces.known.clone()
+    if robust:
+        around = _Around(dictionary)
+        for number in pieces.known.any(1).nonzero()[:, 0].tolist():
+            each = pieces.known[number].repeat_interleave(channels)
+            found = likely_code(
+                atoms,
+                pieces.values[number].flatten(),
+                prior,
+                known=each,
+                independent=_INDEPENDENT,
+                around=partial(around, known=each),
+            )
+            codes[number], believed[number] = found.code, found.used.view(-1, channels).all(-1)
+        return codes, believed
+    # Pieces of which the same is known have the same equations.
+    different, which = torch.unique(pieces.known, dim=0, return_inverse=True)
+    for number, known in enumerate(different):
+        if bool(known.any()):
+            some, each = (which == number).nonzero()[:, 0], known.repeat_interleave(channels)
+            independent = 1.0 if bool(known.all()) else _INDEPENDENT
+            wanted = pieces.values[some].flatten(1)[:, each]
+            codes[some], _ = likely_codes(atoms[each], wanted, prior, independent=independent)
+    return codes, believed
 
 
 class _Around:

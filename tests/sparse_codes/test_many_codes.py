@@ -8,7 +8,7 @@ import torch
 
 from inr_plugins.sparse_codes.code_prior import CodePrior
 from inr_plugins.sparse_codes.gram_system import GramSystem
-from inr_plugins.sparse_codes.many_codes import likely_code, pursue
+from inr_plugins.sparse_codes.many_codes import likely_code, likely_codes, pursue
 from inr_plugins.sparse_codes.sparse_coding import matching_pursuit
 
 NONE = torch.zeros(0, dtype=torch.long)
@@ -145,3 +145,25 @@ def test_noise_is_not_taken_for_less_where_the_code_follows_it():
     """Of 14 equations for 6 numbers the mean square of what is missed is about 8 / 14 of the variance."""
     found = [likely_code(*made(seed, noise=0.3, m=14)[:3]).noise for seed in range(60)]
     assert float(np.mean(np.square(found))) == pytest.approx(0.09, rel=0.2)
+
+
+@pytest.mark.parametrize("independent", [1.0, 1 / 16])
+def test_many_signals_have_the_codes_and_noises_that_each_has_by_turns(independent):
+    rng = np.random.default_rng(5)
+    atoms = rng.normal(size=(30, 8)) * np.array([1, 1, 1, 1, 1e-3, 1, 1, 0.1])
+    # Of two that are the same, the prior says which.
+    atoms[:, 6] = atoms[:, 5]
+    signals = rng.normal(size=(4, 8)) @ atoms.T + rng.normal(size=(4, 30)) * np.array([[0.0], [0.01], [0.3], [2.0]])
+    prior = CodePrior.from_codes(torch.from_numpy(rng.normal(size=(5, 8)) + 0.3), isotropic=0.2)
+    covariance = prior.directions.numpy() @ np.diag(prior.variances) @ prior.directions.numpy().T
+    inverse, mean = np.linalg.inv(covariance + prior.rest * np.eye(8)), prior.mean.numpy()
+    codes, noises = likely_codes(torch.from_numpy(atoms), torch.from_numpy(signals), prior, independent=independent)
+    for y, code, noise in zip(signals, codes.numpy(), noises.numpy(), strict=True):
+        sigma = np.sqrt(np.mean((y - atoms @ mean) ** 2)) + 1e-4
+        for _ in range(12):
+            system = independent * atoms.T @ atoms / sigma**2 + inverse
+            wanted = np.linalg.solve(system, independent * atoms.T @ y / sigma**2 + inverse @ mean)
+            doubt = np.trace(np.linalg.solve(system, atoms.T @ atoms))
+            sigma = max(1e-4, np.sqrt((np.sum((y - atoms @ wanted) ** 2) + doubt) / 30))
+        np.testing.assert_allclose(code, wanted, rtol=1e-5, atol=1e-6)
+        assert noise == pytest.approx(sigma, rel=1e-5)
