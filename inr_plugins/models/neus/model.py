@@ -30,6 +30,7 @@ from inr_plugins.models.common.feasibility import IN_TRAINING, check_room, hidde
 from inr_plugins.models.common.network_settings import PreciseSteps
 from inr_plugins.models.common.panels import network_panels
 from inr_plugins.models.common.pictures import evaluation_pictures
+from inr_plugins.models.common.run_length import KnowsRunLength
 from inr_plugins.models.neus.behind import seen_behind
 from inr_plugins.models.neus.checks import check_config, check_masks
 from inr_plugins.models.neus.config import NeusSettings
@@ -66,7 +67,7 @@ class NeusModelConfig(NeusSettings):
         check_room(hidden_weights(colour), "colour_width", "colour_layers", copies=IN_TRAINING)
 
 
-class NeusModel(PreciseSteps, Model):
+class NeusModel(KnowsRunLength, PreciseSteps, Model):
     """A signed distance and its colours, rendered at the sections of rays in which a surface can be.
 
     Outputs in the normalised frame: rgb, depth (distance along the ray), accumulation, and in eval normals in [0, 1].
@@ -77,6 +78,7 @@ class NeusModel(PreciseSteps, Model):
     """
 
     config: NeusModelConfig
+    run_steps = PUBLISHED_STEPS
     field: SurfaceField
     anneal: Tensor
     is_started: Tensor
@@ -104,7 +106,6 @@ class NeusModel(PreciseSteps, Model):
             )
         self.grid = KnownDistances(box, config.grid_resolution)
         self._is_settled = False
-        self.run_steps = PUBLISHED_STEPS
         self._how_long: HowLong | None = None
         self.camera_positions = torch.zeros(0, 3)
         self.register_buffer("anneal", torch.tensor(1.0))
@@ -138,8 +139,8 @@ class NeusModel(PreciseSteps, Model):
             InputError: the data lack masks, or the cameras do not stand where the capture has them.
         """
         trainer, pipeline = training_callback_attributes.trainer, training_callback_attributes.pipeline
+        self.note_run_length(training_callback_attributes)
         if trainer is not None:
-            self.run_steps = trainer._start_step + trainer.config.max_num_iterations
             self._how_long = HowLong(trainer._start_step, self.run_steps)
         if pipeline is not None:
             manager = pipeline.datamanager

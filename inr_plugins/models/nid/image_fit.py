@@ -24,6 +24,7 @@ from inr_plugins.fields.picture_codes import Pieces, coded_at_once, most_likely,
 from inr_plugins.fields.picture_pieces import PicturePieces
 from inr_plugins.files import write_json
 from inr_plugins.metrics.image import ImageMetrics
+from inr_plugins.models.common.run_length import KnowsRunLength
 from inr_plugins.models.nid.parted import PartedModel
 from inr_plugins.models.nid.picture_dictionary import LearntPictures, blank_pictures, open_pictures, pictures_of
 from inr_plugins.models.nid.picture_panels import picture_pages
@@ -72,7 +73,7 @@ class NidImageFitModelConfig(ImageModelConfig):
             )
 
 
-class NidImageFitModel(ShowsPictures, PartedModel):
+class NidImageFitModel(KnowsRunLength, ShowsPictures, PartedModel):
     """A frozen dictionary, and a code for each piece of each picture, found at once and improved by gradient steps.
 
     A picture is linear in its code, so that squared errors have a least value that is solved for, and with the prior
@@ -95,7 +96,7 @@ class NidImageFitModel(ShowsPictures, PartedModel):
 
     def populate_modules(self) -> None:
         """As the base class."""
-        self.is_solved, self.run_steps = False, 1
+        self.is_solved = False
         self.reported: dict[str, Any] = {}
         self._missing_dictionary: InputError | None = None
         self._folder: Path | None = None
@@ -190,8 +191,8 @@ class NidImageFitModel(ShowsPictures, PartedModel):
     ) -> list[TrainingCallback]:
         """Callbacks of a run that is about to begin, or to go on; one that begins finds its codes here."""
         trainer, pipeline = training_callback_attributes.trainer, training_callback_attributes.pipeline
+        self.note_run_length(training_callback_attributes)
         if trainer is not None:
-            self.run_steps = trainer._start_step + trainer.config.max_num_iterations
             self._folder = trainer.base_dir
         if pipeline is not None:
             self._source = pipeline.datamanager

@@ -24,6 +24,7 @@ from inr_plugins.fields.picture_pieces import PicturePieces
 from inr_plugins.losses.dictionary import code_length, soft_load, squared_variation
 from inr_plugins.losses.means import joint_squared_error
 from inr_plugins.models.common.feasibility import IN_TRAINING, check_room, hidden_weights, naming_options
+from inr_plugins.models.common.run_length import KnowsRunLength
 from inr_plugins.models.nid.picture_panels import picture_pages
 from inr_plugins.models.nid.shown_picture import ShowsPictures
 from inr_plugins.models.signals.base import ImageModelConfig
@@ -125,7 +126,7 @@ class NidImagesModelConfig(ImageModelConfig):
             return DictionarySettings(trunk, self.experts, self.expert_width, self.resolved_active)
 
 
-class NidImagesModel(ShowsPictures):
+class NidImagesModel(KnowsRunLength, ShowsPictures):
     """Pictures as sparse combinations of experts that they share (Wang et al. 2022): f = Σ_j α_j b_j + m, k of n.
 
     The pictures are the frames of what nerfstudio sees as one image. A step takes some of them, cut into patches, at
@@ -148,7 +149,6 @@ class NidImagesModel(ShowsPictures):
         """As the base class."""
         self._source: Any = None
         self.is_sparse = self.config.warmup_steps == 0
-        self.run_steps = 1
         super().populate_modules()
         self.page = picture_pages(self)
 
@@ -196,9 +196,8 @@ class NidImagesModel(ShowsPictures):
         self, training_callback_attributes: TrainingCallbackAttributes
     ) -> list[TrainingCallback]:
         """Callbacks of a run that is about to begin, or to go on."""
-        trainer, pipeline = training_callback_attributes.trainer, training_callback_attributes.pipeline
-        if trainer is not None:
-            self.run_steps = trainer._start_step + trainer.config.max_num_iterations
+        self.note_run_length(training_callback_attributes)
+        pipeline = training_callback_attributes.pipeline
         self._source = None if pipeline is None else pipeline.datamanager
         before, after = TrainingCallbackLocation.BEFORE_TRAIN_ITERATION, TrainingCallbackLocation.AFTER_TRAIN_ITERATION
         return [

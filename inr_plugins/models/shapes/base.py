@@ -27,6 +27,7 @@ from inr_plugins.models.common.network_settings import PreciseSteps
 from inr_plugins.models.common.over_white import OverWhite
 from inr_plugins.models.common.panels import network_panels
 from inr_plugins.models.common.pictures import evaluation_pictures
+from inr_plugins.models.common.run_length import KnowsRunLength
 from inr_plugins.models.neus.watch import look_steps
 from inr_plugins.models.shapes.checks import sign_problem
 from inr_plugins.models.shapes.config import ShapeSettings
@@ -62,7 +63,7 @@ class ShapeModelConfig(ShapeSettings):
         check_model(self)
 
 
-class ShapeModel(PreciseSteps, OverWhite, Model):
+class ShapeModel(KnowsRunLength, PreciseSteps, OverWhite, Model):
     """One shape or several, each a field with a surface, that learn from points and are rendered by tracing rays.
 
     Subclasses say in `values`, `point_losses`, `field_of` and `get_param_groups` what the shapes are and how they are
@@ -90,7 +91,6 @@ class ShapeModel(PreciseSteps, OverWhite, Model):
         self.metadata = self.kwargs.get("metadata") or {}
         self.names = tuple(str(name) for name in self.metadata.get("shapes", ("shape",)))
         self.shown_shape = first_shown_shape(self.names)
-        self.run_steps = 1
         self._inside_parts: Tensor | None = None
         self.register_buffer("trace_box", self.scene_box.aabb.detach().float().clone(), persistent=False)
         self.image_metrics = ImageMetrics()
@@ -167,9 +167,7 @@ class ShapeModel(PreciseSteps, OverWhite, Model):
         self, training_callback_attributes: TrainingCallbackAttributes
     ) -> list[TrainingCallback]:
         """Callbacks of a run that is about to begin, or to go on."""
-        trainer = training_callback_attributes.trainer
-        if trainer is not None:
-            self.run_steps = trainer._start_step + trainer.config.max_num_iterations
+        self.note_run_length(training_callback_attributes)
         where = [TrainingCallbackLocation.AFTER_TRAIN_ITERATION]
         return [TrainingCallback(where, self.after_step, update_every_num_iters=1)]
 
