@@ -13,7 +13,7 @@ from viewer.served_page import served_page
 
 from inr_plugins.errors import InputError
 from inr_plugins.fields.image import ImageField
-from inr_plugins.models.inverse.planes import planes_of
+from inr_plugins.models.inverse.planes import COLUMN, ROW, planes_of
 from inr_plugins.models.inverse.volume_panel import VolumePanel
 from inr_plugins.models.signals.panels import SLICE, TRUTH, ImagePanel
 from inr_plugins.signal_grid import PixelGrid
@@ -132,7 +132,7 @@ def test_of_a_volume_the_middle_slice_is_drawn_at_first():
         assert page.page.wait(lambda: np.allclose(page.live.snapshot.model.field.at(place), own[0, 3, 4]))
 
 
-def volume_page():
+def volume_page(voxel_mm=(1.0, 1.0, 2.0)):
     model = Ball()
     model.frame, model.grid, model.has_alpha, model.view = None, PixelGrid(20, 10, 5), False, None
     model.field = Grey(model.grid, 1)
@@ -140,17 +140,37 @@ def volume_page():
     panel = VolumePanel(
         planes=planes_of(None),
         sides=model.grid.sides,
-        voxel_mm=(1.0, 1.0, 2.0),
+        voxel_mm=voxel_mm,
         frames=5,
         frame=SLICE,
         stored=TRUTH,
         scales=(("1", (1.0, 3.0)),),
     )
-    return own, served_page(model, panel, image=SimpleNamespace(pixels=own, values=lambda: own))
+    return own, served_page(model, panel, image=SimpleNamespace(pixels=own, values=lambda: own)), panel
+
+
+def test_slices_of_oblong_voxels_have_their_own_lengths():
+    _, opened, _ = volume_page(voxel_mm=(1.0, 1.5, 2.0))
+    with opened as page:
+        assert page.page.wait(lambda: getattr(page.live.snapshot.model, "view", None) is not None)
+        assert [each.name for each in page.live.snapshot.model.view.planes] == ["xy"]
+
+
+def test_sliders_of_places_are_those_of_the_planes_that_are_seen():
+    _, opened, panel = volume_page()
+
+    def seen():
+        return [panel._places[axis].visible for axis in (COLUMN, ROW, 2)]
+
+    with opened as page:
+        assert seen() == [False, False, True]
+        for plane, wanted in (("xz", [False, True, False]), ("yz", [True, False, False]), ("all three", [True] * 3)):
+            page.set("Plane", plane)
+            assert page.page.wait(lambda wanted=wanted: seen() == wanted)
 
 
 def test_planes_of_a_volume_are_chosen_and_judged():
-    own, opened = volume_page()
+    own, opened, _ = volume_page()
     with opened as page:
         drawn = lambda: page.live.snapshot.model  # noqa: E731
         assert drawn().view is None
@@ -176,7 +196,7 @@ def test_planes_of_a_volume_are_chosen_and_judged():
 
 
 def test_window_and_level_are_in_the_unit_and_leave_the_error_alone():
-    _, opened = volume_page()
+    _, opened, _ = volume_page()
     with opened as page:
         drawn = lambda: page.live.snapshot.model  # noqa: E731
         assert page.says("Black is 1, white 3.")
@@ -205,8 +225,21 @@ def test_tissues_set_window_and_level_of_hounsfield_units():
         assert page.says("Black is -1000, white 1000 HU.")
         page.set("Tissue", "soft tissue")
         assert page.says("Black is -160, white 240 HU.")
+        page.set("Tissue", "bone")
+        assert page.says("Black is -500, white 1300 HU.")
         page.set("Tissue", "all")
         assert page.page.wait(lambda: page.live.snapshot.model.window == (0, 1))
+
+
+def test_a_tissue_beyond_the_scale_is_as_near_as_the_sliders_go():
+    model = Ball()
+    model.grid, model.has_alpha = PixelGrid(20, 10), False
+    model.field = Grey(model.grid, 1)
+    own = np.random.default_rng(0).random((10, 20, 1)).astype(np.float32)
+    panel = ImagePanel(scales=(("HU", (-1000.0, 200.0)),))
+    with served_page(model, panel, image=SimpleNamespace(pixels=own, values=lambda: own)) as page:
+        page.set("Tissue", "bone")
+        assert page.says("Black is -400, white 800 HU.")
 
 
 def test_an_image_has_no_slider(opened):
@@ -240,6 +273,7 @@ def test_parts_are_switched_and_judged_each_for_itself():
         page.set("Show", "fit")
         page.set("Part", "phase")
         assert page.says("Black is -3.1416, white 3.1416 rad.")
+        assert [[each.visible for each in pair] for pair in panel._window._pairs] == [[False, False], [True, True]]
         assert page.page.wait(lambda: page.live.snapshot.model.part == 1)
         assert page.says("The phase is known but for a constant, and has no PSNR here.")
         assert model.part == 0
