@@ -236,6 +236,7 @@ TRAINING = _table(
         (_MODEL, _NOT_NEGATIVE, "decay"),
         (_MODEL, Range(0, 1, above=True, below=True), "threshold"),
         (_MODEL, _PART_ABOVE_0, "isotropic l1"),
+        (_MODEL, _POSITIVE, "white"),
         (_MODEL, Range(4, 4096, also=0), "patch"),
         (_MODEL, Range(0, 4096), "overlap"),
         (_MODEL, Range(1, 10**8), "places pieces"),
@@ -308,7 +309,12 @@ COMMANDS = {
     # A kernel has as many rows, and takes a backward pass of all of them for each.
     "inr-analyze": _table([("", Range(2, 4096), "points")]),
     "inr-phantom": _table(
-        [("", Range(1, 100_000), "size"), ("", Range(2, 100_000), "frames"), ("", Range(0, 2**63 - 1), "seed")]
+        [
+            ("", Range(1, 100_000), "size"),
+            ("", Range(2, 100_000), "frames"),
+            ("", Range(1, 10**7), "count"),
+            ("", Range(0, 2**63 - 1), "seed"),
+        ]
     ),
     "inr-decompress": _table([("", Range(1, 1024), "stage")]),
     "inr-fit": _table(

@@ -18,7 +18,8 @@ from inr_plugins.cli.ending import run_command, start
 from inr_plugins.cli.mesh_files import OutputFiles
 from inr_plugins.cli.result import print_places
 from inr_plugins.errors import InputError
-from inr_plugins.files import replacing_all
+from inr_plugins.files import replacing_all, replacing_folder
+from inr_plugins.geometry.io.output_place import check_place
 from inr_plugins.options import COMMANDS, check_numbers, told
 from inr_plugins.progress import progress
 
@@ -28,9 +29,13 @@ if TYPE_CHECKING:
     from inr_plugins.scenes.moving_discs import MovingDiscs
 
 _ENDINGS = {"planet": (".tif", ".tiff"), "video": (".mkv",), "cell": (".npy",)}
-_PLANET, _VIDEO, _FRAMES, _CELL = 2048, 320, 40, 96
+"""Of files; heads are a folder."""
+_METHODS = {"planet": "diner-image", "video": "diner-video", "cell": "diner-tomography", "heads": "nid-images"}
+_PLANET, _VIDEO, _FRAMES, _CELL, _HEADS, _HEAD = 2048, 320, 40, 96, 1000, 64
 _RATE = 25.0
 _LARGEST_CELL = 512
+_LARGEST_HEAD = 4096
+_HEAD_FILES = "head_*.png"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,20 +46,24 @@ class PhantomOptions(CommonOptions):
     video: three discs that move before a picture that stands still, as an .mkv without loss; beside it, the background
     (OUT_background.png) and where the discs are (OUT_mask.mkv: white).
     cell: the refractive index of a cell in water, as an .npy of slices; beside it, the microscope (OUT.json).
+    heads: slices through heads, each another, as a folder of PNG of 16 bits: Shepp and Logan's ellipses with all their
+    numbers changed at random. Another seed has others of the same kind.
 
     Example: inr-phantom planet planet.tif --size 8192
     """
 
-    GROUPS: ClassVar[Groups] = {"picture": "size frames seed", "output": "overwrite"}
+    GROUPS: ClassVar[Groups] = {"picture": "size frames count seed", "output": "overwrite"}
 
-    kind: Annotated[tyro.conf.Positional[Literal["planet", "video", "cell"]], tyro.conf.arg(metavar="KIND")]
-    """What: planet, video or cell."""
+    kind: Annotated[tyro.conf.Positional[Literal["planet", "video", "cell", "heads"]], tyro.conf.arg(metavar="KIND")]
+    """What: planet, video, cell or heads."""
     output: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
-    """File to write: .tif of a planet, .mkv of a video, .npy of a cell."""
-    size: Annotated[int | None, told("PIXELS", "2048 of a planet, 320 of a video, 96 of a cell")] = None
-    """Pixels of a side of a planet or of a slice of a cell, or of the width of a video, which is 4:3."""
+    """File to write: .tif of a planet, .mkv of a video, .npy of a cell; folder of heads."""
+    size: Annotated[int | None, told("PIXELS", "2048 of a planet, 320 of a video, 96 of a cell, 64 of a head")] = None
+    """Pixels of a side of a planet or of a slice of a cell or a head, or of the width of a video, which is 4:3."""
     frames: Annotated[int | None, told("COUNT", "40")] = None
     """Frames of a video."""
+    count: Annotated[int | None, told("COUNT", "1000")] = None
+    """How many heads."""
     seed: int = 0
     """Of what it looks like."""
     overwrite: bool = False
@@ -68,27 +77,54 @@ def make(options: PhantomOptions, *, outputs: OutputFiles) -> None:
         InputError: anything the user can fix, in one sentence.
     """
     check_numbers(options, COMMANDS["inr-phantom"])
-    output, endings = options.output, _ENDINGS[options.kind]
-    if output.suffix.lower() not in endings:
-        raise InputError(f"{output} does not end in {endings[0]}: give a name that does.")
-    if options.kind != "video" and options.frames is not None:
-        what = "planet is a picture" if options.kind == "planet" else "cell has slices by its size"
-        raise InputError(f"--frames is for videos, and a {what}: leave it out.")
-    if options.kind == "cell" and not 8 <= (options.size or _CELL) <= _LARGEST_CELL:
-        raise InputError(f"--size {options.size} of a cell is out of reason: give 8 to {_LARGEST_CELL}.")
+    _check(options)
     files = _files(options)
     for file in files:
-        check_new_file(file, overwrite=options.overwrite)
+        if options.kind == "heads":
+            _check_new_folder(file, overwrite=options.overwrite)
+        else:
+            check_new_file(file, overwrite=options.overwrite)
     begin = time.perf_counter()
     outputs.expect(files)
-    lines = {"planet": _make_planet, "video": _make_video, "cell": _make_cell}[options.kind](options)
+    makers = {"planet": _make_planet, "video": _make_video, "cell": _make_cell, "heads": _make_heads}
+    lines = makers[options.kind](options)
     if options.quiet:
         print_places(*files)
         return
     for name, text in [*lines, ("seconds", f"{time.perf_counter() - begin:.1f}")]:
         print(f"{name:>10}  {text}")
-    method = {"planet": "diner-image", "video": "diner-video", "cell": "diner-tomography"}[options.kind]
-    print(f"{'next':>10}  ns-train {method} --data {shlex.quote(str(output))}")
+    whole = " --pipeline.model.patch 0" if options.kind == "heads" else ""
+    print(f"{'next':>10}  ns-train {_METHODS[options.kind]} --data {shlex.quote(str(options.output))}{whole}")
+
+
+def _check(options: PhantomOptions) -> None:
+    """Raise InputError for the first option that is not for what is made, or out of reason."""
+    output, kind = options.output, options.kind
+    endings = _ENDINGS.get(kind, ())
+    if endings and output.suffix.lower() not in endings:
+        raise InputError(f"{output} does not end in {endings[0]}: give a name that does.")
+    if kind == "heads" and output.suffix:
+        raise InputError(f"{output} looks like a file, and heads are a folder of them: give a name without an ending.")
+    if kind != "video" and options.frames is not None:
+        what = {"planet": "planet is a picture", "cell": "cell has slices by its size", "heads": "head is a picture"}
+        raise InputError(f"--frames is for videos, and a {what[kind]}: leave it out.")
+    if kind != "heads" and options.count is not None:
+        raise InputError(f"--count is for heads, and there is one {kind}: leave it out.")
+    for name, usual, most in (("cell", _CELL, _LARGEST_CELL), ("heads", _HEAD, _LARGEST_HEAD)):
+        if kind == name and not 8 <= (options.size or usual) <= most:
+            of = "a cell" if name == "cell" else "heads"
+            raise InputError(f"--size {options.size} of {of} is out of reason: give 8 to {most}.")
+
+
+def _check_new_folder(path: Path, *, overwrite: bool) -> None:
+    if not path.exists():
+        check_place(path)
+    elif not path.is_dir():
+        raise InputError(f"{path} is a file, and heads are a folder of them: give another name.")
+    elif any(path.iterdir()) and not overwrite:
+        raise InputError(f"{path} has files in it: give another name, or --overwrite.")
+    elif any(not each.match(_HEAD_FILES) for each in path.iterdir()):
+        raise InputError(f"{path} has other files than heads in it, which would be lost: give another name.")
 
 
 def _files(options: PhantomOptions) -> list[Path]:
@@ -148,6 +184,22 @@ def _make_cell(options: PhantomOptions) -> list[tuple[str, str]]:
         beside.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     size = f"{cell.size} x {cell.size} x {cell.slices} voxels"
     return [("volume", f"{output}, {size}"), ("microscope", str(_files(options)[1]))]
+
+
+def _make_heads(options: PhantomOptions) -> list[tuple[str, str]]:
+    import numpy as np
+    from PIL import Image
+
+    from inr_plugins.scenes.head_slices import HeadSlices
+
+    heads = HeadSlices(options.size or _HEAD, options.count or _HEADS, seed=options.seed)
+    digits = len(str(heads.count - 1))
+    with progress(quiet=options.quiet) as bar, replacing_folder(options.output, over=options.overwrite) as folder:
+        for number, values in enumerate(heads.all()):
+            pixels = (values * 65_535).round().astype(np.uint16)
+            Image.fromarray(pixels).save(folder / f"head_{number:0{digits}}.png")
+            bar("Drawing heads", number + 1, heads.count)
+    return [("heads", f"{options.output}, {heads.count} of {heads.size} x {heads.size} pixels, 16-bit grey")]
 
 
 def _write_discs(discs: MovingDiscs, files: list[Path], *, on_frame: Callable[[int], None]) -> None:

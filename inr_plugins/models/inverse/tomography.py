@@ -14,7 +14,8 @@ from torch import Tensor
 
 from inr_plugins.errors import InputError
 from inr_plugins.metrics.image import psnr, ssim
-from inr_plugins.models.inverse.measured import MeasuredModel, MeasuredModelConfig
+from inr_plugins.models.inverse.measured import ComparedMeasurements, MeasuredModel, MeasuredModelConfig
+from inr_plugins.models.signals.base import ImageModel
 from inr_plugins.models.signals.panels import TRUTH
 from inr_plugins.networks.activations.settings import ActivationName
 from inr_plugins.networks.normalization.registry import NormalizationName
@@ -47,20 +48,17 @@ class CnSliceModelConfig(MeasuredModelConfig):
     paper does, which learns what is fine much later."""
 
 
-class SliceModel(MeasuredModel):
-    """A coordinate network of (x, y) whose line integrals are compared with what was measured.
+class ComparedSlice(ComparedMeasurements, ImageModel):
+    """A slice whose line integrals are compared with what was measured, whatever it is made of.
 
     Values from 0 to 1 stand for attenuations from 0 to that of `span`, 1/mm, or Hounsfield units from -1000 on, of
     DICOM; of an image, for those themselves.
 
     The loss is |W (A f - y)|² / |W y|² of all views (`operators.radon` has A), W being the root of the ramp filter
-    (`operators.radon.root_of_ramp`) or nothing.
-
-    Raises:
-        InputError: a setting out of range, or settings that cannot go together.
+    (`operators.radon.root_of_ramp`) or nothing, as the settings' `weighting` has it.
     """
 
-    config: CnSliceModelConfig
+    config: Any
 
     def populate_modules(self) -> None:
         """As the base class; and the instrument, as the data has it."""
@@ -82,13 +80,6 @@ class SliceModel(MeasuredModel):
     def files_to_read_out(self) -> dict[str, str | None]:
         """See ImageModel."""
         return {"slice.tif" if self.affine is None else "slice.nii.gz": None}
-
-    def forward(self, ray_bundle: RayBundle | Cameras | SignalPixels) -> dict[str, Any]:
-        """As the base class; of all pixels also `measured`, the line integrals (views, bins) of the learnt views."""
-        outputs = super().forward(ray_bundle)
-        if isinstance(ray_bundle, SignalPixels):
-            outputs["measured"] = self.learnt_beam.forward(self._as_slice(outputs["values"]))
-        return outputs
 
     def weighted(self, missed: Float[Tensor, "views bins"]) -> Float[Tensor, "views bins"]:
         """See MeasuredModel."""
@@ -145,6 +136,23 @@ class SliceModel(MeasuredModel):
 
     def _as_slice(self, values: Float[Tensor, "n 1"]) -> Float[Tensor, "height width"]:
         return values.reshape(self.grid.height, self.grid.width)
+
+
+class SliceModel(ComparedSlice, MeasuredModel):
+    """A coordinate network of (x, y) whose line integrals are compared with what was measured.
+
+    Raises:
+        InputError: a setting out of range, or settings that cannot go together.
+    """
+
+    config: CnSliceModelConfig
+
+    def forward(self, ray_bundle: RayBundle | Cameras | SignalPixels) -> dict[str, Any]:
+        """As the base class; of all pixels also `measured`, the line integrals (views, bins) of the learnt views."""
+        outputs = super().forward(ray_bundle)
+        if isinstance(ray_bundle, SignalPixels):
+            outputs["measured"] = self.learnt_beam.forward(self._as_slice(outputs["values"]))
+        return outputs
 
 
 def _shown(slice_: Float[Tensor, "height width"]) -> Float[Tensor, "height width 3"]:
