@@ -159,6 +159,7 @@ def test_methods_are_registered() -> None:
         "nid-video",
         "nid-images",
         "nid-image-fit",
+        "nid-ct",
         "nid-fit",
     } <= {point.name for point in METHODS}
 

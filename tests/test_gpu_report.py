@@ -91,7 +91,7 @@ def test_no_installed_method_is_left_out_but_those_that_say_why():
     ours = {each.name for each in entry_points(group="nerfstudio.method_configs") if each.value.startswith("inr_plug")}
     # They want a dictionary; steps of videos are those of images; steps of experts nid-shapes has.
     assert ours - {*IMAGES, *SHAPES, *SIGNALS, *MEASURED} == {
-        *("nid-fit", "nid-image-fit", "diner-video", "finer-video", "nid-video", "nid-images")
+        *("nid-fit", "nid-image-fit", "diner-video", "finer-video", "nid-video", "nid-images", "nid-ct")
     }
 
 

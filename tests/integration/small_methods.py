@@ -8,6 +8,7 @@ from inr_plugins.method_configs.diner_surface import diner_surface
 from inr_plugins.method_configs.finer_nerf import finer_nerf
 from inr_plugins.method_configs.images import cn_image, diner_image, diner_video
 from inr_plugins.method_configs.nid import nid_shapes
+from inr_plugins.method_configs.nid_ct import nid_ct
 from inr_plugins.method_configs.nid_images import nid_image_fit, nid_images
 from inr_plugins.method_configs.nid_video import nid_video
 from inr_plugins.method_configs.shapes import finer_sdf
@@ -194,6 +195,14 @@ def small_nid_images(data, output):
 def small_nid_image_fit(data, dictionary, output):
     """nid-image-fit."""
     config = copy.deepcopy(nid_image_fit.config)
+    config.pipeline.datamanager.data, config.output_dir = data, output
+    config.pipeline.model.dictionary = dictionary
+    return config
+
+
+def small_nid_ct(data, dictionary, output):
+    """nid-ct."""
+    config = copy.deepcopy(nid_ct.config)
     config.pipeline.datamanager.data, config.output_dir = data, output
     config.pipeline.model.dictionary = dictionary
     return config

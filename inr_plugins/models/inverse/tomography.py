@@ -81,7 +81,7 @@ class ComparedSlice(ComparedMeasurements, ImageModel):
         """See ImageModel."""
         return {"slice.tif" if self.affine is None else "slice.nii.gz": None}
 
-    def weighted(self, missed: Float[Tensor, "views bins"]) -> Float[Tensor, "views bins"]:
+    def weighted(self, missed: Float[Tensor, "*batch views bins"]) -> Float[Tensor, "*batch views bins"]:
         """See MeasuredModel."""
         return root_of_ramp(missed) if self.config.weighting == "ramp" else missed
 

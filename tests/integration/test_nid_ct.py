@@ -1,0 +1,198 @@
+"""nid-ct through its trainer: slices of a family that a dictionary has learnt, from few views."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from integration.small_methods import small_nid_ct, small_nid_images
+from PIL import Image
+from short_runs import assert_going_on_is_not_having_stopped, train
+from skimage.transform import radon
+
+from inr_plugins.cli import eval as evaluation
+from inr_plugins.cli import signal_file
+from inr_plugins.engine.runs.run import load_run
+from inr_plugins.errors import InputError
+from inr_plugins.models.nid.slice import NidSliceModelConfig
+
+SIDE = 24
+UP, RIGHT = np.meshgrid(np.linspace(1, -1, SIDE), np.linspace(-1, 1, SIDE), indexing="ij")
+DISC = np.exp(-4 * (UP**2 + RIGHT**2))
+KINDS = DISC * np.stack([np.ones_like(UP), UP, RIGHT, np.cos(4 * RIGHT + 1), np.sin(5 * UP)])
+
+
+def slice_of(seed):
+    """One of a family of five dimensions, nothing at the edges."""
+    shares = np.random.default_rng(seed).uniform(-0.2, 0.2, 5)
+    return (0.5 * DISC + np.tensordot(shares, KINDS, 1)).clip(0, 1)
+
+
+def write(path, values):
+    Image.fromarray((values * 65_535).round().astype(np.uint16)).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def dictionary(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("many") / "slices"
+    folder.mkdir()
+    for number in range(40):
+        write(folder / f"{number}.png", slice_of(number))
+    config = small_nid_images(folder, tmp_path_factory.mktemp("learnt"))
+    config.pipeline.model.patch = 0
+    config.optimizers["codes"]["optimizer"].lr = 2e-2
+    return train(config, 400)
+
+
+def fitted(data, run, output, *, steps=2, views=5, **settings):
+    config = small_nid_ct(data, run.base_dir, output)
+    config.pipeline.datamanager.dataparser.views = views
+    for name, value in settings.items():
+        at = config.pipeline.datamanager.dataparser if name in ("noise", "pixel_mm") else config.pipeline.model
+        setattr(at, name, value)
+    return train(config, steps)
+
+
+def psnr(found, truth):
+    return -10 * np.log10(np.mean((np.asarray(found) - truth) ** 2))
+
+
+def shown(run):
+    return run.pipeline.model.slice_values().numpy()
+
+
+@pytest.fixture(scope="module")
+def unseen(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("unseen") / "unseen.png", slice_of(1000))
+
+
+@pytest.fixture(scope="module")
+def fit(unseen, dictionary, tmp_path_factory):
+    return fitted(unseen, dictionary, tmp_path_factory.mktemp("fit"))
+
+
+def test_an_unseen_slice_is_near_from_five_views_and_far_nearer_than_back_projected(fit, capsys):
+    truth = slice_of(1000)
+    assert psnr(shown(fit), truth) > 32
+    assert evaluation.main([str(fit.base_dir), "--device", "cpu"]) == 0
+    record = json.loads((fit.base_dir / "eval.json").read_text())["runs"][0]["images"]["mean"]
+    assert record["psnr"] == pytest.approx(psnr(shown(fit), truth), abs=0.3)
+    assert record["psnr"] > record["psnr_fbp"] + 8
+    told = json.loads((fit.base_dir / "fit.json").read_text())
+    assert told["views"] == 5
+    assert told["held_out_error"] == pytest.approx(record["held_out_error"], rel=1e-3)
+
+
+def test_the_views_are_those_of_the_slice_that_is_shown(fit):
+    model = fit.pipeline.model
+    rows, offset = model.equations
+    linear = torch.einsum("l,lvb->vb", model.codes[0], rows) + offset
+    values = model.field.at(model.grid.indices(torch.arange(SIDE * SIDE)).double()).view(SIDE, SIDE)
+    # What is below 0 is shown as 0.
+    assert (model.learnt_beam.forward(values) - linear).norm() / linear.norm() < 0.01
+
+
+def test_noise_takes_the_code_to_what_is_usual(unseen, dictionary, fit, tmp_path):
+    noisy = fitted(unseen, dictionary, tmp_path / "noisy", noise=0.2)
+    mean = dictionary.pipeline.model.codes.mean(0)
+    away = [float((run.pipeline.model.codes[0] - mean).norm()) for run in (noisy, fit)]
+    assert away[0] < 0.9 * away[1]
+    assert psnr(shown(noisy), slice_of(1000)) > 20
+
+
+def test_steps_from_the_mean_come_to_what_is_solved_for(unseen, dictionary, tmp_path):
+    config = small_nid_ct(unseen, dictionary.base_dir, tmp_path)
+    config.pipeline.datamanager.dataparser.views = 24
+    config.pipeline.model.start = "mean"
+    config.optimizers["code"]["optimizer"].lr = 5e-2
+    stepped = train(config, 300)
+    solved = fitted(unseen, dictionary, tmp_path / "solved", views=24)
+    begun = slice_of(1000) * 0 + np.stack([slice_of(number) for number in range(40)]).mean(0)
+    assert psnr(shown(stepped), shown(solved)) > psnr(begun, shown(solved)) + 8
+
+
+def test_a_sinogram_of_scikit_image_in_its_own_unit_is_found_with_its_white(dictionary, tmp_path):
+    # On twice as many pixels as the dictionary's have, and darker by an unknown factor: 0.03 / mm.
+    fine = np.kron(slice_of(1001), np.ones((8, 8)))
+    fine = np.pad(fine, ((0, 1), (0, 1)))  # Theirs turns around the middle of a pixel.
+    angles = np.arange(0.0, 180.0, 15.0)
+    found = radon(fine, theta=angles, circle=True) * 0.03
+    bins = found[:192].reshape(48, 4, -1).mean(1).T * (0.5 / 4)
+    np.save(tmp_path / "body.npy", bins.astype(np.float32))
+    beside = {"geometry": "parallel", "angles_deg": angles.tolist(), "pitch_mm": 0.5, "values": "line integrals"}
+    (tmp_path / "body.json").write_text(json.dumps(beside))
+    run = fitted(tmp_path / "body.npy", dictionary, tmp_path / "run", views=None)
+    assert signal_file.main([str(run.base_dir), str(tmp_path / "out.tif"), "--device", "cpu"]) == 0
+    out = tifffile.imread(tmp_path / "out.tif")
+    assert out.shape == (48, 48)
+    truth = 0.03 * np.kron(slice_of(1001), np.ones((2, 2)))
+    assert psnr(out / 0.03, truth / 0.03) > 25
+    low, high = run.pipeline.model.unit_span
+    assert low == 0
+    assert float(run.pipeline.model.white) * high == pytest.approx(0.03, rel=0.3)
+
+
+def test_a_white_that_is_given_is_taken(unseen, dictionary, tmp_path, fit):
+    twice = fitted(unseen, dictionary, tmp_path, white=2.0)
+    assert float(twice.pipeline.model.white) == 2.0
+    # The same slice, of values that are half as far from black: of another code.
+    assert psnr(shown(twice), shown(fit)) > 20
+    assert float((twice.pipeline.model.codes - fit.pipeline.model.codes).abs().max()) > 0.01
+
+
+def test_a_run_needs_no_dictionary_any_more_and_goes_on_with_the_same_bits(unseen, dictionary, tmp_path, fit):
+    loaded = load_run(fit.base_dir, device="cpu")
+    model = loaded.pipeline.model
+    assert torch.equal(model.codes, fit.pipeline.model.codes)
+    assert np.array_equal(model.slice_values().numpy(), shown(fit))
+
+    def config(name):
+        made = small_nid_ct(unseen, dictionary.base_dir, tmp_path / name)
+        made.pipeline.model.start = "mean"
+        return made
+
+    assert_going_on_is_not_having_stopped(config, [3], 6)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda config, folder: setattr(config.pipeline.model, "dictionary", None), "needs a dictionary"),
+        (lambda config, folder: setattr(config.pipeline.model, "white", 0.0), "white must be above 0"),
+        (
+            lambda config, folder: setattr(
+                config.pipeline.datamanager, "data", write(folder / "wide.png", np.ones((24, 36)))
+            ),
+            "36 x 24 pixels",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused(unseen, dictionary, tmp_path, change, said):
+    config = small_nid_ct(unseen, dictionary.base_dir, tmp_path)
+    change(config, tmp_path)
+    with pytest.raises(InputError, match=said):
+        train(config, 1)
+
+
+def test_dictionaries_of_patches_and_of_colours_are_refused(unseen, tmp_path):
+    for name, patch, channels in (("patches", 8, 1), ("colours", 0, 3)):
+        folder = tmp_path / name
+        folder.mkdir()
+        for number in range(3):
+            pixels = np.uint8(255 * slice_of(number))
+            Image.fromarray(pixels if channels == 1 else np.stack(3 * [pixels], -1)).save(folder / f"{number}.png")
+        learnt = small_nid_images(folder, tmp_path / f"{name} run")
+        learnt.pipeline.model.patch = patch
+        learnt.pipeline.model.active = 8
+        run = train(learnt, 2)
+        with pytest.raises(InputError, match="of patches of 8" if patch else "of coloured pictures"):
+            train(small_nid_ct(unseen, run.base_dir, tmp_path / "fit"), 1)
+
+
+def test_settings_are_those_that_are_documented():
+    config = NidSliceModelConfig()
+    assert (config.start, config.weighting, config.isotropic) == ("prior", "ramp", 0.1)
