@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 
 import numpy as np
@@ -90,7 +91,7 @@ def test_an_unseen_slice_is_near_from_five_views_and_far_nearer_than_back_projec
 def test_the_views_are_those_of_the_slice_that_is_shown(fit):
     model = fit.pipeline.model
     rows, offset = model.equations
-    linear = torch.einsum("l,lvb->vb", model.codes[0], rows) + offset
+    linear = torch.einsum("l,lvb->vb", model.own_codes()[0], rows) + offset
     values = model.field.at(model.grid.indices(torch.arange(SIDE * SIDE)).double()).view(SIDE, SIDE)
     # What is below 0 is shown as 0.
     assert (model.learnt_beam.forward(values) - linear).norm() / linear.norm() < 0.01
@@ -98,8 +99,8 @@ def test_the_views_are_those_of_the_slice_that_is_shown(fit):
 
 def test_noise_takes_the_code_to_what_is_usual(unseen, dictionary, fit, tmp_path):
     noisy = fitted(unseen, dictionary, tmp_path / "noisy", noise=0.2)
-    mean = dictionary.pipeline.model.codes.mean(0)
-    away = [float((run.pipeline.model.codes[0] - mean).norm()) for run in (noisy, fit)]
+    mean = dictionary.pipeline.model.own_codes().mean(0)
+    away = [float((run.pipeline.model.own_codes()[0] - mean).norm()) for run in (noisy, fit)]
     assert away[0] < 0.9 * away[1]
     assert psnr(shown(noisy), slice_of(1000)) > 20
 
@@ -141,13 +142,28 @@ def test_a_white_that_is_given_is_taken(unseen, dictionary, tmp_path, fit):
     assert float(twice.pipeline.model.white) == 2.0
     # The same slice, of values that are half as far from black: of another code.
     assert psnr(shown(twice), shown(fit)) > 20
-    assert float((twice.pipeline.model.codes - fit.pipeline.model.codes).abs().max()) > 0.01
+    assert float((twice.pipeline.model.own_codes() - fit.pipeline.model.own_codes()).abs().max()) > 0.01
+
+
+def test_the_page_blends_the_slice_with_pictures_of_the_dictionary(fit, dictionary):
+    model, learnt = fit.pipeline.model, dictionary.pipeline.model.own_codes()
+    assert model.code_names[:3] == ("slice", "the dictionary's mean", "the dictionary's 0")
+    assert torch.equal(model.code_of(0), model.own_codes())
+    assert torch.allclose(model.code_of(1)[0], learnt.mean(0), atol=1e-6)
+    assert torch.equal(model.code_of(4)[0], learnt[2])
+    places = model.grid.indices(torch.arange(SIDE * SIDE)).double()
+    own, copied = model.values_at(places), copy.copy(model)
+    code = model.code_of(4)
+    copied.drawn_code = (torch.arange(code.shape[1])[None], code)
+    drawn = copied.values_at(places).view(SIDE, SIDE)
+    assert psnr(drawn, slice_of(2)) > 30
+    assert torch.equal(model.values_at(places), own)
 
 
 def test_a_run_needs_no_dictionary_any_more_and_goes_on_with_the_same_bits(unseen, dictionary, tmp_path, fit):
     loaded = load_run(fit.base_dir, device="cpu")
     model = loaded.pipeline.model
-    assert torch.equal(model.codes, fit.pipeline.model.codes)
+    assert torch.equal(model.own_codes(), fit.pipeline.model.own_codes())
     assert np.array_equal(model.slice_values().numpy(), shown(fit))
 
     def config(name):

@@ -24,8 +24,8 @@ from inr_plugins.fields.image import ImageField
 from inr_plugins.files import write_json
 from inr_plugins.models.common.panels import network_panels
 from inr_plugins.models.inverse.tomography import ComparedSlice
-from inr_plugins.models.nid.panels import PictureCodePanel
 from inr_plugins.models.nid.picture_dictionary import LearntPictures, blank_pictures, open_pictures, pictures_of
+from inr_plugins.models.nid.picture_panels import PictureCodePanel
 from inr_plugins.models.nid.shown_picture import ShowsPictures
 from inr_plugins.models.signals.base import ImageModelConfig
 from inr_plugins.models.signals.panels import ImagePanel
@@ -40,6 +40,8 @@ _AT_ONCE = 1 << 12
 """Pixels at which experts are asked at once."""
 _ATOMS_AT_ONCE = 64
 """Experts that are measured at once."""
+_BLENDED = 20
+"""Of the dictionary's pictures, those that the page offers."""
 
 
 @dataclass
@@ -147,10 +149,27 @@ class NidSliceModel(ShowsPictures, ComparedSlice):
     def _field_of(self, codes: Any) -> DictionarySlice:
         return DictionarySlice(self.dictionary, self.grid, codes, lambda: self.white)
 
-    @property
-    def codes(self) -> Tensor:  # type: ignore[override]
-        """That of the slice."""
+    def own_codes(self) -> Float[Tensor, "1 l"]:
+        """See ShowsPictures."""
         return self.code.detach()
+
+    @property
+    def code_names(self) -> tuple[str, ...]:
+        """The slice, and what its code can be blended with: the mean and some of the dictionary's pictures."""
+        some = min(_BLENDED, len(self.learnt_codes))
+        return ("slice", "the dictionary's mean", *(f"the dictionary's {number}" for number in range(some)))
+
+    @property
+    def dictionary_names(self) -> tuple[str, ...]:
+        """Those of it without the slice."""
+        return self.code_names[1:]
+
+    def code_of(self, number: int) -> Float[Tensor, "1 l"]:
+        """See ShowsPictures; of any of `code_names`."""
+        if number == 0:
+            return self.own_codes().clone()
+        mean = self.learnt_codes.mean(0, keepdim=True)
+        return mean if number == 1 else self.learnt_codes[number - 2 : number - 1].clone()
 
     def values_at(self, pixels: Float[Tensor, "n d"]) -> Float[Tensor, "n shown"]:
         """As the base class, with the code that the slice is drawn with."""
