@@ -90,6 +90,8 @@ PUBLIC = {
     "inr_plugins.models.nid.images.NidImagesModelConfig",
     "inr_plugins.models.nid.shapes.NidShapesModel",
     "inr_plugins.models.nid.shapes.NidShapesModelConfig",
+    "inr_plugins.models.nid.slice.NidSliceModel",
+    "inr_plugins.models.nid.slice.NidSliceModelConfig",
     "inr_plugins.models.nid.video.NidVideoModel",
     "inr_plugins.models.nid.video.NidVideoModelConfig",
     "inr_plugins.models.shapes.cn_occupancy.CnOccupancyModel",

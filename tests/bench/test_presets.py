@@ -10,6 +10,7 @@ import pytest
 from inr_plugins.method_configs.diffraction import diner_tomography
 from inr_plugins.method_configs.images import cn_image, finer_image
 from inr_plugins.method_configs.lensless import diner_lensless
+from inr_plugins.method_configs.nid_ct import nid_ct
 from inr_plugins.method_configs.resonance import cn_mri
 from inr_plugins.method_configs.shapes import cn_occupancy, finer_sdf
 from inr_plugins.method_configs.tomography import cn_ct
@@ -68,6 +69,7 @@ def test_the_wanted_presets_are_there():
     wanted |= {"norm-table2-10x28", "norm-table2-10x40", "norm-table2-13x49"}
     wanted |= {f"norm-table4-{layers}x{width}" for layers in (2, 4) for width in (128, 256)}
     wanted |= {"norm-table5-2x256", "norm-table5-4x256", "diner-fig13", "diner-fig15"}
+    wanted |= {"nid-table2-128", "nid-table2-16", "nid-table2-8"}
     assert wanted | {"norm-table7", "nid-table3", "first-use", "surfaces"} == set(PRESETS)
 
 
@@ -75,8 +77,9 @@ def test_the_rows_of_a_table_are_different_networks_and_settings_that_there_are(
     models = {"finer-sdf": finer_sdf.config.pipeline.model, "cn-occupancy": cn_occupancy.config.pipeline.model}
     models |= {"finer-image": finer_image.config.pipeline.model, "cn-image": cn_image.config.pipeline.model}
     models |= {"cn-ct": cn_ct.config.pipeline.model, "cn-mri": cn_mri.config.pipeline.model}
+    models |= {"nid-ct": nid_ct.config.pipeline.model}
     names = ("finer-table2", "norm-table3", "finer-table1", "norm-table2-5x20", "norm-table2-13x49")
-    for name in (*names, "norm-table4-2x128", "norm-table5-4x256"):
+    for name in (*names, "norm-table4-2x128", "norm-table5-4x256", "nid-table2-16"):
         rows = [entry for entry in PRESETS[name].entries if entry.method is not None]
         assert len({entry.options for entry in rows}) == len(rows)
         for entry in rows:
