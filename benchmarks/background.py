@@ -12,9 +12,8 @@ farther from the background than the threshold.
 A row of nid-video is nid-video:STEPS or nid-video:STEPS:SETTING=VALUE,..., trained with ns-train's own trainer; its
 seconds are those of the training. What has been trained is kept in the work folder, and not trained again.
 
-Principal component pursuit (Candès et al. 2011) has the background as the low-rank part of the matrix of pixels and
-frames, by inexact augmented Lagrange multipliers (Lin et al. 2010) with their λ = 1 / sqrt(longer side). No library
-among this package's has it.
+Principal component pursuit (`operators.low_rank`) has the background as the low-rank part of the matrix of pixels and
+frames. No library among this package's has it.
 """
 
 from __future__ import annotations
@@ -34,37 +33,15 @@ from PIL import Image
 
 from inr_plugins.data.signals.video import read_video
 from inr_plugins.files import write_json
+from inr_plugins.operators.low_rank import principal_component_pursuit
 
 ROWS = ["nid-video:1500"]
 
 
-def principal_component_pursuit(
-    matrix: np.ndarray, *, tolerance: float = 1e-6, most: int = 500
-) -> tuple[np.ndarray, np.ndarray, int]:
-    """Low-rank and sparse part of a matrix, and the rank of the former."""
-    penalty = 1 / np.sqrt(max(matrix.shape))
-    size, largest = np.linalg.norm(matrix), np.linalg.norm(matrix, 2)
-    dual = matrix / max(largest, np.abs(matrix).max() / penalty)
-    step, sparse, rank = 1.25 / largest, np.zeros_like(matrix), 0
-    limit = step * 1e7
-    low = sparse
-    for _ in range(most):
-        left, values, right = np.linalg.svd(matrix - sparse + dual / step, full_matrices=False)
-        values = np.maximum(values - 1 / step, 0)
-        rank, low = int((values > 0).sum()), (left * values) @ right
-        rest = matrix - low + dual / step
-        sparse = np.sign(rest) * np.maximum(np.abs(rest) - penalty / step, 0)
-        missed = matrix - low - sparse
-        dual, step = dual + step * missed, min(1.5 * step, limit)
-        if np.linalg.norm(missed) < tolerance * size:
-            break
-    return low, sparse, rank
-
-
 def by_pursuit(video: np.ndarray) -> tuple[np.ndarray, str]:
     """The background of every frame, values in [0, 1], and what is to be said of it."""
-    low, _, rank = principal_component_pursuit(video.reshape(len(video), -1).T)
-    return low.T.reshape(video.shape), f"rank {rank}"
+    low, _, rank = principal_component_pursuit(torch.from_numpy(video.reshape(len(video), -1).T))
+    return low.T.reshape(video.shape).numpy(), f"rank {rank}"
 
 
 def by_median(video: np.ndarray) -> tuple[np.ndarray, str]:

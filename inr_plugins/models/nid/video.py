@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from torch import Tensor
@@ -175,13 +175,18 @@ class NidVideoModel(PartedModel):
 
     def parted(self, background: Float[Tensor, "*n c"], video: Float[Tensor, "*n c"]) -> dict[str, Tensor]:
         """foreground_share, of pixels, and psnr_background, of the background where there is no foreground."""
-        moves = stands_before(background, video, self.config.threshold)[..., 0]
+        moves = self.is_foreground(background, video)
         error = (background.clamp(0, 1) - video)[~moves].square()
         mean = error.mean() if len(error) else background.new_tensor(1.0)
         return {
             "foreground_share": moves.float().mean(),
             "psnr_background": -10 * torch.log10(mean.clamp(min=_LEAST_ERROR)),
         }
+
+    def is_foreground(self, background: Float[Tensor, "*n c"], video: Float[Tensor, "*n c"]) -> Bool[Tensor, "*n"]:
+        """Where any colour of the video is farther from a background than the threshold."""
+        found: Bool[Tensor, "*n"] = stands_before(background, video, self.config.threshold)[..., 0]
+        return found
 
     # -- parts ---------------------------------------------------------------------------------------------------------
 
