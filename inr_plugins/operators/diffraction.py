@@ -130,8 +130,9 @@ class WeakScattering:
         light = light_of(led_na, optics)
         dark = int((~optics.passes(light)).sum())
         if dark:
+            beyond = f"LEDs {'is' if dark == 1 else 'are'} beyond"
             raise InputError(
-                f"{dark} of {len(led_na)} LEDs are beyond the objective's aperture of {optics.na:g}, the farthest at "
+                f"{dark} of {len(led_na)} {beyond} the objective's aperture of {optics.na:g}, the farthest at "
                 f"{float(led_na.norm(dim=1).max()):.4g}: leave their pictures out, which are dark field."
             )
         self.optics, self.led_na, self.margin = optics, led_na, margin

@@ -27,6 +27,7 @@ from inr_plugins.data.signals.measured import (
 )
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown
+from inr_plugins.geometry.io.read_checks import counted
 from inr_plugins.operators.diffraction import Optics, WeakScattering
 from inr_plugins.operators.diffraction_tomography import (
     Intensities,
@@ -229,7 +230,9 @@ class ScatteringDataManager(MeasuredDataManager):
     def measured_line(self) -> str:
         """See MeasuredDataManager."""
         measured = self.dataparser.measured
-        return f"Learnt from the light of {len(measured.learnt)} LEDs; {len(measured.held_out)} are held out."
+        learnt, held_out = len(measured.learnt), len(measured.held_out)
+        aside = f"{held_out} {'is' if held_out == 1 else 'are'} held out"
+        return f"Learnt from the light of {counted(learnt, 'LED')}; {aside}."
 
     @cached_property
     def _operator(self) -> Operator:

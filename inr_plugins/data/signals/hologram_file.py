@@ -32,6 +32,7 @@ from inr_plugins.data.signals.sidecar import Sidecar, sidecar
 from inr_plugins.data.signals.tiff_file import TIFF_ENDINGS
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown, why_unreadable
+from inr_plugins.geometry.io.read_checks import counted
 
 INTENSITY, OBJECT = "intensity", "object"
 ARRAY_ENDINGS = (".npy", ".npz", ".mat")
@@ -231,8 +232,9 @@ def _check_count(folder: Path, numbered: dict[int, Path], told: _Metadata) -> No
     left_out = [each for each in range(numbers[0], numbers[-1] + 1) if each not in numbered]
     if left_out and len(numbers) != heights:
         name = _NUMBER.sub(lambda old: str(left_out[0]).zfill(len(old.group())), numbered[numbers[0]].stem)
+        counts = f"{counted(len(numbers), 'hologram')} for {counted(heights, 'height')}"
         raise InputError(
-            f"--data {shown(folder)} has {len(numbers)} holograms for {heights} heights, and none is called "
+            f"--data {shown(folder)} has {counts}, and none is called "
             f"{name}{numbered[numbers[0]].suffix}: put it there, or take its height out of {shown(told.path)}."
         )
 
@@ -375,7 +377,8 @@ class _Metadata(Sidecar):
         pitch = self._length("pitch", _PITCHES_MM)
         heights = self._heights()
         if count is not None and count != len(heights):
-            raise self.error(f"has {len(heights)} heights, and {shown(data)} has {count} holograms: give one for each")
+            told = f"{counted(len(heights), 'height')}, and {shown(data)} has {counted(count, 'hologram')}"
+            raise self.error(f"has {told}: give one for each")
         if len(set(heights)) < 2:
             raise self.error("needs holograms at two different heights at least, one of which is held out: give more")
         return Setup(wavelength * 1e6, pitch * 1e3, heights)

@@ -38,6 +38,7 @@ from inr_plugins.data.signals.image_file import read_image
 from inr_plugins.data.signals.sidecar import Sidecar, sidecar
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown
+from inr_plugins.geometry.io.read_checks import counted
 from inr_plugins.operators.diffraction import Optics
 from inr_plugins.operators.diffraction_tomography import refractive_index
 
@@ -179,9 +180,9 @@ def _index_of(path: Path, numbers: np.ndarray, values: str, medium: float) -> Fl
 
 def _contrast_of(path: Path, numbers: np.ndarray, values: str, told: _Metadata) -> Float64[np.ndarray, "l r c"]:
     if float(numbers.min()) < 0:
-        led = int(np.argwhere(numbers < 0)[0, 0])
+        led, many = int(np.argwhere(numbers < 0)[0, 0]), counted(int((numbers < 0).sum()), "negative number")
         raise InputError(
-            f"--data {shown(path)} has {int((numbers < 0).sum()):,} negative numbers, the first in picture {led} (from "
+            f"--data {shown(path)} has {many}, the first in picture {led} (from "
             "0), and intensities have none: give what the camera measured, its dark level taken off and clipped at 0."
         )
     means = numbers.mean((1, 2))
@@ -266,7 +267,7 @@ class _Metadata(Sidecar):
     def optics(self, rows: int, columns: int, slices: int) -> Optics:
         """Of the instrument, for a volume of that size."""
         if not 2 <= slices <= _MOST_SLICES:
-            raise self.error(f"belongs to a volume of {slices} slices: give 2 to {_MOST_SLICES}")
+            raise self.error(f"belongs to a volume of {counted(slices, 'slice')}: give 2 to {_MOST_SLICES}")
         wavelength = self.length("wavelength", _WAVELENGTHS_UM)
         medium = self.within("medium_index", 1.0, 2.5, "the index of a medium")
         na = self.within("na", 0.01, 2.0, "a numerical aperture")
@@ -309,11 +310,13 @@ class _Metadata(Sidecar):
             raise self.error(f"has {given[0]} that are no list of pairs of numbers: give [x, y] for each picture")
         if len(listed) != count:
             raise self.error(
-                f"has {len(listed)} {given[0]}, and there are {count} pictures: give one for each, or the picture that "
+                f"has {len(listed)} {given[0]} for {counted(count, 'picture')}: give one for each, or the picture that "
                 "is missing"
             )
         if count < _LEAST_LEDS:
-            raise self.error(f"belongs to {count} pictures, and no volume is known by so few: give {_LEAST_LEDS}")
+            raise self.error(
+                f"belongs to {counted(count, 'picture')}, and no volume is known by so few: give {_LEAST_LEDS}"
+            )
         found = np.array(listed, dtype=np.float64)
         if given[0] == "led_mm":
             distance = self.within("led_distance_mm", 0.1, 1e4, "the distance of LEDs, in mm,")
@@ -331,8 +334,8 @@ class _Metadata(Sidecar):
         dark = int((size > na * _ON_THE_EDGE).sum())
         if dark:
             raise self.error(
-                f"has {dark} LEDs beyond the objective's na of {na:g}, the farthest at {size.max():.4g}, whose "
-                "pictures are dark field: leave those out"
+                f"has {counted(dark, 'LED')} beyond the objective's na of {na:g}, the farthest at {size.max():.4g}, "
+                "whose pictures are dark field: leave those out"
             )
         if float(np.ptp(led_na, axis=0).max()) < _APART:
             raise self.error("has all LEDs at one place, by whose light no volume is known: give each its own")

@@ -28,6 +28,7 @@ from inr_plugins.data.signals.measured import (
 )
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown
+from inr_plugins.geometry.io.read_checks import counted
 from inr_plugins.operators.lensless import Holograms, Optics, gerchberg_saxton, margin_for, record
 from inr_plugins.operators.propagation import Frequencies, Kernel
 from inr_plugins.options import OF_THE_DATA
@@ -238,7 +239,9 @@ class LightDataManager(MeasuredDataManager):
         kept = ", ".join(f"{each:g}" for each in optics.held_out_mm)
         aside = f"; {held_out} more, of {kept} mm, {'are' if held_out > 1 else 'is'} held out" if held_out else ""
         low, high = min(optics.learnt_mm), max(optics.learnt_mm)
-        return f"Learnt from {learnt} holograms of {low:g} to {high:g} mm, {optics.wavelength_nm:g} nm{aside}."
+        return (
+            f"Learnt from {counted(learnt, 'hologram')} of {low:g} to {high:g} mm, {optics.wavelength_nm:g} nm{aside}."
+        )
 
     @property
     def dataset_type(self) -> type[ComparedImages]:

@@ -170,7 +170,12 @@ def read_dicom(
     affine = np.stack([right * across, below * down, step, begin], axis=1)
     affine[:2] *= -1
     few = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
-    notes = (f"{len(others)} files in the folder are no DICOM pictures and were left out ({few}).",) if others else ()
+    told = (
+        "file in the folder is no DICOM picture and was"
+        if len(others) == 1
+        else "files in the folder are no DICOM pictures and were"
+    )
+    notes = (f"{len(others)} {told} left out ({few}).",) if others else ()
     return _placed(numbers, affine, notes)
 
 

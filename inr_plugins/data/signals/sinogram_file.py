@@ -30,6 +30,7 @@ from inr_plugins.data.signals.sidecar import Sidecar, sidecar
 from inr_plugins.data.signals.sinogram_checks import check_views, doubts
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown, why_unreadable
+from inr_plugins.geometry.io.read_checks import counted
 from inr_plugins.operators.radon import spread_angles
 
 NUMPY_ENDINGS = (".npy", ".npz")
@@ -196,8 +197,9 @@ def _integrals(path: Path, numbers: Shaped[np.ndarray, "views bins"], values: st
             "open beam: divide by the open beam, or say line integrals."
         )
     if float(found.min()) <= 0:
+        many = counted(int((found <= 0).sum()), "value")
         raise InputError(
-            f"--data {shown(path)} has {int((found <= 0).sum()):,} values of 0 or less, and a transmitted share has a "
+            f"--data {shown(path)} has {many} of 0 or less, and a transmitted share has a "
             "logarithm: put those of the bins beside there."
         )
     return -np.log(found)
@@ -249,7 +251,8 @@ class _Metadata(Sidecar):
         names = tuple(found.split()) if isinstance(found, str) else ()
         wanted = _AXES if count == 3 else _AXES[1:]
         if count not in (2, 3):
-            raise self.error(f"belongs to an array of {count} axes, and a sinogram has views and bins: give two axes")
+            told = f"belongs to an array of {counted(count, 'axis', 'axes')}"
+            raise self.error(f"{told}, and a sinogram has views and bins: give two axes")
         if sorted(names) != sorted(wanted):
             told = "no axes" if found is None else f"the axes {json.dumps(found)[:60]}"
             raise self.error(
@@ -345,7 +348,8 @@ def chosen_views(count: int, *, learnt: int | None, held_out: int | None) -> tup
     if aside >= count or (learnt is not None and learnt + aside > count):
         told = f"{option}.views {learnt} and " if learnt is not None else ""
         raise InputError(
-            f"{told}{option}.held-out-views {aside} are more than the {count} views of the sinogram: give fewer."
+            f"{told}{option}.held-out-views {aside} are more than the {counted(count, 'view')} of the sinogram: "
+            "give fewer."
         )
     # In the middles of as many equal parts of the views.
     held = ((torch.arange(aside, dtype=torch.float64) + 0.5) * count / aside).long()

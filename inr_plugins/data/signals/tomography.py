@@ -35,6 +35,7 @@ from inr_plugins.data.signals.sinogram_file import (
 )
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown
+from inr_plugins.geometry.io.read_checks import counted
 from inr_plugins.operators.tomography import Geometry, Sinograms, back_projected, measure, smoothest
 from inr_plugins.options import OF_THE_DATA
 
@@ -304,14 +305,15 @@ class SliceDataManager(MeasuredDataManager):
         """See MeasuredDataManager."""
         geometry, image = self.dataparser.geometry, self.dataparser.image
         learnt, held_out = len(geometry.learnt_deg), len(geometry.held_out_deg)
-        what = f"{learnt} views of {geometry.bins} bins"
+        what = f"{counted(learnt, 'view')} of {counted(geometry.bins, 'bin')}"
+        more = f"{held_out} more {'is' if held_out == 1 else 'are'} held out."
         if isinstance(image, MeasuredSlice):
             of = f"slice {image.sinogram.slice} of {image.sinogram.slices}, " if image.sinogram.slices > 1 else ""
-            return f"Learnt from {of}{what} of {geometry.pitch_mm:g} mm; {held_out} more are held out."
+            return f"Learnt from {of}{what} of {geometry.pitch_mm:g} mm; {more}"
         noise, made = 100 * self.config.dataparser.noise, "Measured"
         if isinstance(image, ScannedSlice):
             made = f"Measured slice {image.slice} of {image.slices}, of pixels of {geometry.pixel_mm:g} mm, in"
-        return f"{made} {what} over 180 degrees, noise {noise:g} %; {held_out} more are held out."
+        return f"{made} {what} over 180 degrees, noise {noise:g} %; {more}"
 
     @property
     def dataset_type(self) -> type[ComparedImages]:

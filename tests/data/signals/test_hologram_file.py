@@ -116,6 +116,7 @@ def changed(**more):
         ({"pixel_size": 3.45}, "the key pixel_size, whose unit is not known: call it pitch_um or pitch_nm or pitch_mm"),
         ({"pitch_um": 3450}, "out of reason for a pitch"),
         ({"heights_mm": [0.5, 0.6]}, "has 2 heights, and .* has 3 holograms"),
+        ({"heights_mm": [0.5]}, "has 1 height, and .* has 3 holograms"),
         ({"heights_mm": 0.5}, "is no list of numbers"),
         ({"heights_mm": [0.5, 0.5, 0.5]}, "two different heights"),
         ({"heights_mm": [0.5, -0.6, 0.7]}, "a height of -0.6 mm, which is out of reason"),

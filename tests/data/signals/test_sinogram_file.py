@@ -119,6 +119,7 @@ BAD = {
     "turned": (views().T, {"turn_deg": None, "angles_deg": ANGLES.tolist()}, 'Then say "axes": "bins views"'),
     "angles twice": (views(), {"angles_deg": ANGLES.tolist()}, "must have one of angles_deg"),
     "in radians": (views(), {"turn_deg": 3.14159}, "angles over 3.011 degrees, .*: give degrees, not radians"),
+    "one axis": (views()[0], {}, "belongs to an array of 1 axis, and a sinogram has views and bins: give two axes"),
     "no axes": (np.stack([views()] * 2), {}, 'has no axes, and the array has 3: give "axes": "slices views bins"'),
     "offset": (views(), {"centre_offset_bins": 30}, "axis of rotation 30 bins from the middle of 61"),
     "nan": (np.where(np.arange(61) == 7, np.nan, views()), {}, "NaN or infinity in 24 .* view 0 and bin 7"),
@@ -176,6 +177,8 @@ def test_views_are_chosen_evenly():
     assert not set(learnt.tolist()) & set(held_out.tolist())
     with pytest.raises(InputError, match=r"views 95 and .*held-out-views 8 are more than the 100 views"):
         chosen_views(100, learnt=95, held_out=8)
+    with pytest.raises(InputError, match=r"held-out-views 1 are more than the 1 view of"):
+        chosen_views(1, learnt=None, held_out=None)
 
 
 def test_a_slice_is_in_1_over_mm(tmp_path):
