@@ -20,8 +20,9 @@ _MARK = "†"
 def paper_section(group: Group, preset: Preset) -> str:
     """One table a metric, rows as the paper has them, each cell "ours / the paper's".
 
-    The last column is the mean over all scenes of the paper; ours is there when all of them were run. Scenes whose
-    images or views are not as many or as large as the paper's are marked.
+    The last column is the mean over all scenes of the paper; ours is there when all of them were run. Of a preset that
+    names none it is ours over all that were run, beside the paper's over its own. Scenes whose images or views are not
+    as many or as large as the paper's are marked.
     """
     present = {scene: found for found in group.scenes() if (scene := preset.scene_of(found)) is not None}
     others = [found for found in group.scenes() if preset.scene_of(found) is None]
@@ -34,7 +35,7 @@ def paper_section(group: Group, preset: Preset) -> str:
     if differing:
         parts.append(f"{_MARK} Not the paper's data: {'; '.join(differing)}.")
     parts += [sentence[0].upper() + sentence[1:] for sentence in preset.missing()]
-    if others:
+    if others and preset.scenes:
         parts.append(f"Scenes that the paper does not have: {', '.join(others)}.")
     return "\n\n".join(parts)
 
@@ -42,23 +43,29 @@ def paper_section(group: Group, preset: Preset) -> str:
 def _table(group: Group, preset: Preset, metric: str, present: dict[str, str]) -> str:
     scenes = [scene for scene in preset.scenes if scene in present]
     headings = ["method", *(f"{scene}{_MARK if difference(group, preset, present[scene]) else ''}" for scene in scenes)]
-    headings.append(f"mean of {len(preset.scenes)}")
-    labels = list(dict.fromkeys([*group.labels(), *(entry.label for entry in preset.entries)]))
+    mean_of = [*present.values()] if preset.scenes else group.scenes()
+    headings.append(
+        f"mean of {len(preset.scenes)}" if preset.scenes else f"mean of {len(mean_of)} here / of the paper's"
+    )
+    entry_of = {label: _entry_of(preset, label) for label in group.labels()}
+    entry_of |= {entry.label: entry.label for entry in preset.entries if entry.label not in entry_of.values()}
     rows = []
-    for label in labels:
-        printed = preset.printed.get(label, {})
+    for label, entry in entry_of.items():
+        printed = preset.printed.get(entry, {})
         cells = [
             _cell(metric_spread(group.of(label=label, scene=present[scene]), metric, None), printed, scene, metric)
             for scene in scenes
         ]
         everywhere = len(scenes) == len(preset.scenes)
-        ours = (
-            mean_over_scenes(group, label, [*present.values()], metric, None)
-            if everywhere
-            else Spread(None, None, 0, 0)
-        )
+        ours = mean_over_scenes(group, label, mean_of, metric, None) if everywhere else Spread(None, None, 0, 0)
         rows.append([label, *cells, _cell(ours, printed, papers.MEAN, metric)])
     return markdown_table(headings, rows)
+
+
+def _entry_of(preset: Preset, label: str) -> str:
+    """The row of the preset that a method's label is of, which may have the user's options after it (plan.labelled)."""
+    found = [entry.label for entry in preset.entries if label == entry.label or label.startswith(f"{entry.label} (")]
+    return max(found, key=len, default=label)
 
 
 def _cell(ours: Spread, printed: papers.Numbers, scene: str, metric: str) -> str:

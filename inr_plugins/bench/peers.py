@@ -55,7 +55,7 @@ PEERS: dict[str, dict[Parser, tuple[Setting, ...]]] = {
 
 OF_MEASUREMENTS = ("cn-ct", "cn-mri", "diner-lensless", "diner-tomography")
 """Methods that learn from measurements of what they look for."""
-OF_ONE_IMAGE = ("-image", "-stream")
+OF_ONE_IMAGE = ("-image", "-stream", "-image-fit")
 """How the names of methods end that learn one image."""
 OF_ONE_VIDEO = "-video"
 """The same of a video."""

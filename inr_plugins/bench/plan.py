@@ -231,7 +231,7 @@ def make_plan(request: Request) -> list[Job]:
 
 
 def _check_kinds(scenes: Sequence[Scene], entries: Sequence[Entry]) -> None:
-    """Refuse nerfstudio's own methods on shapes, and methods of an image on what is none, and the other way about.
+    """Refuse nerfstudio's own methods on shapes, and methods of an image or a video on what is none, and the reverse.
 
     Whether another one of ours learns from shapes, its training says, and which measurements a method learns from.
     """
@@ -245,8 +245,10 @@ def _check_kinds(scenes: Sequence[Scene], entries: Sequence[Entry]) -> None:
             raise InputError(f"{method} does not learn from measurements, and {scene.name} is some: leave one out.")
         if scene.parser == "shape-data" and method in PEERS:
             raise InputError(f"{method} learns from views, and {scene.name} is a shape: leave one of them out.")
-        if method.endswith(OF_ONE_VIDEO):
-            raise InputError(f"{method} learns a video, and inr-bench has none: leave it out.")
+        if method.endswith(OF_ONE_VIDEO) and scene.parser != "video-data":
+            raise InputError(f"{method} learns a video, and {scene.name} is none: leave one of them out.")
+        if scene.parser == "video-data" and not method.endswith(OF_ONE_VIDEO):
+            raise InputError(f"{method} does not learn a video, and {scene.name} is one: leave one of them out.")
         if scene.parser == "signal-data" and not learns_an_image:
             raise InputError(f"{method} does not learn one image, and {scene.name} is one: leave one of them out.")
         if scene.parser != "signal-data" and learns_an_image:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from inr_plugins.bench import papers
+from inr_plugins.bench.dictionary_presets import DICTIONARY_PRESETS
 from inr_plugins.bench.image_presets import IMAGE_PRESETS
 from inr_plugins.bench.measured_presets import MEASURED_PRESETS
 from inr_plugins.bench.preset import ACTIVATIONS, Entry, Preset, normalised, paper_only
@@ -188,6 +189,7 @@ _ALL = (
         note="The paper does not define its distance: baselines have to be run again under one definition. Give the "
         'dictionary by --options nid-fit="--pipeline.model.dictionary RUN".',
     ),
+    *DICTIONARY_PRESETS,
 )
 
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL}

@@ -154,6 +154,12 @@ def _about_pictures(definition: Record, which: str, how: str) -> list[str]:
             f"Quality: the image that training learns{part}, in its own pixels, over white where it has alpha; PSNR of "
             f"its colours{and_ssim}, clamped to [0, 1] in float32."
         ]
+    if definition["scene"]["parser"] == "video-data":
+        return [
+            f"Quality: frames of the video that training learns ({which.replace('test view', 'frame')}), over white "
+            "where they have alpha; PSNR of their colours, clamped to [0, 1] in float32. Of nid-video that is the "
+            "background beside all that is seen, and the scores beside it are of the background and the foreground."
+        ]
     return [
         f"Quality: {which}, held out from training, over white where images have alpha, and outside of masks "
         f"for methods that learn the masked object alone; {how}, of colours clamped to [0, 1] in float32.",

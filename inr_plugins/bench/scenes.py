@@ -1,4 +1,4 @@
-"""Scenes of a benchmark: datasets, meshes, images, measurements and folders of them, recognised without being read."""
+"""Scenes of a benchmark: datasets, meshes, images, videos, measurements and folders of them, recognised unread."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any, Literal
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.io.surface_read import is_shape_file
 
-Parser = Literal["blender-data", "nerfstudio-data", "shape-data", "signal-data", "measured-data"]
-"""A dataparser of nerfstudio, or one of this package for surfaces, images or measurements, which their methods have
-built in."""
-BUILT_IN: tuple[Parser, ...] = ("shape-data", "signal-data", "measured-data")
+Parser = Literal["blender-data", "nerfstudio-data", "shape-data", "signal-data", "video-data", "measured-data"]
+"""A dataparser of nerfstudio, or one of this package for surfaces, images, videos or measurements, which their methods
+have built in."""
+BUILT_IN: tuple[Parser, ...] = ("shape-data", "signal-data", "video-data", "measured-data")
 """Those that ns-train's command line does not name."""
 
 _BLENDER = ("transforms_train.json", "transforms_test.json")
@@ -28,6 +28,8 @@ _WITH_METADATA = (".tif", ".tiff")
 _VALUES = "values"
 _TRUTH = ("amplitude", "phase")
 """Keys of metadata that name a file."""
+VIDEO_TRUTH = ("_background.png", "_mask.mkv")
+"""How what inr-phantom writes beside a video is called, after the video's own name without its extension."""
 _VIDEOS = (".mp4", ".m4v", ".mkv", ".mov", ".avi", ".webm", ".mpg", ".mpeg", ".gif", ".y4m")
 
 
@@ -40,13 +42,13 @@ class Scene:
         folder: where it is; of a single shape, the file.
         parser: the dataparser for it.
         digest: of its poses and the names and sizes of its image files, or of the names and contents of its shapes, of
-            its image or of its measurements; the same wherever it lies.
+            its image, of its video or of its measurements; the same wherever it lies.
         resolution: width and height of its first image, pixels; None for shapes, which are drawn as training says,
-            and for measurements.
+            for videos and for measurements.
         train_views: training views; of nerfstudio-data, which splits them as it reads, all views; 0 for shapes,
-            images and measurements.
+            images, videos and measurements.
         test_views: test views; 0 for nerfstudio-data and shapes; 1 for an image, which is seen whole, and for
-            measurements, of which training counts the slices.
+            videos and measurements, of which training counts the frames or slices.
     """
 
     name: str
@@ -62,11 +64,13 @@ def find_scenes(folders: Sequence[Path]) -> list[Scene]:
     """The datasets at `folders`; a folder that is none but holds some stands for those, in order of their names.
 
     A mesh or a point cloud is a dataset, and so is a folder with some in it: they are learnt together. An image is one,
-    and of a folder with some in it each: they are learnt one by one. So are a volume, k-space, a sinogram, holograms, a
-    folder of DICOM slices, and one of pictures whose metadata stand beside it.
+    and of a folder with some in it each: they are learnt one by one. So are the file of a
+    video, a volume, k-space, a sinogram, holograms, a folder of DICOM slices, and one of pictures whose metadata stand
+    beside it.
 
     Raises:
-        InputError: nothing there, no dataset, a video, a dataset whose files are missing or broken, or two of one name.
+        InputError: nothing there, no dataset, a folder of videos, a dataset whose files are missing or broken, or two
+            of one name.
     """
     found: list[Scene] = []
     for folder in folders:
@@ -75,12 +79,15 @@ def find_scenes(folders: Sequence[Path]) -> list[Scene]:
         scenes = [read_scene(part) for part in _parts(folder)]
         videos = [] if scenes else _files_of(folder, _VIDEOS)
         if videos:
-            raise _no_videos(f"{videos[0]} is a video")
+            raise InputError(
+                f"{folder} has {'a video' if len(videos) == 1 else 'videos'} in it and no dataset: give --scenes the "
+                f"files themselves, for instance {videos[0]}."
+            )
         if not scenes:
             raise InputError(
                 f"{folder} is no dataset: --scenes wants a folder with {_BLENDER[0]} and {_BLENDER[1]} (Blender) or "
                 f"{_NERFSTUDIO} (nerfstudio), a mesh or a folder of meshes, an image or a folder of images, "
-                "measurements, or a folder of datasets; inr-scene makes one."
+                "a video, measurements, or a folder of datasets; inr-scene makes one."
             )
         found += scenes
     names = [scene.name for scene in found]
@@ -112,6 +119,8 @@ def _parser(path: Path) -> Parser | None:
         return "measured-data"
     if path.is_file() and _images(path):
         return "signal-data"
+    if path.is_file() and _files_of(path, _VIDEOS):
+        return "video-data"
     return "shape-data" if _shapes(path) else None
 
 
@@ -148,10 +157,6 @@ def _files_of(path: Path, endings: Sequence[str]) -> list[Path]:
     """The files with such endings that `path` is or, as a folder, holds."""
     files = [path] if path.is_file() else sorted(each for each in path.iterdir() if each.is_file())
     return [file for file in files if file.suffix.lower() in endings]
-
-
-def _no_videos(what: str) -> InputError:
-    return InputError(f"{what}, and inr-bench measures no methods of videos: give an image, or leave it out.")
 
 
 def _shapes(path: Path) -> list[Path]:
@@ -191,9 +196,13 @@ def read_scene(folder: Path) -> Scene:
 
 
 def _read_files(path: Path, parser: Parser) -> Scene:
-    """Describe a mesh, a folder of them, an image or measurements; that they can be read, training finds out."""
+    """Describe a mesh, a folder of them, an image, a video or measurements; whether they can be read, training says."""
     digest = hashlib.sha256(parser.encode())
-    files = {"signal-data": lambda: [path], "measured-data": lambda: _with_metadata(path)}
+    files = {
+        "signal-data": lambda: [path],
+        "video-data": lambda: _with_truth(path),
+        "measured-data": lambda: _with_metadata(path),
+    }
     for file in files.get(parser, lambda: _shapes(path))():
         try:
             digest.update(file.name.encode())
@@ -210,6 +219,12 @@ def _read_files(path: Path, parser: Parser) -> Scene:
         train_views=0,
         test_views=0 if parser == "shape-data" else 1,
     )
+
+
+def _with_truth(clip: Path) -> list[Path]:
+    """A video, and what it is judged by where it was made."""
+    beside = [clip.resolve().with_name(f"{clip.stem}{ending}") for ending in VIDEO_TRUTH]
+    return [clip, *(each for each in beside if all(other.is_file() for other in beside))]
 
 
 def _with_metadata(path: Path) -> list[Path]:
@@ -252,7 +267,10 @@ def _size(image: Path, *, is_scene: bool = False) -> tuple[int, int]:
             frames = getattr(opened, "n_frames", 1)
             # The further frames of an MPO, as telephones write them, are previews and depth.
             if is_scene and frames > 1 and opened.format != "MPO":
-                raise _no_videos(f"{image} has {frames} frames")
+                raise InputError(
+                    f"{image} has {frames} frames, as an animation or pages, and is no scene: give an image, or the "
+                    "file of a video."
+                )
             return opened.size
     except (OSError, UnidentifiedImageError) as error:
         raise InputError(f"{image} is not an image that can be read: fix the dataset, or leave it out.") from error

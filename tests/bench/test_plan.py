@@ -206,8 +206,17 @@ def test_an_image_is_for_methods_of_one_image_and_they_are_for_nothing_else():
     assert "these views" not in said
     assert each.ns_train_arguments(Path("run"))[-2:] == ["--data", "/nowhere/photo"]
     assert each.protocol.mesh_resolution == 0
-    with pytest.raises(InputError, match="diner-video learns a video, and inr-bench has none: leave it out"):
+    with pytest.raises(InputError, match="diner-video learns a video, and photo is none: leave one of them out"):
         make_plan(request(methods=("diner-video",), scenes=(image,), seeds=1))
+    (fit,) = make_plan(request(methods=("nid-image-fit",), scenes=(image,), seeds=1))
+    assert fit.ns_train_arguments(Path("run"))[-2:] == ["--data", "/nowhere/photo"]
+    clip = dataclasses.replace(scene("clip"), parser="video-data", resolution=None)
+    (video,) = make_plan(request(methods=("nid-video",), scenes=(clip,), seeds=1))
+    assert video.ns_train_arguments(Path("run"))[-2:] == ["--data", "/nowhere/clip"]
+    assert "Quality: frames of the video that training learns" in " ".join(describe_protocol(video.definition()))
+    for method in ("diner-image", "diner", "finer-sdf", "nid-image-fit"):
+        with pytest.raises(InputError, match=f"{method} (does not learn a video, and clip is one|learns one image)"):
+            make_plan(request(methods=(method,), scenes=(clip,), seeds=1))
     for methods in (("diner",), ("nerfacto",), ("diner-image", "finer-sdf")):
         with pytest.raises(InputError, match=f"{methods[-1]} does not learn one image, and photo is one"):
             make_plan(request(methods=methods, scenes=(image,)))

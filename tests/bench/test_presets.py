@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import functools
 import statistics
 from typing import get_args
 
@@ -11,6 +10,8 @@ from inr_plugins.method_configs.diffraction import diner_tomography
 from inr_plugins.method_configs.images import cn_image, finer_image
 from inr_plugins.method_configs.lensless import diner_lensless
 from inr_plugins.method_configs.nid_ct import nid_ct
+from inr_plugins.method_configs.nid_images import nid_image_fit
+from inr_plugins.method_configs.nid_video import nid_video
 from inr_plugins.method_configs.resonance import cn_mri
 from inr_plugins.method_configs.shapes import cn_occupancy, finer_sdf
 from inr_plugins.method_configs.tomography import cn_ct
@@ -22,6 +23,10 @@ from inr_plugins.bench.presets import PRESETS, missing_methods
 from inr_plugins.networks.activations.settings import ActivationName
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.normalization.registry import NormalizationName
+
+_AFTER = (("", 100), (" + 5 steps", 5), (" + 10 steps", 10))
+_OPEN = {"active": int, "lr": float}
+"""Of options whose default is none."""
 
 
 @pytest.mark.parametrize(
@@ -70,7 +75,7 @@ def test_the_wanted_presets_are_there():
     wanted |= {f"norm-table4-{layers}x{width}" for layers in (2, 4) for width in (128, 256)}
     wanted |= {"norm-table5-2x256", "norm-table5-4x256", "diner-fig13", "diner-fig15"}
     wanted |= {"nid-table2-128", "nid-table2-16", "nid-table2-8"}
-    assert wanted | {"norm-table7", "nid-table3", "first-use", "surfaces"} == set(PRESETS)
+    assert wanted | {"norm-table7", "nid-table1", "nid-table3", "nid-video", "first-use", "surfaces"} == set(PRESETS)
 
 
 def test_the_rows_of_a_table_are_different_networks_and_settings_that_there_are():
@@ -99,18 +104,25 @@ def test_the_rows_of_a_table_are_different_networks_and_settings_that_there_are(
     assert "identity" in labels["ReLU+CN"]
 
 
+def set_up(config, options):
+    """A copy of a configuration with options as ns-train has them."""
+    made = copy.deepcopy(config)
+    for option, value in zip(options[::2], options[1::2], strict=True):
+        *place, last = option.removeprefix("--").replace("-", "_").split(".")
+        at = made
+        for name in place:
+            at = at[name] if isinstance(at, dict) else getattr(at, name)
+        kind = _OPEN.get(last, type(getattr(at, last)))
+        setattr(at, last, value == "True" if kind is bool else kind(value))
+    return made
+
+
 def test_the_rows_of_diners_figures_of_measurements_are_settings_that_there_are():
     methods = {"diner-lensless": diner_lensless, "diner-tomography": diner_tomography}
     networks = {}
     for name in ("diner-fig13", "diner-fig15"):
         for entry in (each for each in PRESETS[name].entries if each.method is not None):
-            config = copy.deepcopy(methods[entry.method].config)
-            for option, value in zip(entry.options[::2], entry.options[1::2], strict=True):
-                *place, last = option.removeprefix("--").replace("-", "_").split(".")
-                at = functools.reduce(getattr, place, config)
-                kind = type(getattr(at, last))
-                setattr(at, last, value == "True" if kind is bool else kind(value))
-            model = config.pipeline.model
+            model = set_up(methods[entry.method].config, entry.options).pipeline.model
             model.check_options()
             size = (model.network.hidden_layers, model.network.width)
             networks[name, entry.label] = (model.keys, model.network.activation, model.network.encoding, *size)
@@ -120,6 +132,51 @@ def test_the_rows_of_diners_figures_of_measurements_are_settings_that_there_are(
         ("diner-fig15", "DINER"): (True, "relu", "identity", 2, 64),
         ("diner-fig15", "DeCAF"): (False, "relu", "positional", 10, 208),
     }
+
+
+def test_the_rows_of_the_dictionary_of_pictures_are_settings_that_there_are():
+    methods = {"nid-image-fit": nid_image_fit, "finer-image": finer_image, "nid-video": nid_video}
+    found = {}
+    for entry in (each for name in ("nid-table1", "nid-video") for each in PRESETS[name].entries if each.method):
+        config = set_up(methods[entry.method].config, entry.options)
+        model = config.pipeline.model
+        model.check_options()
+        if entry.method == "finer-image":
+            network = model.network()
+            rate = config.optimizers["fields"]["optimizer"].lr
+            found[entry.label] = (entry.steps, network.activation, network.encoding, rate)
+        elif entry.method == "nid-image-fit":
+            found[entry.label] = (entry.steps, model.start, model.active, config.optimizers["code"]["optimizer"].lr)
+        else:
+            found[entry.label] = (entry.steps, model.omega, model.trunk_width)
+    assert found == {
+        **{f"FFM{more}": (steps, "relu", "fourier", 3e-3) for more, steps in _AFTER},
+        **{f"SIREN{more}": (steps, "sine", "identity", 1e-3) for more, steps in _AFTER},
+        **{
+            f"NID + {what} (k = {k})": (steps, "gate", k, rate)
+            for k in (128, 256)
+            for what, steps, rate in (("init.", 1, 0.0), ("5 steps", 5, 3e-3), ("10 steps", 10, 3e-3))
+        },
+        "NID, pursuit": (1, "auto", None, 3e-3),
+        "NID": (1500, 30.0, 128),
+        "NID, wider and of finer detail": (1500, 60.0, 256),
+    }
+
+
+def test_the_printed_table_of_pictures_is_in_the_order_that_the_paper_speaks_of():
+    # Every step is a gain, 256 experts are ahead of 128, and both of Meta after as many steps.
+    of = {label: numbers[papers.MEAN] for label, numbers in papers.NID_TABLE_1.items()}
+    for metric, sign in (("psnr", 1), ("ssim", 1), ("lpips", -1)):
+        few, many = (
+            [sign * of[f"NID + {what} (k = {k})"][metric] for what in ("init.", "5 steps", "10 steps")]
+            for k in (128, 256)
+        )
+        assert few == sorted(few)
+        assert many == sorted(many)
+        assert all(one < other for one, other in zip(few, many, strict=True))
+        meta = [sign * of[f"Meta + {steps} steps"][metric] for steps in (5, 10)]
+        assert all(one < other for one, other in zip(meta, few[1:], strict=True))
+    assert of["NID + init. (k = 128)"]["psnr"] > of["SIREN"]["psnr"] > of["FFM"]["psnr"]
 
 
 def test_missing_methods_are_named_once():

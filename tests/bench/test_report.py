@@ -338,3 +338,58 @@ def test_what_measurements_say_is_a_table_of_its_own_with_other_answers(tmp_path
     assert "| method | held_out_error | held_out_error_fbp | psnr_fbp |" in text
     assert rows(text)[-1] == [["cross", "0.0124", "0.05", "27.25"]]
     assert "held_out" not in report(tmp_path / "other", record("none", [{"budget": 60.0, "psnr": 20.0}]))
+
+
+def test_answers_to_a_video_are_rows_below_the_methods(tmp_path):
+    def of(label, f, pursuit):
+        made = record(label, [{"budget": 60.0, "psnr": 20.0}])
+        made["definition"]["scene"]["parser"] = "video-data"
+        made["measured"]["beside"] = {"foreground_share": 0.1, "f": f, "foreground_share_median": 0.0798}
+        made["measured"]["beside"] |= {"f_median": 0.894, "foreground_share_pursuit": 0.08, "f_pursuit": pursuit}
+        return made
+
+    text = report(tmp_path / "one", of("a", 0.91, 0.938), of("b", 0.97, 0.938))
+    assert "answers without a network: `median`, over the frames" in text
+    assert "| method | foreground_share | f |" in text
+    assert rows(text)[1] == [
+        ["a", "0.1", "0.91"],
+        ["b", "0.1", "0.97"],
+        ["median", "0.0798", "0.894"],
+        ["pursuit", "0.08", "0.938"],
+    ]
+    assert "| pixels/s |" in text
+    # Beside methods of other thresholds an answer has other scores.
+    apart = report(tmp_path / "two", of("a", 0.9, 0.938), of("b", 0.9, 0.9))
+    assert [each[0] for each in rows(apart)[1]] == ["a", "b", "median", "pursuit", "pursuit"]
+
+
+def test_a_preset_that_names_no_scenes_has_the_mean_of_those_that_were_run(tmp_path):
+    row = "NID + 5 steps (k = 128)"
+    text = report(
+        tmp_path,
+        *(
+            record(
+                *(row, [{"budget": 5.0, "psnr": psnr, "ssim": ssim}]),
+                **{"scene_name": name, "preset": "nid-table1", "unit": "steps"},
+            )
+            for name, psnr, ssim in (("one", 30.0, 0.8), ("two", 31.0, 0.9))
+        ),
+    )
+    psnr, ssim = rows(text)[:2]
+    assert "| method | mean of 2 here / of the paper's |" in text
+    assert [row, "30.50 / 33.57"] in psnr
+    assert ["NID + 10 steps (k = 256)", "– / 37.75"] in psnr
+    assert [row, "0.850 / 0.941"] in ssim
+    assert ["SIREN + 5 steps", "– / –"] in ssim
+    assert "Scenes that the paper does not have" not in text
+
+
+def test_a_row_with_options_of_the_user_s_has_the_paper_s_number_too(tmp_path):
+    row = "NID + init. (k = 256) (dictionary faces)"
+    text = report(
+        tmp_path, record(row, [{"budget": 1.0, "psnr": 20.0}], scene_name="one", preset="nid-table1", unit="steps")
+    )
+    psnr = rows(text)[0]
+    assert [row, "20.00 / 30.26"] in psnr
+    assert "NID + init. (k = 256)" not in [each[0] for each in psnr]
+    assert ["NID + init. (k = 128)", "– / 28.75"] in psnr

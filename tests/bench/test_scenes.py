@@ -8,7 +8,9 @@ import pytest
 from bench_helpers import write_blender
 from PIL import Image
 
-from inr_plugins.bench.scenes import find_scenes, read_scene
+from inr_plugins.bench.scenes import VIDEO_TRUTH, find_scenes, read_scene
+from inr_plugins.cli.phantom import video_files
+from inr_plugins.data.signals.clip_judge import TRUTH_ENDINGS
 from inr_plugins.errors import InputError
 
 
@@ -199,19 +201,42 @@ def test_what_is_named_like_an_image_and_is_none_is_one_sentence(tmp_path):
         find_scenes([tmp_path])
 
 
-def test_videos_and_images_that_move_are_refused_as_such(tmp_path):
+def test_images_that_move_and_folders_of_videos_are_refused_as_such(tmp_path):
     frames = [Image.new("RGB", (4, 4), (shade, 0, 0)) for shade in (0, 200)]
-    for name in ("moves.png", "moves.webp", "moves.tif", "moves.gif"):
+    for name in ("moves.png", "moves.webp", "moves.tif"):
         frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
-        with pytest.raises(
-            InputError, match=rf"{name} (has 2 frames|is a video), and inr-bench measures no methods of"
-        ):
+        with pytest.raises(InputError, match=rf"{name} has 2 frames, as an animation or pages, and is no scene"):
             find_scenes([tmp_path / name])
     (tmp_path / "film").mkdir()
     (tmp_path / "film" / "a.MP4").write_bytes(b"film")
-    for place in ("film", "film/a.MP4"):
-        with pytest.raises(InputError, match=r"film/a\.MP4 is a video, and inr-bench measures no methods of videos"):
-            find_scenes([tmp_path / place])
+    with pytest.raises(InputError, match=r"film has a video in it .* give --scenes the files .* \S*film/a\.MP4\."):
+        find_scenes([tmp_path / "film"])
     # A telephone's, whose further frames are previews.
     frames[0].save(tmp_path / "phone.jpg", format="MPO", save_all=True, append_images=frames[1:])
     assert find_scenes([tmp_path / "phone.jpg"])[0].resolution == (4, 4)
+
+
+def test_a_video_is_a_scene_with_the_truth_that_was_made_with_it(tmp_path):
+    clip = tmp_path / "clip.mkv"
+    clip.write_bytes(b"film")
+    (tmp_path / "moves.gif").write_bytes(b"film")
+    found, other = find_scenes([clip, tmp_path / "moves.gif"])
+    assert (found.name, found.parser, found.folder, found.resolution) == ("clip", "video-data", clip, None)
+    assert (found.train_views, found.test_views) == (0, 1)
+    assert other.parser == "video-data"
+    # What judges a fit is a part of the scene; half of it is none.
+    (tmp_path / "clip_background.png").write_bytes(b"still")
+    assert read_scene(clip).digest == found.digest
+    (tmp_path / "clip_mask.mkv").write_bytes(b"mask")
+    judged = read_scene(clip).digest
+    assert judged != found.digest
+    (tmp_path / "clip_mask.mkv").write_bytes(b"another")
+    assert read_scene(clip).digest not in (judged, found.digest)
+
+
+def test_the_truth_of_a_clip_is_called_alike_everywhere():
+    assert VIDEO_TRUTH == TRUTH_ENDINGS
+    assert [each.name for each in video_files(Path("a/clip.mkv"))] == [
+        "clip.mkv",
+        *(f"clip{end}" for end in VIDEO_TRUTH),
+    ]
