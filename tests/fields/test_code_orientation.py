@@ -4,7 +4,15 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from inr_plugins.fields.code_orientation import agreeing, neighbour_directions, orient, oriented_by, settled_directions
+from inr_plugins.fields import code_orientation
+from inr_plugins.fields.code_orientation import (
+    agreeing,
+    believed_sheets,
+    neighbour_directions,
+    orient,
+    oriented_by,
+    settled_directions,
+)
 from inr_plugins.fields.code_solve import Solver
 from inr_plugins.fields.dictionary_settings import DictionarySettings
 from inr_plugins.fields.dictionary_shape import ShapeDictionary
@@ -122,6 +130,29 @@ def test_a_direction_along_which_the_shape_does_not_rise_is_doubtful(dictionary,
     many = normalize(many + 1e-3 * directions(1200, 3), dim=-1)
     sets = {"offsets": (0.01, 0.03), "weights": weights}
     assert not bool(orient(dictionary, codes, 0.63 * many, of_many, SOLVER, **sets)[1].any())
+
+
+def test_of_many_points_neighbours_keep_signs_where_a_field_is_wrong_about_a_limb(dictionary, codes):
+    outward = directions(3000, 4)
+    points = 0.63 * outward
+    # A field that has a part of the ball inside out.
+    limb = outward[:, :1] > 0.5
+    slopes = torch.where(limb, -outward, outward)
+    assert torch.equal(settled_directions(slopes, [outward], believed_sheets(points, outward)), outward)
+    few = settled_directions(slopes[:900], [outward[:900]], believed_sheets(points[:900], outward[:900]))
+    assert torch.equal(few, slopes[:900])
+
+
+def test_codes_that_have_a_limb_inside_out_do_not_turn_it_if_points_are_many(dictionary, codes, monkeypatch):
+    def rises_but_at_a_limb(shape, points, reach):
+        return (points * reach).sum(-1) * torch.where(points[:, 0] > 0.3, -1, 1)
+
+    monkeypatch.setattr(code_orientation, "left_sides", rises_but_at_a_limb)
+    outward = directions(3000, 4)
+    # Neighbours agree, but all look inward.
+    assert torch.equal(asked(dictionary, codes, -outward, 0.63 * outward), outward)
+    few = outward[:900]
+    assert not torch.equal(asked(dictionary, codes, -few, 0.63 * few), few)
 
 
 def test_without_a_training_code_nothing_is_turned(dictionary, codes):

@@ -18,7 +18,7 @@ from torch.nn import Parameter
 
 from inr_plugins import ranks
 from inr_plugins.errors import InputError
-from inr_plugins.fields.code_orientation import neighbour_directions, orient, settled_directions
+from inr_plugins.fields.code_orientation import believed_sheets, neighbour_directions, orient, settled_directions
 from inr_plugins.fields.code_solve import Solver, only_near, signed_by, solve_codes, without_contradicted
 from inr_plugins.fields.code_systems import code_systems, is_held_out
 from inr_plugins.fields.detail_fit import fit_detail
@@ -328,7 +328,8 @@ class NidFitModel(BlendsCodes, ShapeModel):
             for index, weight in ((self.index, self.code.detach()), (self.part_index, self.part_code))
         )
         if has_estimated_normals(source):
-            normals = settled_directions(coded.normal(points), [normals, *neighbour_directions(points)])
+            candidates = [normals, *neighbour_directions(points)]
+            normals = settled_directions(coded.normal(points), candidates, believed_sheets(points, normals))
         held_out = is_held_out(torch.arange(len(points), device=points.device))
         found = fit_detail(coded.sdf, points, normals, part=without.sdf, held_out=held_out)
         self.detail = found.detail
