@@ -1,11 +1,12 @@
 """Slices from few and noisy views: nid-ct over a dictionary beside cn-ct, back-projection and total variation.
 
 .venv/bin/python benchmarks/slices.py RUN UNSEEN --work DIR [--count 6] [--views 128 32 16 8] [--noise 0 0.05]
-    [--rows nid-ct fbp tv siren ffm] [--networks 3] [--steps 500] [--report]
+    [--rows nid-ct pca fbp tv siren ffm] [--learnt FOLDER] [--networks 3] [--steps 500] [--report]
 
 RUN is a run of nid-images on whole pictures, UNSEEN a folder of others of their kind, of which the first --count are
 measured as ns-train cn-ct does, each with its own noise. "siren" and "ffm" are cn-ct with sines, and with ReLU behind
-Fourier features, without a normalization, on the first --networks of them. Figures are means over slices: PSNR and SSIM
+Fourier features, without a normalization, on the first --networks of them. "pca" has as many principal components of
+the pictures of --learnt in the dictionary's place, and the same solver. Figures are means over slices: PSNR and SSIM
 of the slice, clamped to [0, 1], |A f - y| / |y| of views that are held out, and seconds of processor time. Every result
 is a file in the work folder, and one that is there is not made again: stopped, the same command goes on.
 """
@@ -17,11 +18,13 @@ import copy
 import json
 import sys
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from one_run import train_once
+from PIL import Image
 
 from inr_plugins.files import write_json
 
@@ -41,6 +44,33 @@ def scores(model: Any, parser: Any, found: Any) -> dict[str, float]:
     """PSNR, SSIM and held-out error of a slice (height, width)."""
     told = model.measurement_scores(parser.measured, {"it": found}, parser.truth)
     return {"psnr": told["psnr_it"], "ssim": told["ssim_it"], "held_out": told["held_out_error_it"]}
+
+
+@cache
+def components(folder: Path, count: int) -> tuple[Any, Any]:
+    """Of the slices of a folder: their principal components and mean, an equation a row, and codes of all of them."""
+    import torch
+
+    slices = [np.asarray(Image.open(path), dtype=np.float64) / 65_535 for path in sorted(folder.iterdir())]
+    values = torch.from_numpy(np.stack(slices)).flatten(1)
+    mean = values.mean(0)
+    left, size, right = torch.linalg.svd(values - mean, full_matrices=False)
+    codes = torch.cat([(left * size)[:, :count], torch.ones(len(values), 1)], 1)
+    return torch.cat([right[:count], mean[None]]).T, codes
+
+
+def by_components(measured: Any, options: argparse.Namespace, count: int) -> Any:
+    """The most likely slice over principal components, solved for as nid-ct's code is."""
+    from inr_plugins.operators.radon import root_of_ramp
+    from inr_plugins.sparse_codes.code_prior import CodePrior
+    from inr_plugins.sparse_codes.many_codes import likely_code
+
+    columns, codes = components(options.learnt, count)
+    geometry = measured.geometry
+    beam = geometry.beam(geometry.learnt_angles)
+    rows = root_of_ramp(beam.forward(columns.T.reshape(-1, geometry.height, geometry.width))).flatten(1).T
+    found = likely_code(rows, root_of_ramp(measured.learnt.double()).flatten(), CodePrior.from_codes(codes))
+    return (columns @ found.code).reshape(geometry.height, geometry.width).float().clamp(min=0)
 
 
 def made(row: str, slice_: Path, views: int, noise: float, seed: int, options: argparse.Namespace) -> dict[str, Any]:
@@ -68,7 +98,9 @@ def made(row: str, slice_: Path, views: int, noise: float, seed: int, options: a
     model, parser = pipeline.model, pipeline.datamanager.dataparser
     measured = parser.measured
     begin = time.process_time()
-    if row in CLASSICAL:
+    if row == "pca":
+        found = by_components(measured, options, model.dictionary.settings.experts)
+    elif row in CLASSICAL:
         found = back_projected(measured) if row == "fbp" else smoothest(measured)
     else:
         model.begin(measured)
@@ -107,10 +139,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--views", type=int, nargs="+", default=[128, 32, 16, 8])
     parser.add_argument("--noise", type=float, nargs="+", default=[0.0, 0.05])
-    rows = ["nid-ct", *CLASSICAL, *NETWORKS]
+    parser.add_argument("--learnt", type=Path, help="the pictures that the dictionary was learnt on, for pca")
+    rows = ["nid-ct", "pca", *CLASSICAL, *NETWORKS]
     parser.add_argument("--rows", nargs="+", choices=rows, default=rows)
     parser.add_argument("--report", action="store_true", help="only print the table")
     options = parser.parse_args()
+    if "pca" in options.rows and options.learnt is None and not options.report:
+        parser.error("pca wants --learnt, the pictures that the dictionary was learnt on")
     from inr_plugins.engine.host.startup import prepare_process
 
     prepare_process()
