@@ -170,7 +170,7 @@ def test_the_classical_answer_finds_the_volume() -> None:
 
 
 def test_what_cannot_be_measured_is_refused() -> None:
-    with pytest.raises(InputError, match=r"1 of 2 LEDs are beyond the objective's aperture of 0.65"):
+    with pytest.raises(InputError, match=r"1 of 2 LEDs is beyond the objective's aperture of 0.65"):
         WeakScattering(optics(), torch.tensor([[0.1, 0.2], [0.5, 0.5]]))
     with pytest.raises(InputError, match="needs one LED"):
         WeakScattering(optics(), torch.zeros(0, 2))
