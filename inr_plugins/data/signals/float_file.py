@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Shaped
+from jaxtyping import Bool, Float32, Shaped
 
 from inr_plugins.data.signals.opencv_file import decoded, with_exr
-from inr_plugins.data.signals.tiff_file import TIFF_ENDINGS
+from inr_plugins.data.signals.tiff_file import is_tiff
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown
 
@@ -31,7 +31,7 @@ def float_pixels(path: Path) -> Float32[np.ndarray, "height width channels"] | N
             none.
     """
     ending = path.suffix.lower()
-    if ending in TIFF_ENDINGS:
+    if is_tiff(path):
         found = _of_tiff(path)
     elif ending == EXR_ENDING:
         found = _of_exr(path)
@@ -54,6 +54,8 @@ def _of_tiff(path: Path) -> Shaped[np.ndarray, "height width channels"] | None:
 
     try:
         with tifffile.TiffFile(path) as tiff:
+            if len(tiff.pages) == 0:
+                return None
             page: Any = tiff.pages[0]
             if page.dtype is None or page.dtype.kind != "f":
                 return None
@@ -104,16 +106,25 @@ def _checked(path: Path, pixels: Shaped[np.ndarray, "height width channels"]) ->
     if pixels.shape[-1] not in (1, 3):
         what = "an opacity of floating-point numbers" if pixels.shape[-1] in (2, 4) else f"{pixels.shape[-1]} channels"
         raise _other_channels(path, what)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
         found = np.ascontiguousarray(pixels.astype(np.float32))
-    wrong = np.argwhere(~np.isfinite(found).all(-1))
-    if len(wrong):
-        row, column = wrong[0].tolist()
-        raise InputError(
-            f"--data {shown(path)} has NaN or infinity in {len(wrong):,} of its pixels, the first in row {row:,} and "
-            f"column {column:,} (from 0): put numbers there."
-        )
+    _refuse_where(path, ~np.isfinite(pixels), "NaN or infinity", "put numbers there")
+    _refuse_where(path, ~np.isfinite(found), "numbers that are too large for 32 bits", "give them another unit")
+    # Trainings take them for 0 (see `defaults`), and what a file has is to be the same in each place that it is read.
+    found[np.abs(found) < np.finfo(np.float32).tiny] = 0
+    if pixels.any() and not found.any():
+        raise InputError(f"--data {shown(path)} has numbers that are too small for 32 bits: give them another unit.")
     return found
+
+
+def _refuse_where(path: Path, wrong: Bool[np.ndarray, "height width channels"], what: str, do: str) -> None:
+    places = np.argwhere(wrong.any(-1))
+    if len(places):
+        row, column = places[0].tolist()
+        raise InputError(
+            f"--data {shown(path)} has {what} in {len(places):,} of its pixels, the first in row {row:,} and column "
+            f"{column:,} (from 0): {do}."
+        )
 
 
 def _other_channels(path: Path, what: str) -> InputError:

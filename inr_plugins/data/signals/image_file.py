@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,19 +12,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float, Shaped
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from inr_plugins.data.images.images import UNREADABLE
 from inr_plugins.data.images.orientation import Header, as_stored, header_of, turned_like
+from inr_plugins.data.signals.bit_depth import stored_bits
 from inr_plugins.data.signals.float_file import EXR_ENDING, float_pixels
 from inr_plugins.data.signals.kind import SignalKind, packed_profile, profile_of
 from inr_plugins.data.signals.large_tiff import LargeTiff, large_tiff
 from inr_plugins.data.signals.opencv_file import decoded
-from inr_plugins.data.signals.tiff_file import TIFF_ENDINGS, check_numbers, colours_of_planes
+from inr_plugins.data.signals.tiff_file import TIFF_ENDINGS, check_numbers, colours_of_planes, grey_with_opacity
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown, why_unreadable
 
-_BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 _GREY_16 = ("I;16", "I;16B", "I;16L", "I;16N")
 _TAKEN_AS = {"1": "L", "L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "P": "RGB", "PA": "RGBA"}
 """Pillow's modes of eight bits or fewer, and what they are read as."""
@@ -42,7 +44,12 @@ _OTHERS = {
     "LAB": "CIELAB colours",
     "HSV": "HSV colours",
     "YCbCr": "YCbCr colours",
+    "La": "a grey that is multiplied by its opacity",
 }
+_DEEP_FORMATS = ("PNG", "TIFF", "PPM", "JPEG2000")
+"""Pillow's formats of which OpenCV reads 16 bits of a channel."""
+_PNG_GREY_ALPHA = 4
+"""The type of colours in the header of a PNG."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,14 +141,16 @@ def read_image(path: Path, *, most_bytes: float = math.inf) -> SignalImage:
     floats = float_pixels(path)
     if floats is not None:
         return SignalImage(path, floats)
+    return _by_pillow(path)
+
+
+def _by_pillow(path: Path) -> SignalImage:
+    """What is no TIFF file of floats, nor one that is too large."""
     try:
-        with Image.open(path) as image:
-            _check_frames(path, image)
-            header, bits, profile = header_of(image), _bits(path, image), profile_of(image)
-            if bits == 16 and image.mode not in _GREY_16:
-                pixels = _deep_colours(path, header, is_tiff=image.format == "TIFF")
-            else:
-                pixels = _pixels(path, image, header)
+        with warnings.catch_warnings():
+            # Of damage Pillow warns first, and then it is an error.
+            warnings.simplefilter("ignore")
+            return _decoded(path)
     except InputError:
         raise
     except Image.DecompressionBombError as error:
@@ -150,9 +159,33 @@ def read_image(path: Path, *, most_bytes: float = math.inf) -> SignalImage:
             "--pipeline.datamanager.dataparser.memory-gigabytes less than its pixels take."
         ) from error
     except UNREADABLE as error:
+        unknown = grey_with_opacity(path) if isinstance(error, UnidentifiedImageError) else None
+        if unknown is not None:
+            return SignalImage(path, unknown)
         reason = str(error).split(" '")[0].split(": '")[0] or type(error).__name__
         raise InputError(f"--data {shown(path)} is no image that can be read ({reason}): give another file.") from error
+
+
+def _decoded(path: Path) -> SignalImage:
+    with Image.open(path) as image:
+        _check_frames(path, image)
+        header, bits, profile = header_of(image), stored_bits(path, image), profile_of(image)
+        # Of a portable map's 16 bits Pillow makes 32.
+        if bits > 8 and (image.mode in _TAKEN_AS or (image.mode, image.format) == ("I", "PPM")):
+            pixels = _deep_colours(path, header, bits, str(image.format))
+        else:
+            pixels = _pixels(path, image, header)
     return SignalImage(path, np.ascontiguousarray(pixels), profile)
+
+
+def pages_of(path: Path) -> int:
+    """How many pictures are in a file as Pillow has it, where FFmpeg reads no more than one of them; else 1."""
+    try:
+        with Image.open(path) as image:
+            is_read = image.format in (*_ANIMATIONS, "MPO")
+            return 1 if is_read else int(getattr(image, "n_frames", 1))
+    except UNREADABLE:
+        return 1
 
 
 def _large(path: Path, most_bytes: float) -> LargeTiff | None:
@@ -169,15 +202,6 @@ def _check_frames(path: Path, image: Image.Image) -> None:
         raise InputError(
             f"--data {shown(path)} has {frames} frames, as an animation or pages: give one image, or {learn}."
         )
-
-
-def _bits(path: Path, image: Image.Image) -> int:
-    """Bits of a channel in the file; Pillow gives eight of RGB however many there are."""
-    if image.format == "PNG":
-        with path.open("rb") as file:
-            return file.read(25)[24]  # the header's, which every PNG begins with
-    bits: Any = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, 8)
-    return max(bits) if isinstance(bits, tuple) else int(bits)
 
 
 def _pixels(path: Path, image: Image.Image, header: Header) -> npt.NDArray[Any]:
@@ -203,10 +227,15 @@ def _pixels(path: Path, image: Image.Image, header: Header) -> npt.NDArray[Any]:
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
-def _deep_colours(path: Path, header: Header, *, is_tiff: bool) -> npt.NDArray[np.uint16]:
-    """Colours of 16 bits, which Pillow would cut down to eight."""
+def _deep_colours(path: Path, header: Header, bits: int, form: str) -> npt.NDArray[np.uint16]:
+    """Numbers of 16 bits, which Pillow would cut down to eight."""
     import cv2
 
+    if bits != 16 or form not in _DEEP_FORMATS:
+        raise InputError(
+            f"--data {shown(path)} is {form} of {bits}-bit numbers: convert it to {_KINDS}, in PNG or TIFF."
+        )
+    is_tiff = form == "TIFF"
     if is_tiff and header.orientation != 1:
         raise InputError(
             f"--data {shown(path)} has colours of 16 bits and EXIF orientation {header.orientation}, which cannot be "
@@ -216,10 +245,19 @@ def _deep_colours(path: Path, header: Header, *, is_tiff: bool) -> npt.NDArray[n
     if planes is not None:
         return planes
     found = decoded(path)
-    if found is None or found.dtype != np.uint16 or found.ndim != 3:
+    if found is None or found.dtype != np.uint16:
         raise InputError(f"--data {shown(path)} has 16-bit pixels that cannot be read: give a whole file, of {_KINDS}.")
+    if found.ndim == 2:
+        return found[..., None]
     colours = cv2.cvtColor(found, cv2.COLOR_BGRA2RGBA if found.shape[-1] == 4 else cv2.COLOR_BGR2RGB)
+    if form == "PNG" and _png_colours(path) == _PNG_GREY_ALPHA:
+        colours = colours[..., [0, 3]]
     height, width = colours.shape[:2]
     numbers = Image.fromarray(np.arange(height * width, dtype=np.int32).reshape(height, width))
     order = np.asarray(turned_like(numbers, header, header.upright))
     return colours.reshape(height * width, -1)[order]
+
+
+def _png_colours(path: Path) -> int:
+    with path.open("rb") as file:
+        return file.read(26)[25]

@@ -21,6 +21,8 @@ ARRAY_ENDING = ".npy"
 """Of an array of float32 in a unit, beside which <name>.json says it and the distance of pixels."""
 _OF_FLOATS = ("TIFF", "OpenEXR")
 _JPEG_QUALITY = 95
+_PNG_GREY_ALPHA = 4
+"""The type of colours of a PNG with grey and an opacity."""
 _PNG_HEADER = 33
 """Bytes of the signature and of the header, which stand first in every PNG."""
 
@@ -52,20 +54,23 @@ def write_array(
         beside.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
-def check_image_output(path: Path, *, bits: int | None, channels: int) -> None:
+def check_image_output(path: Path, *, bits: int | None, channels: int, of_others: str = "") -> None:
     """Refuse a name of a file that cannot hold such an image.
 
     Args:
         path: where the file is to be.
         bits: of a channel, 8 or 16, or 32 of floating-point numbers; None: not known yet.
         channels: 1 to 4, the second and the fourth being an opacity.
+        of_others: which endings would do for what is no image, for the sentence.
 
     Raises:
         InputError: naming the file and what would do.
     """
     name = _FORMATS.get(path.suffix.lower())
     if name is None:
-        raise InputError(f"{shown(path)} has an ending that no image is written to: give it .png, .tif or .jpg.")
+        raise InputError(
+            f"{shown(path)} has an ending that no image is written to: give it .png, .tif or .jpg{of_others}."
+        )
     if bits is None:
         return
     if bits == FLOAT_BITS and name not in _OF_FLOATS:
@@ -119,16 +124,33 @@ def write_image(
 
 
 def _write_deep_png(path: Path, pixels: UInt[np.ndarray, "height width channels"], profile: bytes | None) -> None:
-    """Colours of 16 bits, which Pillow does not write; a profile goes behind the header, which OpenCV does not do."""
+    """Several channels of 16 bits, which Pillow does not write; a profile goes behind the header."""
+    encoded = _grey_alpha_png(pixels) if pixels.shape[-1] == 2 else _deep_colours_png(pixels)
+    if profile is not None:
+        chunk = _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(profile, 9))
+        encoded = encoded[:_PNG_HEADER] + chunk + encoded[_PNG_HEADER:]
+    path.write_bytes(encoded)
+
+
+def _deep_colours_png(pixels: UInt[np.ndarray, "height width channels"]) -> bytes:
     import cv2
 
     colours = cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA if pixels.shape[-1] == 4 else cv2.COLOR_RGB2BGR)
-    encoded = cv2.imencode(".png", colours)[1].tobytes()
-    if profile is not None:
-        body = b"iCCP" + b"ICC profile\0\0" + zlib.compress(profile, 9)
-        chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
-        encoded = encoded[:_PNG_HEADER] + chunk + encoded[_PNG_HEADER:]
-    path.write_bytes(encoded)
+    return cv2.imencode(".png", colours)[1].tobytes()
+
+
+def _grey_alpha_png(pixels: UInt[np.ndarray, "height width 2"]) -> bytes:
+    """Grey with an opacity, which OpenCV does not write: rows as they are, each behind a byte that says so."""
+    height, width = pixels.shape[:2]
+    rows = pixels.astype(">u2").view(np.uint8).reshape(height, -1)
+    header = struct.pack(">IIBBBBB", width, height, 16, _PNG_GREY_ALPHA, 0, 0, 0)
+    data = zlib.compress(np.pad(rows, ((0, 0), (1, 0))).tobytes(), 9)
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
+
+
+def _chunk(name: bytes, data: bytes) -> bytes:
+    """A part of a PNG, with its length before it and its checksum behind."""
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
 def _write_tiff(
@@ -140,12 +162,14 @@ def _write_tiff(
     """What Pillow does not write: colours of 16 bits, floating-point numbers, and finer than whole pixels an inch."""
     import tifffile
 
-    alpha = ["unassalpha"] if pixels.shape[-1] == 4 else None
+    channels = pixels.shape[-1]
+    alpha = ["unassalpha"] if channels in (2, 4) else None
     with path.open("wb") as file:
         tifffile.imwrite(
             file,
-            pixels if pixels.shape[-1] > 1 else pixels[..., 0],
-            photometric="rgb" if pixels.shape[-1] > 1 else "minisblack",
+            pixels if channels > 1 else pixels[..., 0],
+            photometric="rgb" if channels > 2 else "minisblack",
+            planarconfig="contig" if channels > 1 else None,
             compression="zlib",
             metadata=None,
             iccprofile=profile,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt
 
-from inr_plugins.data.signals.tiff_file import TIFF_ENDINGS, is_multiplied, why_unread
+from inr_plugins.data.signals.tiff_file import is_multiplied, is_tiff, why_unread
 from inr_plugins.errors import InputError, is_out_of_room
 from inr_plugins.files import nameless_file, shown
 
@@ -91,7 +91,7 @@ def large_tiff(path: Path, most_bytes: float) -> LargeTiff | None:
     Raises:
         InputError: it is, and its pixels are of a kind that is not read tile by tile.
     """
-    if path.suffix.lower() not in TIFF_ENDINGS:
+    if not is_tiff(path):
         return None
     import tifffile
 

@@ -25,9 +25,9 @@ import numpy as np
 import torch
 from jaxtyping import Float64, Shaped
 
-from inr_plugins.data.signals.float_file import TIFF_ENDINGS
 from inr_plugins.data.signals.sidecar import Sidecar, sidecar
 from inr_plugins.data.signals.sinogram_checks import check_views, doubts
+from inr_plugins.data.signals.tiff_file import TIFF_ENDINGS
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown, why_unreadable
 from inr_plugins.geometry.io.read_checks import counted

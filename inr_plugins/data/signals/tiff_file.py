@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,28 @@ from jaxtyping import Shaped
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown
 
+# Whoever reads a file says what is wrong with it; tifffile's own words go to those who have set up a log alone.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
 TIFF_ENDINGS = (".tif", ".tiff")
+_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""What TIFF files and large ones begin with, in either order of bytes."""
 _MOST_BITS = 16
 """Of whole numbers that are read."""
-_MULTIPLIED = 1
-"""Of the tag ExtraSamples: an opacity that the colours are multiplied by."""
+_UNSPECIFIED, _MULTIPLIED = 0, 1
+"""Of the tag ExtraSamples: nobody says what a channel is; an opacity that the colours are multiplied by."""
+_ORIENTATION, _BLACK_IS_ZERO = 274, 1
 _SEPARATE = 2
 """Of the tag PlanarConfiguration: each colour in a plane of its own."""
+
+
+def is_tiff(path: Path) -> bool:
+    """Whether a file is TIFF by how it begins, whatever it is called; False where it cannot be opened."""
+    try:
+        with path.open("rb") as file:
+            return file.read(4) in _MAGIC
+    except OSError:
+        return False
 
 
 def check_numbers(path: Path) -> None:
@@ -26,9 +42,10 @@ def check_numbers(path: Path) -> None:
     Pillow reads signed bytes as bytes from 0 on, and few of the other kinds.
 
     Raises:
-        InputError: they are signed, complex, or have more than 16 bits.
+        InputError: they are signed, complex, or have more than 16 bits; a channel is neither a colour nor an opacity;
+            or the first image is a preview.
     """
-    page = _first_page(path) if path.suffix.lower() in TIFF_ENDINGS else None
+    page = _first_page(path) if is_tiff(path) else None
     words = None if page is None else why_unread(page)
     if words is not None:
         raise InputError(f"--data {shown(path)} {words}.")
@@ -44,6 +61,13 @@ def why_unread(page: Any) -> str | None:
     what = signed or wide or ("complex numbers" if kind == "c" else "")
     if what:
         return f"has {what}: convert them to floating-point numbers, or to 8- or 16-bit ones from 0 on"
+    if page.is_reduced and page.subifds:
+        return "has a preview in front, as cameras' raw files have: develop it, to a TIFF file of 16 bits for instance"
+    extra = tuple(page.extrasamples)
+    others = [each for each in extra if each == _UNSPECIFIED] or list(extra[1:])
+    if others:
+        what = f"{len(others)} channels that are" if len(others) > 1 else "a channel that is"
+        return f"has {what} neither a colour nor its opacity, by the tag ExtraSamples: save it as grey, RGB or RGBA"
     if is_multiplied(page) and kind == "u" and bits == _MOST_BITS:
         return "has 16-bit colours that are multiplied by their opacity: save them straight"
     return None
@@ -78,6 +102,31 @@ def colours_of_planes(path: Path) -> Shaped[np.ndarray, "height width channels"]
             f"--data {shown(path)} has its colours in separate planes, which do not decode "
             f"({' '.join(str(error).split())[:200]}): save them pixel by pixel."
         ) from error
+
+
+def grey_with_opacity(path: Path) -> Shaped[np.ndarray, "height width 2"] | None:
+    """Grey and opacity of 8 or 16 bits of a TIFF file, which Pillow reads in eight bits alone; None: it has others.
+
+    Raises:
+        InputError: they do not decode, or are turned.
+    """
+    import tifffile
+
+    page = _first_page(path) if is_tiff(path) else None
+    if page is None:
+        return None
+    is_grey = page.photometric is not None and int(page.photometric) == _BLACK_IS_ZERO
+    if not is_grey or page.axes not in ("YXS", "SYX") or page.samplesperpixel != 2 or page.dtype.kind != "u":
+        return None
+    orientation = page.tags.get(_ORIENTATION)
+    if orientation is not None and int(orientation.value) != 1:
+        raise InputError(f"--data {shown(path)} is turned by its orientation tag: save it upright.")
+    try:
+        found = tifffile.imread(path, key=0)
+    except (OSError, ValueError, RuntimeError, ImportError, LookupError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"--data {shown(path)} is no image that can be read ({reason}): give another file.") from error
+    return np.ascontiguousarray(found if page.axes == "YXS" else np.moveaxis(found, 0, -1))
 
 
 def _first_page(path: Path) -> Any:

@@ -25,6 +25,17 @@ def shades(channels=3, height=6, width=5) -> np.ndarray:
     return np.linspace(LOW, HIGH, count, dtype=np.float32).reshape(height, width, channels)
 
 
+def test_nearly_nothing_is_nothing_and_refused_where_there_is_no_more(tmp_path):
+    tifffile.imwrite(tmp_path / "small.tif", np.float64([[1e-41, 1e-300]]))
+    with pytest.raises(InputError, match="has numbers that are too small for 32 bits: give them another unit"):
+        read_image(tmp_path / "small.tif")
+    # A processor in a training counts these as 0, as a reader before it has to.
+    tifffile.imwrite(tmp_path / "some.tif", np.float32([[1e-41, 1e-3]]))
+    assert read_image(tmp_path / "some.tif").pixels.ravel().tolist() == [0.0, float(np.float32(1e-3))]
+    tifffile.imwrite(tmp_path / "none.tif", np.float32([[0.0, 0.0]]))
+    assert read_image(tmp_path / "none.tif").pixels.ravel().tolist() == [0.0, 0.0]
+
+
 def put_exr(path, pixels, form=cv2.IMWRITE_EXR_TYPE_FLOAT):
     os.environ["OPENCV_IO_ENABLE_OPENEXR"] = "1"
     assert cv2.imwrite(str(path), np.ascontiguousarray(pixels[..., ::-1]), [cv2.IMWRITE_EXR_TYPE, form])
@@ -99,7 +110,7 @@ def test_what_cannot_be_learnt_is_refused_in_a_sentence(tmp_path, capsys):
     for name, words in (
         ("nan.tif", r"has NaN or infinity in 1 of its pixels, the first in row 4 and column 2 \(from 0\): put numbers"),
         ("inf.exr", "has NaN or infinity in 1 of its pixels, the first in row 5 and column 0"),
-        ("huge.tif", "has NaN or infinity in 1 of its pixels, the first in row 0 and column 1"),
+        ("huge.tif", "numbers that are too large for 32 bits in 1 of its pixels, the first in row 0 and column 1"),
         ("alpha.tif", "an opacity of floating-point numbers: save it as grey or RGB alone"),
         ("pages.tif", "has 4 pages: give one image"),
         ("turned.tif", "turned by its orientation tag: save it upright"),

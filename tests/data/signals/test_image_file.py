@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from PIL import Image, ImageCms
 
 from inr_plugins.data.signals.image_file import read_image
 from inr_plugins.data.signals.image_output import write_image
@@ -114,6 +114,65 @@ def test_one_bit_and_one_pixel_are_images(tmp_path):
     assert read_image(tmp_path / "one.png").pixels.tolist() == [[[1, 2, 3]]]
 
 
+def sgi_of_sixteen_bits() -> bytes:
+    """Silicon Graphics' format, by its specification: a header of 512 bytes, then rows from below."""
+    header = struct.pack(">HBBHHHHII", 474, 0, 2, 2, 4, 2, 1, 0, 65535)
+    return header.ljust(512, b"\0") + np.arange(8, dtype=">u2").tobytes()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("ending", [".ppm", ".jp2"])
+def test_sixteen_bits_of_other_formats_are_not_cut_down_to_eight(ending, channels, tmp_path):
+    pixels = gradient(channels, bits=16, height=64, width=80)
+    name = tmp_path / ("a.pgm" if channels == 1 and ending == ".ppm" else f"a{ending}")
+    # JPEG 2000 loses a little.
+    assert cv2.imwrite(
+        str(name), np.ascontiguousarray(pixels[..., ::-1]), [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000]
+    )
+    found = read_image(name)
+    assert (found.bits, found.pixels.shape) == (16, pixels.shape)
+    assert np.abs(found.pixels.astype(int) - pixels).max() <= (0 if ending == ".ppm" else 40)
+
+
+def png_by_hand(width, height, colours, rows) -> bytes:
+    """A PNG of 16 bits by its specification; `rows` big-endian, each behind the number of a filter."""
+
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 16, colours, 0, 0, 0)
+    parts = (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def test_grey_with_an_opacity_of_sixteen_bits_is_read_and_written_as_such(tmp_path):
+    pixels = gradient(2, bits=16)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    (tmp_path / "a.png").write_bytes(png_by_hand(5, 3, 4, rows))
+    alpha = {"photometric": "minisblack", "extrasamples": ["unassalpha"]}
+    tifffile.imwrite(tmp_path / "a.tif", pixels, planarconfig="contig", **alpha)
+    tifffile.imwrite(tmp_path / "planes.tif", pixels.transpose(2, 0, 1), planarconfig="separate", **alpha)
+    for name in ("a.png", "a.tif", "planes.tif"):
+        found = read_image(tmp_path / name)
+        assert np.array_equal(found.pixels, pixels)
+        assert found.kind.description() == "5 x 3 pixels, 16-bit grey with alpha"
+    profile = read_profile()
+    for name in ("out.png", "out.tif"):
+        write_image(tmp_path / name, pixels, profile=profile)
+    assert (tmp_path / "out.png").read_bytes()[24:26] == bytes([16, 4])
+    # Of the values, not of the order of bytes: OpenCV makes four channels of it.
+    by_opencv = cv2.imread(str(tmp_path / "out.png"), cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(by_opencv[..., [0, 3]], pixels)
+    assert Image.open(tmp_path / "out.png").info["icc_profile"] == profile
+    with tifffile.TiffFile(tmp_path / "out.tif") as tiff:
+        assert np.array_equal(tiff.asarray(), pixels)
+        assert [int(each) for each in tiff.pages[0].extrasamples] == [2]
+
+
+def read_profile() -> bytes:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+
+
 def test_what_is_no_such_image_is_refused_in_a_sentence(tmp_path):
     frames = [Image.new("RGB", (4, 4), (shade, 0, 0)) for shade in (0, 200)]
     frames[0].save(tmp_path / "moves.gif", save_all=True, append_images=frames[1:])
@@ -123,6 +182,9 @@ def test_what_is_no_such_image_is_refused_in_a_sentence(tmp_path):
     Image.new("CMYK", (4, 4)).save(tmp_path / "inks.jpg")
     Image.fromarray(np.float32([[0, np.nan]])).save(tmp_path / "floats.pfm")
     Image.fromarray(np.int32([[0, 70_000]])).save(tmp_path / "ints.tif")
+    whole_map = np.uint16([[0, 511, 1023]]).byteswap().tobytes()
+    (tmp_path / "dim.pgm").write_bytes(b"P5 # not to 65535\n3 1\n1023\n" + whole_map)
+    (tmp_path / "deep.sgi").write_bytes(sgi_of_sixteen_bits())
     (tmp_path / "text.png").write_text("no picture")
     Image.fromarray(gradient(3, height=64, width=64)).save(tmp_path / "whole.png")
     whole = (tmp_path / "whole.png").read_bytes()
@@ -137,6 +199,8 @@ def test_what_is_no_such_image_is_refused_in_a_sentence(tmp_path):
         "ints.tif": "signed 32-bit numbers: convert",
         "text.png": "no image that can be read",
         "cut.png": "no image that can be read",
+        "dim.pgm": "has numbers up to 1,023: write them up to 255 or 65,535",
+        "deep.sgi": "is SGI of 16-bit numbers: convert it to 8- or 16-bit grey, RGB or RGBA, in PNG or TIFF",
         "missing.png": "does not exist",
         ".": "is a folder",
     }

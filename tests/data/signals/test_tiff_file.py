@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
+
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from inr_plugins.data.signals.image_file import kind_of, read_image
 from inr_plugins.errors import InputError
@@ -38,6 +42,58 @@ def test_numbers_that_would_be_read_as_others_are_refused(dtype, words, channels
             read(tmp_path / "a.tif")
         with pytest.raises(InputError, match=f"too large to be read at once, and {words}"):
             read(tmp_path / "a.tif", most_bytes=10)
+
+
+def test_a_name_does_not_say_what_is_in_a_file(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", numbers(np.int8))
+    tifffile.imwrite(tmp_path / "b.tif", numbers(np.float32))
+    deep = np.random.default_rng(0).integers(0, 65536, (HEIGHT, WIDTH, 3), dtype=np.uint16)
+    tifffile.imwrite(tmp_path / "c.tif", deep, photometric="rgb", bigtiff=True)
+    for each in ("a", "b", "c"):
+        (tmp_path / f"{each}.tif").rename(tmp_path / f"{each}.png")
+    with pytest.raises(InputError, match=r"a\.png has signed 8-bit numbers: convert them"):
+        read_image(tmp_path / "a.png")
+    assert np.array_equal(read_image(tmp_path / "b.png").pixels[..., 0], numbers(np.float32))
+    assert np.array_equal(read_image(tmp_path / "c.png", most_bytes=10).pixels, deep)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize(
+    ("channels", "extra", "words"),
+    [
+        (2, ["unspecified"], "has a channel that is neither a colour nor its opacity"),
+        (4, ["unspecified"], "has a channel that is neither a colour nor its opacity"),
+        (5, ["unassalpha", "unspecified"], "has a channel that is neither a colour nor its opacity"),
+        (6, ["unspecified"] * 3, "has 3 channels that are neither a colour nor its opacity"),
+    ],
+)
+def test_further_channels_are_neither_taken_for_an_opacity_nor_left_out(channels, extra, words, dtype, tmp_path):
+    form = {"photometric": "rgb" if channels > 2 else "minisblack", "planarconfig": "contig", "extrasamples": extra}
+    tifffile.imwrite(tmp_path / "a.tif", numbers(np.uint16, channels).astype(dtype), **form)
+    for most in (10, 10**6):
+        with pytest.raises(InputError, match=words):
+            read_image(tmp_path / "a.tif", most_bytes=most)
+
+
+def test_a_camera_s_raw_file_is_not_read_as_its_preview(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.dng") as tiff:
+        tiff.write(numbers(np.uint8, 3), photometric="rgb", subfiletype=1, subifds=1, metadata=None)
+        tiff.write(numbers(np.uint16), photometric=32803, metadata=None)
+    with pytest.raises(InputError, match=r"a\.dng has a preview in front, as cameras' raw files have: develop it"):
+        read_image(tmp_path / "a.dng")
+
+
+def test_a_compressed_file_that_is_cut_short_is_one_sentence(tmp_path, capfd, monkeypatch):
+    # Without a log, as a command is, which pytest has.
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    Image.fromarray(numbers(np.uint8, 3)).resize((64, 64)).save(tmp_path / "a.tif", compression="tiff_lzw")
+    whole = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(whole[: len(whole) // 2])
+    for most in (10, 10**6):
+        with warnings.catch_warnings(record=True) as warned, pytest.raises(InputError, match="no image that can be"):
+            read_image(tmp_path / "a.tif", most_bytes=most)
+        assert warned == []
+    assert capfd.readouterr().err == ""
 
 
 def test_colours_that_are_multiplied_by_their_opacity_are_refused_where_they_would_be_taken_for_straight(tmp_path):
