@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt
 
 from inr_plugins.data.signals.frame_folder import frame_files
-from inr_plugins.data.signals.image_file import SignalImage, read_image
+from inr_plugins.data.signals.image_file import SignalImage, pages_of, read_image
 from inr_plugins.data.signals.kind import SignalKind, packed_profile
 from inr_plugins.data.signals.video_file import VideoFile
 from inr_plugins.errors import InputError, is_out_of_room
@@ -78,6 +78,19 @@ def read_video(path: Path, *, first_frames: int | None = None, most_bytes: float
 def _read(path: Path, states: tuple[tuple[str, int, int], ...], first: int | None, most_bytes: float) -> SignalVideo:
     if path.is_dir():
         return _read_folder(path, [Path(name) for name, *_ in states], first, most_bytes)
+    try:
+        return _read_file(path, first, most_bytes)
+    except InputError as error:
+        pages = pages_of(path)
+        if pages > 1:
+            raise InputError(
+                f"--data {shown(path)} has {pages:,} pictures, of which FFmpeg does not make a video: give a folder of "
+                "them, numbered, or a video file."
+            ) from error
+        raise
+
+
+def _read_file(path: Path, first: int | None, most_bytes: float) -> SignalVideo:
     with VideoFile(path) as file:
         pixels = _gathered(path, file.frames(first), most_bytes)
         if file.codec in _PALETTES and pixels.shape[-1] == 4 and pixels[..., 3].min() == np.iinfo(pixels.dtype).max:

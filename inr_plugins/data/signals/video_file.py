@@ -113,7 +113,12 @@ class VideoFile:
             self._end = max(self._end, float(frame.time) - _start_of(self._stream) + 1 / self.rate)
 
     def _check_count(self, count: int, first: int | None) -> None:
-        """Refuse a single frame where there are more in the file."""
+        """Refuse none, or a single frame, where there are more in the file."""
+        if count == 0 and (self.announced or 0) > 0:
+            raise InputError(
+                f"--data {shown(self._path)} announces {self.announced:,} frames, of which FFmpeg decodes none: give "
+                "another file, or a folder of numbered frames."
+            )
         if first is None and count == 1 and (self.announced or 0) > 1:
             raise InputError(
                 f"--data {shown(self._path)} announces {self.announced:,} frames, and FFmpeg decodes one: write it "

@@ -214,6 +214,12 @@ def test_what_is_no_such_video_is_refused_in_a_sentence(tmp_path):
     whole = (tmp_path / "whole.mp4").read_bytes()
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])
     put(tmp_path / "one.mkv", moving(frames=1))
+    # The pictures are all there, and the table of their sizes has more of them.
+    at = whole.index(b"stsz") + 12
+    (tmp_path / "count.mp4").write_bytes(whole[:at] + (80_000).to_bytes(4, "big") + whole[at + 4 :])
+    pages = [Image.fromarray(each) for each in moving()]
+    for name in ("pages.tif", "moves.webp"):
+        pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:])
     sound_alone(tmp_path / "sound.mp4")
     Image.fromarray(moving()[0]).save(tmp_path / "picture.png")
     for folder in ("empty", "sizes", "kinds", "names", "twice", "unnumbered", "single"):
@@ -237,6 +243,9 @@ def test_what_is_no_such_video_is_refused_in_a_sentence(tmp_path):
         "cut.mp4": "is no video that can be read",
         "one.mkv": "has one frame: learn it as an image, with ns-train diner-image",
         "picture.png": "has one frame",
+        "count.mp4": r"announces [\d,]+ frames, of which FFmpeg decodes none: give another file",
+        "pages.tif": f"has {FRAMES} pictures, of which FFmpeg does not make a video: give a folder of them, numbered",
+        "moves.webp": f"has {FRAMES} pictures, of which FFmpeg does not make a video",
         "sound.mp4": "has no pictures in it",
         "missing.mp4": "does not exist: give a video file, or a folder",
         "empty": "has no frames: give a folder of pictures",
