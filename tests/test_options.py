@@ -18,6 +18,7 @@ from nerfstudio.data.dataparsers.colmap_dataparser import ColmapDataParserConfig
 from nerfstudio.data.dataparsers.instant_ngp_dataparser import InstantNGPDataParserConfig
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 from nerfstudio.scripts import train
+from PIL import Image
 
 from inr_plugins.cli import bench, demo, eval, mesh, scene, view
 from inr_plugins.cli.check import CheckOptions
@@ -156,6 +157,22 @@ def test_ns_train_refuses_what_is_out_of_range_before_there_is_a_run_folder(
         train.main(config)
     assert "\n" not in str(refused.value)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("frames", [-1, 0, 1])
+def test_what_says_how_much_is_read_is_looked_at_before_anything_is_read(frames, tmp_path, monkeypatch):
+    for number in range(3):
+        Image.new("RGB", (4, 3), (number, 0, 0)).save(tmp_path / f"{number}.png")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    config = preset("diner-video")
+    config.data, config.machine.device_type = tmp_path, "cpu"
+    config.pipeline.datamanager.dataparser.first_frames = frames
+    with pytest.raises(
+        InputError, match=f"dataparser.first-frames must be at least 2 .*, got {frames}: give it another"
+    ):
+        train.main(config)
+    assert list((tmp_path / "here").iterdir()) == []
 
 
 def test_a_long_path_of_short_names_is_taken():

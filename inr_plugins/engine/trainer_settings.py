@@ -79,6 +79,7 @@ class InrTrainerSettings(CheckpointingConfig):
         """As the base class; before that, what is to read the data is settled by what it is."""
         # First of all that is asked of a configuration: what is wrong with the data is to be a sentence.
         prepare_process()
+        self._check_numbers()
         if isinstance(self.pipeline.datamanager, Settling):
             self.pipeline.datamanager.settle_parser()
         super().set_timestamp()
@@ -95,6 +96,13 @@ class InrTrainerSettings(CheckpointingConfig):
         shared = vars(self).pop("_shared_machine", None)
         return super().setup(**kwargs) if shared is None else Launcher(self, shared)
 
+    def _check_numbers(self) -> None:
+        """Refuse the first number that is out of its range; InputError."""
+        parser = getattr(self.pipeline.datamanager, "dataparser", None)
+        # Parsers of nerfstudio's are chosen by their names, and their options stand bare behind them.
+        is_chosen = type(parser).__module__.split(".")[0] == "nerfstudio"
+        check_numbers(self, TRAINING, unprefixed="pipeline.datamanager.dataparser." if is_chosen else "")
+
     def check_options(self) -> None:
         """Refuse options out of range, before anything is loaded or written.
 
@@ -104,10 +112,7 @@ class InrTrainerSettings(CheckpointingConfig):
         unknown = unknown_option(self)
         if unknown is not None:
             raise InputError(f"The configuration has {unknown}, which this version does not: train anew without it.")
-        parser = getattr(self.pipeline.datamanager, "dataparser", None)
-        # Parsers of nerfstudio's are chosen by their names, and their options stand bare behind them.
-        is_chosen = type(parser).__module__.split(".")[0] == "nerfstudio"
-        check_numbers(self, TRAINING, unprefixed="pipeline.datamanager.dataparser." if is_chosen else "")
+        self._check_numbers()
         for name in ("experiment_name", "project_name", "timestamp"):
             check_name(getattr(self, name), "--" + name.replace("_", "-"))
         self.machine.check_devices()
