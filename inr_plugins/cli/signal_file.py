@@ -59,7 +59,8 @@ class SignalOptions(CommonOptions):
     region: Annotated[tuple[int, int, int, int] | None, told("LEFT TOP WIDTH HEIGHT", "all of the image")] = None
     """Part of the image that is read out, in its pixels."""
     frames: Annotated[str | None, told("A:B", "all of the video")] = None
-    """Frames of a video that are read out, from 0, without frame B; A alone is one."""
+    """Frames of a video that are read out, from 0, without frame B; A alone is one. With an s they are seconds, as in
+    1.5s:2s, of a video file's own rate."""
     part: Annotated[str | None, told("NAME", "the first")] = None
     """Which part is read out of what has several: amplitude or phase; index or absorption; background, foreground or
     mask of a nid-video."""
@@ -86,8 +87,8 @@ def export(options: SignalOptions, *, load: Callable[..., Run] | None, outputs: 
     from inr_plugins.models.signals.readout import find_frames, find_part, find_region, output_size
 
     # The place, before a run is opened.
-    _check_output(options, bits=None, channels=1)
     check_place(output)
+    _check_output(options, bits=None, channels=1)
     if load is None:
         from inr_plugins.engine.runs.run import load_run
 
@@ -106,10 +107,10 @@ def export(options: SignalOptions, *, load: Callable[..., Run] | None, outputs: 
             f"{output} is an array with a unit and a spacing, and what this run has learnt has neither: give a .tif."
         )
     _check_output(options, bits=model.bits, channels=model.shown_channels)
-    region, frames = find_region(model.grid, options.region), find_frames(model.grid, options.frames)
     manager: Any = opened.pipeline.datamanager
-    model.look_beside(manager)
     kind = manager.dataparser.kind
+    region, frames = find_region(model.grid, options.region), find_frames(model.grid, options.frames, rate=kind.rate)
+    model.look_beside(manager)
     is_video = is_video_output(output)
     if is_video and not model.grid.is_video:
         raise InputError(f"This run has learnt an image, and {output} is to be a video: give a .png, .tif or .jpg.")
@@ -130,7 +131,7 @@ def export(options: SignalOptions, *, load: Callable[..., Run] | None, outputs: 
     what = f"{width} x {height} pixels, {model.shown_channels} x {bits} bits"
     if is_video:
         lost = ", H.264, of which a little is lost" if output.suffix.lower() == ".mp4" else ""
-        print(f"  video  {output}, {len(frames)} frames of {what}{lost}")
+        print(f"  video  {output}, {len(frames)} frame{'s' if len(frames) > 1 else ''} of {what}{lost}")
     else:
         if _is_array(output):
             slices = f"{len(frames)} slices of " if len(frames) > 1 else ""
@@ -163,7 +164,7 @@ def _check_output(options: SignalOptions, *, bits: int | None, channels: int) ->
     if is_nifti(output):
         check_can_write(output)
     elif not _is_array(output):
-        check_image_output(output, bits=bits, channels=channels)
+        check_image_output(output, bits=bits, channels=channels, of_others=", of a video .mkv or .mp4, or a folder")
 
 
 def _is_array(output: Path) -> bool:

@@ -151,8 +151,14 @@ def test_mistakes_of_the_command_are_a_sentence_and_write_nothing(run, tmp_path,
         ("a.mkv", ("--frames", "2:5"), "--frames 2:5 is no part of the video, which has frames 0 to 3"),
         ("a.mkv", ("--frames", "3:3"), "--frames 3:3 is no part of the video"),
         ("a.mkv", ("--frames", "some"), "--frames some is no part of a video: give A:B"),
+        (
+            "a.mkv",
+            ("--frames", "0.1s"),
+            "--frames 0.1s is in seconds, and it is not known how many frames this video has",
+        ),
         ("a.mkv", ("--fps", "0"), "--fps must be at least"),
-        ("a.bmp", (), "ending that no image is written to"),
+        ("a.avi", (), "ending that no image is written to: give it .png, .tif or .jpg, of a video .mkv or .mp4"),
+        (f"{'a' * 300}.mkv", (), "could not be written (File name too long); give another place"),
     ):
         assert signal_file.main([str(run.base_dir), str(tmp_path / name), "--device", "cpu", *options]) == 1
         assert words in capsys.readouterr().err

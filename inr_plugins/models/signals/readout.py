@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,7 +17,10 @@ from inr_plugins.signal_grid import PixelGrid, PixelWindow
 _AT_ONCE = 1 << 20
 """Pixels that are read out at once, about."""
 _TYPES = {8: np.uint8, 16: np.uint16, 32: np.float32}
-_FRAMES = re.compile(r"(\d*):(\d*)|(\d+)")
+_TIME = r"\d+|\d+(?:\.\d+)?s"
+_FRAMES = re.compile(rf"({_TIME})?:({_TIME})?|({_TIME})", re.ASCII)
+_ROUNDING = 1e-6
+"""Of a frame, by which a moment in seconds may miss the one that begins then."""
 
 
 def find_region(grid: PixelGrid, wanted: tuple[int, int, int, int] | None) -> PixelWindow:
@@ -36,11 +40,20 @@ def find_region(grid: PixelGrid, wanted: tuple[int, int, int, int] | None) -> Pi
     return PixelWindow(left, top, width, height)
 
 
-def find_frames(grid: PixelGrid, wanted: str | None) -> range:
+def find_frames(grid: PixelGrid, wanted: str | None, *, rate: float | None = None) -> range:
     """The frames of a video that are asked for, from 0: "A:B" those from A up to B without it, "A" one; None: all.
 
+    A and B are numbers of frames, or seconds with an s behind: "1.5s:2s" are the frames that begin from then up to
+    then, "1.5s" is the one that is shown then. The first one begins at 0.
+
+    Args:
+        grid: of the video.
+        wanted: what is asked for.
+        rate: frames a second; None: not known.
+
     Raises:
-        InputError: it is none of these, there are none such, or an image has no frames.
+        InputError: it is none of these, there are none such, an image has no frames, or seconds are asked for of a
+            video without a rate.
     """
     if wanted is None:
         return range(grid.frames)
@@ -49,19 +62,31 @@ def find_frames(grid: PixelGrid, wanted: str | None) -> range:
     found = _FRAMES.fullmatch(wanted.strip())
     if found is None:
         raise InputError(
-            f"{setting('frames')} {wanted} is no part of a video: give A:B, both from 0, B left out itself."
+            f"{setting('frames')} {wanted} is no part of a video: give A:B, both from 0, B left out itself, or "
+            "seconds, as 1.5s:2s."
         )
     first, end, single = found.groups()
-    chosen = (
-        range(int(single), int(single) + 1)
-        if single is not None
-        else range(int(first or 0), int(end) if end else grid.frames)
-    )
+    if "s" in wanted and rate is None:
+        raise InputError(
+            f"{setting('frames')} {wanted} is in seconds, and it is not known how many frames this video has in one: "
+            "give numbers of frames."
+        )
+    if single is not None:
+        shown = math.floor(_place(single, rate) + _ROUNDING)
+        chosen = range(shown, shown + 1)
+    else:
+        begin, stop = (math.ceil(_place(each or "0", rate) - _ROUNDING) for each in (first, end))
+        chosen = range(begin, stop if end else grid.frames)
     if not chosen or chosen.stop > grid.frames:
         raise InputError(
             f"{setting('frames')} {wanted} is no part of the video, which has frames 0 to {grid.frames - 1}: give one."
         )
     return chosen
+
+
+def _place(time: str, rate: float | None) -> float:
+    """A number of frames as text, or of seconds with an s behind, in frames."""
+    return float(time[:-1]) * (rate or 0.0) if time.endswith("s") else int(time)
 
 
 def output_size(region: PixelWindow, scale: float) -> tuple[int, int]:
