@@ -23,6 +23,7 @@ from inr_plugins.analysis.key_space import MOST_WIDTH, key_space, mesh_sides
 from inr_plugins.analysis.tangent_kernel import KernelSummary, eigenvalues, in_float64, summary, tangent_kernel
 from inr_plugins.errors import InputError
 from inr_plugins.fields.image import CoordinateImage, ImageField, KeyImage
+from inr_plugins.fields.stream_image import StreamImage
 from inr_plugins.networks.coordinate_network import CoordinateNetwork
 from inr_plugins.signal_grid import PixelGrid
 
@@ -257,12 +258,13 @@ def image_kernel(
 ) -> Float[Tensor, "n n"]:
     """The tangent kernel of the network's outputs (2 v - 1 of the values v) at pixels, keys and weights alike.
 
-    As in training: statistics are those of these pixels, and are differentiated through. In float64 on the CPU.
+    As in training: statistics are those of these pixels, and are differentiated through; of a stream in stages, weights
+    are those of the stage that it is in. In float64 on the CPU.
 
     Raises:
         InputError: the network is one of tiny-cuda-nn's, which has no float64.
     """
-    if not isinstance(field, KeyImage | CoordinateImage):
+    if not isinstance(field, KeyImage | CoordinateImage | StreamImage):
         raise TypeError(f"no tangent kernel of {type(field).__name__} is known")
     network = field.network
     if isinstance(network, CoordinateNetwork) and network.fused is not None:

@@ -13,7 +13,10 @@ from inr_plugins.analysis import tangent_kernel as module
 from inr_plugins.analysis.findings import image_kernel
 from inr_plugins.analysis.tangent_kernel import eigenvalues, in_float64, summary, tangent_kernel
 from inr_plugins.fields.image import CoordinateImage, ImageField, KeyImage
+from inr_plugins.fields.stream_image import StreamImage
+from inr_plugins.networks.activations.settings import ActivationSettings
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
+from inr_plugins.networks.stream_network import StreamNetworkConfig
 from inr_plugins.signal_grid import PixelGrid
 
 
@@ -99,6 +102,19 @@ def test_of_an_image_it_is_what_differences_say_keys_and_statistics_included(kin
     else:
         middles = field.grid.middles(torch.from_numpy(places)).double()
         expected = by_differences(field.network, middles, list(field.network.parameters()))
+    assert np.allclose(found, expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
+
+
+def test_of_a_stream_it_is_of_the_weights_that_the_stage_learns():
+    torch.manual_seed(3)
+    settings = ActivationSettings(activation="finer-sine", omega=5.0)
+    field = StreamImage(PixelGrid(4, 3), 2, network=StreamNetworkConfig(settings, (3, 6), 2))
+    head = field.network.stages[1].head
+    torch.nn.init.normal_(head.weight)
+    found = image_kernel(field, np.arange(0, 12, 2)).numpy()
+    in_float64(field).eval()
+    middles = field.grid.middles(torch.arange(0, 12, 2)).double()
+    expected = by_differences(field.network, middles, list(field.network.stages[1].parameters()))
     assert np.allclose(found, expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
 
 

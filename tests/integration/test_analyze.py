@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from inr_plugins.method_configs.images import cn_image
-from integration.small_methods import small_diner_image, small_network_image
+from integration.small_methods import small_diner_image, small_network_image, small_stream
 from PIL import Image
 from short_runs import train
 
@@ -83,8 +83,9 @@ def test_keys_are_drawn_with_a_row_for_each_corner(run, tmp_path):
     assert np.asarray(Image.open(tmp_path / "keys.png")).std() > 5
 
 
-def test_kernel_is_of_so_many_points_at_the_start_and_now(run, network_run, tmp_path):
-    for each in (run, network_run):
+def test_kernel_is_of_so_many_points_at_the_start_and_now(run, network_run, photo, tmp_path):
+    stream_run = train(small_stream(photo, tmp_path), 6)
+    for each in (run, network_run, stream_run):
         assert analyze(each, "ntk", tmp_path / each.config.method_name, "--points", "12", "--quiet") == 0
         rows = table(tmp_path / each.config.method_name / "ntk.csv")
         assert 6 <= len(rows) <= 12
