@@ -74,14 +74,15 @@ def analyze(options: AnalyzeOptions, *, load: Callable[..., Run] | None, outputs
     check_numbers(options, COMMANDS["inr-analyze"])
     config = find_config(*given_runs([options.run], None))
     folder = options.output or config.parent / "analysis"
+    check_place(folder)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--output {folder} is a file; give a folder.")
     figure, table = folder / f"{options.kind}.png", folder / f"{options.kind}.csv"
     for path in (figure, table):
         if path.exists() and not options.overwrite:
             raise InputError(f"{path} exists already; pass --overwrite or another --output.")
-    # Into the folder, if there is one.
-    check_place(figure if folder.exists() else folder)
+    if folder.exists():
+        check_place(figure)
     from inr_plugins.models.signals.base import ImageModel
 
     if load is None:

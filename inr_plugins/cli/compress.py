@@ -145,28 +145,33 @@ def check_new_file(path: Path, *, overwrite: bool, ending: str | None = None) ->
     Raises:
         InputError: naming the file, and what to do.
     """
+    check_place(path)
     if ending is not None and path.suffix.lower() != ending:
         raise InputError(f"{path} does not end in {ending}: give a name that does.")
     if path.is_dir():
         raise InputError(f"{path} is a folder: give a file.")
     if path.exists() and not overwrite:
         raise InputError(f"{path} exists: give another name, or --overwrite.")
-    check_place(path)
 
 
 def _config_of(options: CompressOptions, learnt: list[Path]) -> Path:
     """The config.yml of the run, after its training where an image was given, whose folder `learnt` gets."""
     source = options.source
     if source.is_dir() or source.suffix.lower() in (".yml", ".yaml") or why_unreadable(source) is not None:
+        config = find_config(source)
         if options.steps is not None or options.train:
             raise InputError(f"--steps and --train are for an image, and {source} is a run: leave them out.")
-        return find_config(source)
+        return config
     if options.data is not None:
         raise InputError(f"--data is for a run, and {source} is an image: leave it out.")
     from inr_plugins.data.signals.image_file import read_image
     from inr_plugins.models.signals.compression import check_whole_numbers
 
-    check_whole_numbers(read_image(source).bits)
+    try:
+        check_whole_numbers(read_image(source).bits)
+    except InputError as error:
+        # The file has no option before it here.
+        raise InputError(error.marked.removeprefix("--data ")) from error
     stamp = name_of_run()
     place = ["--output-dir", str(options.output_dir), "--experiment-name", source.stem, "--timestamp", stamp]
     length = [] if options.steps is None else ["--max-num-iterations", str(options.steps)]
