@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 from inr_plugins.method_configs.diffraction import diner_tomography
-from inr_plugins.method_configs.images import cn_image, finer_image
+from inr_plugins.method_configs.images import cn_image, diner_video, finer_image, finer_video
 from inr_plugins.method_configs.lensless import diner_lensless
 from inr_plugins.method_configs.nid_ct import nid_ct
 from inr_plugins.method_configs.nid_images import nid_image_fit
@@ -21,11 +21,11 @@ from inr_plugins.bench.paper_table import _DIGITS
 from inr_plugins.bench.peers import PEERS, known_methods, method_settings
 from inr_plugins.bench.presets import PRESETS, missing_methods
 from inr_plugins.networks.activations.settings import ActivationName
-from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
+from inr_plugins.networks.coordinate_network import CoordinateNetwork, CoordinateNetworkConfig
 from inr_plugins.networks.normalization.registry import NormalizationName
 
 _AFTER = (("", 100), (" + 5 steps", 5), (" + 10 steps", 10))
-_OPEN = {"active": int, "lr": float}
+_OPEN = {"active": int, "lr": float, "first_frames": int}
 """Of options whose default is none."""
 
 
@@ -70,7 +70,7 @@ def test_printed_numbers_belong_to_rows_and_scenes_of_their_preset():
 
 def test_the_wanted_presets_are_there():
     wanted = {"diner-table4", "diner-fig17", "finer-table2", "finer-table3", "norm-table3", "norm-table6"}
-    wanted |= {"diner-fig7", "diner-table2", "finer-table1", "norm-table2-5x20", "norm-table2-5x30"}
+    wanted |= {"diner-fig7", "diner-table2", "diner-table3", "finer-table1", "norm-table2-5x20", "norm-table2-5x30"}
     wanted |= {"norm-table2-10x28", "norm-table2-10x40", "norm-table2-13x49"}
     wanted |= {f"norm-table4-{layers}x{width}" for layers in (2, 4) for width in (128, 256)}
     wanted |= {"norm-table5-2x256", "norm-table5-4x256", "diner-fig13", "diner-fig15"}
@@ -132,6 +132,22 @@ def test_the_rows_of_diners_figures_of_measurements_are_settings_that_there_are(
         ("diner-fig15", "DINER"): (True, "relu", "identity", 2, 64),
         ("diner-fig15", "DeCAF"): (False, "relu", "positional", 10, 208),
     }
+
+
+def test_the_rows_of_diners_table_of_videos_have_the_weights_that_it_prints():
+    methods, found = {"diner-video": diner_video, "finer-video": finer_video}, {}
+    for entry in (each for each in PRESETS["diner-table3"].entries if each.method):
+        config = set_up(methods[entry.method].config, entry.options)
+        model = config.pipeline.model
+        model.check_options()
+        shape = model.network() if entry.method == "finer-video" else model.network
+        network = CoordinateNetwork(3, 3, config=shape)
+        found[entry.label] = (shape.activation, shape.encoding, sum(each.numel() for each in network.parameters()))
+        # As many as a frame of the paper's has, 500 times for each of 30.
+        assert config.pipeline.datamanager.pixels_per_batch >= 1920 * 1080
+        assert entry.steps == 500 * 30
+    # 8.77 thousand, and keys of three numbers in the place of x, y and t.
+    assert found == {"SIREN": ("sine", "identity", 8771), "DINER": ("sine", "identity", 8771)}
 
 
 def test_the_rows_of_the_dictionary_of_pictures_are_settings_that_there_are():
