@@ -128,7 +128,10 @@ def parted(
     aside = drawn[torch.minimum(numbers, _of_negatives(numbers)).reshape(-1)[places]]
     aside &= free.reshape(-1)[places] & (places != origin)
     if not aside.any() or aside.all():
-        raise InputError(f"{len(places)} measured coefficients are too few to hold one in twenty out: give more.")
+        raise InputError(
+            f"{len(places)} measured coefficients are too few to hold one in twenty out: give k-space with more, or of "
+            "a volume a larger --pipeline.datamanager.dataparser.share."
+        )
     parts = [
         mask.new_zeros(mask.numel()).index_fill(0, places[each], True).reshape(mask.shape) for each in (~aside, aside)
     ]

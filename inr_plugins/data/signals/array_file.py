@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -45,13 +46,38 @@ def read_array(path: Path, name: str, *, what: str) -> Shaped[np.ndarray, "*axes
     except InputError:
         raise
     except (OSError, ValueError, EOFError, KeyError, RuntimeError, ImportError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = why_no_array(error)
         raise InputError(f"--data {shown(path)} cannot be read ({reason}): give another file.") from error
     if found.dtype.kind not in "fiu":
         raise InputError(f"--data {shown(path)} has numbers of the type {found.dtype}: save real ones.")
     if found.size == 0:
         raise InputError(f"--data {shown(path)} has the shape {found.shape}, and no numbers: give another file.")
     return found
+
+
+def check_copies(path: Path, pictures: Shaped[np.ndarray, "pictures rows columns"], what: str) -> None:
+    """Refuse pictures of which one is another, to the last bit, as none is that a camera took.
+
+    Raises:
+        InputError: naming both, from 0; `what` is one of them.
+    """
+    seen: dict[bytes, int] = {}
+    for number, each in enumerate(pictures):
+        first = seen.setdefault(hashlib.sha256(np.ascontiguousarray(each).tobytes()).digest(), number)
+        if first != number:
+            raise InputError(
+                f"--data {shown(path)} has the same numbers in {what} {first} and {number} (from 0), as if one were a "
+                "copy of the other: put its own there, or leave it out."
+            )
+
+
+def why_no_array(error: Exception) -> str:
+    """What a reader of arrays has against a file, in its own words where these are of use to whoever has the file."""
+    reason = " ".join(str(error).split())[:200]
+    if "pickle" in reason or "Python objects" in reason:
+        # NumPy's words are on how to run what is in a file.
+        return "it holds no array of numbers"
+    return "it is cut short" if "mmap length" in reason or "No data left" in reason else reason
 
 
 def _read(path: Path, ending: str, name: str) -> np.ndarray:

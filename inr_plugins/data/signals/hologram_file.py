@@ -27,6 +27,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Complex64, Float32, Shaped
 
+from inr_plugins.data.signals.array_file import check_copies, why_no_array
 from inr_plugins.data.signals.image_file import read_image
 from inr_plugins.data.signals.sidecar import Sidecar, sidecar
 from inr_plugins.data.signals.tiff_file import TIFF_ENDINGS
@@ -256,7 +257,7 @@ def _of_array(path: Path) -> np.ndarray:
     except NotImplementedError as error:
         raise InputError(f"--data {shown(path)} is a MAT file of version 7.3: save it as -v7, or as .npy.") from error
     except (OSError, ValueError, EOFError, KeyError, RuntimeError, TypeError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = why_no_array(error)
         raise InputError(f"--data {shown(path)} cannot be read ({reason}): give another file.") from error
     return found
 
@@ -280,7 +281,7 @@ def _of_tiff(path: Path) -> np.ndarray:
     except InputError:
         raise
     except (OSError, ValueError, RuntimeError, ImportError, LookupError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = why_no_array(error)
         raise InputError(f"--data {shown(path)} cannot be read ({reason}): give another file.") from error
     return found
 
@@ -306,17 +307,21 @@ def _intensities(
             f"{height}, row {row:,} and column {column:,} (from 0): put numbers there, such as those beside."
         )
     if found.min() < 0:
+        places = counted(int((found < 0).sum()), "place")
         raise InputError(
-            f"--data {shown(path)} has intensities down to {found.min():.6g}, in {int((found < 0).sum()):,} places, "
-            "and there are none below 0: take no more than the dark picture off, and put 0 there."
+            f"--data {shown(path)} has intensities down to {found.min():.6g}, in {places}, and there are none below 0: "
+            "take no more than the dark picture off, and put 0 there."
         )
     dark = [number for number, each in enumerate(found) if not each.any()]
     if dark:
-        raise InputError(f"--data {shown(path)} has a hologram without any light, number {dark[0]} (from 0): leave it.")
+        raise InputError(
+            f"--data {shown(path)} has a hologram without any light, number {dark[0]} (from 0): leave it out."
+        )
     if float(np.ptp(found)) < 1e-9 * float(found.max()):
         raise InputError(
             f"--data {shown(path)} has holograms of nothing, the same in all of their pixels: give those of an object."
         )
+    check_copies(path, found, "hologram")
     open_beam = told.number("open_beam", float(found.mean()))
     share = float(found.mean()) / open_beam if open_beam > 0 else math.inf
     if not 1e-3 <= share <= 1e3:

@@ -32,7 +32,7 @@ import numpy as np
 import torch
 from jaxtyping import Float64, Shaped
 
-from inr_plugins.data.signals.array_file import read_array
+from inr_plugins.data.signals.array_file import check_copies, read_array
 from inr_plugins.data.signals.frame_folder import frame_files
 from inr_plugins.data.signals.image_file import read_image
 from inr_plugins.data.signals.sidecar import Sidecar, sidecar
@@ -130,6 +130,7 @@ def read_diffraction(path: Path) -> IndexVolume | Pictures:
             f"--data {shown(path)} has pictures of an empty field, the same in all of their pixels: give those of an "
             "object."
         )
+    check_copies(path, numbers, "picture")
     return Pictures(contrast, told.seen(led_na, optics.na), optics)
 
 
@@ -165,6 +166,11 @@ def _index_of(path: Path, numbers: np.ndarray, values: str, medium: float) -> Fl
             )
         index = numbers
     else:
+        if float(numbers.min()) > 1:
+            raise InputError(
+                f"--data {shown(path)} has a {CONTRAST} of {numbers.min():.4g} and more throughout, and around an "
+                f'object it is 0: say "{INDEX}", or take the medium\'s off.'
+            )
         index = refractive_index(torch.from_numpy(numbers), 0.0, medium).numpy()
     # Of numbers in half precision there may be as much.
     if float(index.min()) < medium - 1e-3:

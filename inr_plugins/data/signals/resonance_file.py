@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Complex64, Float32, Shaped
 
+from inr_plugins.data.signals.array_file import why_no_array
 from inr_plugins.data.signals.medical_file import (
     DICOM_ENDINGS,
     NIFTI_ENDINGS,
@@ -34,6 +35,7 @@ from inr_plugins.data.signals.medical_file import (
 from inr_plugins.data.signals.sidecar import Sidecar, sidecar
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown, why_unreadable
+from inr_plugins.geometry.io.read_checks import counted
 
 NUMPY_ENDINGS = (".npy", ".npz")
 HDF5_ENDINGS = (".h5", ".hdf5")
@@ -159,8 +161,8 @@ def _check_numbers(path: Path, numbers: np.ndarray, sides: tuple[int, ...]) -> N
         told = " x ".join(map(str, sides))
         raise InputError(f"--data {shown(path)} is of {told} voxels: give 8 to {_LARGEST} along each axis.")
     if not np.isfinite(numbers).all():
-        count = int((~np.isfinite(numbers)).sum())
-        raise InputError(f"--data {shown(path)} has NaN or infinity in {count:,} places: put 0 where nothing is known.")
+        places = counted(int((~np.isfinite(numbers)).sum()), "place")
+        raise InputError(f"--data {shown(path)} has NaN or infinity in {places}: put 0 where nothing is known.")
 
 
 # -- numbers -----------------------------------------------------------------------------------------------------------
@@ -178,7 +180,7 @@ def _numbers(path: Path, name: str) -> Shaped[np.ndarray, "*axes"]:
     except InputError:
         raise
     except (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = why_no_array(error)
         raise InputError(f"--data {shown(path)} cannot be read ({reason}): give another file.") from error
     if found.size == 0:
         raise InputError(f"--data {shown(path)} has the shape {found.shape}, and no numbers: give another file.")

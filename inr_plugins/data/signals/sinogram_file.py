@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from jaxtyping import Float64, Shaped
 
+from inr_plugins.data.signals.array_file import why_no_array
 from inr_plugins.data.signals.sidecar import Sidecar, sidecar
 from inr_plugins.data.signals.sinogram_checks import check_views, doubts
 from inr_plugins.data.signals.tiff_file import TIFF_ENDINGS
@@ -119,7 +120,7 @@ def _numbers(path: Path) -> Shaped[np.ndarray, "*axes"]:
     except InputError:
         raise
     except (OSError, ValueError, EOFError, KeyError, RuntimeError, ImportError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = why_no_array(error)
         raise InputError(f"--data {shown(path)} cannot be read ({reason}): give another file.") from error
     if found.dtype.kind not in "fiu":
         raise InputError(f"--data {shown(path)} has numbers of the type {found.dtype}: save real ones.")
@@ -138,9 +139,9 @@ def _of_npz(path: Path) -> np.ndarray:
     with np.load(path, allow_pickle=False) as arrays:
         names = list(arrays)
         if len(names) != 1 and _ARRAY not in names:
+            told = ", ".join(names[:9]) or "none"
             raise InputError(
-                f"--data {shown(path)} has the arrays {', '.join(names[:9])}: call the measurements {_ARRAY}, or leave "
-                "the others out."
+                f"--data {shown(path)} has the arrays {told}: call the measurements {_ARRAY}, or leave the others out."
             )
         return np.asarray(arrays[names[0] if len(names) == 1 else _ARRAY])
 

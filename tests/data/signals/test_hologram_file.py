@@ -141,11 +141,13 @@ def test_numbers_that_are_refused(tmp_path):
     ):
         read_recording(array_of(tmp_path, bad))
     bad[1, 2, 3] = -5
-    with pytest.raises(InputError, match=r"intensities down to -5, in 1 places"):
+    with pytest.raises(InputError, match=r"intensities down to -5, in 1 place, and"):
         read_recording(array_of(tmp_path, bad))
     bad[1] = 0
-    with pytest.raises(InputError, match=r"a hologram without any light, number 1"):
+    with pytest.raises(InputError, match=r"a hologram without any light, number 1 \(from 0\): leave it out"):
         read_recording(array_of(tmp_path, bad))
+    with pytest.raises(InputError, match=r"the same numbers in hologram 0 and 2 \(from 0\), as if one were a copy"):
+        read_recording(array_of(tmp_path, COUNTS[[0, 1, 0]]))
     with pytest.raises(InputError, match=r"has holograms of nothing, the same in all of their pixels"):
         read_recording(array_of(tmp_path, np.full(COUNTS.shape, 7.0)))
     with pytest.raises(InputError, match="have heights, rows and columns"):
@@ -162,7 +164,7 @@ def test_numbers_that_are_refused(tmp_path):
     with pytest.raises(InputError, match="has pages of different sizes"):
         read_recording(tell(tmp_path / "pages.tif", STACK))
     (tmp_path / "stack.npy").write_bytes(b"no array")
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match=r"cannot be read \(it holds no array of numbers\)"):
         read_recording(tmp_path / "stack.npy")
     (tmp_path / "stack.json").unlink()
     with pytest.raises(InputError, match=r"needs .*stack.json beside it, with values, wavelength_nm"):

@@ -107,7 +107,8 @@ def test_a_smooth_background_is_quadratic_and_never_dark(tmp_path: Path) -> None
     np.testing.assert_allclose(found.contrast, 0, atol=1e-9)
     # Of light at two edges alone, the quadratic function is below 0 in between.
     edges = np.where((x == 0) | (x == 10), 100.0, 1.0)
-    found = read_diffraction(write(tmp_path / "b.npy", np.stack([edges] * 5), of(background="smooth")))
+    lit = np.stack([k * edges for k in range(1, 6)])
+    found = read_diffraction(write(tmp_path / "b.npy", lit, of(background="smooth")))
     assert isinstance(found, Pictures)
     assert found.contrast[0, 0, 5] == pytest.approx(1 / (0.1 * edges.mean()) - 1)
 
@@ -183,6 +184,12 @@ BAD = {
     "nothing": (np.full((4, 9, 9), 1.33), OF_A_VOLUME, "is the medium throughout"),
     "huge": (np.ones((5, 8, 1025)), of(), "is of 1025 x 8 pixels"),
     "a background of none": (1 + 0 * pictures(), of(values="normalised intensity", background="mean"), "none left"),
+    "a copy": (
+        pictures()[[0, 1, 2, 1, 4]],
+        of(),
+        r"the same numbers in picture 1 and 3 \(from 0\), as if one were a copy",
+    ),
+    "an index as contrast": (volume(), {**OF_A_VOLUME, "values": "permittivity contrast"}, 'say "refractive index"'),
     "no index of matter": (volume() + 4, OF_A_VOLUME, "say .permittivity contrast."),
     "slices of a volume": (volume(), {**OF_A_VOLUME, "slices": 4}, "belongs to a volume"),
     "an empty field": (0 * pictures() + 77, of(), "has pictures of an empty field, the same in all of their pixels"),
@@ -218,5 +225,5 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     broken = tmp_path / "b.npy"
     broken.write_bytes(b"nothing")
     broken.with_suffix(".json").write_text(json.dumps(OF_PICTURES))
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match=r"cannot be read \(it holds no array of numbers\)"):
         read_diffraction(broken)

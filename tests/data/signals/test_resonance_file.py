@@ -123,6 +123,10 @@ def test_bad_files_are_refused_in_a_sentence(name: str, tmp_path: Path) -> None:
 
 def test_broken_files_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.npy", volume(), OF_A_VOLUME)
+    path.write_bytes(b"no array")
+    with pytest.raises(InputError, match=r"cannot be read \(it holds no array of numbers\)"):
+        read_resonance(path)
+    path = write(tmp_path / "a.npy", volume(), OF_A_VOLUME)
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(InputError, match="cannot be read"):
         read_resonance(path)

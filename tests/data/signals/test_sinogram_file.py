@@ -157,8 +157,17 @@ def test_bad_sinograms_are_refused_in_a_sentence(name, tmp_path):
 def test_broken_files_are_refused(tmp_path):
     path = write_sinogram(tmp_path / "a.npy", views())
     path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match=r"cannot be read \(it is cut short\): give another file"):
         read_sinogram(path)
+    np.savez(tmp_path / "a.npz")
+    (tmp_path / "a.npz").rename(path.with_suffix(".npz"))
+    with pytest.raises(InputError, match="has the arrays none: call the measurements sinogram"):
+        read_sinogram(path.with_suffix(".npz"))
+    for make in (lambda: path.write_text("no array"), lambda: np.save(path, np.array([{}]), allow_pickle=True)):
+        make()
+        # NumPy would have one run what is in the file.
+        with pytest.raises(InputError, match=r"cannot be read \(it holds no array of numbers\): give another file"):
+            read_sinogram(path)
     path.with_suffix(".json").write_text("{")
     with pytest.raises(InputError, match="is no JSON"):
         read_sinogram(path)
