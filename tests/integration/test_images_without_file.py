@@ -13,8 +13,8 @@ from integration.small_methods import small_diner_image
 from PIL import Image, ImageCms
 from short_runs import train
 
+from inr_plugins.cli import analyze, signal_file
 from inr_plugins.cli import eval as evaluation
-from inr_plugins.cli import signal_file
 from inr_plugins.data.signals.image_file import read_image
 from inr_plugins.data.signals.image_output import write_image
 from inr_plugins.engine.runs.run import load_run
@@ -72,6 +72,27 @@ def test_an_image_of_another_size_is_not_compared_with(run, tmp_path, capsys):
     assert evaluation.main([str(run[0]), *options]) == 1
     said = capsys.readouterr().err
     assert "4 x 4 pixels, 8-bit RGB, and the run has learnt one with 9 x 5 pixels, 16-bit RGB, Lab" in said
+
+
+def test_another_image_of_the_same_size_is_not_compared_with(run, tmp_path, capsys):
+    row, column, channel = np.meshgrid(range(HEIGHT), range(WIDTH), range(3), indexing="ij")
+    pixels = (row * 9000 + column * 2000 + channel * 800).astype(np.uint16)
+    write_image(tmp_path / "other.png", pixels)
+    options = ["--data", str(tmp_path / "other.png"), "--device", "cpu"]
+    for command in (
+        lambda: evaluation.main([str(run[0]), "--output", str(tmp_path / "r.json"), *options]),
+        lambda: analyze.main([str(run[0]), "rank", "--output", str(tmp_path / "analysis"), *options]),
+    ):
+        assert command() == 1
+        assert (
+            "has not learnt from the data that is there now: its pictures are others. Give" in capsys.readouterr().err
+        )
+    assert [each.name for each in tmp_path.iterdir()] == ["other.png"]
+    # What needs no image does not look at it, and what shows one shows the fit alone.
+    assert signal_file.main([str(run[0]), str(tmp_path / "out.png"), *options]) == 0
+    opened = load_run(run[0], device="cpu", data=tmp_path / "other.png").pipeline.datamanager
+    assert (opened.train_dataset[0]["image"] == 0.5).all()
+    assert "Only the fit can be shown: The run" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_place_without_an_image_that_was_given_is_a_mistake(run, tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,10 @@ from inr_plugins.data.no_rays import NoRaysConfig
 from inr_plugins.data.signals.batches import PixelBatches
 from inr_plugins.data.signals.image_file import SignalImage
 from inr_plugins.data.signals.images import SignalImages
-from inr_plugins.data.signals.parser import SignalDataParser, SignalDataParserConfig
+from inr_plugins.data.signals.parser import SignalDataParser, SignalDataParserConfig, known_by
 from inr_plugins.data.signals.video import SignalVideo
 from inr_plugins.data.signals.windows import SIDE
 from inr_plugins.signal_grid import PictureBatch, SignalPixels
-
-_FINGERPRINT_CELLS = 4
 
 
 @dataclass
@@ -95,21 +94,15 @@ class SignalDataManager(VanillaDataManager[SignalImages]):
         return self.dataparser.image
 
     def data_fingerprint(self) -> Fingerprint:
-        """Numbers by which the image is known again: its size, and its mean colours in a few cells, of a few frames."""
-        kind = self.image.kind
-        low, high = kind.span
-        frames = sorted({round(place * (kind.frames - 1)) for place in np.linspace(0, 1, _FINGERPRINT_CELLS)})
-        cells = [
-            (block.mean(axis=(0, 1), dtype=np.float64) - low) / (high - low) if block.size else np.zeros(kind.channels)
-            for frame in frames
-            for rows in np.array_split(self.image.picture(frame), _FINGERPRINT_CELLS, axis=0)
-            for block in np.array_split(rows, _FINGERPRINT_CELLS, axis=1)
-        ]
-        return {
-            "count": [float(kind.frames)],
-            "size": [float(kind.width), float(kind.height), float(kind.channels)],
-            "pictures": [float(each) for cell in cells for each in cell],
-        }
+        """See `known_by`."""
+        return known_by(self.image)
+
+    def ask_of_data(self, check: Callable[[Fingerprint], None]) -> None:
+        """Have `check` raise InputError where the image is another than it wants, now or when it is first read."""
+        parser = self.dataparser
+        parser.check = check
+        if "image" in vars(parser):
+            check(known_by(parser.image))
 
     # -- setting up ----------------------------------------------------------------------------------------------------
 

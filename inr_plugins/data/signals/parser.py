@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ from nerfstudio.cameras.cameras import Cameras, CameraType
 from nerfstudio.data.dataparsers.base_dataparser import DataParser, DataParserConfig, DataparserOutputs
 from nerfstudio.data.scene_box import SceneBox
 
+from inr_plugins.data.fingerprint import Fingerprint
 from inr_plugins.data.signals.frame_folder import frame_files
 from inr_plugins.data.signals.image_file import SignalImage, kind_of, read_image
 from inr_plugins.data.signals.kind import SignalKind
@@ -29,6 +31,8 @@ THUMBNAIL = 512
 """Pixels of the longer side, at the most, of the picture that the viewer shows of the image."""
 SPLITS = ("train", "val", "test")
 _GIGABYTE = 10**9
+_FINGERPRINT_CELLS = 4
+"""Along each side, and frames, at the most."""
 
 
 @dataclass
@@ -120,6 +124,8 @@ class SignalDataParser(DataParser):
     """
 
     config: SignalDataParserConfig
+    check: Callable[[Fingerprint], None] | None = None
+    """Told what the image is known by as soon as it is read; InputError where it is another."""
 
     @cached_property
     def image(self) -> SignalImage:
@@ -139,6 +145,8 @@ class SignalDataParser(DataParser):
                 f"The {noun} {path} has {found.kind.description(frames=frames)}, and the run has learnt one with "
                 f"{learnt.description(frames=frames)}: give --data that one."
             )
+        if self.check is not None:
+            self.check(known_by(found))
         return found
 
     @property
@@ -182,6 +190,24 @@ class SignalDataParser(DataParser):
         path = Path(self.config.data)
         frames = self.config.frame_files() if self.kind.frames > 1 else []
         return [frames[each.frame] if each.frame < len(frames) else path for each in windows]
+
+
+def known_by(image: SignalImage) -> Fingerprint:
+    """Numbers by which an image is known again: its size, and its mean colours in a few cells, of a few frames."""
+    kind = image.kind
+    low, high = kind.span
+    frames = sorted({round(place * (kind.frames - 1)) for place in np.linspace(0, 1, _FINGERPRINT_CELLS)})
+    cells = [
+        (block.mean(axis=(0, 1), dtype=np.float64) - low) / (high - low) if block.size else np.zeros(kind.channels)
+        for frame in frames
+        for rows in np.array_split(image.picture(frame), _FINGERPRINT_CELLS, axis=0)
+        for block in np.array_split(rows, _FINGERPRINT_CELLS, axis=1)
+    ]
+    return {
+        "count": [float(kind.frames)],
+        "size": [float(kind.width), float(kind.height), float(kind.channels)],
+        "pictures": [float(each) for cell in cells for each in cell],
+    }
 
 
 def thumbnail_size(grid: PixelGrid) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from inr_plugins.engine.runs.checkpoints import read_newest_checkpoint
 from inr_plugins.engine.runs.config import read_run_config
 from inr_plugins.engine.runs.folder import find_config
 from inr_plugins.engine.runs.loading import check_kinds, reason_of
+from inr_plugins.engine.runs.same_data import AskingData, what_differs
 from inr_plugins.engine.runs.saved_settings import compare_settings, listed, settings_of
 from inr_plugins.engine.runs.stand_in import let_val_stand_in
 from inr_plugins.errors import InputError, first_line, is_out_of_memory
@@ -89,6 +90,7 @@ def load_run(
         pipeline = config.pipeline.setup(device=str(place), test_mode=test_mode)
     pipeline.eval()
     _load_weights(pipeline, state["pipeline"], step=state["step"], folder=checkpoint_folder)
+    _ask_of_data(pipeline, state, run_folder)
     return Run(config, config_path, pipeline, state["step"], pipeline.datamanager.train_dataparser_outputs)
 
 
@@ -150,6 +152,23 @@ def _check_settings(state: Mapping[str, Any], checkpoint: Path, config: TrainerC
             f"[bold yellow]{config_path} has other settings than {checkpoint} was made with "
             f"({listed(differs.of_the_function)}): those of the file count."
         )
+
+
+def _ask_of_data(pipeline: Pipeline, state: Mapping[str, Any], folder: Path) -> None:
+    """Have what is compared with data refuse other data than the run's; old checkpoints do not say what that was."""
+    saved, manager = (state.get("resume") or {}).get("fingerprint"), pipeline.datamanager
+    if saved is None or not isinstance(manager, AskingData):
+        return
+
+    def check(present: Mapping[str, Sequence[float]]) -> None:
+        differs = what_differs(saved, present)
+        if differs is not None:
+            raise InputError(
+                f"The run {folder} has not learnt from the data that is there now: {differs}. Give --data what it was "
+                "trained on, wherever that is."
+            )
+
+    manager.ask_of_data(check)
 
 
 def _load_weights(pipeline: Pipeline, state: dict[str, torch.Tensor], *, step: int, folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 TOLERANCE = 0.01
@@ -17,6 +17,14 @@ class KnownData(Protocol):
 
     def data_fingerprint(self) -> dict[str, list[float]]:
         """Numbers that follow from what the data shows, by what they are about; "count" must be equal, not close."""
+
+
+@runtime_checkable
+class AskingData(Protocol):
+    """A datamanager that asks whether its data is that of the run, when it reads it."""
+
+    def ask_of_data(self, check: Callable[[Fingerprint], None]) -> None:
+        """Have `check` raise InputError for numbers of other data (see KnownData), before anything is compared."""
 
 
 def what_differs(saved: Fingerprint, present: Fingerprint) -> str | None:
