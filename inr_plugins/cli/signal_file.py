@@ -183,17 +183,20 @@ def _files_of(output: Path) -> list[Path]:
 
 
 def _write_image(options: SignalOptions, model: Any, *, kind: Any, region: Any, frames: range) -> None:
+    from inr_plugins.data.signals import rows_output
     from inr_plugins.data.signals.image_output import write_image
-    from inr_plugins.models.signals.readout import read_out
+    from inr_plugins.models.signals.readout import output_size, output_type, read_out, read_out_rows
 
+    size, channels, dtype = output_size(region, options.scale), model.shown_channels, output_type(model)
+    is_large = size[0] * size[1] * channels * dtype.itemsize > rows_output.LARGE
     with progress(quiet=options.quiet) as bar:
-        pixels = read_out(
-            model,
-            scale=options.scale,
-            region=region,
-            frame=frames.start,
-            on_rows=lambda done, total: bar("Reading out", done, total),
-        )
+        asked: Any = {"scale": options.scale, "region": region, "frame": frames.start}
+        asked["on_rows"] = lambda done, total: bar("Reading out", done, total)
+        if is_large and model.spacing_mm is None and rows_output.can_write_rows(options.output):
+            rows, profile = read_out_rows(model, **asked), kind.icc_profile
+            rows_output.write_rows(options.output, rows, size=size, channels=channels, dtype=dtype, profile=profile)
+            return
+        pixels = read_out(model, **asked)
     spacing = None if model.spacing_mm is None else _spacing(model, region, pixels.shape)
     write_image(options.output, pixels, profile=kind.icc_profile, spacing_mm=spacing)
 

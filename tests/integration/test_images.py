@@ -17,12 +17,14 @@ from short_runs import assert_going_on_is_not_having_stopped, train
 from inr_plugins.bench.views import held_out_views
 from inr_plugins.cli import eval as evaluation
 from inr_plugins.cli import mesh, signal_file
+from inr_plugins.data.signals import rows_output
 from inr_plugins.data.signals.image_file import read_image
 from inr_plugins.data.signals.image_output import write_image
 from inr_plugins.engine.evaluation import evaluate_views
 from inr_plugins.engine.host.startup import prepare_process
 from inr_plugins.engine.runs.run import load_run
 from inr_plugins.errors import InputError
+from inr_plugins.models.signals import readout
 
 WIDTH, HEIGHT = 24, 16
 
@@ -220,6 +222,20 @@ def test_sixteen_bits_come_out_as_sixteen_bits(tmp_path):
     assert signal_file.main([str(trained.base_dir), str(out), "--device", "cpu", "--quiet"]) == 0
     found = read_image(out)
     assert (found.bits, found.pixels.shape) == (16, (HEIGHT, WIDTH, 4))
+
+
+@pytest.mark.parametrize("ending", [".png", ".tif"])
+def test_a_large_image_is_written_as_it_is_read_out_without_all_of_it(ending, run, tmp_path, monkeypatch):
+    options = ["--device", "cpu", "--quiet", "--scale", "9", "--region", "1", "2", "20", "13"]
+    places = [tmp_path / f"{name}{ending}" for name in ("at once", "in rows")]
+    monkeypatch.setattr(readout, "_AT_ONCE", 1000)
+    assert signal_file.main([str(run.base_dir), str(places[0]), *options]) == 0
+    monkeypatch.setattr(rows_output, "LARGE", 1000)
+    monkeypatch.setattr(readout, "read_out", None)
+    assert signal_file.main([str(run.base_dir), str(places[1]), *options]) == 0
+    found = [read_image(each).pixels for each in places]
+    assert found[0].shape == (117, 180, 3)
+    assert np.array_equal(*found)
 
 
 def test_an_image_has_no_surface(run, tmp_path, capsys):

@@ -163,7 +163,10 @@ def _by_pillow(path: Path) -> SignalImage:
         if unknown is not None:
             return SignalImage(path, unknown)
         reason = str(error).split(" '")[0].split(": '")[0] or type(error).__name__
-        raise InputError(f"--data {shown(path)} is no image that can be read ({reason}): give another file.") from error
+        another = "a PNG, JPEG, TIFF or OpenEXR" if isinstance(error, UnidentifiedImageError) else "another"
+        raise InputError(
+            f"--data {shown(path)} is no image that can be read ({reason}): give {another} file."
+        ) from error
 
 
 def _decoded(path: Path) -> SignalImage:

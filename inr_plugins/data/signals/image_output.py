@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import struct
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from jaxtyping import Float32, Shaped, UInt
 from PIL import Image
 
 from inr_plugins.data.signals.float_file import EXR_ENDING, FLOAT_BITS, encoded_exr
+from inr_plugins.data.signals.rows_output import profile_chunk, write_rows
 from inr_plugins.errors import InputError
 from inr_plugins.files import replacing, replacing_all, shown
 
@@ -21,8 +20,6 @@ ARRAY_ENDING = ".npy"
 """Of an array of float32 in a unit, beside which <name>.json says it and the distance of pixels."""
 _OF_FLOATS = ("TIFF", "OpenEXR")
 _JPEG_QUALITY = 95
-_PNG_GREY_ALPHA = 4
-"""The type of colours of a PNG with grey and an opacity."""
 _PNG_HEADER = 33
 """Bytes of the signature and of the header, which stand first in every PNG."""
 
@@ -107,6 +104,11 @@ def write_image(
     bits, channels = 8 * pixels.dtype.itemsize, pixels.shape[-1]
     check_image_output(path, bits=bits, channels=channels)
     name = _FORMATS[path.suffix.lower()]
+    if name == "PNG" and bits == 16 and channels == 2:
+        # OpenCV does not write that either.
+        size = (pixels.shape[1], pixels.shape[0])
+        write_rows(path, [pixels], size=size, channels=channels, dtype=pixels.dtype, profile=profile)
+        return
     with replacing(path) as partial:
         if name == "OpenEXR":
             partial.write_bytes(encoded_exr(pixels))
@@ -124,33 +126,14 @@ def write_image(
 
 
 def _write_deep_png(path: Path, pixels: UInt[np.ndarray, "height width channels"], profile: bytes | None) -> None:
-    """Several channels of 16 bits, which Pillow does not write; a profile goes behind the header."""
-    encoded = _grey_alpha_png(pixels) if pixels.shape[-1] == 2 else _deep_colours_png(pixels)
-    if profile is not None:
-        chunk = _chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(profile, 9))
-        encoded = encoded[:_PNG_HEADER] + chunk + encoded[_PNG_HEADER:]
-    path.write_bytes(encoded)
-
-
-def _deep_colours_png(pixels: UInt[np.ndarray, "height width channels"]) -> bytes:
+    """Colours of 16 bits, which Pillow does not write; a profile goes behind the header, which OpenCV does not do."""
     import cv2
 
     colours = cv2.cvtColor(pixels, cv2.COLOR_RGBA2BGRA if pixels.shape[-1] == 4 else cv2.COLOR_RGB2BGR)
-    return cv2.imencode(".png", colours)[1].tobytes()
-
-
-def _grey_alpha_png(pixels: UInt[np.ndarray, "height width 2"]) -> bytes:
-    """Grey with an opacity, which OpenCV does not write: rows as they are, each behind a byte that says so."""
-    height, width = pixels.shape[:2]
-    rows = pixels.astype(">u2").view(np.uint8).reshape(height, -1)
-    header = struct.pack(">IIBBBBB", width, height, 16, _PNG_GREY_ALPHA, 0, 0, 0)
-    data = zlib.compress(np.pad(rows, ((0, 0), (1, 0))).tobytes(), 9)
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
-
-
-def _chunk(name: bytes, data: bytes) -> bytes:
-    """A part of a PNG, with its length before it and its checksum behind."""
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    encoded = cv2.imencode(".png", colours)[1].tobytes()
+    if profile is not None:
+        encoded = encoded[:_PNG_HEADER] + profile_chunk(profile) + encoded[_PNG_HEADER:]
+    path.write_bytes(encoded)
 
 
 def _write_tiff(

@@ -120,9 +120,32 @@ def read_out(
     """
     region = region or find_region(model.grid, None)
     width, height = output_size(region, scale)
-    dtype = _TYPES[model.bits] if unit_span is None else np.float32
-    found = np.empty((height, width, model.shown_channels), dtype=dtype)
-    is_clamped = model.is_clamped and unit_span is None
+    found = np.empty((height, width, model.shown_channels), dtype=output_type(model, unit_span))
+    first = 0
+    for rows in read_out_rows(model, scale=scale, region=region, frame=frame, unit_span=unit_span, on_rows=on_rows):
+        found[first : first + len(rows)] = rows
+        first += len(rows)
+    return found
+
+
+def output_type(model: Any, unit_span: tuple[float, float] | None = None) -> np.dtype[Any]:
+    """Of the numbers that are read out; see `read_out`."""
+    return np.dtype(_TYPES[model.bits] if unit_span is None else np.float32)
+
+
+def read_out_rows(
+    model: Any,
+    *,
+    scale: float = 1.0,
+    region: PixelWindow | None = None,
+    frame: int = 0,
+    unit_span: tuple[float, float] | None = None,
+    on_rows: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterator[Shaped[np.ndarray, "rows width channels"]]:
+    """What `read_out` has, some rows after the others, so that not all of it has to be in memory."""
+    region = region or find_region(model.grid, None)
+    width, height = output_size(region, scale)
+    dtype, is_clamped = output_type(model, unit_span), model.is_clamped and unit_span is None
     device, (low, high) = model.device, unit_span or model.span
     columns = region.left - 0.5 + (torch.arange(width, dtype=torch.float64, device=device) + 0.5) * region.width / width
     lines = region.top - 0.5 + (torch.arange(height, dtype=torch.float64, device=device) + 0.5) * region.height / height
@@ -135,10 +158,9 @@ def read_out(
         values = model.values_at(pixels).double()
         numbers = low + (high - low) * (values.clamp(0, 1) if is_clamped else values)
         # Of floating-point numbers there is nothing to be rounded.
-        numbers = numbers if found.dtype.kind == "f" else numbers.round()
-        found[first : first + step] = numbers.reshape(len(rows), width, -1).cpu().numpy().astype(found.dtype)
+        numbers = numbers if dtype.kind == "f" else numbers.round()
+        yield numbers.reshape(len(rows), width, -1).cpu().numpy().astype(dtype)
         on_rows(min(first + step, height), height)
-    return found
 
 
 def find_part(parts: tuple[str, ...], wanted: str | None) -> int:

@@ -197,7 +197,7 @@ def test_what_is_no_such_image_is_refused_in_a_sentence(tmp_path):
         "inks.jpg": r"inks of a printer \(CMYK\)",
         "floats.pfm": r"floating-point numbers, which are read of \.tif, \.tiff or \.exr: convert it",
         "ints.tif": "signed 32-bit numbers: convert",
-        "text.png": "no image that can be read",
+        "text.png": "no image that can be read .cannot identify image file.: give a PNG, JPEG, TIFF or OpenEXR file",
         "cut.png": "no image that can be read",
         "dim.pgm": "has numbers up to 1,023: write them up to 255 or 65,535",
         "deep.sgi": "is SGI of 16-bit numbers: convert it to 8- or 16-bit grey, RGB or RGBA, in PNG or TIFF",
