@@ -13,7 +13,7 @@ import textwrap
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass, make_dataclass
-from functools import reduce
+from functools import cache, reduce
 from itertools import pairwise
 from operator import or_
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
@@ -50,7 +50,8 @@ def parse(options: type[T], *, prog: str, args: Sequence[str] | None, descriptio
         args: what was typed after it; None: this process's own.
         description: in place of the docstring.
     """
-    return _flat(options, _read(grouped(options), [options], prog, args, description or options.__doc__))
+    kind: type = options
+    return _flat(options, _read(grouped(kind), [options], prog, args, description or options.__doc__))
 
 
 def parse_subcommand(
@@ -84,6 +85,7 @@ def versions() -> str:
     return f"inr-plugins {own} ({version_line('nerfstudio', 'torch')})"
 
 
+@cache
 def grouped(options: type) -> Any:
     """A dataclass with the fields of `options` in nested ones, one for each group, and --version."""
     hints, texts = typing.get_type_hints(options, include_extras=True), dict(texts_of(options))
