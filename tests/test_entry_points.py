@@ -20,9 +20,9 @@ COMMANDS += ["inr-signal", "inr-analyze", "inr-compress", "inr-decompress", "inr
 MOST = 0.06
 """Of what nerfstudio takes to load, the part that a method may add."""
 
-# Imports what every ns-train has loaded before it comes to plugins, then loads each entry point in a child of its own,
-# so that none finds this package imported already. The built-in names are read from the source of the module that
-# holds them, since importing that one loads all plugins.
+# Imports what every ns-train has loaded before it comes to plugins, then loads the entry points of each module in a
+# child of its own, so that none finds this package imported already; the first of a module loads it for the others.
+# The built-in names are read from the source of the module that holds them, since importing that one loads all plugins.
 LOAD = """
 import ast, gc, importlib, importlib.util, json, locale, logging, os, random, signal, sys, threading, time
 from importlib.metadata import EntryPoint
@@ -74,11 +74,15 @@ def state():
         "numpy's errors": numpy.geterr(),
     }
 
-def load(name, value):
+def load(points):
     earlier = state()
     begin = time.process_time()
-    specification = EntryPoint(name, value, "nerfstudio.method_configs").load()
+    EntryPoint(*points[0], "nerfstudio.method_configs").load()
     seconds = time.process_time() - begin
+    for name, value in points:
+        describe(name, EntryPoint(name, value, "nerfstudio.method_configs").load(), seconds, earlier)
+
+def describe(name, specification, seconds, earlier):
     later = state()
     print(json.dumps({
         "name": name,
@@ -98,18 +102,21 @@ def load(name, value):
 # whichever methods happen to make objects enough for it: what is there by now is not looked through any more.
 gc.collect()
 gc.freeze()
+modules = {}
 for name, value in json.loads(sys.argv[1]):
+    modules.setdefault(value.partition(":")[0], []).append((name, value))
+for module, points in modules.items():
     child = os.fork()
     if child == 0:
         status = 1
         try:
-            load(name, value)
+            load(points)
             status = 0
         finally:
             sys.stderr.flush()
             os._exit(status)
     if os.waitpid(child, 0)[1] != 0:
-        sys.exit(f"{name} = {value} does not load")
+        sys.exit(f"{module} does not load")
 """
 
 
