@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from long_form import long_form
 
 TESTS = Path(__file__).resolve().parents[1]
 SEED = int(os.environ.get("INR_CAMPAIGN_SEED", "17"))
 
 
+@long_form
 @pytest.mark.parametrize("seed", [SEED], ids=lambda seed: f"seed-{seed}")
 def test_a_tenth_of_the_cases_holds(seed, tmp_path):
     # In a process of its own: threads of other tests' libraries do not live on where this one forks.

@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from long_form import long_form
+
 HERE = Path(__file__).parent
 
 
+@long_form
 def test_missing_data_under_ns_train(tmp_path):
     environment = {
         **os.environ,

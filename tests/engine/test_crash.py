@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from long_form import long_form
 from test_trainer import assert_same, outcome, train
 from tiny_method import tiny_config
 
@@ -15,7 +16,7 @@ from inr_plugins.engine.runs import checkpoints
 from inr_plugins.engine.runs.config import read_run_config
 
 HERE = Path(__file__).parent
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="kills children that it forks")
+pytestmark = [long_form, pytest.mark.skipif(os.name != "posix", reason="kills children that it forks")]
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import torch
+from long_form import long_form
 
 from inr_plugins.engine.host.threads import WAIT_VARIABLES, Decision, Reading, busy_seconds, yield_to_neighbours
 
@@ -54,12 +55,14 @@ def run_child(code: str, *arguments: str, **variables: str) -> list[str]:
     return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.split()
 
 
+@long_form
 @several_processors
 def test_threads_do_not_spin_while_a_second_team_is_held():
     before, held, released, held_again, released_again = map(float, run_child(_HOLD_AND_RELEASE))
     assert max(held, held_again) < 0.4 * min(before, released, released_again)
 
 
+@long_form
 @several_processors
 def test_a_neighbour_that_keeps_a_processor_is_noticed():
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as neighbour:
@@ -69,6 +72,7 @@ def test_a_neighbour_that_keeps_a_processor_is_noticed():
             neighbour.kill()
 
 
+@long_form
 @several_processors
 @pytest.mark.parametrize("variable", [{"OMP_WAIT_POLICY": "ACTIVE"}, {"GOMP_SPINCOUNT": "300000"}])
 def test_the_environment_decides_where_it_says_something(variable):
