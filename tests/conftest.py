@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import ast
+import functools
 import gc
 import inspect
+import linecache
 import pkgutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jaxtyping import install_import_hook
 from runtime_types import check_now_and_then, sampling
+
+from inr_plugins import machine
 
 PACKAGE = Path(__file__).resolve().parents[1] / "inr_plugins"
 
@@ -34,6 +40,45 @@ def _callers(context: int = 0) -> list[inspect.FrameInfo]:
 
 inspect.stack = _callers
 
+_findsource = inspect.findsource
+
+
+@functools.cache
+def _lines_of_classes(source: str) -> dict[str, int]:
+    """In which line, from 0, each class of a source begins; of several of one name the first, as inspect has it."""
+    found: dict[str, int] = {}
+
+    def look(node: ast.AST, above: tuple[str, ...]) -> None:
+        for each in ast.iter_child_nodes(node):
+            if isinstance(each, ast.ClassDef):
+                name = (*above, each.name)
+                first = min([each.lineno, *(decorator.lineno for decorator in each.decorator_list)])
+                found.setdefault(".".join(name), first - 1)
+                look(each, name)
+            elif isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef):
+                look(each, (*above, each.name, "<locals>"))
+            elif isinstance(each, ast.stmt | ast.ExceptHandler):
+                look(each, above)
+
+    look(ast.parse(source), ())
+    return found
+
+
+def _findsource_once(thing: Any) -> tuple[list[str], int]:
+    """As inspect.findsource(), which parses a file anew for each class of it.
+
+    tyro asks for every class of a command, each time that the command is read.
+    """
+    if inspect.isclass(thing) and (file := inspect.getsourcefile(thing)):
+        lines = linecache.getlines(file)
+        line = _lines_of_classes("".join(lines)).get(thing.__qualname__) if lines else None
+        if line is not None:
+            return lines, line
+    return _findsource(thing)
+
+
+inspect.findsource = _findsource_once
+
 # Shapes in signatures are checked at run time, in everything that is imported from here on; not in engine, nor in
 # the files beside the packages, which it saves with: its tests compare the state of Python's random numbers, of which
 # beartype draws some.
@@ -42,6 +87,11 @@ CHECKED = [
 ]
 check_now_and_then()
 install_import_hook(CHECKED, "runtime_types.typecheck")
+
+# Each record of a run or a measurement names the code, for which three processes of git and all files of the package
+# are read; within a run of the tests both stay as they are.
+machine.git_commit = functools.cache(machine.git_commit)
+machine.code_digest = functools.cache(machine.code_digest)
 
 
 @pytest.hookimpl(wrapper=True)
