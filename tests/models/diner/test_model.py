@@ -64,10 +64,27 @@ def train(model, optimizers, first, last, make_batch=ball_batch):
     return model
 
 
+STOPS, MORE = (40, 75, 110), 50
+"""In each of the stages, and how many steps are taken from there."""
+
+
 @pytest.fixture(scope="module")
-def trained() -> DinerModel:
-    model = make()
-    return train(model, optimizers_of(model), 0, 160)
+def straight():
+    """A model that is trained without a stop, and what it was and drew at and after each stop."""
+    model, there, done = make(), {}, 0
+    optimizers = optimizers_of(model)
+    for stop in sorted([*STOPS, *(each + MORE for each in STOPS)]):
+        train(model, optimizers, done, stop)
+        saved = {name: o.state_dict() for name, o in optimizers.optimizers.items()}
+        schedules = {name: s.state_dict() for name, s in optimizers.schedulers.items()}
+        there[stop] = (*copy.deepcopy((model.state_dict(), saved, schedules)), torch.get_rng_state())
+        done = stop
+    return model, there
+
+
+@pytest.fixture
+def trained(straight) -> DinerModel:
+    return straight[0]
 
 
 def test_the_stages_follow_each_other_and_the_table_shrinks(trained):
@@ -112,26 +129,17 @@ def test_the_surface_box_holds_the_ball_and_the_density_crosses_its_level(traine
     assert abs(along[solid.max(), 0].item() - RADIUS) < 0.12
 
 
-@pytest.mark.parametrize("stop", [40, 75, 110])
-def test_resuming_at_any_stage_gives_the_same_weights_as_never_stopping(stop):
-    torch.manual_seed(5)
-    straight = make()
-    optimizers = optimizers_of(straight)
-    train(straight, optimizers, 0, stop)
-    state = copy.deepcopy(straight.state_dict())
-    saved = copy.deepcopy({name: o.state_dict() for name, o in optimizers.optimizers.items()})
-    schedules = copy.deepcopy({name: s.state_dict() for name, s in optimizers.schedulers.items()})
-    random = torch.get_rng_state()
-    train(straight, optimizers, stop, stop + 50)
-
+@pytest.mark.parametrize("stop", STOPS)
+def test_resuming_at_any_stage_gives_the_same_weights_as_never_stopping(stop, straight):
+    state, saved, schedules, random = straight[1][stop]
     resumed = make()
     resumed.load_state_dict(state)
     optimizers = optimizers_of(resumed)
-    optimizers.load_optimizers(saved)
-    optimizers.load_schedulers(schedules)
+    optimizers.load_optimizers(copy.deepcopy(saved))
+    optimizers.load_schedulers(copy.deepcopy(schedules))
     torch.set_rng_state(random)
-    train(resumed, optimizers, stop, stop + 50)
-    expected, actual = straight.state_dict(), resumed.state_dict()
+    train(resumed, optimizers, stop, stop + MORE)
+    expected, actual = straight[1][stop + MORE][0], resumed.state_dict()
     assert set(expected) == set(actual)
     for name, value in expected.items():
         assert torch.equal(value, actual[name]), name
@@ -166,11 +174,11 @@ def psnr(model, bundle, batch):
 
 
 def test_pictures_without_alpha_are_learnt_with_what_lies_behind_the_box():
-    bundle, batch = room_batch(4096)
+    bundle, batch = room_batch(2048)
     quality = {}
     for unbounded in ("auto", "no"):
         model = make(opaque=True, unbounded=unbounded)
-        train(model, optimizers_of(model), 0, 160, room_batch)
+        train(model, optimizers_of(model), 0, 120, lambda: room_batch(512))
         quality[unbounded] = psnr(model, bundle, batch)
         if unbounded == "auto":
             far = torch.nn.functional.normalize(torch.randn(200, 3), dim=-1) * torch.linspace(2, 200, 200)[:, None]
