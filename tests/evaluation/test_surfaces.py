@@ -25,8 +25,8 @@ from inr_plugins.geometry.open3d_import import import_open3d
 SAMPLES = 20_000
 
 
-def sphere(radius: float = 1.0, centre=(0.0, 0.0, 0.0)) -> Mesh:
-    mesh = trimesh.creation.icosphere(subdivisions=4, radius=radius)
+def sphere(radius: float = 1.0, centre=(0.0, 0.0, 0.0), subdivisions: int = 4) -> Mesh:
+    mesh = trimesh.creation.icosphere(subdivisions=subdivisions, radius=radius)
     return Mesh(np.asarray(mesh.vertices) + centre, np.asarray(mesh.faces))
 
 
@@ -97,15 +97,16 @@ def test_a_cloud_can_be_the_truth():
 
 
 def test_open_surfaces_have_an_iou_on_request_only():
-    found = compared(half(sphere()), sphere())
+    ball = sphere(subdivisions=3)
+    found = compared(half(ball), ball)
     assert found["iou"] is None
     assert "not watertight: prediction (--iou" in found["iou_missing"]
     assert found["prediction"]["watertight"] is False
-    found = compared(half(sphere()), sphere(), iou=True)
+    found = compared(half(ball), ball, iou=True)
     assert "closed by a film" in found["iou"]["note"]
     # Beyond the rim's plane lies what sees more than half of all directions covered: a little, and not the whole ball.
     assert 0.4 < found["iou"]["iou"] < 0.6
-    assert compared(sphere(), sphere(), iou=True)["iou"]["note"] is None
+    assert compared(ball, ball, iou=True)["iou"]["note"] is None
 
 
 @pytest.mark.parametrize(
@@ -170,11 +171,11 @@ def test_the_exact_union_gets_the_floor_against_a_file_of_overlapping_solids():
 
 
 def test_parts_of_the_truth_that_are_inside_out_count_as_solid():
-    parts = [sphere(1.0), sphere(0.8, (2.5, 0.0, 0.0))]
+    parts = [sphere(1.0, subdivisions=3), sphere(0.8, (2.5, 0.0, 0.0), subdivisions=3)]
     flipped = Mesh(parts[1].vertices, parts[1].faces[:, ::-1])
     found = compared(joined(*parts), joined(parts[0], flipped))
     assert found["iou"]["iou"] == 1.0
     assert found["truth"]["turned_parts"] == 1
-    inner = sphere(0.5)
+    inner = sphere(0.5, subdivisions=3)
     hollow = joined(parts[0], Mesh(inner.vertices, inner.faces[:, ::-1]))
     assert compared(hollow, parts[0])["iou"]["iou"] == pytest.approx(1 - 0.5**3, abs=0.01)

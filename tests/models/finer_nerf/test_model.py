@@ -275,7 +275,7 @@ def test_presets_differ_in_their_activation():
 
 def test_the_published_bias_of_each_finer_form_is_taken_and_can_be_changed():
     def first_bias(**changes):
-        return make(width=4000, omega=None, **changes).field.density_network.layers[0].bias.detach().abs().max()
+        return make(width=1000, omega=None, **changes).field.density_network.layers[0].bias.detach().abs().max()
 
     assert first_bias(activation="finer-sine") == pytest.approx(3**-0.5, rel=0.01)
     assert first_bias(activation="finer-gauss") == pytest.approx(3**-0.5, rel=0.01)
