@@ -99,7 +99,7 @@ def go_the_whole_way(config, tmp_path, *, mesh_options=(), steps=3):
 
 
 @pytest.mark.parametrize(
-    "method", ["diner", "finer-nerf", *(pytest.param(each, marks=long_form) for each in ("cn-mipnerf", "cn-neus"))]
+    "method", ["finer-nerf", *(pytest.param(each, marks=long_form) for each in ("diner", "cn-mipnerf", "cn-neus"))]
 )
 def test_a_method_of_scenes(method, knot, tmp_path, cuda):
     """Mesh levels are such as the field of a few steps crosses."""
