@@ -25,7 +25,7 @@ from inr_plugins.networks.coordinate_network import CoordinateNetwork, Coordinat
 from inr_plugins.networks.normalization.registry import NormalizationName
 
 _AFTER = (("", 100), (" + 5 steps", 5), (" + 10 steps", 10))
-_OPEN = {"active": int, "lr": float, "first_frames": int}
+_OPEN = {"active": int, "lr": float, "first_frames": int, "views": int}
 """Of options whose default is none."""
 
 
@@ -177,6 +177,41 @@ def test_the_rows_of_the_dictionary_of_pictures_are_settings_that_there_are():
         "NID": (1500, 30.0, 128),
         "NID, wider and of finer detail": (1500, 60.0, 256),
     }
+
+
+@pytest.mark.parametrize("views", [128, 16, 8])
+def test_the_rows_of_the_table_of_slices_are_settings_that_there_are(views):
+    found = {}
+    for entry in (each for each in PRESETS[f"nid-table2-{views}"].entries if each.method):
+        config = set_up({"cn-ct": cn_ct, "nid-ct": nid_ct}[entry.method].config, entry.options)
+        model = config.pipeline.model
+        model.check_options()
+        network = None if entry.method == "nid-ct" else model.network()
+        kind = network and (network.activation, network.encoding, network.normalization)
+        found[entry.label] = (config.pipeline.datamanager.dataparser.views, kind)
+    assert found == {
+        "FFM": (views, ("relu", "fourier", "none")),
+        "SIREN": (views, ("sine", "identity", "none")),
+        "NID, k = 256": (views, None),
+    }
+
+
+def test_the_printed_table_of_slices_is_in_the_order_that_the_paper_speaks_of():
+    # Fewer views are never better, networks of one slice each are behind all that has seen others but at 8 views, and
+    # there Meta is ahead of codes.
+    of = {
+        views: {label: numbers[papers.MEAN] for label, numbers in columns.items()}
+        for views, columns in papers.NID_TABLE_2.items()
+    }
+    for label in of[128]:
+        for metric in ("psnr", "ssim"):
+            assert of[128][label][metric] > of[16][label][metric] > of[8][label][metric]
+    for views in (128, 16):
+        order = ["FFM", "SIREN", "Meta", "NID, k = 128", "NID, k = 256"]
+        psnr = [of[views][label]["psnr"] for label in order]
+        assert psnr == sorted(psnr)
+    assert of[8]["Meta"]["psnr"] > of[8]["SIREN"]["psnr"] > of[8]["NID, k = 256"]["psnr"]
+    assert of[8]["NID, k = 256"]["ssim"] > of[8]["Meta"]["ssim"]
 
 
 def test_the_printed_table_of_pictures_is_in_the_order_that_the_paper_speaks_of():
