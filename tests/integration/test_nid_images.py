@@ -207,7 +207,7 @@ def test_what_does_not_go_together_is_refused(folder, whole, patches, tmp_path):
     grey = write(tmp_path / "grey", [1, 2], lambda pixels: pixels[..., 0])
     refused(r"The pictures have 6 x 6 pixels, and the dictionary codes such of 20 x 16 as a whole", small)
     refused(r"The pictures have 6 x 6 pixels, and the dictionary is of patches of 8", small, patches)
-    refused(r"The pictures have 1 channels, and the dictionary was learnt on some of 3", grey)
+    refused(r"The pictures have 1 channel, and the dictionary was learnt on some of 3", grey)
     refused(
         r"start gate wants a dictionary with an encoder, and this one was learnt with a table", unseen, start="gate"
     )

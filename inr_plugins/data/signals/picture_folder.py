@@ -19,6 +19,7 @@ from inr_plugins.data.signals.kind import SignalKind
 from inr_plugins.data.signals.video import LARGEST_MOST, SignalVideo
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown, why_unreadable
+from inr_plugins.geometry.io.read_checks import counted
 
 _SIZE = "--pipeline.datamanager.dataparser.size"
 _MASK = "--pipeline.datamanager.dataparser.mask"
@@ -121,9 +122,13 @@ def _read(
     notes = []
     if broken:
         some = ", ".join(name for name, _ in broken[:_MOST_NAMED]) + (", ..." if len(broken) > _MOST_NAMED else "")
-        notes.append(f"{len(broken)} of {len(files)} pictures cannot be read and are left out: {some}.")
+        are = "is" if len(broken) == 1 else "are"
+        notes.append(f"{len(broken)} of {counted(len(files), 'picture')} cannot be read and {are} left out: {some}.")
     if smaller:
-        notes.append(f"{smaller} of {len(kept)} pictures are smaller than {_SIZE} {size}, and are enlarged.")
+        are = "is" if smaller == 1 else "are"
+        notes.append(
+            f"{smaller} of {counted(len(kept), 'picture')} {are} smaller than {_SIZE} {size}, and {are} enlarged."
+        )
     if any(file.is_dir() for file in path.iterdir()) if path.is_dir() else False:
         notes.append(f"Folders within {shown(path)} are not looked into.")
     origin = names[0].name if len(names) == 1 else f"{names[0].name} to {names[-1].name}"

@@ -116,4 +116,6 @@ class PictureDataManager(SignalDataManager):
 
     def evaluated(self, number: int, count: int) -> str:
         """What metrics are of: pictures that were learnt from."""
+        if count == 1:
+            return "the picture"
         return f"all {count} pictures" if number == count else f"{number} of {count} pictures"

@@ -130,8 +130,9 @@ class NidImageFitModel(KnowsRunLength, ShowsPictures, PartedModel):
         is_blank = self._missing_dictionary is not None
         pieces = PicturePieces(self.grid.width, self.grid.height) if is_blank else self._cut_like(own.pieces)
         if own.channels != self.channels:
+            has = f"{self.channels} channel{'' if self.channels == 1 else 's'}"
             raise InputError(
-                f"The pictures have {self.channels} channels, and the dictionary was learnt on some of {own.channels}: "
+                f"The pictures have {has}, and the dictionary was learnt on some of {own.channels}: "
                 "give it pictures of its kind."
             )
         rows = self.grid.frames * pieces.count

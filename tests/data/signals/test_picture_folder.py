@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from inr_plugins.data.signals.picture_folder import read_pictures
-from inr_plugins.data.signals.pictures import PicturesDataParserConfig
+from inr_plugins.data.signals.pictures import PictureDataManagerConfig, PicturesDataParserConfig
 from inr_plugins.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -60,7 +60,9 @@ def test_pictures_that_cannot_be_read_are_left_out_and_named(tmp_path):
     found = read_pictures(tmp_path / "p")
     assert len(found.pixels) == 2
     np.testing.assert_array_equal(found.pixels[0, ..., 0], whole)
-    assert found.notes == ("1 of 3 pictures cannot be read and are left out: 1.png.",)
+    assert found.notes == ("1 of 3 pictures cannot be read and is left out: 1.png.",)
+    (tmp_path / "p" / "3.png").write_bytes(b"no picture")
+    assert read_pictures(tmp_path / "p").notes == ("2 of 4 pictures cannot be read and are left out: 1.png, 3.png.",)
     (tmp_path / "q").mkdir()
     (tmp_path / "q" / "1.png").write_bytes(b"no picture")
     (tmp_path / "q" / "2.png").write_bytes(b"no picture")
@@ -119,8 +121,22 @@ def test_pictures_that_are_enlarged_are_told_of(tmp_path):
     save(tmp_path / "p", "0.png", (8, 8))
     save(tmp_path / "p", "1.png", (4, 4))
     (tmp_path / "p" / "more").mkdir()
+    option = "--pipeline.datamanager.dataparser.size"
     found = read_pictures(tmp_path / "p", size=8)
-    assert (
-        found.notes[0] == "1 of 2 pictures are smaller than --pipeline.datamanager.dataparser.size 8, and are enlarged."
-    )
+    assert found.notes[0] == f"1 of 2 pictures is smaller than {option} 8, and is enlarged."
     assert "are not looked into" in found.notes[1]
+    assert read_pictures(tmp_path / "p", size=9).notes[0] == (
+        f"2 of 2 pictures are smaller than {option} 9, and are enlarged."
+    )
+    assert read_pictures(tmp_path / "p" / "0.png", size=9).notes == (
+        f"1 of 1 picture is smaller than {option} 9, and is enlarged.",
+    )
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "the picture"), (3, "all 3 pictures")])
+def test_what_metrics_are_of_counts_the_pictures(tmp_path, count, said):
+    for number in range(count):
+        save(tmp_path / "p", f"{number}.png")
+    manager = PictureDataManagerConfig(data=tmp_path / "p").setup(device="cpu")
+    assert manager.evaluated(count, count) == said
+    assert manager.evaluated(1, 3) == "1 of 3 pictures"
