@@ -61,6 +61,7 @@ def components(folder: Path, count: int) -> tuple[Any, Any]:
 
 def by_components(measured: Any, options: argparse.Namespace, count: int) -> Any:
     """The most likely slice over principal components, solved for as nid-ct's code is."""
+    from inr_plugins.models.nid.slice import NidSliceModelConfig
     from inr_plugins.operators.radon import root_of_ramp
     from inr_plugins.sparse_codes.code_prior import CodePrior
     from inr_plugins.sparse_codes.many_codes import likely_code
@@ -69,7 +70,11 @@ def by_components(measured: Any, options: argparse.Namespace, count: int) -> Any
     geometry = measured.geometry
     beam = geometry.beam(geometry.learnt_angles)
     rows = root_of_ramp(beam.forward(columns.T.reshape(-1, geometry.height, geometry.width))).flatten(1).T
-    found = likely_code(rows, root_of_ramp(measured.learnt.double()).flatten(), CodePrior.from_codes(codes))
+    found = likely_code(
+        rows,
+        root_of_ramp(measured.learnt.double()).flatten(),
+        CodePrior.from_codes(codes, isotropic=NidSliceModelConfig.isotropic),
+    )
     return (columns @ found.code).reshape(geometry.height, geometry.width).float().clamp(min=0)
 
 

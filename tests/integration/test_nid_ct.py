@@ -45,8 +45,7 @@ def dictionary(tmp_path_factory):
         write(folder / f"{number}.png", slice_of(number))
     config = small_nid_images(folder, tmp_path_factory.mktemp("learnt"))
     config.pipeline.model.patch = 0
-    config.optimizers["codes"]["optimizer"].lr = 2e-2
-    return train(config, 400)
+    return train(config, 200)
 
 
 def fitted(data, run, output, *, steps=2, views=5, **settings):
@@ -116,17 +115,33 @@ def test_steps_from_the_mean_come_to_what_is_solved_for(unseen, dictionary, tmp_
     assert psnr(shown(stepped), shown(solved)) > psnr(begun, shown(solved)) + 8
 
 
-def test_a_sinogram_of_scikit_image_in_its_own_unit_is_found_with_its_white(dictionary, tmp_path):
-    # On twice as many pixels as the dictionary's have, and darker by an unknown factor: 0.03 / mm.
-    fine = np.kron(slice_of(1001), np.ones((8, 8)))
+def sinogram(path, values, white):
+    """Of scikit-image, on twice as many pixels as the dictionary's have, of 0.5 mm; 1 stands for `white` / mm."""
+    fine = np.kron(values, np.ones((8, 8)))
     fine = np.pad(fine, ((0, 1), (0, 1)))  # Theirs turns around the middle of a pixel.
     angles = np.arange(0.0, 180.0, 15.0)
-    found = radon(fine, theta=angles, circle=True) * 0.03
+    found = radon(fine, theta=angles, circle=True) * white
     bins = found[:192].reshape(48, 4, -1).mean(1).T * (0.5 / 4)
-    np.save(tmp_path / "body.npy", bins.astype(np.float32))
+    np.save(path, bins.astype(np.float32))
     beside = {"geometry": "parallel", "angles_deg": angles.tolist(), "pitch_mm": 0.5, "values": "line integrals"}
-    (tmp_path / "body.json").write_text(json.dumps(beside))
-    run = fitted(tmp_path / "body.npy", dictionary, tmp_path / "run", views=None)
+    path.with_suffix(".json").write_text(json.dumps(beside))
+    return path
+
+
+@pytest.mark.parametrize("white", [0.008, 0.05])
+def test_the_white_of_a_mean_slice_is_that_which_it_was_measured_with(dictionary, tmp_path, white, capsys):
+    mean = np.mean([slice_of(number) for number in range(40)], 0)
+    model = fitted(sinogram(tmp_path / "mean.npy", mean, white), dictionary, tmp_path, views=None).pipeline.model
+    found = model.unit_span[0] + float(model.white) * (model.unit_span[1] - model.unit_span[0])
+    assert found == pytest.approx(white, rel=0.03)
+    assert f"White of the dictionary's pictures stands for {found:.4g} 1/mm" in " ".join(
+        capsys.readouterr().out.split()
+    )
+
+
+def test_a_sinogram_of_scikit_image_in_its_own_unit_is_found_with_its_white(dictionary, tmp_path):
+    # Darker than the dictionary's by a factor that nothing says.
+    run = fitted(sinogram(tmp_path / "body.npy", slice_of(1001), 0.03), dictionary, tmp_path / "run", views=None)
     assert signal_file.main([str(run.base_dir), str(tmp_path / "out.tif"), "--device", "cpu"]) == 0
     out = tifffile.imread(tmp_path / "out.tif")
     assert out.shape == (48, 48)
@@ -211,4 +226,4 @@ def test_dictionaries_of_patches_and_of_colours_are_refused(unseen, tmp_path):
 
 def test_settings_are_those_that_are_documented():
     config = NidSliceModelConfig()
-    assert (config.start, config.weighting, config.isotropic) == ("prior", "ramp", 0.1)
+    assert (config.start, config.weighting, config.isotropic) == ("prior", "ramp", 0.005)
