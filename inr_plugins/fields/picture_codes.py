@@ -61,6 +61,29 @@ def encoded(gate: PictureGate, pieces: Float[Tensor, "s n c"]) -> Float[Tensor, 
 
 
 @torch.no_grad()
+def least_squares(
+    atoms: Float[Tensor, "m l"], values: Float[Tensor, "s m"], *, channels: int, ridge: float
+) -> Float[Tensor, "s l"]:
+    """Codes of all experts that miss the values of pieces at some places least, |y - Φ α|² + r |α|² over experts.
+
+    Where codes are these, what is missed has the same gradient in the experts whether codes follow them or not, as it
+    has none in the codes (variable projection, Golub and Pereyra 1973; but for r).
+
+    Args:
+        atoms: Φ, an equation for each channel of each place, channels' constants last.
+        values: y, in the same order; numbers in [-1, 1].
+        channels: how many.
+        ridge: r, as a share of the experts' mean square length: they begin much alike.
+    """
+    rows, right = atoms.double(), values.double()
+    gram = rows.T @ rows
+    more = torch.zeros_like(gram.diagonal())
+    more[:-channels] = ridge * gram.diagonal()[:-channels].mean() + 1e-12
+    factor = torch.linalg.cholesky(gram + more.diag())
+    return torch.cholesky_solve(rows.T @ right.T, factor).T.to(values)
+
+
+@torch.no_grad()
 def coded_at_once(gate: PictureGate, pieces: Pieces, k: int) -> Float[Tensor, "s l"]:
     """Codes of k experts by an encoder."""
     channels = pieces.values.shape[-1]
@@ -81,7 +104,7 @@ def pursued(dictionary: PictureDictionary, pieces: Pieces, k: int, *, pictures: 
         k: experts.
         pictures: how many these are.
     """
-    atoms, experts = _all_atoms(dictionary), dictionary.settings.experts
+    atoms, experts = all_atoms(dictionary), dictionary.settings.experts
     gram, constants = atoms.T @ atoms, torch.arange(experts, dictionary.code_length)
     of_each = len(pieces.values) // pictures
     most = min(int(_AT_MOST * k), experts) if of_each > 1 else k
@@ -114,7 +137,7 @@ def most_likely(
     Returns:
         Codes, and the pixels that are known and believed in every channel.
     """
-    atoms, channels = _all_atoms(dictionary), dictionary.channels
+    atoms, channels = all_atoms(dictionary), dictionary.channels
     codes, believed = prior.mean.to(atoms).repeat(len(pieces.values), 1), pieces.known.clone()
     if robust:
         around = _Around(dictionary)
@@ -158,7 +181,7 @@ class _Around:
         return (sums[0] / sums[1].clamp(min=1e-12))[known]
 
 
-def _all_atoms(dictionary: PictureDictionary) -> Float[Tensor, "pc l"]:
+def all_atoms(dictionary: PictureDictionary) -> Float[Tensor, "pc l"]:
     """What each number of a code adds in each channel of each pixel of a piece, float64."""
     grid = dictionary.pieces.grid
     device = next(dictionary.parameters()).device

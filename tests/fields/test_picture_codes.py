@@ -8,7 +8,17 @@ import torch
 
 from inr_plugins.fields.dictionary_picture import CodedPictures, PictureDictionary
 from inr_plugins.fields.dictionary_settings import DictionarySettings
-from inr_plugins.fields.picture_codes import Pieces, _Around, coded_at_once, encoded, largest_of, most_likely, pursued
+from inr_plugins.fields.picture_codes import (
+    Pieces,
+    _Around,
+    all_atoms,
+    coded_at_once,
+    encoded,
+    largest_of,
+    least_squares,
+    most_likely,
+    pursued,
+)
 from inr_plugins.fields.picture_pieces import PicturePieces
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.dictionary.picture_gate import PictureGate
@@ -63,6 +73,39 @@ def test_pictures_are_read_out_between_pixels_and_frames_are_pictures():
     local = torch.tensor([[(2 * 1.25 + 1 - 5) / 5, (2 * 2.5 + 1 - 4) / 5], [-0.8, -0.6], [-1.0, 0.8]])
     wanted = torch.einsum("pcl,pl->pc", made.atoms(local), codes[[2, 1, 2]])
     torch.testing.assert_close(field.at(place), (wanted + 1) / 2, atol=1e-5, rtol=0)
+
+
+def test_least_squares_are_those_of_numpy_with_a_row_for_each_number_of_the_code():
+    made = dictionary()
+    atoms, values = all_atoms(made), torch.randn(6, 20, CHANNELS)
+    torch.testing.assert_close(atoms, atoms_of(made).flatten(0, 1), atol=1e-5, rtol=0)
+    for ridge in (0.5, 1e-3):
+        found = least_squares(atoms, values.flatten(1), channels=CHANNELS, ridge=ridge)
+        own = atoms[:, :EXPERTS]
+        size = np.sqrt(ridge * float(own.square().sum(0).mean()))
+        rows = np.vstack([atoms.numpy(), size * np.eye(EXPERTS, EXPERTS + CHANNELS)])
+        right = np.vstack([values.flatten(1).numpy().T, np.zeros((EXPERTS, 6))])
+        wanted = np.linalg.lstsq(rows, right, rcond=None)[0].T
+        assert found.dtype == values.dtype
+        np.testing.assert_allclose(found.numpy(), wanted, atol=1e-4)
+
+
+def test_what_least_squares_miss_has_the_gradient_that_it_has_where_codes_follow_the_experts():
+    # By differences of what is missed with codes solved for anew.
+    atoms, values = all_atoms(dictionary()), torch.randn(6, 20 * CHANNELS, dtype=torch.float64)
+
+    def missed(atoms, codes=None):
+        if codes is None:
+            codes = least_squares(atoms.detach(), values, channels=CHANNELS, ridge=0.0)
+        return (values - codes @ atoms.T).square().mean()
+
+    learnt = atoms.clone().requires_grad_()
+    missed(learnt).backward()
+    way = torch.randn_like(atoms)
+    way[:, EXPERTS:] = 0
+    step = 1e-5
+    by_differences = (missed(atoms + step * way) - missed(atoms - step * way)) / (2 * step)
+    torch.testing.assert_close((learnt.grad * way).sum(), by_differences, rtol=1e-4, atol=1e-9)
 
 
 def sparse_codes(rows, most):

@@ -16,6 +16,7 @@ from inr_plugins.cli import eval as evaluation
 from inr_plugins.cli import signal_file
 from inr_plugins.engine.runs.run import load_run
 from inr_plugins.errors import InputError
+from inr_plugins.models.nid import images
 from inr_plugins.models.nid.image_fit import NidImageFitModelConfig
 from inr_plugins.models.nid.images import NidImagesModelConfig
 
@@ -47,6 +48,13 @@ def folder(tmp_path_factory):
 def whole(folder, tmp_path_factory):
     config = small_nid_images(folder, tmp_path_factory.mktemp("whole"))
     config.pipeline.model.patch = 0
+    return train(config, 200)
+
+
+@pytest.fixture(scope="module")
+def table(folder, tmp_path_factory):
+    config = small_nid_images(folder, tmp_path_factory.mktemp("table"))
+    config.pipeline.model.patch, config.pipeline.model.gate = 0, "table"
     config.optimizers["codes"]["optimizer"].lr = 2e-2
     return train(config, 400)
 
@@ -76,7 +84,7 @@ def read_out(run, output, *arguments):
     return np.asarray(Image.open(output))
 
 
-@pytest.mark.parametrize("kind", ["whole", "patches"])
+@pytest.mark.parametrize("kind", ["whole", "table", "patches"])
 def test_pictures_of_the_folder_and_unseen_ones_are_near(kind, request, tmp_path):
     run = request.getfixturevalue(kind)
     learnt = read_out(run, tmp_path / "7.png", "--frames", "7")
@@ -92,12 +100,13 @@ def test_pictures_of_the_folder_and_unseen_ones_are_near(kind, request, tmp_path
     assert report["judged"]["init"]["psnr"] == pytest.approx(np.mean(each), abs=0.01)
     assert report["pictures"] == 3
     # Of the experts, and of the channels.
-    pieces, numbers = (1, 12 + 3) if kind == "whole" else (3 * 3, 8 + 3)
+    is_whole = kind != "patches"
+    pieces, numbers = (1, 12 + 3) if is_whole else (3 * 3, 8 + 3)
     assert report["numbers_per_pixel"] == pytest.approx(pieces * numbers / (WIDTH * HEIGHT))
     assert report["numbers"] == pieces * numbers
     # Patches name their experts, with a byte each.
-    assert report["code_bytes"] == pieces * (4 * numbers + (0 if kind == "whole" else 8))
-    assert report["start"] == ("prior" if kind == "whole" else "pursuit")
+    assert report["code_bytes"] == pieces * (4 * numbers + (0 if is_whole else 8))
+    assert report["start"] == ("prior" if is_whole else "pursuit")
 
 
 def test_after_the_warm_up_codes_have_the_largest_entries_alone(patches):
@@ -107,6 +116,18 @@ def test_after_the_warm_up_codes_have_the_largest_entries_alone(patches):
     before = model.codes.clone()
     model.refresh_codes(patches.pipeline.datamanager)
     torch.testing.assert_close(model.codes, before, atol=1e-5, rtol=1e-4)
+
+
+def test_codes_that_are_solved_for_miss_all_pixels_least_and_nothing_of_them_is_learnt(whole):
+    model = whole.pipeline.model
+    assert model.gate is None
+    assert set(model.get_param_groups()) == {"dictionary"}
+    places = model.dictionary.pieces.grid.middles(torch.arange(WIDTH * HEIGHT))
+    atoms = model.dictionary.atoms(places).detach().flatten(0, 1).double().numpy()
+    truth = np.stack([picture(seed) for seed in range(40)]).reshape(40, -1) / 127.5 - 1
+    least = np.linalg.lstsq(atoms, truth.T, rcond=None)[0]
+    missed, wanted = (np.mean((atoms @ codes - truth.T) ** 2) for codes in (model.codes.double().numpy().T, least))
+    assert wanted <= missed < 1.1 * wanted
 
 
 def test_an_encoder_gives_codes_at_once_and_steps_make_them_better(patches, tmp_path):
@@ -168,6 +189,22 @@ def test_what_covers_a_picture_is_found_where_nobody_says_so(whole, tmp_path):
         assert psnr(restored[cover], picture(300 + number)[cover]) > 25
 
 
+def test_a_run_is_read_and_goes_on_as_it_began_where_defaults_are_others_by_now(folder, tmp_path, monkeypatch):
+    config = small_nid_images(folder, tmp_path / "begun")
+    config.pipeline.model.patch, config.pipeline.model.omega = 0, None
+    with monkeypatch.context() as before:
+        before.setattr(images, "_MOST_OF_WHOLE", 9.5)
+        before.setattr(images, "_OMEGA", 90.0)
+        before.setattr(NidImagesModelConfig, "resolved_gate", "table")
+        begun = train(config, 6)
+    loaded = load_run(begun.base_dir, device="cpu").pipeline.model
+    assert loaded.dictionary.settings.trunk.omega == 9.5
+    assert loaded.dictionary.settings.trunk.omega != config.pipeline.model.dictionary(WIDTH).trunk.omega
+    torch.testing.assert_close(loaded.field(None), begun.pipeline.model.field(None), atol=0, rtol=0)
+    assert set(loaded.get_param_groups()) == {"dictionary", "codes"}
+    torch.testing.assert_close(loaded.gate.codes, begun.pipeline.model.gate.codes, atol=0, rtol=0)
+
+
 @pytest.mark.parametrize("patch", [0, 8])
 def test_stopping_and_going_on_gives_the_same_bits(folder, tmp_path, patch):
     def config(name):
@@ -208,9 +245,7 @@ def test_what_does_not_go_together_is_refused(folder, whole, patches, tmp_path):
     refused(r"The pictures have 6 x 6 pixels, and the dictionary codes such of 20 x 16 as a whole", small)
     refused(r"The pictures have 6 x 6 pixels, and the dictionary is of patches of 8", small, patches)
     refused(r"The pictures have 1 channel, and the dictionary was learnt on some of 3", grey)
-    refused(
-        r"start gate wants a dictionary with an encoder, and this one was learnt with a table", unseen, start="gate"
-    )
+    refused(r"start gate wants a dictionary with an encoder, and this one was learnt without", unseen, start="gate")
     mask = tmp_path / "mask.png"
     Image.fromarray(np.zeros((HEIGHT, WIDTH), dtype=np.uint8)).save(mask)
     refused(r"start pursuit knows nothing of what is missing", unseen, patches, mask=mask, start="pursuit")
@@ -230,15 +265,34 @@ def test_settings_that_cannot_be_used_are_refused():
     NidImagesModelConfig(experts=32, active=32).check_options()
     with pytest.raises(InputError, match=r"active 33 is more than there are --pipeline.model.experts, 32"):
         NidImagesModelConfig(experts=32, active=33).check_options()
+    NidImagesModelConfig(gate="solved", active=256).check_options()
+    with pytest.raises(InputError, match=r"gate solved is for codes of all experts, and --pipeline.model.active is 64"):
+        NidImagesModelConfig(gate="solved").check_options()
     with pytest.raises(InputError, match=r"overlap 8 leaves nothing of --pipeline.model.patch 8"):
         NidImagesModelConfig(patch=8, overlap=8).check_options()
     with pytest.raises(InputError, match=r"loss l1 is for codes of the prior"):
         NidImageFitModelConfig(loss="l1", start="gate").check_options()
 
 
+@pytest.mark.parametrize(
+    ("settings", "gate"),
+    [
+        ({}, "pictures"),
+        ({"patch": 0}, "solved"),
+        ({"patch": 0, "active": 64}, "table"),
+        ({"patch": 0, "gate": "table"}, "table"),
+        ({"patch": 0, "gate": "pictures"}, "pictures"),
+        ({"active": 256, "gate": "solved"}, "solved"),
+    ],
+)
+def test_codes_come_from_where_it_is_documented(settings, gate):
+    assert NidImagesModelConfig(**settings).resolved_gate == gate
+
+
 @pytest.mark.parametrize(("pixels", "omega"), [(16, 7.5), (64, 30.0), (8, 4.0), (178, 60.0)])
 def test_the_frequency_is_in_proportion_to_the_pixels_of_a_piece(pixels, omega):
     assert NidImagesModelConfig().dictionary(pixels).trunk.omega == omega
+    assert NidImagesModelConfig(patch=0).dictionary(pixels).trunk.omega == min(omega, 10)
     assert NidImagesModelConfig(omega=11.0).dictionary(pixels).trunk.omega == 11
 
 

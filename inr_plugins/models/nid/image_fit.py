@@ -228,7 +228,7 @@ class NidImageFitModel(KnowsRunLength, ShowsPictures, PartedModel):
                 if self.gate is None:
                     raise InputError(
                         f"{model_option('start')} gate wants a dictionary with an encoder, and this one was learnt "
-                        "with a table: leave it out."
+                        "without: leave it out."
                     )
                 codes = coded_at_once(self.gate, pieces, k)
             else:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -19,12 +19,13 @@ from inr_plugins.errors import InputError
 from inr_plugins.fields.dictionary_picture import CodedPictures, PictureDictionary
 from inr_plugins.fields.dictionary_settings import DictionarySettings
 from inr_plugins.fields.image import ImageField
-from inr_plugins.fields.picture_codes import encoded, largest_of
+from inr_plugins.fields.picture_codes import all_atoms, encoded, largest_of, least_squares
 from inr_plugins.fields.picture_pieces import PicturePieces
 from inr_plugins.losses.dictionary import code_length, soft_load, squared_variation
 from inr_plugins.losses.means import joint_squared_error
 from inr_plugins.models.common.feasibility import IN_TRAINING, check_room, hidden_weights, naming_options
 from inr_plugins.models.common.run_length import KnowsRunLength
+from inr_plugins.models.nid.picture_dictionary import settings_of
 from inr_plugins.models.nid.picture_panels import picture_pages
 from inr_plugins.models.nid.shown_picture import ShowsPictures
 from inr_plugins.models.signals.base import ImageModelConfig
@@ -38,8 +39,20 @@ _REFRESHED = 250
 """Steps after which the codes of all pictures are made anew; between, a picture keeps that of its last step."""
 _OMEGA, _USUAL_PIXELS, _LEAST_OMEGA, _MOST_OMEGA = 30.0, 64, 4.0, 60.0
 """SIREN's frequency, and the pixels along a piece that it is for; of 16 pixels it makes noise between them."""
+_MOST_OF_WHOLE = 10.0
+"""Of whole pictures, which share what is coarse. (Unseen ones with codes that are solved for, in dB. Heads of 64 x 64
+pixels after 50 s of a processor: 31.25 with 8, 31.14 with 10, 30.96 with 15, 29.71 with 30. Heads of 128 x 128 after
+120 steps: 26.16 with 10, 25.63 with 20, 24.71 with 30. Faces of 64 x 64 after 100: 26.18 with 8, 25.83 with 15, 25.24
+with 30.)"""
 _AT_ONCE = 64
 """Pictures whose codes are made at once."""
+_PIXELS_AT_ONCE = 1 << 21
+"""Of pictures whose codes are solved for at once: all of these have the same equations."""
+_RIDGE = 1e-3
+"""Of codes that are solved for."""
+_FOR_EACH = 4
+"""Places by which they are, for each expert. (1,000 heads of 64 x 64 pixels, 256 experts, 200 steps: unseen ones have
+30.1 dB, and 28.4 dB by 512 places.)"""
 
 
 @dataclass
@@ -61,18 +74,20 @@ class NidImagesModelConfig(ImageModelConfig):
     """Number of layers that all experts share."""
     omega: float | None = None
     """Frequency of the sines of these; by default 30 for pieces of 64 pixels, in proportion for others, and from 4 to
-    60. A higher one fits pixels by what is noise between them."""
+    60, of whole pictures to 10. A higher one fits pixels by what is noise between them."""
     patch: int = 16
     """Side in pixels of the patches that have a code each; 0: a picture has one, by which what is missing is known."""
     overlap: int = 0
     """Pixels that neighbouring patches share; more of them, fewer seams and more codes."""
-    gate: Literal["auto", "pictures", "table"] = "auto"
-    """Where codes come from: pictures (an encoder, which gives those of unseen ones at once) or table (one for each
-    patch of each picture). auto: pictures with patches, table without, since whole pictures are learnt much sooner."""
+    gate: Literal["auto", "pictures", "table", "solved"] = "auto"
+    """Where codes come from: pictures (an encoder, which gives those of unseen ones at once), table (one for each patch
+    of each picture, learnt with the experts) or solved (those of all experts that miss what a step sees least). auto:
+    pictures with patches; without, solved, by which dictionaries are learnt soonest, or table if not all are active."""
     pieces: int = 1024
     """Patches, or pictures without, that a step takes at the most."""
     places: int = 1024
-    """Pixels of each of these that a step takes at the most."""
+    """Pixels of each of these that a step takes at the most; by which codes are solved for, four for each expert at
+    least: fewer are fitted by codes that say nothing of the others."""
     warmup_steps: int = 100
     """Steps with codes of all experts, made sparse by their l1 norm, before only the largest entries are kept."""
     sparsity_weight: float = 0.01
@@ -89,6 +104,11 @@ class NidImagesModelConfig(ImageModelConfig):
             raise InputError(
                 f"{model_option('active')} {self.active} is more than there are {model_option('experts')}, "
                 f"{self.experts}: give at most as many."
+            )
+        if self.gate == "solved" and self.resolved_active < self.experts:
+            raise InputError(
+                f"{model_option('gate')} solved is for codes of all experts, and {model_option('active')} is "
+                f"{self.resolved_active} of {self.experts}: give as many, or {model_option('gate')} table."
             )
         if 0 < self.patch <= self.overlap:
             raise InputError(
@@ -108,9 +128,13 @@ class NidImagesModelConfig(ImageModelConfig):
         return self.active
 
     @property
-    def has_encoder(self) -> bool:
-        """Whether codes come from the pictures."""
-        return self.gate == "pictures" or (self.gate == "auto" and self.patch > 0)
+    def resolved_gate(self) -> Literal["pictures", "table", "solved"]:
+        """`gate`, or what stands for it."""
+        if self.gate != "auto":
+            return self.gate
+        if self.patch:
+            return "pictures"
+        return "solved" if self.resolved_active == self.experts else "table"
 
     def dictionary(self, pixels: int = _USUAL_PIXELS) -> DictionarySettings:
         """The dictionary's sizes; InputError where settings cannot go together.
@@ -118,7 +142,8 @@ class NidImagesModelConfig(ImageModelConfig):
         Args:
             pixels: along the longer side of a piece.
         """
-        omega = min(max(_OMEGA * pixels / _USUAL_PIXELS, _LEAST_OMEGA), _MOST_OMEGA)
+        most = _MOST_OMEGA if self.patch else _MOST_OF_WHOLE
+        omega = min(max(_OMEGA * pixels / _USUAL_PIXELS, _LEAST_OMEGA), most)
         with naming_options():
             trunk = CoordinateNetworkConfig(
                 activation="sine", omega=self.omega or omega, width=self.trunk_width, hidden_layers=self.trunk_layers
@@ -158,30 +183,46 @@ class NidImagesModel(KnowsRunLength, ShowsPictures):
         if not grid.is_video:
             raise InputError("nid-images learns what pictures share, and there is one: give --data a folder of some.")
         pieces = PicturePieces(grid.width, grid.height, config.patch, config.overlap)
-        self.dictionary = PictureDictionary(
-            config.dictionary(pieces.grid.longer), pieces, self.channels, precision=config.precision
-        )
+        field = self._make_dictionary(config.dictionary(pieces.grid.longer), pieces)
         rows, length = grid.frames * pieces.count, self.dictionary.code_length
-        check_room(rows * length, "experts", copies=1 if config.has_encoder else IN_TRAINING)
-        self.gate: PictureGate | TableGate
-        if config.has_encoder:
+        gate = config.resolved_gate
+        check_room(rows * length, "experts", copies=IN_TRAINING if gate == "table" else 1)
+        self.gate: PictureGate | TableGate | None = None
+        if gate == "pictures":
             self.gate = PictureGate(pieces.grid.width, pieces.grid.height, self.channels, length)
-        else:
+        elif gate == "table":
             self.gate = TableGate(rows, length)
         self.register_buffer("codes", torch.zeros(rows, length))
-        return CodedPictures(self.dictionary, grid, pieces, self.own_codes)
+        return field
+
+    def _make_dictionary(self, settings: DictionarySettings, pieces: PicturePieces) -> CodedPictures:
+        self.dictionary = PictureDictionary(settings, pieces, self.channels, precision=self.config.precision)
+        return CodedPictures(self.dictionary, self.grid, pieces, self.own_codes)
 
     def own_codes(self) -> Tensor:
         """See ShowsPictures."""
         return self.codes
 
     def get_param_groups(self) -> dict[str, list[Parameter]]:
-        """The experts with what they share, and what codes come from: a table or an encoder."""
-        name = "encoder" if self.config.has_encoder else "codes"
-        return {"dictionary": list(self.dictionary.parameters()), name: list(self.gate.parameters())}
+        """The experts with what they share, and what codes come from, if that is learnt: a table or an encoder."""
+        groups = {"dictionary": list(self.dictionary.parameters())}
+        if self.gate is not None:
+            groups["codes" if isinstance(self.gate, TableGate) else "encoder"] = list(self.gate.parameters())
+        return groups
 
     def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
-        """As nn.Module's; InputError if the checkpoint is of another dictionary."""
+        """As nn.Module's; InputError if the checkpoint is of another dictionary.
+
+        What is not given is as it was when the run began, whatever it is by now: the sines' frequency, and a table.
+        """
+        held = settings_of(state_dict)
+        own = self.dictionary.settings
+        if held is not None and self.config.omega is None and held.trunk.omega != own.trunk.omega:
+            trunk = replace(own.trunk, omega=held.trunk.omega)
+            self.field = self._make_dictionary(replace(own, trunk=trunk), self.dictionary.pieces)
+        if self.gate is None and self.config.gate == "auto" and "gate.codes" in state_dict:
+            self.gate = TableGate(*self.codes.shape)
+        self.to(self.codes.device)
         try:
             return super().load_state_dict(state_dict, *args, **kwargs)
         except RuntimeError as error:
@@ -216,10 +257,13 @@ class NidImagesModel(KnowsRunLength, ShowsPictures):
 
     @torch.no_grad()
     def refresh_codes(self, source: Any) -> None:
-        """Make the codes of all pictures of a datamanager anew."""
-        for numbers in torch.arange(self.grid.frames, device=self.device).split(_AT_ONCE):
+        """Make the codes of all pictures of a datamanager anew, by all of their pixels."""
+        atoms = all_atoms(self.dictionary) if self.gate is None else None
+        at_once = _AT_ONCE if atoms is None else max(_AT_ONCE, _PIXELS_AT_ONCE // (self.grid.width * self.grid.height))
+        for numbers in torch.arange(self.grid.frames, device=self.device).split(at_once):
             rows = self._rows(numbers)
-            self.codes[rows] = self._kept(self._raw(rows, self._pieces_of(source.values_of(numbers.cpu().numpy()))))
+            pieces = self._pieces_of(source.values_of(numbers.cpu().numpy()))
+            self.codes[rows] = self._kept(self._raw(rows, pieces) if atoms is None else self._solved(atoms, pieces))
 
     def _pieces_of(self, values: Float[Tensor, "s h w c"]) -> Float[Tensor, "sp n c"]:
         return 2 * self.dictionary.pieces.cut(values).flatten(0, 1) - 1
@@ -230,11 +274,15 @@ class NidImagesModel(KnowsRunLength, ShowsPictures):
         return (numbers[:, None] * len(of_each) + of_each).flatten()
 
     def _raw(self, rows: Int[Tensor, " s"], pieces: Float[Tensor, "s n c"]) -> Float[Tensor, "s l"]:
-        """Codes of pieces before any entry is left out."""
-        if isinstance(self.gate, TableGate):
-            return self.gate(rows)
-        with torch.autocast(pieces.device.type, enabled=False):
-            return encoded(self.gate, pieces)
+        """Codes of pieces, from what gives them, before any entry is left out."""
+        if isinstance(self.gate, PictureGate):
+            with torch.autocast(pieces.device.type, enabled=False):
+                return encoded(self.gate, pieces)
+        return cast(TableGate, self.gate)(rows)
+
+    def _solved(self, atoms: Float[Tensor, "pc l"], seen: Float[Tensor, "s p c"]) -> Float[Tensor, "s l"]:
+        """Codes of pieces that miss what is seen of them least."""
+        return least_squares(atoms, seen.flatten(1), channels=self.channels, ridge=_RIDGE)
 
     def _kept(self, raw: Float[Tensor, "s l"]) -> Float[Tensor, "s l"]:
         return largest_of(raw, self.config.experts, self.config.resolved_active) if self.is_sparse else raw
@@ -246,27 +294,33 @@ class NidImagesModel(KnowsRunLength, ShowsPictures):
             return super().forward(ray_bundle)
         pieces, rows = self._pieces_of(ray_bundle.values), self._rows(ray_bundle.numbers)
         grid, generator = self.dictionary.pieces.grid, torch.Generator().manual_seed(ray_bundle.draw)
-        places = _some(grid.count, self.config.places, generator).to(pieces.device)
+        most = self.config.places if self.gate is not None else max(self.config.places, _FOR_EACH * self.config.experts)
+        places = _some(grid.count, most, generator).to(pieces.device)
         chosen = _some(len(pieces), self.config.pieces, generator).to(pieces.device)
         pieces, rows = pieces[chosen], rows[chosen]
-        raw = self._raw(rows, pieces)
+        atoms = self.dictionary.atoms(grid.middles(places))
+        truth = pieces[:, places]
+        raw = self._solved(atoms.flatten(0, 1), truth) if self.gate is None else self._raw(rows, pieces)
         code = self._kept(raw)
-        values = torch.einsum("sl,pcl->spc", code, self.dictionary.atoms(grid.middles(places)))
+        values = torch.einsum("sl,pcl->spc", code, atoms)
         if self.training:
             # Of several processes each notes its own, until all of them make those of all pictures.
             self.codes.index_copy_(0, rows, code.detach())
-        return {"values": values, "truth": pieces[:, places], "raw": raw, "code": code}
+        return {"values": values, "truth": truth, "raw": raw, "code": code}
 
     def get_loss_dict(
         self, outputs: dict[str, Any], batch: dict[str, Any], metrics_dict: dict[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
-        """Squared errors, and NID's balance of experts (see losses.dictionary); in the warm-up the codes' l1 norm."""
+        """Squared errors, and NID's balance of experts (see losses.dictionary); in the warm-up the codes' l1 norm.
+
+        Codes that are solved for need neither, and all experts have their part in them.
+        """
         config, n = self.config, self.config.experts
         raw, code = outputs["raw"][:, :n], outputs["code"][:, :n]
-        losses = {
-            "mse_loss": joint_squared_error(outputs["values"], outputs["truth"]),
-            "balance_loss": config.balance_weight * squared_variation(ranks.joint_sum(code.abs().sum(0))),
-        }
+        losses = {"mse_loss": joint_squared_error(outputs["values"], outputs["truth"])}
+        if self.gate is None:
+            return losses
+        losses["balance_loss"] = config.balance_weight * squared_variation(ranks.joint_sum(code.abs().sum(0)))
         if self.is_sparse:
             load = ranks.joint_sum(soft_load(raw, config.resolved_active))
             losses["load_loss"] = config.load_weight * squared_variation(load)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from inr_plugins.errors import InputError
 from inr_plugins.fields.dictionary_picture import PictureDictionary
-from inr_plugins.fields.dictionary_settings import DictionarySettings
+from inr_plugins.fields.dictionary_settings import DictionarySettings, decode, encode
 from inr_plugins.fields.picture_pieces import PicturePieces
 from inr_plugins.models.nid.dictionary import model_state
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
@@ -79,6 +79,14 @@ def pictures_of(state: Mapping[str, Tensor], *, codes: str = _CODES) -> LearntPi
         reason = " ".join(str(error).split())
         raise InputError(f"The dictionary of pictures is of another kind or version: {reason}. {_WANTED}") from error
     return LearntPictures(field, gate, state[codes].float())
+
+
+def settings_of(state: Mapping[str, Tensor]) -> DictionarySettings | None:
+    """The sizes of the dictionary among the tensors of a model, None if there is none of this version."""
+    try:
+        return DictionarySettings.decoded(encode(decode(state[_FIELD + "_extra_state"])["settings"]))
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def blank_pictures(channels: int) -> LearntPictures:
