@@ -39,6 +39,11 @@ def trainer_of(folder: Path, model: BallModel, scene: Path, *, cameras: bool = F
     return SimpleNamespace(config=opened.config, base_dir=run, pipeline=pipeline, step=7)
 
 
+@pytest.fixture(autouse=True)
+def _places_of_volumes_are_fewer(monkeypatch):
+    monkeypatch.setattr(surfaces, "_IOU_RESOLUTION", 64)
+
+
 @pytest.fixture
 def scene(tmp_path) -> Path:
     return make_scene(tmp_path / "scene")

@@ -43,6 +43,11 @@ def _elsewhere_without_lpips(monkeypatch, tmp_path_factory):
     lpips_network.cache_clear()
 
 
+@pytest.fixture(autouse=True)
+def _places_of_volumes_are_fewer(monkeypatch):
+    monkeypatch.setattr(surfaces, "_IOU_RESOLUTION", 64)
+
+
 @pytest.fixture
 def scene(tmp_path) -> Path:
     return make_scene(tmp_path / "scene")

@@ -74,8 +74,8 @@ class HollowDensity(Sphere):
 def test_coarse_to_fine_gives_the_dense_mesh(run_folder, tmp_path):
     for name, field in (("sdf", SphereSDF), ("occupancy", SphereOccupancy), ("density", SphereDensity)):
         sparse, dense = tmp_path / f"{name}.ply", tmp_path / f"{name}-dense.ply"
-        assert inr_mesh(Fake(field), run_folder, "--resolution", 120, "--output", sparse) == 0
-        assert inr_mesh(Fake(field), run_folder, "--resolution", 120, "--output", dense, "--dense") == 0
+        assert inr_mesh(Fake(field), run_folder, "--resolution", 96, "--output", sparse) == 0
+        assert inr_mesh(Fake(field), run_folder, "--resolution", 96, "--output", dense, "--dense") == 0
         (a, about_a), (b, about_b) = read(sparse), read(dense)
         assert np.array_equal(np.unique(a.triangles, axis=0), np.unique(b.triangles, axis=0))
         assert about_b["evaluated_share"] == 1

@@ -11,6 +11,7 @@ import pytest
 import trimesh
 
 from inr_plugins.errors import InputError
+from inr_plugins.evaluation import surfaces
 from inr_plugins.evaluation.surfaces import (
     SurfaceSettings,
     check_same_frame,
@@ -23,6 +24,11 @@ from inr_plugins.geometry.mesh import Mesh
 from inr_plugins.geometry.open3d_import import import_open3d
 
 SAMPLES = 20_000
+
+
+@pytest.fixture(autouse=True)
+def _places_of_volumes_are_fewer(monkeypatch):
+    monkeypatch.setattr(surfaces, "_IOU_RESOLUTION", 64)
 
 
 def sphere(radius: float = 1.0, centre=(0.0, 0.0, 0.0), subdivisions: int = 4) -> Mesh:
