@@ -7,6 +7,7 @@ import pytest
 import torch
 from inr_plugins.method_configs.neus import cn_neus
 from integration.small_methods import small_diner, small_diner_surface, small_neus
+from long_form import long_form
 from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConfig
 from short_runs import train
 
@@ -29,6 +30,7 @@ def started(knot, output, run, **changes):
     return config
 
 
+@long_form
 def test_the_surface_of_the_run_is_there_before_the_first_step(knot, voxels, tmp_path, capsys):
     # Another frame than the run's.
     config = started(knot, tmp_path, voxels.base_dir, width=48, colour_width=32)
@@ -54,6 +56,7 @@ def test_the_surface_of_the_run_is_there_before_the_first_step(knot, voxels, tmp
     assert f"The surface starts as that of {voxels.base_dir}" in said.replace("\n", "")
 
 
+@long_form
 def test_first_steps_move_the_surface_by_less_than_half_its_width(knot, voxels, tmp_path, capsys, monkeypatch):
     config = started(knot, tmp_path / "first", voxels.base_dir, width=48, colour_width=32, start_run_steps=40)
     config.optimizers["fields"]["optimizer"].lr = None

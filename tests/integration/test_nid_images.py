@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from integration.small_methods import small_nid_image_fit, small_nid_images
+from long_form import long_form
 from PIL import Image
 from scipy import ndimage
 from short_runs import assert_going_on_is_not_having_stopped, train
@@ -330,6 +331,7 @@ def test_a_step_learns_from_some_places_of_some_pieces_of_whole_pictures(folder,
     assert float(losses["mse_loss"]) == pytest.approx(np.mean(error**2), rel=1e-5)
 
 
+@long_form
 def test_between_pixels_of_patches_a_picture_is_smooth(folder, tmp_path):
     """A dictionary whose frequency is too high for patches of few pixels has noise there."""
     config = small_nid_images(folder, tmp_path)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from long_form import long_form
 from torch import distributed as dist
 
 from inr_plugins.networks.normalization.registry import frozen_statistics, make_normalization, rowwise_gradients
@@ -91,6 +92,7 @@ def ranks(tmp_path_factory):
     return [torch.load(folder / f"rank{rank}.pt") for rank in range(2)]
 
 
+@long_form
 @pytest.mark.parametrize("case", list(CASES))
 def test_two_processes_give_the_outputs_gradients_and_statistics_of_one(case, ranks):
     whole = train(case, None)

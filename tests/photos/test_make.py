@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from long_form import long_form
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
 from photo_scene import around, errors, photograph, write_photos
 from PIL import Image
@@ -201,6 +202,7 @@ def test_the_same_again_does_nothing_and_another_scale_keeps_the_poses(capture, 
     assert again.report["units"] == "metres"
 
 
+@long_form
 @needs_pycolmap
 def test_one_seed_gives_one_result_after_a_stop_too(capture, made, tmp_path, monkeypatch):
     def stop(*_, **__):

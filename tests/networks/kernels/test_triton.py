@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from long_form import long_form
 from pretend_cuda import PretendCuda
 
 from inr_plugins import kernel_trust
@@ -19,6 +20,7 @@ from inr_plugins.networks.kernels import batch_norm_triton, cross_norm_trust, po
 from inr_plugins.networks.normalization.batch import fused_activation
 
 
+@long_form
 def test_kernels_give_what_the_formulas_give_and_their_gradients():
     """In a process of its own, as Triton's variable has to be set before it is imported."""
     environment = {**os.environ, "TRITON_INTERPRET": "1", "INR_KERNELS": "off", "OMP_NUM_THREADS": "1"}
