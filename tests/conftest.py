@@ -11,9 +11,11 @@ import pkgutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import tyro._unsafe_cache
 from jaxtyping import install_import_hook
 from runtime_types import check_now_and_then, sampling
 
@@ -78,6 +80,9 @@ def _findsource_once(thing: Any) -> tuple[list[str], int]:
 
 
 inspect.findsource = _findsource_once
+
+# Where there is pytest, tyro makes a tenth of what it has in its cache anew, to test itself.
+tyro._unsafe_cache.sys = SimpleNamespace(modules={})
 
 # Shapes in signatures are checked at run time, in everything that is imported from here on; not in engine, nor in
 # the files beside the packages, which it saves with: its tests compare the state of Python's random numbers, of which
