@@ -193,6 +193,7 @@ TRAINING = _table(
         (_MODEL, _COUNT_OR_NONE, "double-samples-at grid-warm-up-steps"),
         (_MODEL, Range(1024, _BILLION), "max-train-samples"),
         (_MODEL, Range(2, 1024), "grid-resolution"),
+        (_MODEL, Range(3, 256, also=0), "lattice-cells"),
         (_MODEL, _COUNT, "grid-refresh-every trace-steps"),
         (_MODEL, Range(1), "trace-slope"),
         # diner.

@@ -47,7 +47,9 @@ finer_sdf = _method(
     "finer-sdf",
     "FINER++ signed distance of a mesh or cloud, sin(ω (|x| + 1) x).",
     model=FinerSdfModelConfig(),
-    datamanager=ShapeDataManagerConfig(points_per_batch=10_000, near_share=0.5, far_share=0.5),
+    datamanager=ShapeDataManagerConfig(
+        dataparser=ShapeDataParserConfig(cloud_surface="auto"), points_per_batch=10_000, near_share=0.5, far_share=0.5
+    ),
     # The authors have Adam with amsgrad; plain here.
     optimizers={"fields": {"optimizer": AdamConfig(max_norm=1.0), "scheduler": RunDecayConfig(final_fraction=None)}},
 )
@@ -57,7 +59,7 @@ cn_occupancy = _method(
     model=CnOccupancyModelConfig(),
     datamanager=ShapeDataManagerConfig(
         # An occupancy changes on one side of the surface only: points as close as a distance's tell it nothing.
-        dataparser=ShapeDataParserConfig(noise="normal", near_scale=0.02),
+        dataparser=ShapeDataParserConfig(cloud_surface="auto", noise="normal", near_scale=0.02),
         points_per_batch=10_000,
         near_share=0.5,
         far_share=0.0,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -14,6 +16,7 @@ from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.exact_products import single_output
 from inr_plugins.networks.normalization.registry import frozen_statistics, rowwise_gradients
 from inr_plugins.networks.precision import Precision, autocast_of
+from inr_plugins.networks.voxels.cubic_lattice import CubicLattice
 
 _QUERY_CHUNK = 1 << 16
 """Points that are evaluated at once outside training."""
@@ -111,6 +114,49 @@ class DistanceShape(ShapeField):
 
     reach = 0.5
     inside_below = True
+    lattice: CubicLattice | None
+    """What stands under the network, whose output is added to it; None: nothing."""
+
+    def __init__(
+        self,
+        box: Float[Tensor, "2 3"],
+        *,
+        network: CoordinateNetworkConfig,
+        precision: Precision = "float32",
+        lattice_cells: int = 0,
+    ) -> None:
+        """
+        Args:
+            box: as for ShapeField.
+            network: as for ShapeField.
+            precision: as for ShapeField.
+            lattice_cells: along each axis of a coarse lattice under the network, which is 0 until `lay` is called; 0:
+                the network alone.
+
+        Raises:
+            ValueError: as ShapeField, or a lattice of fewer than 3 cells.
+        """
+        super().__init__(box, network=network, precision=precision)
+        self.lattice = CubicLattice(box, lattice_cells) if lattice_cells else None
+
+    def lay(self, distance: Callable[[np.ndarray], np.ndarray]) -> None:
+        """Let the lattice have a shape's distances, and the field begin as the lattice: the network's output as 0.
+
+        Args:
+            distance: signed distances (n,) at points (n, 3) of the box, float32.
+
+        Raises:
+            ValueError: there is no lattice, or a distance is not finite.
+        """
+        if self.lattice is None:
+            raise ValueError("There is no lattice under the network.")
+        self.lattice.lay(distance)
+        for parameter in self.network.head.parameters():
+            nn.init.zeros_(parameter)
+
+    def _evaluate(self, x: Tensor, *, training: bool) -> Tensor:
+        learnt = super()._evaluate(x, training=training)
+        return learnt if self.lattice is None else learnt + self.lattice(x)
 
     def _output_scale(self) -> Float[Tensor, ""]:
         return self.network_unit / self.reach

@@ -24,7 +24,7 @@ from inr_plugins.data.shapes.batches import PointBatch, PointBatches, divide_poi
 from inr_plugins.data.shapes.files import ShapeSet
 from inr_plugins.data.shapes.images import ShapeImages
 from inr_plugins.data.shapes.parser import ShapeDataParser, ShapeDataParserConfig
-from inr_plugins.data.shapes.sampling import SampleCounts
+from inr_plugins.data.shapes.sampling import Distance, SampleCounts
 from inr_plugins.data.shapes.stream import SampleStream
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.frames import Similarity
@@ -121,6 +121,12 @@ class ShapeDataManager(VanillaDataManager[ShapeImages]):
     def shape_surface(self, number: int) -> Mesh | Cloud:
         """What a shape is learnt from, in the normalised frame: outward faces, or points with outward normals."""
         return self.dataparser.shapes.shapes[number].surface
+
+    def shape_distance(self, number: int) -> Distance | None:
+        """What gives the target of training at points (n, 3) of the normalised frame; None where it has no sign."""
+        if self.config.dataparser.sign == "unsigned":
+            return None
+        return self.dataparser.shapes.shapes[number].source.distance
 
     def shape_points(self, number: int) -> Float[np.ndarray, "n 3"] | None:
         """The points of a shape that is a cloud, in the normalised frame; None of a mesh."""

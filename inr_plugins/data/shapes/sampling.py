@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -10,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 
 from inr_plugins.data.shapes.memory import Recent
+from inr_plugins.data.shapes.smooth_cloud import MOST_POINTS, smooth_surface
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.distance.cloud_distance import CloudDistance, PlaneDistance
 from inr_plugins.geometry.distance.signed_distance import MeshDistance, Sign
@@ -22,6 +24,7 @@ OPTION = "--pipeline.datamanager.dataparser."
 Noise = Literal["laplace", "normal"]
 Target = Literal["distance", "plane"]
 Kind = Literal["near", "far", "uniform"]
+CloudSurface = Literal["auto", "smooth", "discs"]
 
 _KINDS: tuple[Kind, ...] = ("near", "far", "uniform")
 # Samples of one kind that are drawn together: some tenths of a second of work.
@@ -52,6 +55,10 @@ class SampleSettings:
     target: Target = "distance"
     """What is fitted: distance (the true signed distance) or plane (the height over the plane at the nearest of many
     surface points, as FINER's authors fit)."""
+    cloud_surface: CloudSurface = "discs"
+    """What is learnt of a cloud: smooth (a closed surface through the points that bends no more than it has to, with a
+    smoothness found from points that are held out), discs (the points themselves, each a small disc) or auto (smooth up
+    to 100,000 points). Signs and distances are those of that surface."""
     noise: Noise = "laplace"
     """Distribution of the offsets of near and far points from the surface, along each axis: laplace or normal."""
     near_scale: float = 0.002
@@ -163,14 +170,39 @@ class SampleSource:
         self._block_size = min(_BLOCK, settings.pool)
         self._number = max(1, settings.pool // _BLOCK) if settings.pool else 0
         self._recent = Recent(STRUCTURES) if recent is None else recent
+        self._smoothing = threading.Lock()
+        self._smooth: Mesh | None = None
 
     @property
     def signed_by(self) -> str:
         """A few words on what tells inside from outside."""
         if self._settings.sign == "unsigned":
             return "unsigned"
+        if self.is_smoothed:
+            return "inside by a smooth surface"
         by_normals = isinstance(self.surface, Cloud) or self._settings.target == "plane"
         return f"inside by {_SIGN_WORDS['normals' if by_normals else self._settings.sign]}"
+
+    @property
+    def is_smoothed(self) -> bool:
+        """Whether what is learnt is a smooth surface through the points of a cloud."""
+        if not isinstance(self.surface, Cloud) or self._settings.target == "plane":
+            return False
+        wanted = self._settings.cloud_surface
+        return wanted == "smooth" or (wanted == "auto" and len(self.surface.points) <= MOST_POINTS)
+
+    def smooth_surface(self) -> Mesh:
+        """The smooth surface through the points of a cloud, normalised frame; found once and kept.
+
+        Raises:
+            InputError: there is none.
+        """
+        cloud = self.surface
+        assert isinstance(cloud, Cloud)  # what is smoothed
+        with self._smoothing:
+            if self._smooth is None:
+                self._smooth = smooth_surface(cloud.points, _normals(cloud), option=_option("cloud_surface"))
+            return self._smooth
 
     @property
     def distance(self) -> Distance:
@@ -193,6 +225,9 @@ class SampleSource:
             return PlaneDistance(self.surface.points, _normals(self.surface))
         if isinstance(self.surface, Mesh):
             return MeshDistance(self._solid or self.surface, self._settings.sign)
+        if self.is_smoothed:
+            # It is closed and has no inner faces, where the nearest face tells the side.
+            return MeshDistance(self.smooth_surface(), "normals")
         return CloudDistance(self.surface.points, _normals(self.surface))
 
     @property
@@ -201,7 +236,11 @@ class SampleSource:
         return self._recent.get((self, "drawer"), self._made_drawer, size=size)
 
     def _made_drawer(self) -> SurfaceSampler | CloudSampler:
-        return SurfaceSampler(self.surface) if isinstance(self.surface, Mesh) else CloudSampler(self.surface)
+        if isinstance(self.surface, Mesh):
+            return SurfaceSampler(self.surface)
+        if self.is_smoothed:
+            return SurfaceSampler(self.smooth_surface())
+        return CloudSampler(self.surface)
 
     def sample(
         self, counts: SampleCounts, rng: np.random.Generator, *, step: int | None = None, fresh: bool = False

@@ -11,6 +11,7 @@ from inr_plugins.fields.shape import OccupancyShape
 from inr_plugins.losses.shape import occupancy_entropy
 from inr_plugins.models.shapes.single import SingleShapeModel, SingleShapeModelConfig
 from inr_plugins.networks.activations.settings import ActivationName
+from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.networks.encodings import Identity
 from inr_plugins.networks.normalization.registry import NormalizationName
 
@@ -42,8 +43,11 @@ class CnOccupancyModel(SingleShapeModel):
 
     config: CnOccupancyModelConfig
     value_kind = "logits"
-    field_type = OccupancyShape
     own_octaves = 7
+
+    def make_field(self, network: CoordinateNetworkConfig) -> OccupancyShape:
+        """See SingleShapeModel."""
+        return OccupancyShape(self.trace_box, network=network, precision=self.config.precision)
 
     def own_rates(self) -> dict[str, OwnRate]:
         """The rate depends by far on whether the network is normalised, or its input encoded.

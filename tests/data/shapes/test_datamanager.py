@@ -233,3 +233,10 @@ def test_long_waits_are_told_when_training_ends_and_short_ones_are_not(ball, cap
 def test_options_out_of_range_are_refused_before_anything_is_read(tmp_path, options, words):
     with pytest.raises(InputError, match=words):
         manager(tmp_path / "nothing.ply", **options)
+
+
+def test_a_shape_tells_the_target_of_training_unless_that_has_no_sign(ball):
+    distance = manager(ball).shape_distance(0)
+    asked = np.array([[0.0, 0.0, 0.0], [0.95, 0.0, 0.0], [0.0, 0.6, 0.6]], dtype=np.float32)
+    assert distance(asked) == pytest.approx(np.linalg.norm(asked, axis=1) - 0.9, abs=0.01)
+    assert manager(ball, parser={"sign": "unsigned"}).shape_distance(0) is None

@@ -6,6 +6,7 @@ from mesh_shapes import sphere
 
 from inr_plugins.data.shapes.sampling import SampleCounts, SampleSettings, SampleSource, check_sampling
 from inr_plugins.errors import InputError
+from inr_plugins.geometry.distance.cloud_distance import CloudDistance
 from inr_plugins.geometry.io.clouds.read import Cloud
 
 COUNTS = SampleCounts(on=300, near=4000, far=4000, uniform=500)
@@ -159,3 +160,50 @@ def test_the_plane_target_is_too_small_away_from_a_curved_surface(ball):
 def test_settings_that_cannot_be_used_are_refused(change, message):
     with pytest.raises(InputError, match=message):
         check_sampling(SampleSettings(**change))
+
+
+def sparse_ball(count=300, noise=0.0):
+    rng = np.random.default_rng(4)
+    normals = rng.normal(size=(count, 3))
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    return Cloud(0.7 * normals + noise * rng.normal(size=(count, 3)), normals)
+
+
+def test_a_smooth_surface_through_few_points_is_sampled_all_over(capsys):
+    cloud = sparse_ball()
+    source = SampleSource(cloud, SampleSettings(pool=0, cloud_surface="smooth"), seed=0)
+    assert source.is_smoothed
+    samples = source.sample(SampleCounts(on=200, near=1000, far=1000), np.random.default_rng(0))
+    truth = np.linalg.norm(samples.points, axis=1) - 0.7
+    assert np.abs(samples.sdf - truth).max() < 5e-3
+    discs = CloudDistance(cloud.points, cloud.normals)(samples.points)
+    assert np.abs(samples.sdf - truth).mean() < 0.3 * np.abs(discs - truth).mean()
+    # Points of the surface are new ones, between those of the cloud.
+    apart = np.linalg.norm(samples.points[:200, None] - cloud.points, axis=-1).min(1)
+    assert np.median(apart) > 0.01
+    assert np.abs(np.linalg.norm(samples.points[:200], axis=1) - 0.7).max() < 5e-3
+    assert ((samples.points[:200] * samples.normals[:200]).sum(1) > 0.69).all()
+    said = capsys.readouterr().out
+    assert said.count("through 300 points") == 1
+    assert "smooth surface" in source.signed_by
+
+
+def test_what_is_smoothed_is_asked_for_or_a_cloud_of_not_too_many_points(ball, monkeypatch):
+    monkeypatch.setattr("inr_plugins.data.shapes.sampling.MOST_POINTS", 300)
+
+    def is_smoothed(surface, **settings):
+        return SampleSource(surface, SampleSettings(**settings), seed=0).is_smoothed
+
+    assert not is_smoothed(sparse_ball())
+    assert is_smoothed(sparse_ball(), cloud_surface="auto")
+    assert not is_smoothed(sparse_ball(301), cloud_surface="auto")
+    assert is_smoothed(sparse_ball(301), cloud_surface="smooth")
+    assert not is_smoothed(sparse_ball(), cloud_surface="smooth", target="plane")
+    assert not is_smoothed(ball, cloud_surface="smooth")
+
+
+def test_points_without_a_surface_are_refused_with_the_option_that_does_without():
+    cloud = sparse_ball(9)
+    source = SampleSource(cloud, SampleSettings(cloud_surface="smooth"), seed=0)
+    with pytest.raises(InputError, match=r"no smooth surface: .*10 points, got 9.*--pipeline\S*cloud-surface discs"):
+        source.distance(cloud.points)

@@ -1,5 +1,6 @@
 """finer-sdf and cn-occupancy on a ball: they learn it, with the losses and the set-ups that are theirs."""
 
+import numpy as np
 import pytest
 import torch
 from inr_plugins.method_configs.shapes import cn_occupancy, finer_sdf
@@ -178,6 +179,8 @@ def test_presets_are_the_papers_networks():
         ({"eikonal_weight": -0.1}, "eikonal-weight"),
         ({"normal_weight": float("nan")}, "normal-weight"),
         ({"trace_slope": 0.5}, "trace-slope"),
+        ({"lattice_cells": 2}, "lattice-cells"),
+        ({"average_decay": 1.0}, "average-decay"),
         ({"width": 0}, "width"),
         ({"activation": "relu", "omega": 3.0}, "omega"),
         ({"octaves": 3}, "octaves"),
@@ -188,3 +191,88 @@ def test_presets_are_the_papers_networks():
 def test_what_cannot_be_used_is_named(settings, name):
     with pytest.raises(InputError, match=name):
         make(**settings)
+
+
+class Ball:
+    """A datamanager of the ball."""
+
+    def __init__(self, signed=True):
+        self.signed, self.asked = signed, 0
+
+    def shape_distance(self, number):
+        self.asked += 1
+        return (lambda points: np.linalg.norm(points, axis=1).astype(np.float32) - RADIUS) if self.signed else None
+
+
+def test_a_run_begins_at_a_coarse_lattice_of_the_distance(capsys):
+    model, source = make(omega=10.0), Ball()
+    model.begin(source)
+    assert "lattice of 32^3 cells" in capsys.readouterr().out
+    points, batch = ball_batch(900)
+    near = (points.points[0].norm(dim=-1) > 0.3)[None]
+    found = model.train()(points)["value"]
+    assert (found - batch["sdf"])[near].abs().max() < 2e-3
+    # And the network learns from there on.
+    assert found.requires_grad
+    untrained = {name: each.clone() for name, each in model.trained_field.network.named_parameters()}
+    train(model, 3, 1e-3)
+    assert all(not torch.equal(untrained[name], now) for name, now in model.trained_field.network.named_parameters())
+
+
+def test_a_lattice_is_laid_once_and_only_of_distances_with_a_sign(capsys):
+    first = make()
+    first.begin(Ball())
+    again, source = make(), Ball()
+    again.load_state_dict(first.state_dict())
+    again.begin(source)
+    points = ball_batch(90)[0]
+    torch.testing.assert_close(again.eval()(points)["value"], first.eval()(points)["value"])
+    capsys.readouterr()
+    again.begin(source)
+    assert capsys.readouterr().out == ""
+    unsigned = make()
+    unsigned.begin(Ball(signed=False))
+    assert "unsigned, so there is no lattice" in capsys.readouterr().out
+    assert not bool(unsigned.trained_field.lattice.laid)
+    assert unsigned.trained_field.network.head.weight.abs().max() > 0
+    alone = make(lattice_cells=0)
+    alone.begin(Ball())
+    assert alone.trained_field.lattice is None
+    assert capsys.readouterr().out == ""
+
+
+def test_evaluation_has_the_mean_of_the_weights_over_steps():
+    model, decay = make(average_decay=0.8, lattice_cells=0), 0.8
+    weight = model.trained_field.network.head.weight
+    assert model.eval().field is model.trained_field
+    wanted = None
+    for step in range(4):
+        with torch.no_grad():
+            weight.add_(torch.randn_like(weight))
+        model.after_step(step)
+        wanted = weight.clone() if wanted is None else decay * wanted + (1 - decay) * weight
+    torch.testing.assert_close(model.eval().field.network.head.weight, wanted)
+    assert model.train().field.network.head.weight is weight
+    assert len(model.get_param_groups()["fields"]) == len(list(model.trained_field.parameters()))
+
+
+@pytest.mark.parametrize(
+    ("settings", "decay"),
+    [({}, 0.95), ({"normalization": "layer"}, 0.95), ({"normalization": "batch"}, 0.0), ({"average_decay": 0.5}, 0.5)],
+)
+def test_weights_are_averaged_where_no_statistics_belong_to_those_of_a_step(settings, decay):
+    assert make(**settings).average_decay() == decay
+
+
+@pytest.mark.parametrize("config", [FinerSdfModelConfig, CnOccupancyModelConfig])
+def test_runs_from_before_weights_were_averaged_open(config):
+    model = make(config)
+    old = {
+        name.replace("trained_field.", "field."): each
+        for name, each in model.state_dict().items()
+        if not name.startswith("average.") and ".lattice." not in name
+    }
+    fresh = make(config, **({"lattice_cells": 0} if config is FinerSdfModelConfig else {}))
+    fresh.load_state_dict(old)
+    for name, each in fresh.trained_field.network.state_dict().items():
+        torch.testing.assert_close(each, model.trained_field.network.state_dict()[name])
