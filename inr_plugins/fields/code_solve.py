@@ -219,6 +219,45 @@ def without_contradicted(dictionary: ShapeDictionary, found: FoundCode, equation
     return replace(equations, weight=equations.weight.masked_fill(wrong, 0.0))
 
 
+def with_free_space(
+    dictionary: ShapeDictionary,
+    found: FoundCode,
+    equations: Equations,
+    places: Float[Tensor, "f 3"],
+    away: Float[Tensor, " f"],
+) -> Equations:
+    """The equations, and one more for each place that is known to be outside and that a code has inside.
+
+    There the distance is to be positive: by half of how far the nearest point is, since an unseen part may be nearer.
+
+    Args:
+        dictionary: the experts.
+        found: the code.
+        equations: what is known otherwise.
+        places: outside the shape.
+        away: distance of the nearest point of the surface that is known.
+    """
+    value = CodedShape(dictionary, found.index, found.weight).sdf(places)
+    wrong = value < 0
+    count = int(wrong.sum())
+    if count == 0:
+        return equations
+    far = equations.group >= equations.on_surface
+    known = equations.weight[far & (equations.weight > 0)]
+    weight = known.mean() if len(known) else equations.weight.mean()
+    position, target = places[wrong], away[wrong] / 2
+    numbers = int(equations.group.max()) + 1 + torch.arange(count, device=position.device)
+    return replace(
+        equations,
+        position=torch.cat([equations.position, position]),
+        target=torch.cat([equations.target, target]),
+        weight=torch.cat([equations.weight, weight.expand(count)]),
+        group=torch.cat([equations.group, numbers]),
+        reach=torch.cat([equations.reaches, torch.zeros_like(position)]),
+        kind=torch.cat([equations.kinds, torch.full_like(numbers, FAR)]),
+    )
+
+
 def signed_by(dictionary: ShapeDictionary, found: FoundCode, equations: Equations) -> Equations:
     """The equations, of which those far from the surface have the signs of a code.
 

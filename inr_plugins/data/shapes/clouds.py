@@ -7,11 +7,18 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Float
 
 from inr_plugins.data.shapes.sampling import OPTION, SampleSettings
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.distance.cloud_border import is_open_scan
-from inr_plugins.geometry.distance.cloud_normals import FEWEST_POINTS, oriented_normals, oriented_outward
+from inr_plugins.geometry.distance.cloud_normals import (
+    FEWEST_POINTS,
+    least_variance,
+    neighbourhoods,
+    oriented_normals,
+    oriented_outward,
+)
 from inr_plugins.geometry.io.clouds.columns import AmbiguousColumns
 from inr_plugins.geometry.io.clouds.read import Cloud
 from inr_plugins.geometry.io.mesh_file import Tell
@@ -22,6 +29,8 @@ from inr_plugins.geometry.repair.cloud_cleaning import first_of_each, first_of_e
 
 CloudNormals = Literal["auto", "given", "estimated"]
 Strays = Literal["drop", "keep"]
+# A scanner sees no surface from behind; of normals of noisy points, or of edges, a few look away from it all the same.
+_MOST_AWAY = 0.05
 # More than this share of the points is how the cloud was taken.
 _MOST_STRAY = 0.1
 
@@ -38,6 +47,9 @@ class CloudSettings(SampleSettings):
     or estimated (always)."""
     normal_neighbours: int = 12
     """How many neighbours of a point tell its normal where normals are estimated; more for noisy clouds."""
+    scanner: tuple[float, float, float] | None = None
+    """Where the scanner stood, in the frame and unit of the file, of a cloud that was scanned from one place: normals
+    that are estimated look to it, and nid-fit has nothing between it and the points."""
     cloud_strays: Strays = "drop"
     """Points of a cloud that lie far from all others: drop or keep. Kept ones are part of the box that the shape is
     scaled by."""
@@ -49,6 +61,8 @@ def check_clouds(settings: CloudSettings) -> None:
         raise InputError(f"{OPTION}cloud-points must be at least {FEWEST_POINTS}, got {settings.cloud_points}.")
     if settings.normal_neighbours < 3:
         raise InputError(f"{OPTION}normal-neighbours must be at least 3, got {settings.normal_neighbours}.")
+    if settings.scanner is not None and not np.isfinite(settings.scanner).all():
+        raise InputError(f"{OPTION}scanner must be three finite numbers, got {' '.join(map(str, settings.scanner))}.")
 
 
 def read_shape_surface(path: Path, settings: CloudSettings, *, tell: Tell | None = None) -> Mesh | Cloud:
@@ -94,7 +108,9 @@ def ready_cloud(cloud: Cloud, settings: CloudSettings, path: Path) -> Cloud:
 def with_normals(cloud: Cloud, settings: CloudSettings) -> Cloud:
     """The cloud with outward normals, and a note of what was done for it."""
     notes: tuple[str, ...]
-    if cloud.normals is None or settings.cloud_normals == "estimated":
+    if settings.scanner is not None and (cloud.normals is None or settings.cloud_normals == "estimated"):
+        normals, notes = _facing(cloud.points, settings), ("normals estimated, turned to the scanner",)
+    elif cloud.normals is None or settings.cloud_normals == "estimated":
         normals, notes = oriented_normals(cloud.points, settings.normal_neighbours), ("normals estimated",)
     elif settings.cloud_normals == "given":
         normals, inward = oriented_outward(cloud.points, cloud.normals)
@@ -102,7 +118,18 @@ def with_normals(cloud: Cloud, settings: CloudSettings) -> Cloud:
     else:
         settled = settled_normals(cloud.points, cloud.normals, settings.normal_neighbours)
         normals, notes = settled.normals, settled.notes
+    if settings.scanner is not None:
+        away = float((((np.array(settings.scanner) - cloud.points) * normals).sum(1) < 0).mean())
+        if away > _MOST_AWAY:
+            notes = (*notes, f"{away:.0%} of the normals look away from the scanner")
     return Cloud(cloud.points, normals, (*cloud.notes, *notes))
+
+
+def _facing(points: Float[np.ndarray, "n 3"], settings: CloudSettings) -> Float[np.ndarray, "n 3"]:
+    """Unit normals by the points' neighbours, each on the side of the scanner."""
+    directions, _ = least_variance(points, neighbourhoods(points, settings.normal_neighbours))
+    to_scanner = np.array(settings.scanner) - points
+    return np.where((to_scanner * directions).sum(1, keepdims=True) < 0, -directions, directions)
 
 
 def _without_double_points(cloud: Cloud) -> Cloud:

@@ -114,6 +114,11 @@ class ShapeDataManager(VanillaDataManager[ShapeImages]):
         """Map from the frame and units of a shape's file to the normalised frame."""
         return self.dataparser.shapes.shapes[number].to_normalised
 
+    def scanner_of(self, number: int) -> Float[np.ndarray, " 3"] | None:
+        """Where the scanner stood that a shape's points were seen from, normalised frame; None: nobody said."""
+        scanner = self.config.dataparser.scanner
+        return None if scanner is None else self.shape_frame(number).points(np.array([scanner]))[0]
+
     def shape_file(self, number: int) -> Path:
         """The file that a shape was read from."""
         return self.dataparser.shapes.shapes[number].path

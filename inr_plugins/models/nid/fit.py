@@ -19,7 +19,14 @@ from torch.nn import Parameter
 from inr_plugins import ranks
 from inr_plugins.errors import InputError
 from inr_plugins.fields.code_orientation import believed_sheets, neighbour_directions, orient, settled_directions
-from inr_plugins.fields.code_solve import Solver, only_near, signed_by, solve_codes, without_contradicted
+from inr_plugins.fields.code_solve import (
+    Solver,
+    only_near,
+    signed_by,
+    solve_codes,
+    with_free_space,
+    without_contradicted,
+)
 from inr_plugins.fields.code_systems import code_systems, is_held_out
 from inr_plugins.fields.detail_fit import fit_detail
 from inr_plugins.fields.dictionary_settings import decode, encode
@@ -32,7 +39,14 @@ from inr_plugins.models.nid.checks import check_fit_config, check_fit_data, same
 from inr_plugins.models.nid.config import NidFitSettings
 from inr_plugins.models.nid.dictionary import Dictionary, blank_dictionary, dictionary_of, open_dictionary
 from inr_plugins.models.nid.panels import CodePanel
-from inr_plugins.models.nid.points import PointSource, draw_surface, has_estimated_normals, surface_of
+from inr_plugins.models.nid.points import (
+    PointSource,
+    draw_surface,
+    free_space,
+    has_estimated_normals,
+    scanner_of,
+    surface_of,
+)
 from inr_plugins.models.nid.report import DetailReport, FitReport, report_detail, report_fit
 from inr_plugins.models.nid.shown_code import BlendsCodes, dense_rows
 from inr_plugins.models.shapes.base import ShapeModel
@@ -227,7 +241,12 @@ class NidFitModel(BlendsCodes, ShapeModel):
             if has_estimated_normals(source):
                 equations = signed_by(self.dictionary, first, equations)
             believed = without_contradicted(self.dictionary, first, equations)
-            far = code_systems(self.dictionary, only_near(believed, near=False))
+            known, scanner = believed, scanner_of(source)
+            if scanner is not None:
+                place = self.pose.points(scanner.to(drawn.points)[None])[0]
+                free = free_space(place, drawn.points, count=config.far_points)
+                known = with_free_space(self.dictionary, first, believed, *free)
+            far = code_systems(self.dictionary, only_near(known, near=False))
             found = solve_codes(self.codes, [{**one, **other} for one, other in zip(near, far, strict=True)], solver)
         except ValueError as error:
             raise InputError(f"No code was found: {error} (options --pipeline.model.*).") from error

@@ -18,6 +18,7 @@ _NO_SURFACE = (
     "None of the points that are drawn lies on the surface: raise --pipeline.datamanager.surface-share above 0."
 )
 _LEAST_POINTS = 10
+_BOX_SIDE = 2.0
 ESTIMATED = "normals estimated"
 """What is noted of a cloud whose normals were (data.shapes.clouds)."""
 
@@ -50,6 +51,45 @@ def has_estimated_normals(source: PointSource) -> bool:
     """Whether the first shape is a cloud whose normals nobody gave, so that their signs are a guess."""
     surface = source.shape_surface(0) if isinstance(source, HoldsSurfaces) else None
     return ESTIMATED in getattr(surface, "notes", ())
+
+
+@runtime_checkable
+class HasScanner(Protocol):
+    """A datamanager that may know from where a shape was scanned."""
+
+    def scanner_of(self, number: int) -> Float[np.ndarray, " 3"] | None:
+        """Where the scanner stood, normalised frame."""
+
+
+def scanner_of(source: PointSource) -> Float[Tensor, " 3"] | None:
+    """From where the first shape was scanned, normalised frame; None: nobody said."""
+    place = source.scanner_of(0) if isinstance(source, HasScanner) else None
+    return None if place is None else torch.from_numpy(place).float()
+
+
+def free_space(
+    scanner: Float[Tensor, " 3"], points: Float[Tensor, "n 3"], *, count: int
+) -> tuple[Float[Tensor, "f 3"], Float[Tensor, " f"]]:
+    """Places between a scanner and the points that it saw, where nothing can be, and how far the nearest point is.
+
+    Args:
+        scanner: where it stood.
+        points: that it saw, in the same frame.
+        count: most places; only those in [-1, 1]^3 and clear of all points by a fortieth of that box's side are given.
+    """
+    from scipy.spatial import cKDTree
+
+    generator = torch.Generator().manual_seed(0)
+    seen = points[torch.randint(len(points), (4 * count,), generator=generator).to(points.device)]
+    # As many near the points as far from them, of the way that lies in the box.
+    way = F.normalize(scanner.to(seen) - seen, dim=-1)
+    length = torch.minimum((scanner.to(seen) - seen).norm(dim=-1), seen.new_tensor(_BOX_SIDE))
+    share = torch.rand(len(seen), generator=generator).to(seen)
+    places = seen + (share * length)[:, None] * way
+    places = places[(places.abs() <= 1).all(-1)]
+    away = torch.from_numpy(cKDTree(points.cpu().numpy()).query(places.cpu().numpy(), workers=-1)[0]).to(places)
+    clear = away > _BOX_SIDE / 40
+    return places[clear][:count], away[clear][:count]
 
 
 def draw_surface(source: PointSource, *, points: int, most_batches: int = 64) -> Drawn:

@@ -1,5 +1,6 @@
 """Clouds as shapes: double, stray and unoriented points, beside the ball that they were taken from."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -107,3 +108,32 @@ def test_what_is_read_and_left_out_is_told(tmp_path):
     (shape,) = read_shapes(tmp_path / "c.csv", ShapeSettings()).shapes
     targets_of_the_ball(shape)
     assert "ignored I, 1 of 2,000 points dropped that are NaN or infinite, normals estimated" in shape.description
+
+
+def test_estimated_normals_look_to_the_scanner(tmp_path):
+    points, normals = ball()
+    scanner = CENTRE + np.array([0.0, -50.0, 0.0])
+    seen = points[:, 1] < -0.3
+    shape = read(tmp_path / "c.npy", points[seen], scanner=tuple(scanner))
+    found = shape.surface.normals
+    assert ((scanner - points[seen]) * found).sum(1).min() >= 0
+    outward = normals[seen] / np.linalg.norm(normals[seen], axis=1, keepdims=True)
+    assert (found * outward).sum(1).min() > 0.9
+    assert "normals estimated, turned to the scanner" in shape.description
+    # From within they look the other way, which no rule of outermost points would find.
+    inside = read(tmp_path / "c.npy", points[seen], scanner=tuple(CENTRE))
+    assert (inside.surface.normals * outward).sum(1).max() < -0.9
+
+
+def test_given_normals_that_look_away_from_the_scanner_are_told_of(tmp_path):
+    points, normals = ball()
+    scanner = tuple(CENTRE + np.array([0.0, -50.0, 0.0]))
+    told = read(tmp_path / "c.npy", points, normals, scanner=scanner).description
+    assert re.search(r"[45]\d% of the normals look away from the scanner", told)
+    front = points[:, 1] < -0.3
+    assert "scanner" not in read(tmp_path / "c.npy", points[front], normals[front], scanner=scanner).description
+
+
+def test_a_scanner_that_is_nowhere_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"dataparser\.scanner must be three finite numbers, got nan 0\.0 1\.0"):
+        read(tmp_path / "c.npy", *ball(), scanner=(float("nan"), 0.0, 1.0))

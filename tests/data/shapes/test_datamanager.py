@@ -240,3 +240,10 @@ def test_a_shape_tells_the_target_of_training_unless_that_has_no_sign(ball):
     asked = np.array([[0.0, 0.0, 0.0], [0.95, 0.0, 0.0], [0.0, 0.6, 0.6]], dtype=np.float32)
     assert distance(asked) == pytest.approx(np.linalg.norm(asked, axis=1) - 0.9, abs=0.01)
     assert manager(ball, parser={"sign": "unsigned"}).shape_distance(0) is None
+
+
+def test_a_scanner_comes_to_the_normalised_frame_with_the_points(ball):
+    data = manager(ball, parser={"scanner": (10.0, -20.0, 40.0), "cloud_points": 500})
+    assert data.scanner_of(0) == pytest.approx(data.shape_frame(0).points(np.array([[10.0, -20.0, 40.0]]))[0])
+    assert data.scanner_of(0) == pytest.approx([0.0, 0.0, 1.8], abs=0.02)
+    assert manager(ball).scanner_of(0) is None

@@ -1,5 +1,6 @@
 """A shape coded over a dictionary of balls that a checkpoint holds."""
 
+import numpy as np
 import pytest
 import torch
 from ball_batches import BallBatches
@@ -7,14 +8,17 @@ from nerfstudio.data.scene_box import SceneBox
 
 from inr_plugins.engine.runs.checkpoints import checkpoint_path, write_checkpoint
 from inr_plugins.errors import InputError
+from inr_plugins.fields.code_solve import FoundCode, with_free_space
 from inr_plugins.fields.dictionary_settings import DictionarySettings
 from inr_plugins.fields.dictionary_shape import ShapeDictionary
 from inr_plugins.fields.protocol import SDFField
 from inr_plugins.models.nid.dictionary import LearntFrame, open_dictionary
 from inr_plugins.models.nid.fit import NidFitModelConfig
+from inr_plugins.models.nid.points import draw_surface, free_space
 from inr_plugins.models.nid.shapes import NidShapesModelConfig
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.shape_points import ShapePoints
+from inr_plugins.sparse_codes.code_equations import EquationWeights, surface_equations
 
 BOX = SceneBox(aabb=torch.tensor([[-1.0] * 3, [1.0] * 3]))
 SIZES = {"experts": 20, "active": 20, "expert_width": 6, "trunk_width": 24, "trunk_layers": 2, "omega": 5.0}
@@ -359,3 +363,58 @@ def test_a_distance_on_the_wrong_side_changes_neither_the_code_nor_the_steps_aft
     batch = {"sdf": torch.tensor([[-0.4, 0.2, -0.05]]), "on": torch.zeros(1, 3, dtype=torch.bool)}
     loss = model.point_losses(outputs, batch)["distance_loss"]
     assert float(loss) == pytest.approx((0 + 0.1 + 0.06) / 3)
+
+
+def test_places_between_a_scanner_and_the_points_are_free():
+    way = torch.nn.functional.normalize(torch.randn(900, 3, generator=torch.Generator().manual_seed(2)), dim=-1)
+    scanner = torch.tensor([0.0, -3.0, 0.0])
+    points = 0.6 * way
+    points = points[((scanner - points) * way).sum(-1) > 0.1]
+    places, away = free_space(scanner, points, count=400)
+    assert 100 < len(places) <= 400
+    assert (places.abs() <= 1).all()
+    torch.testing.assert_close(away, torch.cdist(places, points).amin(-1), atol=1e-5, rtol=0)
+    assert away.min() > 0.05
+    # On the way from a point to the scanner, never behind the ball.
+    assert (places[:, 1] < 0).all()
+    line = torch.nn.functional.normalize(scanner - points, dim=-1)
+    beside = torch.linalg.cross(places[:, None] - points, line[None].expand(len(places), -1, -1)).norm(dim=-1)
+    assert beside.amin(-1).max() < 1e-5
+    assert (places.norm(dim=-1) > 0.6).float().mean() == 1
+
+
+def test_what_a_code_has_where_a_scanner_looked_through_is_taken_away(learnt):
+    class Scanned(BallBatches):
+        """A patch of the small ball, whose far samples say nothing, seen through where the large ball would be."""
+
+        place = None
+
+        def scanner_of(self, number):
+            return self.place
+
+    dictionary = open_dictionary(learnt)
+    large = dictionary.codes[1]
+    index = torch.arange(len(large))[None]
+    places = torch.tensor([[0.4, 0.0, 0.0], [0.0, 0.9, 0.0], [0.0, 0.0, -0.4]])
+    away = torch.tensor([0.1, 0.3, 0.12])
+    drawn = BallBatches([0.5], points=300)
+    equations = surface_equations(
+        draw_surface(drawn, points=200), offsets=(0.05,), weights=EquationWeights(), far_points=50
+    )
+    found = FoundCode(index, large[None], None, None)
+    more = with_free_space(dictionary.field(), found, equations, places, away)
+    # The large ball, of 0.7, holds the first and the last.
+    assert len(more.target) == len(equations.target) + 2
+    torch.testing.assert_close(more.position[-2:], places[[0, 2]])
+    torch.testing.assert_close(more.target[-2:], away[[0, 2]] / 2)
+    assert (more.weight[-2:] > 0).all()
+    assert (more.group[-2:] >= equations.on_surface).all()
+    assert len(set(more.group[-2:].tolist()) - set(equations.group.tolist())) == 2
+    free = torch.tensor([[0.0, 0.9, 0.0]])
+    assert with_free_space(dictionary.field(), found, equations, free, away[:1]) is equations
+    # And a run asks for it where it knows of a scanner.
+    source = Scanned([0.6], points=600)
+    Scanned.place = np.array([0.0, 3.0, 0.0])
+    model = make(learnt)
+    model.begin(source)
+    assert error(model, 0.6) < 0.06
