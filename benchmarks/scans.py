@@ -7,11 +7,12 @@
 A dictionary is learnt once, on the shapes of the folder that --learn names, and kept in the work folder. Points are
 drawn from shapes that it has not seen, in the file's own frame and units: 300, 1,000 or 10,000 of them, 2,000 with
 noise of 1 cm (a hundredth of the file's unit), 2,000 that a camera in front sees, or 1,000 in thousandths of the unit,
-turned about the up axis and shifted, whose pose nid-fit has to find. Both get the same file: with the
-normals of the faces, or without any; then nid-fit estimates them as it does for anybody, and open3d estimates them from
-12 neighbours and turns them by its tangent planes. Poisson is given at the best of its depths, chosen by the truth,
-which nobody has. Chamfer distances are those of inr-eval, between 100,000 points of each surface; the floor is that of
-two drawings of the truth.
+turned about the up axis and shifted, whose pose nid-fit has to find. Both get the same file: with the normals of the
+faces, or without any; then nid-fit estimates them as it does for anybody, and open3d estimates them from 12
+neighbours and turns them by its tangent planes. Poisson is given at the best of its depths, chosen by the truth,
+which nobody has. A setting of a variant with the value "camera", as of pipeline.datamanager.dataparser.scanner, is
+where the camera of the row "front" stands. Chamfer distances are those of inr-eval, between 100,000 points of each
+surface; the floor is that of two drawings of the truth.
 
 Every result is a file in the work folder, and one that is there is not made again: `--again nid-fit` forgets those of a
 method (or variant) first. Stopped, the same command goes on.
@@ -71,10 +72,16 @@ def make_points(truth: Any, row: str, seed: int, facing: np.ndarray) -> tuple[np
     sampler = SurfaceSampler(truth)
     if row == "front":
         points, normals = sampler.sample(10 * count, rng)
-        seen = seen_from(truth, points, points.mean(0) + 3 * np.ptp(points, axis=0).max() * facing)
+        seen = seen_from(truth, points, camera_in_front(truth, facing))
         return points[seen][:count], normals[seen][:count]
     points, normals = sampler.sample(count, rng)
     return points + (NOISE * rng.normal(size=points.shape) if row == "noise" else 0), normals
+
+
+def camera_in_front(truth: Any, facing: np.ndarray) -> np.ndarray:
+    """Where the camera of the row "front" stands, the file's frame."""
+    low, high = truth.vertices.min(0), truth.vertices.max(0)
+    return (low + high) / 2 + 3 * (high - low).max() * facing
 
 
 def turn(up: str) -> np.ndarray:
@@ -244,6 +251,8 @@ def run_job(job: Job, options: argparse.Namespace, dictionary: Path, settings: l
             about = turn(options.up)
             points, known = MILLI * (points @ about.T + MOVED_BY), None if known is None else known @ about.T
             settings = [*settings, "pipeline.model.pose=up"]
+        camera = camera_in_front(truth, np.array(options.facing)).tolist()
+        settings = [setting.replace("=camera", f"={camera}") for setting in settings]
         write_cloud(folder / "scan.ply", points, known)
         mesh, told = fit(folder / "scan.ply", dictionary, settings, folder)
         if job.row == "turned":
