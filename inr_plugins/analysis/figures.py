@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 from jaxtyping import Float
 
 from inr_plugins.analysis.attribute_rank import AttributeRank
+from inr_plugins.analysis.code_space import CodeSpace
 from inr_plugins.analysis.key_space import KeySpace
 from inr_plugins.plotting import new_figure
 
@@ -20,6 +22,8 @@ _INFINITE = 100.0
 _LEAST = 1e-12
 """Of the largest eigenvalue: what is drawn of smaller ones, which rounding has made."""
 _SHOWN = 4000
+_NAMED, _COLOURS = 120, 10
+"""Codes, at the most, that are drawn with their names, and groups of names that have colours."""
 
 
 def _plain(axes: Any, title: str) -> None:
@@ -148,4 +152,32 @@ def kernel_figure(spectra: list[tuple[str, npt.NDArray[np.float64]]], kernels: l
         each.set_title(name, loc="left", fontsize="medium")
         each.set_xticks([])
         each.set_yticks([])
+    return figure
+
+
+def codes_figure(found: CodeSpace, names: Sequence[str]) -> Figure:
+    """The codes along the first two principal directions, with their names where these are not too many.
+
+    Names that begin alike up to their last letter or digit, as those of a person's poses, have one colour.
+    """
+    figure = new_figure(10, 5)
+    left, right = figure.subplots(1, 2, width_ratios=[2, 1])
+    places = found.places if found.places.shape[1] > 1 else np.pad(found.places, ((0, 0), (0, 1)))
+    groups = {name[:-1]: None for name in names}
+    for number, group in enumerate(groups):
+        own = [row for row, name in enumerate(names) if name[:-1] == group]
+        colour = f"C{number % 10}" if len(groups) <= _COLOURS else "C0"
+        left.scatter(places[own, 0], places[own, 1], s=14, color=colour)
+        for row in own if len(names) <= _NAMED else []:
+            left.annotate(names[row], places[row, :2], xytext=(3, 2), textcoords="offset points", fontsize=6)
+    left.set_xlabel(f"first direction ({100 * found.shares[0]:.0f} % of the variance)")
+    second = f" ({100 * found.shares[1]:.0f} %)" if len(found.shares) > 1 else ""
+    left.set_ylabel(f"second direction{second}")
+    _plain(left, "Codes")
+    right.plot(range(1, len(found.shares) + 1), 100 * np.cumsum(found.shares), marker=".", linewidth=0.8)
+    right.set_xlabel("principal directions")
+    right.set_ylabel("of the variance (%)")
+    right.set_ylim(0, 102)
+    right.xaxis.get_major_locator().set_params(integer=True)
+    _plain(right, "How many directions they take up")
     return figure

@@ -19,6 +19,7 @@ from torch import Tensor
 from inr_plugins.analysis import figures
 from inr_plugins.analysis.attribute_rank import attribute_rank
 from inr_plugins.analysis.band_shares import BANDS, band_shares
+from inr_plugins.analysis.code_space import code_space
 from inr_plugins.analysis.key_space import MOST_WIDTH, key_space, mesh_sides
 from inr_plugins.analysis.tangent_kernel import KernelSummary, eigenvalues, in_float64, summary, tangent_kernel
 from inr_plugins.errors import InputError
@@ -288,3 +289,31 @@ def psnr(found: Float[np.ndarray, "n channels"], truth: Float[np.ndarray, "n cha
 
 def _channels(count: int) -> str:
     return f"{count} channel{'s' if count != 1 else ''}"
+
+
+def find_codes(codes: Float[np.ndarray, "codes n"], names: Sequence[str]) -> Findings:
+    """Principal components of the codes of a dictionary's signals.
+
+    Args:
+        codes: a row for each signal, of patches one after the other.
+        names: of the signals.
+
+    Raises:
+        InputError: fewer than two codes.
+    """
+    if len(codes) < 2:
+        raise InputError(
+            f"The run has {len(codes)} code, of which there are no principal components: give a dictionary."
+        )
+    found = code_space(codes)
+    used = (codes != 0).sum(axis=1)
+    most = int(np.searchsorted(np.cumsum(found.shares), 0.9)) + 1 if found.shares.any() else 0
+    words = [
+        ("codes", f"{len(codes):,} of {codes.shape[1]:,} entries, {used.mean():,.0f} of them not 0"),
+        ("directions", f"{most} hold 90 % of the variance; {found.effective:.1f} by entropy"),
+    ]
+    columns = ("name", *(f"direction_{number + 1}" for number in range(found.places.shape[1])))
+    rows: list[Sequence[Any]] = [
+        [name, *(float(each) for each in place)] for name, place in zip(names, found.places, strict=True)
+    ]
+    return Findings(words, columns, rows, partial(figures.codes_figure, found, names))

@@ -1,4 +1,4 @@
-"""inr-analyze: rank, spectrum, keys or neural tangent kernel of a fitted image, as a figure and a table."""
+"""inr-analyze: rank, spectrum, keys or tangent kernel of a fitted image, or a dictionary's codes, drawn and listed."""
 
 from __future__ import annotations
 
@@ -28,17 +28,19 @@ if TYPE_CHECKING:
     from inr_plugins.analysis.findings import Findings
     from inr_plugins.engine.runs.run import Run
 
-Kind = Literal["rank", "spectrum", "keys", "ntk"]
+Kind = Literal["rank", "spectrum", "keys", "ntk", "codes"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnalyzeOptions(CommonOptions):
-    """Find out why a run of a method of images or videos learns its image as it does; a figure and a CSV file.
+    """Find out why a run of a method of images or videos learns its image as it does, or how the codes of a dictionary
+    lie; a figure and a CSV file.
 
     rank: how many numbers a pixel's colour needs, and what the best line or plane of colours would reach.
     spectrum: shares of low to high frequencies in the image, in the fit and over the keys; not of a video.
     keys: the curve, the surface or the volume of colours that diner-image's keys lie on.
     ntk: eigenvalues of the neural tangent kernel at the start and now.
+    codes: of a dictionary (nid-shapes, nid-images): its codes along their principal directions.
 
     Example: inr-analyze RUN keys
     """
@@ -83,6 +85,7 @@ def analyze(options: AnalyzeOptions, *, load: Callable[..., Run] | None, outputs
             raise InputError(f"{path} exists already; pass --overwrite or another --output.")
     if folder.exists():
         check_place(figure)
+    from inr_plugins.models.nid.shown_code import CodedModel
     from inr_plugins.models.signals.base import ImageModel
 
     if load is None:
@@ -92,7 +95,10 @@ def analyze(options: AnalyzeOptions, *, load: Callable[..., Run] | None, outputs
     begin = time.perf_counter()
     with output_for_result(quiet=options.quiet):
         opened = load(config, device=options.device, data=options.data)
-    if not isinstance(opened.pipeline.model, ImageModel):
+    if options.kind == "codes":
+        if not isinstance(opened.pipeline.model, CodedModel):
+            raise InputError(f"The run {config.parent} has no codes: give one of nid-shapes or nid-images.")
+    elif not isinstance(opened.pipeline.model, ImageModel):
         raise InputError(
             f"The run {config.parent} is of a method that learns no image: give one of an -image or a -video method."
         )
@@ -120,6 +126,11 @@ def _find(options: AnalyzeOptions, opened: Run, bar: Callable[[str, int, int], N
     from inr_plugins.analysis import findings
 
     model: Any = opened.pipeline.model
+    if options.kind == "codes":
+        names = model.dictionary_names
+        first = len(model.code_names) - len(names)
+        codes = torch.stack([model.code_of(first + number).detach().reshape(-1) for number in range(len(names))])
+        return findings.find_codes(codes.cpu().numpy(), names)
     image = cast(Any, opened.pipeline.datamanager).image
     pixels = image.values() if image.kind.is_float else image.pixels
 

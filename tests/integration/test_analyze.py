@@ -124,6 +124,9 @@ def test_a_run_that_learns_no_image_and_numbers_out_of_range_are_refused(run, tm
     arguments = [str(run.base_dir), "rank", "--output", str(tmp_path / "new")]
     assert main(arguments, load=lambda *_, **__: other) == 1
     assert "is of a method that learns no image: give one of an -image or a -video method." in capsys.readouterr().err
+    arguments[1] = "codes"
+    assert main(arguments, load=lambda *_, **__: other) == 1
+    assert "has no codes: give one of nid-shapes or nid-images" in capsys.readouterr().err
     assert main([*arguments, "--points", "1"]) == 1
     assert "--points must be at least 2" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()

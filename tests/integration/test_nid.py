@@ -13,6 +13,7 @@ from integration.small_methods import small_nid
 from short_runs import assert_same_state, train
 
 from inr_plugins.cli import fit_scans, mesh
+from inr_plugins.cli.analyze import main as analyze
 from inr_plugins.engine.runs.run import load_run
 from inr_plugins.errors import InputError
 
@@ -116,6 +117,19 @@ def test_what_is_between_two_shapes_becomes_meshes_whose_distances_are_blended(d
     assert mesh.main([str(dictionary.base_dir), "--towards", "mean", "--resolution", "16", "--device", "cpu"]) == 0
     assert (dictionary.base_dir / "meshes/mean-0.5.ply").exists()
     assert "blend  0.5 of the way to mean" in capsys.readouterr().out
+
+
+def test_the_codes_of_a_dictionary_are_drawn_along_their_principal_directions(dictionary, tmp_path, capsys):
+    assert analyze([str(dictionary.base_dir), "codes", "--device", "cpu", "--output", str(tmp_path / "new")]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"codes {len(AXES)} of " in said
+    rows = list(csv.DictReader((tmp_path / "new" / "codes.csv").open(encoding="utf-8")))
+    assert [row["name"] for row in rows] == [f"shape_{number}" for number in range(len(AXES))]
+    codes = np.stack([dictionary.pipeline.model.code_of(number).numpy().ravel() for number in range(len(AXES))])
+    apart = np.linalg.norm(codes[0] - codes[1])
+    places = np.array([[float(row[f"direction_{k + 1}"]) for k in range(len(AXES) - 1)] for row in rows])
+    assert np.linalg.norm(places[0] - places[1]) == pytest.approx(apart, rel=1e-4)
+    assert (tmp_path / "new" / "codes.png").stat().st_size > 5000
 
 
 @pytest.fixture(scope="module")
