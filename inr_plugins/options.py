@@ -150,6 +150,7 @@ TRAINING = _table(
         (_PARSER, _SEED, "sample-seed"),
         (_PARSER, Range(10, _BILLION), "cloud-points"),
         (_PARSER, Range(3, 1000), "normal-neighbours"),
+        (_PARSER, Range(), "scanner"),
         (_PARSER, _POSITIVE, "file-unit"),
         (_PARSER, _IMAGE, "image-size"),
         (_PARSER, Range(2, 10_000), "train-views val-views test-views"),
