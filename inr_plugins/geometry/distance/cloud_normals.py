@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int32
@@ -10,12 +10,21 @@ from jaxtyping import Bool, Float, Int, Int32
 from inr_plugins.errors import InputError
 
 FEWEST_POINTS = 10
+Agreement = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""Of points (n, 3) and normals (n, 3), how far those of pairs (e,) and (e,) agree, (e,) from -1 to 1."""
 _POINTS_AT_ONCE = 1 << 16
 # Directions in which the outermost points are looked at to tell outward from inward.
 _VIEWS = 64
 # A sparse matrix takes a weight of zero for no edge.
 _LEAST_WEIGHT = 1e-6
 _INT32 = np.iinfo(np.int32).max
+# Cosine from which on two normals are opposed beyond doubt.
+_OPPOSED = -0.5
+# The two sides of a sheet face away from each other, by more than this share of the distance between the points.
+_BACK_TO_BACK = 0.05
+# Signs are tried the other way from this share of contradictions on, and taken where less than this part is left: of
+# 22 clouds of six meshes and bodies, with noise and without, so the ways with fewer wrong signs but in two.
+_FEW, _CLEARLY = 5e-4, 0.6
 # Ratio of variances: a fifth, in standard deviations.
 _FLAT = 0.04
 
@@ -85,7 +94,9 @@ def with_outward_signs(
     Signs spread along the minimum spanning tree of the graph of neighbours, on which edges between points whose normals
     agree are short (Hoppe et al. 1992). Two normals agree as far as one is the mirror image of the other in the plane
     halfway between the points: on a circle they all do, across a sharp edge, and on the two sides of a thin sheet,
-    which bare products get wrong (compared by Schertler et al. 2017). At last each connected part is turned so that its
+    which bare products get wrong (compared by Schertler et al. 2017). Where noise is as large as the distance between
+    points the direction from one to the other says nothing, nor do mirror images: so bare products are tried where
+    contradictions are left, and taken where they leave clearly fewer. At last each connected part is turned so that its
     outermost points, in many directions, look out. The wall of a cavity, which is a part of its own, so comes out the
     wrong way round.
 
@@ -95,10 +106,12 @@ def with_outward_signs(
         near: from `neighbourhoods`.
     """
     points = (points - points.mean(axis=0)).astype(np.float64)
-    one, other = _spanning_tree(points, directions, near)
-    signs, part = _spread_signs(len(points), one, other, mirror_agreement(points, directions, one, other))
-    normals = directions * signs[:, None]
-    return normals * _outward(points, normals, part)[part, None]
+    found = _with_signs(points, directions, near, mirror_agreement)
+    doubt = contradictions(points, found, near)
+    if doubt < _FEW:
+        return found
+    plain = _with_signs(points, directions, near, _plain_agreement)
+    return plain if contradictions(points, plain, near) < _CLEARLY * doubt else found
 
 
 def oriented_outward(
@@ -124,8 +137,58 @@ def mirror_agreement(
     return np.einsum("ei,ei->e", a, b) - 2 * along_a * along_b
 
 
-def _spanning_tree(
+def contradictions(
     points: Float[np.ndarray, "n 3"], normals: Float[np.ndarray, "n 3"], near: Int32[np.ndarray, "n k"]
+) -> float:
+    """Share of the pairs of neighbours whose normals cannot both look outward.
+
+    They are opposed, as they are and as mirror images, and the points do not lie back to
+    back, as those on the two sides of a sheet do.
+    """
+    found, count = 0, len(points) * (near.shape[1] - 1)
+    for start in range(0, len(points), _POINTS_AT_ONCE):
+        there = near[start : start + _POINTS_AT_ONCE, 1:]
+        here = np.repeat(np.arange(start, start + len(there)), there.shape[1])
+        there = there.reshape(-1)
+        opposed = np.einsum("ei,ei->e", normals[here], normals[there]) < _OPPOSED
+        here, there = here[opposed], there[opposed]
+        opposed = mirror_agreement(points, normals, here, there) < _OPPOSED
+        here, there = here[opposed], there[opposed]
+        between = points[here] - points[there]
+        away = np.einsum("ei,ei->e", between, normals[here] - normals[there]) / 2
+        found += int((away <= _BACK_TO_BACK * np.linalg.norm(between, axis=1)).sum())
+    return found / count
+
+
+def _plain_agreement(
+    points: Float[np.ndarray, "n 3"],
+    normals: Float[np.ndarray, "n 3"],
+    one: Int[np.ndarray, " e"],
+    other: Int[np.ndarray, " e"],
+) -> Float[np.ndarray, " e"]:
+    """Product of two normals, wherever they are."""
+    product: Float[np.ndarray, " e"] = np.einsum("ei,ei->e", normals[one], normals[other])
+    return product
+
+
+def _with_signs(
+    points: Float[np.ndarray, "n 3"],
+    directions: Float[np.ndarray, "n 3"],
+    near: Int32[np.ndarray, "n k"],
+    agreement: Agreement,
+) -> Float[np.ndarray, "n 3"]:
+    """As `with_outward_signs`, by one measure of agreement."""
+    one, other = _spanning_tree(points, directions, near, agreement)
+    signs, part = _spread_signs(len(points), one, other, agreement(points, directions, one, other))
+    normals = directions * signs[:, None]
+    return normals * _outward(points, normals, part)[part, None]
+
+
+def _spanning_tree(
+    points: Float[np.ndarray, "n 3"],
+    normals: Float[np.ndarray, "n 3"],
+    near: Int32[np.ndarray, "n k"],
+    agreement: Agreement,
 ) -> tuple[Int[np.ndarray, " e"], Int[np.ndarray, " e"]]:
     """Pairs of neighbours that join all that can be joined, with the least doubt in all."""
     from scipy.sparse import csr_matrix
@@ -136,7 +199,7 @@ def _spanning_tree(
     weights = np.empty(near.shape)
     for part in _parts(count):
         here, there = np.repeat(np.arange(part.start, part.stop), degree), near[part].reshape(-1)
-        doubt = 1 - np.abs(mirror_agreement(points, normals, here, there))
+        doubt = 1 - np.abs(agreement(points, normals, here, there))
         weights[part] = (np.maximum(doubt, 0) + _LEAST_WEIGHT).reshape(-1, degree)
     starts = np.arange(0, count * degree + 1, degree, dtype=np.int64 if count * degree > _INT32 else np.int32)
     # The tree is made in the place of the graph, which must not be the caller's own.

@@ -5,21 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int32
+from jaxtyping import Float
 
 from inr_plugins.geometry.distance.cloud_normals import (
+    contradictions,
     least_variance,
-    mirror_agreement,
     neighbourhoods,
     oriented_outward,
     with_outward_signs,
 )
 
-_POINTS_AT_ONCE = 1 << 16
-# Cosine from which on two normals are opposed beyond doubt.
-_OPPOSED = -0.5
-# The two sides of a sheet face away from each other, by more than this share of the distance between the points.
-_BACK_TO_BACK = 0.05
 # In sound clouds of bodies whose parts touch, up to four pairs in a thousand look at each other across a gap. Fewer
 # than this are not looked into.
 _FEW = 5e-4
@@ -86,26 +81,3 @@ def settled_normals(
 
 def _turned(found: Float[np.ndarray, "n 3"], given: Float[np.ndarray, "n 3"]) -> float:
     return float((np.einsum("ni,ni->n", found, given) < 0).mean())
-
-
-def contradictions(
-    points: Float[np.ndarray, "n 3"], normals: Float[np.ndarray, "n 3"], near: Int32[np.ndarray, "n k"]
-) -> float:
-    """Share of the pairs of neighbours whose normals cannot both look outward.
-
-    They are opposed, as they are and as mirror images (see `distance.cloud_normals`), and the points do not lie back to
-    back, as those on the two sides of a sheet do.
-    """
-    found, count = 0, len(points) * (near.shape[1] - 1)
-    for start in range(0, len(points), _POINTS_AT_ONCE):
-        there = near[start : start + _POINTS_AT_ONCE, 1:]
-        here = np.repeat(np.arange(start, start + len(there)), there.shape[1])
-        there = there.reshape(-1)
-        opposed = np.einsum("ei,ei->e", normals[here], normals[there]) < _OPPOSED
-        here, there = here[opposed], there[opposed]
-        opposed = mirror_agreement(points, normals, here, there) < _OPPOSED
-        here, there = here[opposed], there[opposed]
-        between = points[here] - points[there]
-        away = np.einsum("ei,ei->e", between, normals[here] - normals[there]) / 2
-        found += int((away <= _BACK_TO_BACK * np.linalg.norm(between, axis=1)).sum())
-    return found / count

@@ -80,3 +80,15 @@ def test_too_few_points_are_refused():
         oriented_normals(np.eye(3))
     with pytest.raises(ValueError, match="neighbours"):
         oriented_normals(sphere(50)[0], neighbours=2)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_noise_as_large_as_the_distance_between_points_leaves_the_signs_right(seed):
+    rng = np.random.default_rng(seed)
+    around, across = rng.uniform(0, 2 * np.pi, (2, 6000))
+    outward = np.stack([np.cos(around) * np.cos(across), np.sin(around) * np.cos(across), np.sin(across)], axis=1)
+    points = np.stack([np.cos(around), np.sin(around), np.zeros(6000)], axis=1) + 0.5 * outward
+    # Points of the ring are 0.05 apart.
+    found = oriented_normals(points + 0.03 * rng.normal(size=points.shape))
+    right = ((found * outward).sum(axis=1) > 0).mean()
+    assert right > 0.97

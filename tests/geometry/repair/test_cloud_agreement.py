@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import trimesh
 
-from inr_plugins.geometry.distance.cloud_normals import neighbourhoods
+from inr_plugins.geometry.distance.cloud_normals import contradictions, neighbourhoods
 from inr_plugins.geometry.mesh import Mesh
-from inr_plugins.geometry.repair.cloud_agreement import contradictions, settled_normals
+from inr_plugins.geometry.repair.cloud_agreement import settled_normals
 from inr_plugins.geometry.surface_sampler import SurfaceSampler
 
 RNG = np.random.default_rng(7)
