@@ -297,6 +297,18 @@ def test_the_frequency_is_in_proportion_to_the_pixels_of_a_piece(pixels, omega):
     assert NidImagesModelConfig(omega=11.0).dictionary(pixels).trunk.omega == 11
 
 
+@pytest.mark.parametrize(("gate", "places"), [("solved", 4 * 12), ("table", 7)])
+def test_codes_are_solved_for_by_four_places_for_each_expert_at_least(folder, tmp_path, gate, places):
+    config = small_nid_images(folder, tmp_path)
+    config.pipeline.model.patch, config.pipeline.model.gate, config.pipeline.model.places = 0, gate, 7
+    pipeline = train(config, 1).pipeline
+    outputs = pipeline.model(pipeline.datamanager.next_train(3)[0])
+    assert outputs["truth"].shape == (40, places, 3)
+    assert set(pipeline.model.get_loss_dict(outputs, {})) == (
+        {"mse_loss"} if gate == "solved" else {"mse_loss", "balance_loss", "sparsity_loss"}
+    )
+
+
 def test_a_step_learns_from_some_places_of_some_pieces_of_whole_pictures(folder, tmp_path):
     config = small_nid_images(folder, tmp_path)
     config.pipeline.model.patch, config.pipeline.model.pieces, config.pipeline.model.places = 8, 11, 30
