@@ -131,7 +131,14 @@ def _find(options: AnalyzeOptions, opened: Run, bar: Callable[[str, int, int], N
         first = len(model.code_names) - len(names)
         codes = torch.stack([model.code_of(first + number).detach().reshape(-1) for number in range(len(names))])
         return findings.find_codes(codes.cpu().numpy(), names)
-    image = cast(Any, opened.pipeline.datamanager).image
+    manager = cast(Any, opened.pipeline.datamanager)
+    # Of measurements of what nobody knows there is a classical answer in the place of an image.
+    if options.kind in ("rank", "spectrum") and not getattr(manager.dataparser, "has_truth", True):
+        raise InputError(
+            f"{options.kind}: what this run looks for is not known, so that it cannot be compared with that; ntk is of "
+            "the network alone."
+        )
+    image = manager.image
     pixels = image.values() if image.kind.is_float else image.pixels
 
     def fresh() -> Any:

@@ -17,7 +17,7 @@ from inr_plugins.method_configs.tomography import cn_ct
 from PIL import Image
 from short_runs import assert_same_state, train
 
-from inr_plugins.cli import signal_file
+from inr_plugins.cli import analyze, compress, signal_file
 from inr_plugins.cli.eval import main as evaluate_command
 from inr_plugins.engine.evaluation import evaluate_views
 from inr_plugins.engine.runs.run import load_run
@@ -196,6 +196,20 @@ def test_a_measured_slice_is_read_out_in_its_unit(measured_run, sinogram_file, t
         np.testing.assert_array_equal(page.asarray(), found)
         assert page.tags["ResolutionUnit"].value == 3
         assert page.tags["XResolution"].value[0] / page.tags["XResolution"].value[1] == pytest.approx(10 / 0.3)
+
+
+def test_what_is_not_known_is_compared_with_nothing_and_what_is_no_image_is_not_compressed(
+    measured_run, run, tmp_path, capsys
+):
+    place = ["--device", "cpu", "--output", str(tmp_path / "analysis")]
+    for kind in ("rank", "spectrum"):
+        assert analyze.main([str(measured_run.base_dir), kind, *place]) == 1
+        assert f"{kind}: what this run looks for is not known" in capsys.readouterr().err
+    assert not (tmp_path / "analysis").exists()
+    assert analyze.main([str(run.base_dir), "rank", *place]) == 0
+    capsys.readouterr()
+    assert compress.main([str(run.base_dir), str(tmp_path / "a.inr"), "--device", "cpu"]) == 1
+    assert "Only what finer-image, cn-image and finer-stream learn can be compressed" in capsys.readouterr().err
 
 
 def test_rows_and_columns_have_a_spacing_each(measured_run, tmp_path):

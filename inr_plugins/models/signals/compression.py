@@ -49,7 +49,7 @@ def check_compressible(model: Any) -> None:
     Raises:
         InputError: naming what can be compressed.
     """
-    if not isinstance(model, CoordinateImageModel):
+    if not isinstance(model, CoordinateImageModel) or model.spacing_mm is not None:
         raise InputError(
             "Only what finer-image, cn-image and finer-stream learn can be compressed: the keys of diner-image alone "
             "are larger than the image, and other methods learn none."
