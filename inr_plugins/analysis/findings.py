@@ -52,11 +52,13 @@ class Fitted:
         field: the fit, in eval mode.
         pixels: of the file: whole numbers, or values in float32.
         fresh: makes the field as it was before its first step, but for the draw of its weights.
+        device: where the field is.
     """
 
     field: ImageField
     pixels: Shaped[np.ndarray, "*frames height width channels"]
     fresh: Callable[[], ImageField]
+    device: torch.device
 
     @property
     def bits(self) -> int:
@@ -78,8 +80,7 @@ class Fitted:
         """The fit's, clamped to [0, 1]."""
         numbers = torch.arange(self.grid.count) if places is None else torch.from_numpy(places)
         middles = self.grid.indices(numbers).double()
-        device = next(self.field.parameters()).device
-        return self.field.at(middles.to(device)).clamp(0, 1).cpu().numpy()
+        return self.field.at(middles.to(self.device)).clamp(0, 1).cpu().numpy()
 
     def spread(self, most: int) -> Int[np.ndarray, " n"]:
         """Numbers of at most so many pixels, evenly over rows and columns, of an image of few all.
@@ -263,10 +264,13 @@ def image_kernel(
     are those of the stage that it is in. In float64 on the CPU.
 
     Raises:
-        InputError: the network is one of tiny-cuda-nn's, which has no float64.
+        InputError: the field is of another kind, or its network is one of tiny-cuda-nn's, which has no float64.
     """
     if not isinstance(field, KeyImage | CoordinateImage | StreamImage):
-        raise TypeError(f"no tangent kernel of {type(field).__name__} is known")
+        raise InputError(
+            "ntk: no kernel of what this method learns is known; give a run of an image or a video, of keys or of a "
+            "network."
+        )
     network = field.network
     if isinstance(network, CoordinateNetwork) and network.fused is not None:
         raise InputError(

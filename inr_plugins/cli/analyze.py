@@ -135,8 +135,8 @@ def _find(options: AnalyzeOptions, opened: Run, bar: Callable[[str, int, int], N
     # Of measurements of what nobody knows there is a classical answer in the place of an image.
     if options.kind in ("rank", "spectrum") and not getattr(manager.dataparser, "has_truth", True):
         raise InputError(
-            f"{options.kind}: what this run looks for is not known, so that it cannot be compared with that; ntk is of "
-            "the network alone."
+            f"{options.kind}: what this run looks for is not known, so that there is nothing to compare it with; give "
+            "a run of what is."
         )
     image = manager.image
     pixels = image.values() if image.kind.is_float else image.pixels
@@ -147,7 +147,7 @@ def _find(options: AnalyzeOptions, opened: Run, bar: Callable[[str, int, int], N
             torch.manual_seed(0)
             return model.make_field()
 
-    fitted = findings.Fitted(model.field, pixels, fresh)
+    fitted = findings.Fitted(model.field, pixels, fresh, model.device)
     if options.kind == "rank":
         return findings.find_rank(fitted)
     if options.kind == "spectrum":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -13,8 +14,8 @@ from PIL import Image
 from scipy import ndimage
 from short_runs import assert_going_on_is_not_having_stopped, train
 
+from inr_plugins.cli import analyze, signal_file
 from inr_plugins.cli import eval as evaluation
-from inr_plugins.cli import signal_file
 from inr_plugins.engine.runs.run import load_run
 from inr_plugins.errors import InputError
 from inr_plugins.models.nid import images
@@ -83,6 +84,17 @@ def fitted(data, run, output, *, steps=2, **settings):
 def read_out(run, output, *arguments):
     assert signal_file.main([str(run.base_dir), str(output), "--device", "cpu", *arguments]) == 0
     return np.asarray(Image.open(output))
+
+
+def test_a_dictionary_s_pictures_are_analysed_as_they_are_read_out(whole, tmp_path, capsys):
+    place = ["--device", "cpu", "--output", str(tmp_path / "analysis")]
+    assert analyze.main([str(whole.base_dir), "rank", *place]) == 0
+    values = whole.pipeline.model.field(None).detach().clamp(0, 1).view(40, HEIGHT, WIDTH, 3).numpy()
+    error = np.mean((values - np.stack([picture(seed) for seed in range(40)]) / 255) ** 2)
+    said = float(re.search(r"this run  ([\d.]+) dB", capsys.readouterr().out).group(1))
+    assert said == pytest.approx(-10 * np.log10(error), abs=0.01)
+    assert analyze.main([str(whole.base_dir), "ntk", *place]) == 1
+    assert "ntk: no kernel of what this method learns is known; give a run of an image" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["whole", "table", "patches"])
