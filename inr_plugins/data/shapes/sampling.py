@@ -58,7 +58,8 @@ class SampleSettings:
     cloud_surface: CloudSurface = "discs"
     """What is learnt of a cloud: smooth (a closed surface through the points that bends no more than it has to, with a
     smoothness found from points that are held out), discs (the points themselves, each a small disc) or auto (smooth up
-    to 100,000 points). Signs and distances are those of that surface."""
+    to 100,000 points). Signs and distances are those of that surface; without a sign, and as planes, points are learnt
+    from."""
     noise: Noise = "laplace"
     """Distribution of the offsets of near and far points from the surface, along each axis: laplace or normal."""
     near_scale: float = 0.002
@@ -186,9 +187,11 @@ class SampleSource:
     @property
     def is_smoothed(self) -> bool:
         """Whether what is learnt is a smooth surface through the points of a cloud."""
-        if not isinstance(self.surface, Cloud) or self._settings.target == "plane":
+        settings = self._settings
+        # A smooth surface is closed, which what has no sign need not be.
+        if not isinstance(self.surface, Cloud) or settings.target == "plane" or settings.sign == "unsigned":
             return False
-        wanted = self._settings.cloud_surface
+        wanted = settings.cloud_surface
         return wanted == "smooth" or (wanted == "auto" and len(self.surface.points) <= MOST_POINTS)
 
     def smooth_surface(self) -> Mesh:

@@ -54,6 +54,8 @@ _NEIGHBOURS = 6
 _STEEPEST = 2.0
 """More than f rises by anywhere near the surface."""
 _TOLERANCE, _MOST_STEPS = 1e-3, 300
+_SLACK = 1e-6
+"""By what part of the cube points may lie beyond it: by rounding, where a shape fills it."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class SmoothDistance:
         """
         if len(points) < FEWEST_POINTS:
             raise ValueError(f"A smooth surface needs {FEWEST_POINTS} points, got {len(points)}.")
-        if np.abs(points).max() > reach:
+        if np.abs(points).max() > (1 + _SLACK) * reach:
             raise ValueError(f"A point lies beyond the cube of half side {reach:g}.")
         points, normals = points.astype(np.float64), normals.astype(np.float64)
         self._points, self._reach = points, reach

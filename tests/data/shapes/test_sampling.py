@@ -199,6 +199,7 @@ def test_what_is_smoothed_is_asked_for_or_a_cloud_of_not_too_many_points(ball, m
     assert not is_smoothed(sparse_ball(301), cloud_surface="auto")
     assert is_smoothed(sparse_ball(301), cloud_surface="smooth")
     assert not is_smoothed(sparse_ball(), cloud_surface="smooth", target="plane")
+    assert not is_smoothed(sparse_ball(), cloud_surface="smooth", sign="unsigned")
     assert not is_smoothed(ball, cloud_surface="smooth")
 
 

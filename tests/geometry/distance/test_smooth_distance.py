@@ -96,6 +96,14 @@ def test_a_piece_that_no_point_is_near_is_left_out():
     assert again.vertices.max(0) == pytest.approx(whole.vertices.max(0))
 
 
+def test_a_shape_may_fill_the_cube_but_for_rounding():
+    points, normals = egg(300)
+    points = points / np.abs(points).max() * (1 + 1e-9)
+    found = SmoothDistance(points, normals)
+    assert np.abs(found(points)).mean() < 5e-3
+    assert len(found.surface().faces) > 1000
+
+
 @pytest.mark.parametrize(
     ("count", "reach", "words"), [(9, 1.0, "needs 10 points, got 9"), (50, 0.5, "beyond the cube of half side 0.5")]
 )
