@@ -84,7 +84,9 @@ def main(rank: int, folder: Path) -> None:
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
-    environment = {"GLOO_SOCKET_IFNAME": "lo", **os.environ} if sys.platform == "linux" else dict(os.environ)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    if sys.platform == "linux":
+        environment = {"GLOO_SOCKET_IFNAME": "lo", **environment}
     processes = [
         subprocess.Popen([sys.executable, __file__, str(rank), str(folder)], env=environment) for rank in range(2)
     ]

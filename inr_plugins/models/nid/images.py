@@ -205,7 +205,11 @@ class NidImagesModel(KnowsRunLength, ShowsPictures):
 
     def get_param_groups(self) -> dict[str, list[Parameter]]:
         """The experts with what they share, and what codes come from, if that is learnt: a table or an encoder."""
-        groups = {"dictionary": list(self.dictionary.parameters())}
+        bias = self.dictionary.bank.last_bias
+        # Codes that are solved for have a constant for each channel, so that none of an expert's own has a gradient:
+        # it would be moved by rounding.
+        bias.requires_grad_(self.gate is not None)
+        groups = {"dictionary": [each for each in self.dictionary.parameters() if each.requires_grad]}
         if self.gate is not None:
             groups["codes" if isinstance(self.gate, TableGate) else "encoder"] = list(self.gate.parameters())
         return groups

@@ -87,7 +87,8 @@ class CubicLattice(nn.Module):
         weights = torch.stack(pieces, -1) / 6
         count, four = self.cells + 3, torch.arange(4, device=x.device)
         near = (four[:, None, None] * count + four[:, None]) * count + four
-        first = (low.long() * torch.tensor([count * count, count, 1], device=x.device)).sum(-1)
+        at_x, at_y, at_z = low.long().unbind(-1)
+        first = (at_x * count + at_y) * count + at_z
         around = self.coefficients.reshape(-1)[first[:, None] + near.reshape(-1)].reshape(-1, 4, 4, 4)
         along_z = (around * weights[:, 2, None, None]).sum(-1)
         along_y = (along_z * weights[:, 1, None]).sum(-1)
