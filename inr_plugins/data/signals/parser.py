@@ -132,8 +132,9 @@ class SignalDataParser(DataParser):
         """The image of --data, or the video."""
         path, noun, frames = Path(self.config.data), self.config.NOUN, self.config.FRAMES
         if not path.exists():
+            given = noun if noun.startswith("folder") else f"{noun} file"
             raise InputError(
-                f"There is no {noun} at {path}, which is needed for this: give --data the {noun} file, or set the "
+                f"There is no {noun} at {path}, which is needed for this: give --data the {given}, or set the "
                 "environment variable INR_DATA to where it is now."
             )
         found = self.config.read()

@@ -115,6 +115,10 @@ def test_folders_that_are_no_dictionarys_are_refused(tmp_path):
         read_pictures(tmp_path / "none")
     with pytest.raises(InputError, match=r"give a folder of pictures"):
         read_pictures(tmp_path / "nowhere")
+    with pytest.raises(
+        InputError, match=r"no folder of pictures at .*nowhere.*: give --data the folder of pictures, or"
+    ):
+        _ = PicturesDataParserConfig(data=tmp_path / "nowhere").setup().image
 
 
 def test_pictures_that_are_enlarged_are_told_of(tmp_path):
