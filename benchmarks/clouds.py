@@ -26,12 +26,11 @@ import tempfile
 import time
 from ast import literal_eval
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scans import POISSON, best_poisson, write_cloud
+from scans import POISSON, Job, best_poisson, write_cloud
 
 SAMPLES = 100_000
 ROWS = {"1000": 1000, "10000": 10_000, "50000": 50_000, "noise": 10_000}
@@ -40,22 +39,6 @@ SMOOTH = "smooth"
 RESOLUTION = 256
 SHAPES = ["armadillo", "bunny", "fandisk", "fertility", "kitten", "rocker_arm"]
 METHODS = (POISSON, SMOOTH, "finer-sdf", "cn-occupancy")
-
-
-@dataclass(frozen=True)
-class Job:
-    """One result: a row of the table, a shape, a seed, what is known of normals, and who is asked."""
-
-    row: str
-    shape: str
-    seed: int
-    normals: str
-    method: str
-
-    @property
-    def name(self) -> str:
-        """Of its file, without the extension."""
-        return "-".join([self.method, self.normals, self.row, self.shape, str(self.seed)])
 
 
 def make_points(truth: Any, row: str, seed: int) -> tuple[np.ndarray, np.ndarray]:

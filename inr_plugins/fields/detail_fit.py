@@ -25,6 +25,7 @@ from torch.nn import functional as F
 
 from inr_plugins.fields.surface_detail import Distance, SurfaceDetail, window
 from inr_plugins.networks.voxels.sparse_lattice import SparseLattice, trilinear_weights
+from inr_plugins.shape_points import point_spacing
 
 SMOOTHNESS = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0)
 """λ, from soft to stiff, among which it is chosen."""
@@ -42,7 +43,6 @@ _FLATTEST = 0.3
 _LAYERS = 3.0
 """Least reach of the correction across the surface, in cells; and in the largest of what is to be corrected."""
 _CHUNK = 1 << 14
-_NEIGHBOURS = 6
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,6 @@ class FittedDetail:
     missed: float
     left: float
     spacing: float
-
-
-def point_spacing(points: Float[np.ndarray, "n 3"]) -> float:
-    """Side of the square of the surface that a point has for itself: the median over points, by their neighbours."""
-    count = min(_NEIGHBOURS, len(points) - 1)
-    away = cKDTree(points).query(points, k=[count + 1])[0]
-    return float(np.median(away)) * math.sqrt(math.pi / count)
 
 
 def fit_detail(

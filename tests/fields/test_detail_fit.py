@@ -6,8 +6,9 @@ import torch
 from torch.nn.functional import normalize
 
 from inr_plugins.fields import detail_fit
-from inr_plugins.fields.detail_fit import fit_detail, point_spacing
+from inr_plugins.fields.detail_fit import fit_detail
 from inr_plugins.fields.surface_detail import DetailedShape, SurfaceDetail, window
+from inr_plugins.shape_points import point_spacing
 
 SHIFT = torch.tensor([0.02, -0.01, 0.015])
 

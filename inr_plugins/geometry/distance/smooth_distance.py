@@ -30,6 +30,7 @@ from inr_plugins.geometry.levelset.lattice import Lattice
 from inr_plugins.geometry.levelset.sparse_isosurface import extract_sparse_isosurface
 from inr_plugins.geometry.mesh import Mesh
 from inr_plugins.geometry.repair.cleaning import face_components
+from inr_plugins.shape_points import point_spacing
 
 FEWEST_POINTS = 10
 """With fewer, those that are held out tell nothing."""
@@ -50,7 +51,6 @@ _LAYERS = 2
 _FAR, _FAR_WEIGHT = 3.0, 0.1
 """Where f is held to the distance to the points, in spacings from them, and how firmly: the error allowed there grows
 with the distance."""
-_NEIGHBOURS = 6
 _STEEPEST = 2.0
 """More than f rises by anywhere near the surface."""
 _TOLERANCE, _MOST_STEPS = 1e-3, 300
@@ -231,13 +231,6 @@ class _System:
         out = self._wanted.held_out
         slope = np.stack([each[out] @ values for each in self._slopes], axis=-1)
         return np.abs(self._value[out] @ values), np.linalg.norm(slope - self._wanted.normals[out], axis=1)
-
-
-def point_spacing(points: Float[np.ndarray, "n 3"]) -> float:
-    """Side of the square of the surface that a point has for itself: the median over points, by their neighbours."""
-    count = min(_NEIGHBOURS, len(points) - 1)
-    away = cKDTree(points).query(points, k=[count + 1])[0]
-    return float(np.median(away)) * math.sqrt(math.pi / count)
 
 
 def _least(
