@@ -22,6 +22,20 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+FIRST_THREE = "first three"
+"""What of many channels is seen at first: as red, green and blue."""
+
+
+def views_of(bands: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
+    """What of many channels is seen at once, by its name: the first three as red, green and blue, and each as grey."""
+    each: dict[str, tuple[int, ...]] = {name: (number,) for number, name in enumerate(bands)}
+    return {FIRST_THREE: (0, 1, 2), **each} if len(bands) > 2 else each
+
+
+def first_view(bands: tuple[str, ...]) -> tuple[int, ...]:
+    """What of many channels is seen at first; see `views_of`."""
+    return (0, 1, 2) if len(bands) > 2 else (0,)
+
 
 @dataclass(frozen=True)
 class PixelGrid:

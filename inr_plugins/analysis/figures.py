@@ -21,7 +21,7 @@ _INFINITE = 100.0
 """dB: what is drawn of no error at all."""
 _LEAST = 1e-12
 """Of the largest eigenvalue: what is drawn of smaller ones, which rounding has made."""
-_SHOWN = 4000
+_SHOWN, _RGBA = 4000, 4
 _NAMED, _COLOURS = 120, 10
 """Codes, at the most, that are drawn with their names, and groups of names that have colours."""
 
@@ -74,8 +74,9 @@ def spectrum_figure(rows: list[tuple[str, list[float]]]) -> Figure:
 
 
 def _rgb(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Colours to draw: without alpha, grey as grey, clamped."""
-    colours = values[..., :-1] if values.shape[-1] in (2, 4) else values
+    """Colours to draw: without alpha, grey as grey, clamped; of more channels than RGBA has the first three."""
+    channels = values.shape[-1]
+    colours = values[..., :3] if channels > _RGBA else values[..., :-1] if channels in (2, _RGBA) else values
     found: npt.NDArray[np.float64] = np.broadcast_to(colours, (*colours.shape[:-1], 3)).clip(0, 1).astype(np.float64)
     return found
 

@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MOST_PIXELS = 1 << 21
-"""That a rank is of, spread evenly over the image."""
+"""That a rank is of, spread evenly over the image; fewer of more channels than `_COLOURS`."""
 _MOST_SPECTRUM = 1 << 24
-"""Pixels of an image whose spectrum is taken in one piece."""
+"""Pixels of an image whose spectrum is taken in one piece; the same."""
+_COLOURS = 4
 _DRAWN = {1: 1024, 2: 128, 3: 24}
 """Corners along each axis of a mesh that is drawn and written down, at the most, by the length of a key."""
 _LEAST_ERROR = 1e-12
@@ -129,7 +130,7 @@ class Findings:
 
 def find_rank(fitted: Fitted) -> Findings:
     """The rank of the attributes, and what the best line, plane and so on of colours would reach, beside the fit."""
-    places = fitted.spread(_MOST_PIXELS)
+    places = fitted.spread(_for_channels(_MOST_PIXELS, fitted))
     values = fitted.values(places)
     found = attribute_rank(values, bits=fitted.bits)
     reached = psnr(fitted.fit(places), values)
@@ -157,9 +158,10 @@ def find_spectrum(fitted: Fitted) -> Findings:
     grid = fitted.grid
     if grid.is_video:
         raise InputError("spectrum: that of a video is not taken; rank, keys and ntk are.")
-    if grid.count > _MOST_SPECTRUM:
+    most = _for_channels(_MOST_SPECTRUM, fitted)
+    if grid.count > most:
         raise InputError(
-            f"The image has {grid.count:,} pixels, and its spectrum is taken of {_MOST_SPECTRUM:,} at the most: train "
+            f"The image has {grid.count:,} pixels, and its spectrum is taken of {most:,} at the most: train "
             "on a part of it."
         )
     shape = (grid.height, grid.width, -1)
@@ -289,6 +291,11 @@ def psnr(found: Float[np.ndarray, "n channels"], truth: Float[np.ndarray, "n cha
     """In dB, over all channels."""
     error = np.square(found.astype(np.float64) - truth).mean()
     return float(-10 * np.log10(max(float(error), _LEAST_ERROR)))
+
+
+def _for_channels(pixels: int, fitted: Fitted) -> int:
+    """Of so many pixels of colours, as many as take the memory of those."""
+    return pixels * _COLOURS // max(fitted.pixels.shape[-1], _COLOURS)
 
 
 def _channels(count: int) -> str:

@@ -21,7 +21,8 @@ from inr_plugins.engine.rng import separate_rng
 from inr_plugins.errors import InputError
 from inr_plugins.evaluation.backgrounds import true_view
 from inr_plugins.evaluation.silhouettes import silhouette_iou, silhouette_source, true_silhouette
-from inr_plugins.metrics.image import psnr, ssim
+from inr_plugins.evaluation.stored_images import all_channels
+from inr_plugins.metrics.image import channel_metrics, psnr, ssim
 
 _LEAST_VIEWS = 5
 _SSIM_WINDOW = 11
@@ -144,6 +145,20 @@ def score_view(rendering: Image, truth: Image, *, is_whole: bool = True) -> View
     return ViewScore(peak if math.isfinite(peak) else None, ssim(rendering, truth) if has_windows else None)
 
 
+def score_channels(
+    found: Float[Tensor, "height width channels"],
+    truth: Float[Tensor, "height width channels"],
+    *,
+    is_whole: bool = True,
+) -> ViewScore:
+    """As `score_view`, of images of any number of channels, over all of them."""
+    if not bool(torch.isfinite(found).all()):
+        return ViewScore(None, None)
+    scores = channel_metrics(found, truth)
+    peak = scores["psnr"]
+    return ViewScore(peak if math.isfinite(peak) else None, scores.get("ssim") if is_whole else None)
+
+
 def score_views(views: HeldOutViews, indices: Sequence[int], *, stride: int = 1) -> dict[int, ViewScore]:
     """Score some views, or every `stride`-th row and column of them; training's random numbers are left alone."""
     with separate_rng(seed=0):
@@ -155,6 +170,10 @@ def _score(views: HeldOutViews, index: int, stride: int) -> ViewScore:
     rendering = rendered_colour(outputs).float().cpu()
     if not getattr(views.dataset, "has_truth", True):
         return ViewScore(None, None)
+    if "channels" in outputs:
+        # The colours are some of them.
+        channels, wanted = outputs["channels"].float().cpu(), _strided(all_channels(views.dataset, index), stride)
+        return score_channels(channels, wanted, is_whole=stride == 1)
     score = score_view(rendering, views.truth(index, stride=stride), is_whole=stride == 1)
     found = [outputs[name] for name in _ACCUMULATIONS if name in outputs]
     truth = views.silhouette(index, stride=stride) if found else None

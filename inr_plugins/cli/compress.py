@@ -129,7 +129,8 @@ def run(
     if is_stream:
         _print_stages(made.stages)
     print(f"seconds  {time.perf_counter() - begin:.1f}")
-    print(f"   next  inr-decompress {shlex.quote(str(output))} {shlex.quote(str(output.with_suffix('.png')))}")
+    back = output.with_suffix(".tif" if parser.kind.bands else ".png")
+    print(f"   next  inr-decompress {shlex.quote(str(output))} {shlex.quote(str(back))}")
 
 
 def _print_stages(stages: Sequence[StageBytes]) -> None:
@@ -164,21 +165,27 @@ def _config_of(options: CompressOptions, learnt: list[Path]) -> Path:
         return config
     if options.data is not None:
         raise InputError(f"--data is for a run, and {source} is an image: leave it out.")
+    from inr_plugins.data.signals.bands_file import CHANNEL_AXIS
     from inr_plugins.data.signals.image_file import read_image
     from inr_plugins.models.signals.compression import check_whole_numbers
 
     try:
-        check_whole_numbers(read_image(source).bits)
-    except InputError as error:
-        # The file has no option before it here.
-        raise InputError(error.marked.removeprefix("--data ")) from error
-    stamp = name_of_run()
-    place = ["--output-dir", str(options.output_dir), "--experiment-name", source.stem, "--timestamp", stamp]
-    length = [] if options.steps is None else ["--max-num-iterations", str(options.steps)]
-    try:
         more = shlex.split(options.train)
     except ValueError as error:
         raise InputError(f"--train {options.train!r} has a quotation mark without its other one: add it.") from error
+    given = next((more[place + 1 : place + 2] for place, each in enumerate(more) if each == CHANNEL_AXIS), [])
+    axis: Any = given[0] if given and given[0] in ("first", "last") else None
+    try:
+        check_whole_numbers(read_image(source, bands=True, channel_axis=axis).bits)
+    except InputError as error:
+        # The file has no option before it here.
+        words = error.marked.removeprefix("--data ").replace(
+            f"give {CHANNEL_AXIS}", f"give --train with {CHANNEL_AXIS}"
+        )
+        raise InputError(words) from error
+    stamp = name_of_run()
+    place = ["--output-dir", str(options.output_dir), "--experiment-name", source.stem, "--timestamp", stamp]
+    length = [] if options.steps is None else ["--max-num-iterations", str(options.steps)]
     command = ["ns-train", options.method, "--data", str(source), *place, "--vis", "tensorboard", *length, *more]
     folder = options.output_dir / source.stem / options.method / stamp
     learnt.append(folder)

@@ -37,7 +37,7 @@ class DecompressOptions(CommonOptions):
     source: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE.inr")]
     """File of inr-compress."""
     output: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
-    """Image file to write: .png, .tif, or .jpg, which loses some of it."""
+    """Image file to write: .png, .tif, .npy, or .jpg, which loses some of it; of many channels .tif or .npy."""
     stage: Annotated[int | None, told("INT", "the last one that is whole")] = None
     """Stage of a finer-stream, from 1; nothing behind it is read."""
     overwrite: bool = False
@@ -63,11 +63,11 @@ def run(options: DecompressOptions, *, outputs: OutputFiles) -> None:
     read = read_image_file(source.read_bytes(), str(source), stage=options.stage)
     code, whole = read.code, read.stage
     channels = code.network.shape.outputs
-    check_image_output(output, bits=code.bits, channels=channels)
+    check_image_output(output, bits=code.bits, channels=channels, has_bands=code.has_bands)
     outputs.expect([output])
     with progress(quiet=options.quiet) as bar:
         pixels = code.pixels(lambda done, total: bar("Decoding rows", done, total))
-    write_image(output, pixels, profile=code.profile)
+    write_image(output, pixels, profile=code.profile, has_bands=code.has_bands)
     if read.is_cut:
         print(
             f"{source} is cut short or damaged behind stage {whole} of {read.stages}: {output} is that stage.",

@@ -52,8 +52,9 @@ class SignalOptions(CommonOptions):
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """Run folder, or the config.yml in it."""
     output: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
-    """Image to write: .png, .tif or .jpg, of floating-point numbers .tif or .exr; of a video .mp4, .mkv or a folder; of
-    what was measured also .npy, numbers in their unit with <name>.json beside them, and NIfTI, .nii or .nii.gz."""
+    """Image to write: .png, .tif, .jpg or .npy, of floating-point numbers .tif, .exr or .npy, of many channels .tif or
+    .npy; of a video .mp4, .mkv or a folder; of what was measured also .npy, numbers in their unit with <name>.json
+    beside them, and NIfTI, .nii or .nii.gz."""
     scale: float = 1.0
     """Pixels of the output along one pixel of the image; a smaller image is sampled, not averaged."""
     region: Annotated[tuple[int, int, int, int] | None, told("LEFT TOP WIDTH HEIGHT", "all of the image")] = None
@@ -61,9 +62,9 @@ class SignalOptions(CommonOptions):
     frames: Annotated[str | None, told("A:B", "all of the video")] = None
     """Frames of a video that are read out, from 0, without frame B; A alone is one. With an s they are seconds, as in
     1.5s:2s, of a video file's own rate."""
-    part: Annotated[str | None, told("NAME", "the first")] = None
+    part: Annotated[str | None, told("NAME", "the first; of channels all")] = None
     """Which part is read out of what has several: amplitude or phase; index or absorption; background, foreground or
-    mask of a nid-video."""
+    mask of a nid-video; of an image of many channels one of them, such as "channel 5", or "first three" as colours."""
     fps: Annotated[float | None, told("FPS", "the video's own, or 25")] = None
     """Frames a second of the video file that is written."""
     data: Annotated[Path | None, told("PATH", "where the run was trained from")] = None
@@ -82,13 +83,15 @@ def export(options: SignalOptions, *, load: Callable[..., Run] | None, outputs: 
     """
     check_numbers(options, COMMANDS["inr-signal"])
     config, output = find_config(*given_runs([options.run], None)), options.output
+    from inr_plugins.data.signals.medical_file import is_nifti
     from inr_plugins.data.signals.video_output import is_video_output
     from inr_plugins.models.signals.base import ImageModel
     from inr_plugins.models.signals.readout import find_frames, find_part, find_region, output_size
+    from inr_plugins.signal_grid import views_of
 
     # The place, before a run is opened.
     check_place(output)
-    _check_output(options, bits=None, channels=1)
+    _check_output(options, None)
     if load is None:
         from inr_plugins.engine.runs.run import load_run
 
@@ -101,12 +104,17 @@ def export(options: SignalOptions, *, load: Callable[..., Run] | None, outputs: 
         raise InputError(
             f"The run {config.parent} is of a method that learns no image: give one of an -image or a -video method."
         )
-    model.show_part(find_part(model.parts, options.part))
-    if _is_array(output) and model.spacing_mm is None:
+    if model.bands and options.part is not None:
+        views = views_of(model.bands)
+        model.read_bands = views[tuple(views)[find_part(tuple(views), options.part)]]
+    elif not model.bands:
+        model.show_part(find_part(model.parts, options.part))
+    is_numbers = _is_array(output) and model.spacing_mm is not None
+    if is_nifti(output) and not is_numbers:
         raise InputError(
             f"{output} is an array with a unit and a spacing, and what this run has learnt has neither: give a .tif."
         )
-    _check_output(options, bits=model.bits, channels=model.shown_channels)
+    _check_output(options, model)
     manager: Any = opened.pipeline.datamanager
     kind = manager.dataparser.kind
     region, frames = find_region(model.grid, options.region), find_frames(model.grid, options.frames, rate=kind.rate)
@@ -114,14 +122,14 @@ def export(options: SignalOptions, *, load: Callable[..., Run] | None, outputs: 
     is_video = is_video_output(output)
     if is_video and not model.grid.is_video:
         raise InputError(f"This run has learnt an image, and {output} is to be a video: give a .png, .tif or .jpg.")
-    if not is_video and len(frames) > 1 and not _is_array(output):
+    if not is_video and len(frames) > 1 and not is_numbers:
         others = "an .mp4, an .mkv or a folder" if model.spacing_mm is None else "an .npy or a .nii.gz"
         raise InputError(
             f"This run has learnt {model.grid.frames} {model.frame_noun}s, and {output} is to be one image: give "
             f"--frames and the number of one, or {others}."
         )
-    outputs.expect(_files_of(output))
-    write = _write_array if _is_array(output) else _write_video if is_video else _write_image
+    outputs.expect(_files_of(output, is_numbers=is_numbers))
+    write = _write_array if is_numbers else _write_video if is_video else _write_image
     write(options, model, kind=kind, region=region, frames=frames)
     if options.quiet:
         print_places(output)
@@ -133,7 +141,7 @@ def export(options: SignalOptions, *, load: Callable[..., Run] | None, outputs: 
         lost = ", H.264, of which a little is lost" if output.suffix.lower() == ".mp4" else ""
         print(f"  video  {output}, {len(frames)} frame{'s' if len(frames) > 1 else ''} of {what}{lost}")
     else:
-        if _is_array(output):
+        if is_numbers:
             slices = f"{len(frames)} slices of " if len(frames) > 1 else ""
             what = f"{slices}{width} x {height} numbers, {model.unit}"
         if model.spacing_mm is not None:
@@ -144,13 +152,16 @@ def export(options: SignalOptions, *, load: Callable[..., Run] | None, outputs: 
     print(f"   next  inr-eval {shlex.quote(str(config.parent))}")
 
 
-def _check_output(options: SignalOptions, *, bits: int | None, channels: int) -> None:
-    """Refuse a place that is taken, or a name that cannot be written to."""
+def _check_output(options: SignalOptions, model: Any) -> None:
+    """Refuse a place that is taken, or a name that cannot be written to; of an opened model, or of none yet."""
     from inr_plugins.data.signals.image_output import check_image_output
     from inr_plugins.data.signals.medical_file import check_can_write, is_nifti
     from inr_plugins.data.signals.video_output import check_video_output, is_taken, is_video_output
 
-    output = options.output
+    output, bits, channels = options.output, None, 1
+    if model is not None:
+        bits, channels = model.bits, model.shown_channels
+    is_measured = model is not None and model.spacing_mm is not None
     if is_video_output(output):
         check_video_output(output, bits=bits or 8, channels=channels)
         if is_taken(output) and not options.overwrite:
@@ -158,13 +169,17 @@ def _check_output(options: SignalOptions, *, bits: int | None, channels: int) ->
         return
     if options.fps is not None:
         raise InputError(f"--fps is for videos, and {output} is an image: leave it out.")
-    for each in _files_of(output):
+    for each in _files_of(output, is_numbers=is_measured):
         if each.exists() and not options.overwrite:
             raise InputError(f"{each} exists: give another name, or --overwrite.")
     if is_nifti(output):
         check_can_write(output)
-    elif not _is_array(output):
-        check_image_output(output, bits=bits, channels=channels, of_others=", of a video .mkv or .mp4, or a folder")
+    elif not (_is_array(output) and is_measured):
+        others = ", of a video .mkv or .mp4, or a folder"
+        has_bands = model is not None and model.reads_bands
+        some = ", or --part and what of them is to be seen"
+        form: dict[str, Any] = {"has_bands": has_bands, "of_others": others, "or_some": some}
+        check_image_output(output, bits=bits, channels=channels, **form)
 
 
 def _is_array(output: Path) -> bool:
@@ -175,11 +190,12 @@ def _is_array(output: Path) -> bool:
     return output.suffix.lower() == ARRAY_ENDING or is_nifti(output)
 
 
-def _files_of(output: Path) -> list[Path]:
-    """What is written: .npy says neither its unit nor its spacing, so that a file beside it does."""
+def _files_of(output: Path, *, is_numbers: bool) -> list[Path]:
+    """What is written: beside the .npy of what was measured, which says neither unit nor spacing, a file that does."""
     from inr_plugins.data.signals.image_output import ARRAY_ENDING, array_sidecar
 
-    return [output, array_sidecar(output)] if output.suffix.lower() == ARRAY_ENDING else [output]
+    has_sidecar = is_numbers and output.suffix.lower() == ARRAY_ENDING
+    return [output, array_sidecar(output)] if has_sidecar else [output]
 
 
 def _write_image(options: SignalOptions, model: Any, *, kind: Any, region: Any, frames: range) -> None:
@@ -188,17 +204,19 @@ def _write_image(options: SignalOptions, model: Any, *, kind: Any, region: Any, 
     from inr_plugins.models.signals.readout import output_size, output_type, read_out, read_out_rows
 
     size, channels, dtype = output_size(region, options.scale), model.shown_channels, output_type(model)
+    has_bands = model.reads_bands
     is_large = size[0] * size[1] * channels * dtype.itemsize > rows_output.LARGE
     with progress(quiet=options.quiet) as bar:
         asked: Any = {"scale": options.scale, "region": region, "frame": frames.start}
         asked["on_rows"] = lambda done, total: bar("Reading out", done, total)
         if is_large and model.spacing_mm is None and rows_output.can_write_rows(options.output):
-            rows, profile = read_out_rows(model, **asked), kind.icc_profile
-            rows_output.write_rows(options.output, rows, size=size, channels=channels, dtype=dtype, profile=profile)
+            rows, form = read_out_rows(model, **asked), {"profile": kind.icc_profile, "has_bands": has_bands}
+            rows_output.write_rows(options.output, rows, size=size, channels=channels, dtype=dtype, **form)
             return
         pixels = read_out(model, **asked)
     spacing = None if model.spacing_mm is None else _spacing(model, region, pixels.shape)
-    write_image(options.output, pixels, profile=kind.icc_profile, spacing_mm=spacing)
+    planes = {"has_bands": has_bands, "is_planar": has_bands and kind.is_planar}
+    write_image(options.output, pixels, profile=kind.icc_profile, spacing_mm=spacing, **planes)
 
 
 def _write_array(options: SignalOptions, model: Any, *, kind: Any, region: Any, frames: range) -> None:

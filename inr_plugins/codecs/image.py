@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -17,6 +17,8 @@ from inr_plugins.codecs.quantised import Quantised
 from inr_plugins.errors import InputError
 
 _MOST_PIXELS = 10**9
+_MOST_COLOURS, _BANDS = 4, "bands"
+"""Channels of an image without bands, and what the header of one with them has."""
 _ROWS_OF_PIXELS = 1 << 18
 LARGEST_PROFILE = 1 << 24
 """Bytes."""
@@ -35,6 +37,7 @@ class CodedImage(ABC, Generic[N]):
         bits: of a channel, 8 or 16; the network says how many channels.
         network: of places (x, y) in the convention of `signal_grid`, to values in [0, 1].
         profile: ICC profile of the colours; None: sRGB.
+        has_bands: the channels are neither colours nor an opacity.
     """
 
     width: int
@@ -42,6 +45,7 @@ class CodedImage(ABC, Generic[N]):
     bits: int
     network: N
     profile: bytes | None = None
+    has_bands: bool = False
     SIGNAL: ClassVar[str]
     """What the header says that a file is."""
 
@@ -69,7 +73,14 @@ class CodedImage(ABC, Generic[N]):
     @property
     def _header(self) -> dict[str, Any]:
         size = [self.width, self.height]
-        return {"signal": self.SIGNAL, "size": size, "bits": self.bits, "network": self.network.shape.as_json()}
+        bands = {_BANDS: True} if self.has_bands else {}
+        return {
+            "signal": self.SIGNAL,
+            "size": size,
+            "bits": self.bits,
+            **bands,
+            "network": self.network.shape.as_json(),
+        }
 
     @property
     def _profile_blocks(self) -> list[bytes]:
@@ -112,6 +123,14 @@ def check_size(width: int, height: int, bits: int) -> None:
         raise ValueError("a size or a number of bits that no image has")
 
 
+def are_bands(header: Mapping[str, Any], channels: int) -> bool:
+    """Whether a header says that channels are neither colours nor an opacity; ValueError for what no image has."""
+    has_bands = bool(header.get(_BANDS, False))
+    if channels < 1 or (channels > _MOST_COLOURS and not has_bands):
+        raise ValueError("a network that is none of an image")
+    return has_bands
+
+
 def read_image_code(data: bytes, name: str) -> ImageCode:
     """The image in a file.
 
@@ -130,10 +149,11 @@ def read_image_code(data: bytes, name: str) -> ImageCode:
         width, height = header["size"]
         shape = NetworkShape.from_json(header["network"])
         check_size(width, height, header["bits"])
-        if shape.inputs != 2 or not 1 <= shape.outputs <= 4 or not 1 <= len(blocks) <= 2:
+        has_bands = are_bands(header, shape.outputs)
+        if shape.inputs != 2 or not 1 <= len(blocks) <= 2:
             raise ValueError("a network that is none of an image")
         network = from_symbols(shape, unpack(blocks[0], most_bytes(shape.tensors())))
         profile = unpack(blocks[1], LARGEST_PROFILE) if len(blocks) > 1 else None
-        return ImageCode(int(width), int(height), int(header["bits"]), network, profile)
+        return ImageCode(int(width), int(height), int(header["bits"]), network, profile, has_bands)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{name} holds no image that can be read ({error}): take it again.") from error

@@ -12,7 +12,7 @@ import numpy as np
 
 from inr_plugins.codecs.container import ContainerFile, CutShortError, prefix_sizes
 from inr_plugins.codecs.entropy import pack, unpack
-from inr_plugins.codecs.image import LARGEST_PROFILE, CodedImage, check_size
+from inr_plugins.codecs.image import LARGEST_PROFILE, CodedImage, are_bands, check_size
 from inr_plugins.codecs.network import most_bytes, numbers_from, symbols_of
 from inr_plugins.codecs.stream import QuantisedStream, StreamShape
 from inr_plugins.errors import InputError, setting
@@ -74,7 +74,8 @@ def read_stream_code(file: ContainerFile, name: str, *, stage: int | None = None
         shape = StreamShape.from_json(header["network"])
         check_size(width, height, header["bits"])
         extra = file.count - len(shape.widths)
-        if shape.inputs != 2 or not 1 <= shape.outputs <= 4 or extra not in (0, 1):
+        has_bands = are_bands(header, shape.outputs)
+        if shape.inputs != 2 or extra not in (0, 1):
             raise ValueError("a network that is none of an image")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{name} holds no image that can be read ({error}): take it again.") from error
@@ -89,7 +90,7 @@ def read_stream_code(file: ContainerFile, name: str, *, stage: int | None = None
         raise
     except ValueError as error:
         raise InputError(f"{name} holds no image that can be read ({error}): take it again.") from error
-    code = StreamCode(int(width), int(height), int(header["bits"]), network, profile)
+    code = StreamCode(int(width), int(height), int(header["bits"]), network, profile, has_bands)
     return ReadStream(code, count, is_cut=whole < (stage or count))
 
 

@@ -18,15 +18,16 @@ from inr_plugins.engine.evaluation import spread_indices
 from inr_plugins.errors import InputError, setting
 from inr_plugins.evaluation.backgrounds import BackgroundName, colour_name, over_background, true_view
 from inr_plugins.evaluation.silhouettes import silhouette_iou, silhouette_source, true_silhouette
-from inr_plugins.evaluation.stored_images import is_in_memory
-from inr_plugins.metrics.image import image_metrics
+from inr_plugins.evaluation.stored_images import all_channels, is_in_memory
+from inr_plugins.metrics.image import channel_metrics, image_metrics
 
 IMAGE_DEFINITIONS = {
-    "psnr": "-10 log10(mean squared error) of RGB in [0, 1], dB; the mean of per-view values, not the PSNR of the "
-    "mean error; null where the images are equal",
+    "psnr": "-10 log10(mean squared error) of RGB in [0, 1], dB, of images of bands over all of these; the mean of "
+    "per-view values, not the PSNR of the mean error; null where the images are equal",
     "ssim": "Gaussian window of 11 pixels and sigma 1.5, K = (0.01, 0.03), windows inside the image only; the mean of "
-    "per-view values; null below 11 pixels",
-    "lpips": "AlexNet; the mean of per-view values; null where its weights cannot be had, and below 64 pixels",
+    "channels and of per-view values; null below 11 pixels",
+    "lpips": "AlexNet; the mean of per-view values; null where its weights cannot be had, below 64 pixels, and of "
+    "images of bands, which are no colours",
     "pixels": "whole images; see backgrounds for where masks cut them out",
     "psnr_stages": "of what learns in stages, psnr as each had it, the last one's being psnr; null for all else",
     "held_out_error": "of what is known by measurements: |A f - y| / |y| of those that were held out, noise included",
@@ -155,7 +156,14 @@ def measure_views(
         rgb, image = output_of(outputs, "rgb").float().clamp(0, 1), truth.image.to(device)
         path = dataset.image_filenames[index]
         # Where what is looked for is not known, a picture of another answer is all that there is to see beside.
-        found = _compare(rgb, image, path) if getattr(dataset, "has_truth", True) else {}
+        found: dict[str, float] = {}
+        judged = image
+        if "channels" in outputs:
+            # The colours are some of them.
+            judged = all_channels(dataset, index).to(device)
+            found = channel_metrics(outputs["channels"], judged)
+        elif getattr(dataset, "has_truth", True):
+            found = _compare(rgb, image, path)
         if silhouettes:
             source = silhouette_source(dataset, index)
             assert source is not None  # check_views has seen to it
@@ -173,7 +181,7 @@ def measure_views(
                 lpips=found.get("lpips"),
                 silhouette_iou=found.get("silhouette_iou"),
                 seconds=seconds,
-                psnr_stages=_psnr_of_stages(outputs, image, found.get("psnr")),
+                psnr_stages=_psnr_of_stages(outputs, judged, found.get("psnr")),
             )
         )
         on_view(done, len(indices), image, rgb)
@@ -185,7 +193,7 @@ def _psnr_of_stages(outputs: dict[str, Tensor], image: Tensor, last: float | Non
     earlier = [outputs[f"stage_{number}"] for number in range(1, len(outputs)) if f"stage_{number}" in outputs]
     if not earlier or last is None:
         return None
-    return [*(image_metrics(each.float().clamp(0, 1), image)["psnr"] for each in earlier), last]
+    return [*(channel_metrics(each.float(), image)["psnr"] for each in earlier), last]
 
 
 def _compare(rgb: Tensor, image: Tensor, path: Path) -> dict[str, float]:

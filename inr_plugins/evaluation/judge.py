@@ -253,7 +253,9 @@ def _images(
     if scores[0].psnr is None:
         log.notes.append("What is looked for is not known: the run is judged by measurements that were held out.")
     elif scores[0].lpips is None:
-        log.missing["lpips"] = "its weights could not be had, or the images are too small for it"
+        is_of_bands = bool(getattr(run.pipeline.model, "bands", ()))
+        reason = "its weights could not be had, or the images are too small for it"
+        log.missing["lpips"] = "it is of colours, and the channels of the image are none" if is_of_bands else reason
     found = summarise_views(scores, split=settings.split, count=count)
     # Of what was measured and not seen.
     by_measurements = getattr(run.pipeline.datamanager, "measurement_scores", None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from nerfstudio.data.datasets.base_dataset import InputDataset
 from PIL import Image
 from torch import Tensor
@@ -31,6 +31,12 @@ def has_alpha(dataset: InputDataset, index: int) -> bool:
         return bool(known)
     with Image.open(dataset.image_filenames[index]) as image:
         return "A" in image.getbands()
+
+
+def all_channels(dataset: Any, index: int) -> Float[Tensor, "height width channels"]:
+    """Image `index` of a file of bands, of which three at the most are seen, with all of them, in [0, 1]."""
+    found: Tensor = dataset.channels_of(index)
+    return found
 
 
 def inside_mask(data: Mapping[str, Any]) -> Bool[Tensor, "height width"]:

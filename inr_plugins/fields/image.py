@@ -19,8 +19,8 @@ from inr_plugins.networks.precision import Precision, autocast_of
 from inr_plugins.networks.voxels.key_table import KEY_RANGE, KeyTable
 from inr_plugins.signal_grid import PixelGrid
 
-_QUERY_CHUNK = 1 << 16
-"""Places that are evaluated at once outside training."""
+_QUERY_CHUNK, _FEW = 1 << 16, 16
+"""Places that are evaluated at once outside training, of so many channels or fewer; fewer of more."""
 _BEND = 0.1
 """Of values that are to be 0 and more, of which 0 becomes a half of this."""
 _ON_THE_GRID = 1 / 512
@@ -55,6 +55,11 @@ class ImageField(nn.Module, ABC):
             pixels: (column, row), and frame of a video, whole numbers being the middles of pixels; outside of the image
                 what is at its edge.
         """
+
+    @property
+    def _at_once(self) -> int:
+        """Places that are evaluated at once outside training."""
+        return max(1, _QUERY_CHUNK * _FEW // max(self.channels, _FEW))
 
     def _values(self, network: nn.Module, inputs: Tensor, *, training: bool) -> Float[Tensor, "n channels"]:
         """What the network makes of its inputs, as values."""
@@ -110,7 +115,7 @@ class KeyImage(ImageField):
     def at(self, pixels: Float[Tensor, "n d"]) -> Float[Tensor, "n channels"]:
         """See ImageField."""
         with frozen_statistics(self):
-            return torch.cat([self._interpolated(part) for part in pixels.split(_QUERY_CHUNK)])
+            return torch.cat([self._interpolated(part) for part in pixels.split(self._at_once)])
 
     def _interpolated(self, pixels: Float[Tensor, "n d"]) -> Float[Tensor, "n channels"]:
         last = pixels.new_tensor(self.grid.sides) - 1
@@ -152,7 +157,7 @@ class PlaceImage(ImageField):
         last = pixels.new_tensor(self.grid.sides) - 0.5
         place = torch.minimum(pixels.clamp(min=-0.5), last)
         with frozen_statistics(self):
-            parts = [self.grid.to_coordinates(part).float() for part in place.split(_QUERY_CHUNK)]
+            parts = [self.grid.to_coordinates(part).float() for part in place.split(self._at_once)]
             return torch.cat([self._values(self.network, part, training=False) for part in parts])
 
 

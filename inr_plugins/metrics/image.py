@@ -1,7 +1,7 @@
 """Image metrics: PSNR, SSIM and, where its weights can be had, LPIPS; made when first used, outside every checkpoint.
 
 Images are RGB, values in [0, 1], (height, width, 3); a leading batch axis is not taken, so that the mean over a test
-set is the mean of per-image values, as papers report it.
+set is the mean of per-image values, as papers report it. `channel_metrics` is of images of any number of channels.
 """
 
 from __future__ import annotations
@@ -48,6 +48,11 @@ def ssim(pred: Image, target: Image) -> float:
     _check_pair(pred, target)
     if min(pred.shape[:2]) < _WINDOW:
         raise ValueError(f"SSIM needs images of at least {_WINDOW} pixels a side, not {tuple(pred.shape[:2])}.")
+    return _ssim(pred, target)
+
+
+def _ssim(pred: Float[Tensor, "height width channels"], target: Float[Tensor, "height width channels"]) -> float:
+    """The mean over all channels."""
     from torchmetrics.functional.image import structural_similarity_index_measure
 
     _, values = structural_similarity_index_measure(
@@ -97,6 +102,27 @@ def image_metrics(pred: Image, target: Image) -> dict[str, float]:
     distance = lpips(pred, target)
     if distance is not None:
         metrics["lpips"] = distance
+    return metrics
+
+
+def channel_metrics(
+    pred: Float[Tensor, "height width channels"], target: Float[Tensor, "height width channels"]
+) -> dict[str, float]:
+    """PSNR over all channels of a pair of images, and the mean of the channels' SSIM; keys "psnr" and "ssim".
+
+    The prediction is clamped to [0, 1] first. LPIPS is of colours, and these are none.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if pred.shape != target.shape or pred.ndim != 3:
+        raise ValueError(f"Images must both be (height, width, channels), not {pred.shape} and {target.shape}.")
+    planes = [(pred[..., each].detach().clamp(0, 1), target[..., each]) for each in range(pred.shape[-1])]
+    # One after the other: many at once would take memory.
+    errors = [torch.mean((found.double() - wanted.double()) ** 2) for found, wanted in planes]
+    metrics = {"psnr": float(-10.0 * torch.log10(torch.stack(errors).mean()))}
+    if min(pred.shape[:2]) >= _WINDOW:
+        metrics["ssim"] = sum(_ssim(found[..., None], wanted[..., None]) for found, wanted in planes) / len(planes)
     return metrics
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ _HDF5_BEGINS = b"\x89HDF\r\n\x1a\n"
 _MATLAB_HEADER = 512
 
 
-def read_array(path: Path, name: str, *, what: str) -> Shaped[np.ndarray, "*axes"]:
+def read_array(path: Path, name: str, *, what: str, most_bytes: float = math.inf) -> Shaped[np.ndarray, "*axes"]:
     """The one array of a file, or of several the one of a name.
 
     A TIFF gives its pages as the first axis. MATLAB's arrays have their axes as MATLAB shows them; files of version
@@ -31,6 +32,7 @@ def read_array(path: Path, name: str, *, what: str) -> Shaped[np.ndarray, "*axes
         path: of the file, whose ending is one of ARRAY_ENDINGS.
         name: of the array.
         what: it is, for sentences.
+        most_bytes: an .npy file with more is mapped into memory, and not read.
 
     Raises:
         InputError: it cannot be read, or which array is meant cannot be told.
@@ -42,7 +44,7 @@ def read_array(path: Path, name: str, *, what: str) -> Shaped[np.ndarray, "*axes
     if ending not in ARRAY_ENDINGS:
         raise InputError(f"--data {shown(path)} is no file of {what}: give one of {', '.join(ARRAY_ENDINGS)}.")
     try:
-        found = _read(path, ending, name)
+        found = _read(path, ending, name, most_bytes)
     except InputError:
         raise
     except (OSError, ValueError, EOFError, KeyError, RuntimeError, ImportError, zipfile.BadZipFile) as error:
@@ -80,9 +82,10 @@ def why_no_array(error: Exception) -> str:
     return "it is cut short" if "mmap length" in reason or "No data left" in reason else reason
 
 
-def _read(path: Path, ending: str, name: str) -> np.ndarray:
+def _read(path: Path, ending: str, name: str, most_bytes: float) -> np.ndarray:
     if ending == ".npy":
-        return np.asarray(np.load(path, allow_pickle=False))
+        is_large = path.stat().st_size > most_bytes
+        return np.asarray(np.load(path, allow_pickle=False, mmap_mode="r" if is_large else None))
     if ending == ".npz":
         with np.load(path, allow_pickle=False) as arrays:
             return np.asarray(arrays[_only(path, list(arrays), name)])

@@ -28,6 +28,9 @@ from inr_plugins.data.signals.video import SignalVideo
 from inr_plugins.data.signals.windows import SIDE
 from inr_plugins.signal_grid import PictureBatch, SignalPixels
 
+_MOST_NUMBERS = 1 << 26
+"""Of all bands in a training step, which takes some 20 bytes for each."""
+
 
 @dataclass
 class SignalDataManagerConfig(NoRaysConfig):
@@ -39,7 +42,8 @@ class SignalDataManagerConfig(NoRaysConfig):
     """Which image."""
     pixels_per_batch: int = 1 << 20
     """Pixels of a training step, at the most: an image or a video with fewer is learnt whole in every step, a larger
-    one in passes of which every batch is spread over it."""
+    one in passes of which every batch is spread over it. Of images of many channels also so many that these are 2^26
+    numbers."""
     seed: int | None = None
     """Seed of what is drawn for each pass; by default --machine.seed."""
 
@@ -134,9 +138,10 @@ class SignalDataManager(VanillaDataManager[SignalImages]):
 
     def _batches(self) -> PixelBatches:
         count = len(self.image.flat)
-        return PixelBatches(
-            count, self.config.pixels_per_batch, seed=self._seed, rank=ranks.rank(), ranks=ranks.number()
-        )
+        most = self.config.pixels_per_batch
+        if self.image.kind.bands:
+            most = max(1, min(most, _MOST_NUMBERS // len(self.image.kind.bands)))
+        return PixelBatches(count, most, seed=self._seed, rank=ranks.rank(), ranks=ranks.number())
 
     # -- batches -------------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,9 @@ EXR_ENDING = ".exr"
 FLOAT_BITS = 32
 """Of a channel; whatever the file has."""
 _COLOUR_AXES = ("YX", "YXS", "SYX")
+_EXR_BEGINS, _EXR_HEADER = b"\x76\x2f\x31\x01", 1 << 20
+_EXR_COLOURS = ({"R", "G", "B"}, {"Y"}, {"Y", "RY", "BY"})
+"""Channels of OpenEXR files that OpenCV reads all of, but for an opacity A; the last ones are luminance and chroma."""
 
 
 def float_pixels(path: Path) -> Float32[np.ndarray, "height width channels"] | None:
@@ -90,8 +93,43 @@ def _decoded(path: Path, page: Any) -> np.ndarray:
 
 
 def _of_exr(path: Path) -> Shaped[np.ndarray, "height width channels"]:
+    names = _exr_channels(path)
+    if names and set(names) - {"A"} not in _EXR_COLOURS:
+        # OpenCV would read red, green and blue, and leave the others out.
+        told = f"{', '.join(names[:9])}{' and others' if len(names) > 9 else ''}"
+        raise InputError(
+            f"--data {shown(path)} has the channels {told}: save grey or RGB alone, or all of them as a TIFF of "
+            "floating-point numbers."
+        )
     with_exr()
     return _by_opencv(path)
+
+
+def _exr_channels(path: Path) -> list[str]:
+    """Names of the channels in the header of an OpenEXR file (its first part); none where it is no such file."""
+    with path.open("rb") as file:
+        head = file.read(_EXR_HEADER)
+    if not head.startswith(_EXR_BEGINS):
+        return []
+    place = 2 * len(_EXR_BEGINS)
+    # Attributes: a name, a type, the bytes of the value, the value; an empty name ends them.
+    while place < len(head) and head[place] != 0:
+        name, kind, rest = head[place:].split(b"\0", 2) if head.count(b"\0", place) > 1 else (b"", b"", b"")
+        size = int.from_bytes(rest[:4], "little")
+        if name == b"channels" and kind == b"chlist":
+            return _names_of(rest[4 : 4 + size])
+        place += len(name) + len(kind) + 6 + size
+    return []
+
+
+def _names_of(channels: bytes) -> list[str]:
+    """Names in a list of channels, each of which 16 bytes are behind."""
+    names = []
+    while channels and channels[0] != 0:
+        name, _, rest = channels.partition(b"\0")
+        names.append(name.decode("latin-1"))
+        channels = rest[16:]
+    return names
 
 
 def _by_opencv(path: Path) -> Shaped[np.ndarray, "height width channels"]:
@@ -106,10 +144,19 @@ def _checked(path: Path, pixels: Shaped[np.ndarray, "height width channels"]) ->
     if pixels.shape[-1] not in (1, 3):
         what = "an opacity of floating-point numbers" if pixels.shape[-1] in (2, 4) else f"{pixels.shape[-1]} channels"
         raise _other_channels(path, what)
+    return as_float32(path, pixels)
+
+
+def as_float32(path: Path, pixels: Shaped[np.ndarray, "height width channels"]) -> Float32[np.ndarray, "h w c"]:
+    """Floating-point numbers of any width in float32.
+
+    Raises:
+        InputError: some are no numbers, too large or all too small.
+    """
     with np.errstate(over="ignore", under="ignore"):
         found = np.ascontiguousarray(pixels.astype(np.float32))
-    _refuse_where(path, ~np.isfinite(pixels), "NaN or infinity", "put numbers there")
-    _refuse_where(path, ~np.isfinite(found), "numbers that are too large for 32 bits", "give them another unit")
+    refuse_where(path, ~np.isfinite(pixels), "NaN or infinity", "put numbers there")
+    refuse_where(path, ~np.isfinite(found), "numbers that are too large for 32 bits", "give them another unit")
     # Trainings take them for 0 (see `defaults`), and what a file has is to be the same in each place that it is read.
     found[np.abs(found) < np.finfo(np.float32).tiny] = 0
     if pixels.any() and not found.any():
@@ -117,7 +164,8 @@ def _checked(path: Path, pixels: Shaped[np.ndarray, "height width channels"]) ->
     return found
 
 
-def _refuse_where(path: Path, wrong: Bool[np.ndarray, "height width channels"], what: str, do: str) -> None:
+def refuse_where(path: Path, wrong: Bool[np.ndarray, "height width channels"], what: str, do: str) -> None:
+    """Raise InputError where something is wrong in any pixel: it has `what` there, and `do` mends it."""
     places = np.argwhere(wrong.any(-1))
     if len(places):
         row, column = places[0].tolist()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from PIL import Image, UnidentifiedImageError
 
 from inr_plugins.data.images.images import UNREADABLE
 from inr_plugins.data.images.orientation import Header, as_stored, header_of, turned_like
+from inr_plugins.data.signals.bands_file import ChannelAxis, check_no_axis, read_bands
 from inr_plugins.data.signals.bit_depth import stored_bits
 from inr_plugins.data.signals.float_file import EXR_ENDING, float_pixels
-from inr_plugins.data.signals.kind import SignalKind, packed_profile, profile_of
+from inr_plugins.data.signals.kind import SignalKind, band_names, packed_profile, profile_of
 from inr_plugins.data.signals.large_tiff import LargeTiff, large_tiff
 from inr_plugins.data.signals.opencv_file import decoded
 from inr_plugins.data.signals.tiff_file import TIFF_ENDINGS, check_numbers, colours_of_planes, grey_with_opacity
@@ -61,18 +62,23 @@ class SignalImage:
         pixels: grey, grey and alpha, RGB or RGB and alpha, straight; as stored, without any change of colour space:
             uint8, uint16 or float32. Of a video (`SignalVideo`) there is an axis of frames before the others.
         profile: the ICC profile of its colours; None: it has none.
+        bands: names of channels that are neither colours nor an opacity (see `SignalKind`).
+        is_planar: whether the file has those one after the other.
     """
 
     path: Path
     pixels: Shaped[np.ndarray, "*frames height width channels"]
     profile: bytes | None = None
+    bands: tuple[str, ...] = field(default=(), kw_only=True)
+    is_planar: bool = field(default=False, kw_only=True)
 
     @cached_property
     def kind(self) -> SignalKind:
         """All of it but its pixels."""
         height, width, channels = self.pixels.shape
         low, high = _range_of(self.pixels)
-        return SignalKind(width, height, channels, self.bits, *packed_profile(self.profile), low=low, high=high)
+        kind = SignalKind(width, height, channels, self.bits, *packed_profile(self.profile), low=low, high=high)
+        return replace(kind, bands=self.bands, is_planar=self.is_planar)
 
     @property
     def bits(self) -> int:
@@ -107,21 +113,27 @@ def _range_of(pixels: Shaped[np.ndarray, "*n"]) -> tuple[float, float]:
     return low, high if high > low else low + 1.0
 
 
-def kind_of(path: Path, *, most_bytes: float = math.inf) -> SignalKind:
+def kind_of(
+    path: Path, *, most_bytes: float = math.inf, bands: bool = False, channel_axis: ChannelAxis | None = None
+) -> SignalKind:
     """What kind of image a file has; as `read_image`, and of a large TIFF file without decoding it."""
-    large = _large(path, most_bytes)
+    large = _large(path, most_bytes, bands, channel_axis)
     if large is None:
-        return read_image(path).kind
-    height, width, channels = large.shape
-    return SignalKind(width, height, channels, 8 * large.dtype.itemsize, *packed_profile(large.profile))
+        return read_image(path, most_bytes=most_bytes, bands=bands, channel_axis=channel_axis).kind
+    (height, width, channels), bits, profile = large.shape, 8 * large.dtype.itemsize, packed_profile(large.profile)
+    return SignalKind(width, height, channels, bits, *profile, bands=large.bands, is_planar=_is_planar(large))
 
 
-def read_image(path: Path, *, most_bytes: float = math.inf) -> SignalImage:
+def read_image(
+    path: Path, *, most_bytes: float = math.inf, bands: bool = False, channel_axis: ChannelAxis | None = None
+) -> SignalImage:
     """Read an image file, turned as EXIF says; a palette becomes the colours in it, and floats of any width float32.
 
     Args:
         path: of the file.
         most_bytes: a TIFF file whose pixels take more is read tile by tile, and its pixels are in a file.
+        bands: read what `read_bands` does, too: channels that are neither colours nor an opacity.
+        channel_axis: of such a file; see there.
 
     Raises:
         InputError: it does not decode, has several frames, or has pixels of another kind; the sentence says what to do.
@@ -134,9 +146,12 @@ def read_image(path: Path, *, most_bytes: float = math.inf) -> SignalImage:
             f"--data {shown(path)} is a video by its name: learn it with ns-train diner-video or finer-video, or give "
             "an image."
         )
-    large = _large(path, most_bytes)
+    large = _large(path, most_bytes, bands, channel_axis)
     if large is not None:
-        return SignalImage(path, large.pixels(), large.profile)
+        return SignalImage(path, large.pixels(), large.profile, bands=large.bands, is_planar=_is_planar(large))
+    found = read_bands(path, channel_axis=channel_axis, most_bytes=most_bytes) if bands else None
+    if found is not None:
+        return SignalImage(path, found.pixels, bands=band_names(found.pixels.shape[-1]), is_planar=found.is_planar)
     check_numbers(path)
     floats = float_pixels(path)
     if floats is not None:
@@ -191,8 +206,17 @@ def pages_of(path: Path) -> int:
         return 1
 
 
-def _large(path: Path, most_bytes: float) -> LargeTiff | None:
-    return None if most_bytes == math.inf or why_unreadable(path) is not None else large_tiff(path, most_bytes)
+def _large(path: Path, most_bytes: float, bands: bool, channel_axis: ChannelAxis | None) -> LargeTiff | None:
+    is_read = most_bytes == math.inf or why_unreadable(path) is not None
+    found = None if is_read else large_tiff(path, most_bytes, bands=bands)
+    if found is not None:
+        check_no_axis(path, channel_axis)
+    return found
+
+
+def _is_planar(large: LargeTiff) -> bool:
+    """Whether it has bands one after the other."""
+    return bool(large.bands) and large.is_planar
 
 
 def _check_frames(path: Path, image: Image.Image) -> None:

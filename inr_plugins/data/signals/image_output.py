@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from jaxtyping import Float32, Shaped, UInt
 from PIL import Image
 
 from inr_plugins.data.signals.float_file import EXR_ENDING, FLOAT_BITS, encoded_exr
-from inr_plugins.data.signals.rows_output import profile_chunk, write_rows
+from inr_plugins.data.signals.rows_output import extra_samples, profile_chunk, write_rows
 from inr_plugins.errors import InputError
 from inr_plugins.files import replacing, replacing_all, shown
 
-_FORMATS = {".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".jpg": "JPEG", ".jpeg": "JPEG", EXR_ENDING: "OpenEXR"}
 ARRAY_ENDING = ".npy"
-"""Of an array of float32 in a unit, beside which <name>.json says it and the distance of pixels."""
-_OF_FLOATS = ("TIFF", "OpenEXR")
+"""Of an image's own numbers, or of float32 in a unit, beside which <name>.json says it and the distance of pixels."""
+_FORMATS = {
+    **{".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF", ".jpg": "JPEG", ".jpeg": "JPEG"},
+    **{EXR_ENDING: "OpenEXR", ARRAY_ENDING: "NumPy array"},
+}
+_OF_FLOATS = ("TIFF", "OpenEXR", "NumPy array")
+_OF_BANDS = ("TIFF", "NumPy array")
+_RGB = 3
 _JPEG_QUALITY = 95
 _PNG_HEADER = 33
 """Bytes of the signature and of the header, which stand first in every PNG."""
@@ -51,14 +56,24 @@ def write_array(
         beside.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
-def check_image_output(path: Path, *, bits: int | None, channels: int, of_others: str = "") -> None:
+def check_image_output(
+    path: Path,
+    *,
+    bits: int | None,
+    channels: int,
+    has_bands: bool = False,
+    of_others: str = "",
+    or_some: str = "",
+) -> None:
     """Refuse a name of a file that cannot hold such an image.
 
     Args:
         path: where the file is to be.
         bits: of a channel, 8 or 16, or 32 of floating-point numbers; None: not known yet.
-        channels: 1 to 4, the second and the fourth being an opacity.
+        channels: 1 to 4, the second and the fourth being an opacity, but for bands.
+        has_bands: the channels are neither colours nor an opacity.
         of_others: which endings would do for what is no image, for the sentence.
+        or_some: how fewer channels are had, for the sentence.
 
     Raises:
         InputError: naming the file and what would do.
@@ -70,6 +85,11 @@ def check_image_output(path: Path, *, bits: int | None, channels: int, of_others
         )
     if bits is None:
         return
+    if has_bands and channels not in (1, _RGB) and name not in _OF_BANDS:
+        raise InputError(
+            f"{shown(path)} is a {name}, which has no room for the {channels} channels of the image: give a .tif or an "
+            f"{ARRAY_ENDING}{or_some}."
+        )
     if bits == FLOAT_BITS and name not in _OF_FLOATS:
         raise InputError(
             f"{shown(path)} is a {name}, which has no room for the floating-point numbers of the image: give a .tif or "
@@ -88,6 +108,8 @@ def write_image(
     *,
     profile: bytes | None = None,
     spacing_mm: tuple[float, float] | None = None,
+    has_bands: bool = False,
+    is_planar: bool = False,
 ) -> None:
     """Write an image, whole or not at all; `check_image_output` says what can be.
 
@@ -96,13 +118,15 @@ def write_image(
         pixels: grey, grey and alpha, RGB or RGB and alpha, of 8 or 16 bits; or grey or RGB in float32.
         profile: the ICC profile of its colours; None: sRGB, of which nothing is written.
         spacing_mm: distance of rows and of columns, which a TIFF file notes as its resolution.
+        has_bands: the channels, of any number, are neither colours nor an opacity.
+        is_planar: write those one after the other, where the format can.
 
     Raises:
         InputError: the file cannot be such an image.
         OSError: it cannot be written.
     """
     bits, channels = 8 * pixels.dtype.itemsize, pixels.shape[-1]
-    check_image_output(path, bits=bits, channels=channels)
+    check_image_output(path, bits=bits, channels=channels, has_bands=has_bands)
     name = _FORMATS[path.suffix.lower()]
     if name == "PNG" and bits == 16 and channels == 2:
         # OpenCV does not write that either.
@@ -110,6 +134,14 @@ def write_image(
         write_rows(path, [pixels], size=size, channels=channels, dtype=pixels.dtype, profile=profile)
         return
     with replacing(path) as partial:
+        if name == "NumPy array":
+            with partial.open("wb") as file:
+                np.save(file, np.moveaxis(pixels, -1, 0) if is_planar else pixels, allow_pickle=False)
+            return
+        if name == "TIFF" and has_bands:
+            with partial.open("wb") as file:
+                write_bands(file, pixels, is_planar=is_planar)
+            return
         if name == "OpenEXR":
             partial.write_bytes(encoded_exr(pixels))
             return
@@ -136,6 +168,22 @@ def _write_deep_png(path: Path, pixels: UInt[np.ndarray, "height width channels"
     path.write_bytes(encoded)
 
 
+def write_bands(file: IO[bytes], pixels: Shaped[np.ndarray, "height width channels"], *, is_planar: bool) -> None:
+    """A TIFF file of one page, whose samples are neither colours nor an opacity."""
+    import tifffile
+
+    channels = pixels.shape[-1]
+    tifffile.imwrite(
+        file,
+        np.ascontiguousarray(np.moveaxis(pixels, -1, 0)) if is_planar else pixels,
+        photometric="minisblack",
+        planarconfig="separate" if is_planar else "contig",
+        extrasamples=extra_samples(channels, has_bands=True),
+        compression="zlib",
+        metadata=None,
+    )
+
+
 def _write_tiff(
     path: Path,
     pixels: Shaped[np.ndarray, "height width channels"],
@@ -146,7 +194,6 @@ def _write_tiff(
     import tifffile
 
     channels = pixels.shape[-1]
-    alpha = ["unassalpha"] if channels in (2, 4) else None
     with path.open("wb") as file:
         tifffile.imwrite(
             file,
@@ -156,7 +203,7 @@ def _write_tiff(
             compression="zlib",
             metadata=None,
             iccprofile=profile,
-            extrasamples=alpha,
+            extrasamples=extra_samples(channels),
             resolution=None if spacing_mm is None else (10 / spacing_mm[1], 10 / spacing_mm[0]),
             resolutionunit=None if spacing_mm is None else "CENTIMETER",
         )

@@ -8,16 +8,18 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from nerfstudio.data.datasets.base_dataset import InputDataset
 from nerfstudio.utils.rich_utils import CONSOLE
 from PIL import Image
 from rich.markup import escape
 from torch import Tensor
 
+from inr_plugins.data.signals.image_file import SignalImage
 from inr_plugins.data.signals.parser import SignalOutputs
 from inr_plugins.data.signals.windows import LARGEST_WHOLE
 from inr_plugins.errors import InputError
+from inr_plugins.signal_grid import first_view
 
 
 class SignalImages(InputDataset):
@@ -58,9 +60,9 @@ class SignalImages(InputDataset):
                 raise
             CONSOLE.print(f"[bold yellow]Only the fit can be shown:[/bold yellow] {escape(error.on_command_line)}")
             return np.full((height, width, 3), 0.5, dtype=np.float32)
-        window = outputs.windows[index]
-        whole = signal.picture(window.frame)
-        pixels = whole[window.top : window.top + window.height, window.left : window.left + window.width]
+        pixels = self._pixels(signal, index)
+        if signal.kind.bands:
+            pixels = pixels[..., list(first_view(signal.kind.bands))]
         if pixels.shape[0] * pixels.shape[1] > LARGEST_WHOLE:
             # For a thumbnail of a large image every so many rows and columns do.
             step = max(1, min(pixels.shape[0] // (2 * height), pixels.shape[1] // (2 * width)))
@@ -76,6 +78,26 @@ class SignalImages(InputDataset):
             return np.array(shown)
         planes = [Image.fromarray(np.ascontiguousarray(shown[..., c])) for c in range(shown.shape[-1])]
         return np.stack([np.asarray(each.resize((width, height), Image.Resampling.BOX)) for each in planes], -1)
+
+    def _pixels(self, signal: SignalImage, index: int) -> Shaped[np.ndarray, "height width channels"]:
+        """What a camera sees, as the file has it."""
+        window = cast(SignalOutputs, self._dataparser_outputs).windows[index]
+        whole = signal.picture(window.frame)
+        return whole[window.top : window.top + window.height, window.left : window.left + window.width]
+
+    def channels_of(self, index: int) -> Float[Tensor, "height width channels"]:
+        """All channels of what a camera sees pixel by pixel, in [0, 1]; of files that have bands."""
+        signal = cast(SignalOutputs, self._dataparser_outputs).parser.image
+        return torch.from_numpy(signal.kind.values(self._pixels(signal, index)))
+
+    def get_metadata(self, data: dict) -> dict:
+        """channels, where the file has bands: all of them."""
+        outputs, index = cast(SignalOutputs, self._dataparser_outputs), int(data["image_idx"])
+        window, cameras = outputs.windows[index], self.cameras
+        is_smaller = (int(cameras.width[index]), int(cameras.height[index])) != (window.width, window.height)
+        if self.stands_in or is_smaller or not outputs.parser.kind.bands:
+            return {}
+        return {"channels": self.channels_of(index)}
 
     def get_numpy_image(self, image_idx: int) -> npt.NDArray[np.uint8]:
         """Return the image as (height, width, 3 or 4) bytes, straight alpha."""

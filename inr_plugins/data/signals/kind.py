@@ -22,7 +22,7 @@ class SignalKind:
     Attributes:
         width: columns.
         height: rows.
-        channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha.
+        channels: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha; any number of what has bands.
         bits: of a channel, 8 or 16 of a whole number, or 32 of a floating-point number.
         colour_space: the name of the file's colour profile; sRGB where it has none.
         profile: that profile (ICC), compressed, in base64; None: sRGB.
@@ -32,6 +32,9 @@ class SignalKind:
         high: the greatest, learnt and shown as 1.
         parts: names of channels that are each a grey picture of its own, such as an amplitude and a phase; none of an
             image.
+        bands: names of channels that are neither colours nor an opacity, by a file that says so, such as a TIFF of many
+            samples or an array; none where `channels` says what they are.
+        is_planar: whether the file has its bands one after the other, and not pixel by pixel.
     """
 
     width: int
@@ -45,6 +48,8 @@ class SignalKind:
     low: float = 0.0
     high: float = 1.0
     parts: tuple[str, ...] = ()
+    bands: tuple[str, ...] = ()
+    is_planar: bool = False
 
     @property
     def is_float(self) -> bool:
@@ -65,7 +70,7 @@ class SignalKind:
     @property
     def has_alpha(self) -> bool:
         """Whether the last channel is an opacity."""
-        return not self.parts and self.channels in (2, 4)
+        return not self.parts and not self.bands and self.channels in (2, 4)
 
     @property
     def icc_profile(self) -> bytes | None:
@@ -77,19 +82,27 @@ class SignalKind:
         return self._numbers() == other._numbers()
 
     def _numbers(self) -> tuple[float, ...]:
-        return self.frames, self.width, self.height, self.channels, self.bits, *self.span
+        return self.frames, self.width, self.height, self.channels, self.has_alpha, self.bits, *self.span
 
     def description(self, *, frames: str = "frames") -> str:
         """In words; `frames`: what several pictures are called."""
         if self.parts:
             slices = "" if self.frames == 1 else f"{self.frames} slices of "
             return f"{' and '.join(self.parts)} of {slices}{self.width} x {self.height} pixels"
+        if self.bands:
+            form = f"floats from {self.low:.6g} to {self.high:.6g}" if self.is_float else f"{self.bits} bits"
+            return f"{self.width} x {self.height} pixels, {self.channels} channels, {form}, no opacity"
         kind = {1: "grey", 2: "grey with alpha", 3: "RGB", 4: "RGB with alpha"}[self.channels]
         space = "" if self.colour_space == SRGB else f", {self.colour_space}"
         of = "" if self.frames == 1 else f"{self.frames} {frames} of "
         rate = "" if self.rate is None else f", {self.rate:.6g} frames a second"
         form = f" of floating-point numbers, {self.low:.6g} to {self.high:.6g}" if self.is_float else ""
         return f"{of}{self.width} x {self.height} pixels, {self.bits}-bit {kind}{form}{space}{rate}"
+
+
+def band_names(count: int) -> tuple[str, ...]:
+    """Names of bands whose file has none; a single channel is grey, and has none either."""
+    return tuple(f"channel {number + 1}" for number in range(count)) if count > 1 else ()
 
 
 def packed_profile(profile: bytes | None) -> tuple[str, str | None]:

@@ -12,6 +12,7 @@ import tyro
 from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 
+from inr_plugins.data.signals.bands_file import ChannelAxis
 from inr_plugins.data.signals.datamanager import SignalDataManager, SignalDataManagerConfig
 from inr_plugins.data.signals.images import SignalImages
 from inr_plugins.data.signals.kind import SignalKind
@@ -45,6 +46,8 @@ class MeasuredDataParserConfig(SignalDataParserConfig):
     """Class to instantiate."""
     memory_gigabytes: tyro.conf.Suppress[float] = 2.0
     """Not used: a step sees all of what is looked for."""
+    channel_axis: tyro.conf.Suppress[ChannelAxis | None] = None
+    """Not used."""
     FRAMES: ClassVar[str] = "slices"
     SEEN: ClassVar[str] = "seen"
     """The field, of what is read too, that says how what is looked for is seen, and whether it is known (has_truth)."""

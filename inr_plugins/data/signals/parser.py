@@ -16,6 +16,7 @@ from nerfstudio.data.dataparsers.base_dataparser import DataParser, DataParserCo
 from nerfstudio.data.scene_box import SceneBox
 
 from inr_plugins.data.fingerprint import Fingerprint
+from inr_plugins.data.signals.bands_file import ChannelAxis
 from inr_plugins.data.signals.frame_folder import frame_files
 from inr_plugins.data.signals.image_file import SignalImage, kind_of, read_image
 from inr_plugins.data.signals.kind import SignalKind
@@ -42,10 +43,13 @@ class SignalDataParserConfig(DataParserConfig):
     _target: type = field(default_factory=lambda: SignalDataParser)
     """Class to instantiate."""
     data: Path = Path()
-    """Image file: PNG, JPEG, TIFF or another that Pillow reads, 8- or 16-bit grey, RGB or RGBA; or TIFF or OpenEXR of
-    floating-point grey or RGB."""
+    """Image file: PNG, JPEG, TIFF or another that Pillow reads, 8- or 16-bit grey, RGB or RGBA; TIFF or OpenEXR of
+    floating-point grey or RGB; or any number of channels in a TIFF or an array (.npy, .npz, .mat or HDF5)."""
     memory_gigabytes: float = 2.0
     """A TIFF file whose pixels take more is unpacked tile by tile into a temporary file, and looked up there."""
+    channel_axis: ChannelAxis | None = None
+    """Which axis of an array has its channels, or of the pages of a TIFF file, which are its first; needed where that
+    cannot be told."""
     learnt: tyro.conf.Suppress[tyro.conf.Fixed[SignalKind | None]] = field(default=None, metadata=OF_THE_DATA)
     """What kind of image that is, as it was when training began; a run opens without the file by it."""
     NOUN: ClassVar[str] = "image"
@@ -55,11 +59,11 @@ class SignalDataParserConfig(DataParserConfig):
 
     def read(self) -> SignalImage:
         """What is at `data`; see `read_image`."""
-        return read_image(Path(self.data), most_bytes=self._most_bytes)
+        return read_image(Path(self.data), most_bytes=self._most_bytes, bands=True, channel_axis=self.channel_axis)
 
     def kind(self) -> SignalKind:
         """What kind of image that is; see `kind_of`."""
-        return kind_of(Path(self.data), most_bytes=self._most_bytes)
+        return kind_of(Path(self.data), most_bytes=self._most_bytes, bands=True, channel_axis=self.channel_axis)
 
     def frame_files(self) -> list[Path]:
         """The files of frames that have one each."""
@@ -83,6 +87,8 @@ class VideoDataParserConfig(SignalDataParserConfig):
     """Video file (MP4, Matroska, MOV, AVI, WebM, GIF or another of FFmpeg's), or a folder of numbered pictures."""
     memory_gigabytes: float = 2.0
     """Frames that take more are put into a temporary file, and looked up there."""
+    channel_axis: tyro.conf.Suppress[ChannelAxis | None] = None
+    """Not used."""
     first_frames: int | None = None
     """How many frames are learnt, from the first on; by default all."""
     NOUN: ClassVar[str] = "video"
@@ -116,7 +122,7 @@ class SignalDataParser(DataParser):
     along y, and its rays meet the middles of the pixels: those of the image in "val" and "test", and in "train" those
     of a thumbnail. A large image has cameras for parts of it in "val" and "test" (`windows`), and a video there a
     camera for each frame, whose times are 0 for the first one to 1 for the last. Metadata, which the model gets:
-    "signal", with width, height, frames, channels, bits, has_alpha, span and parts (`SignalKind`); and
+    "signal", with width, height, frames, channels, bits, has_alpha, span, parts and bands (`SignalKind`); and
     "names", of frames that have some.
 
     Raises:
@@ -161,7 +167,7 @@ class SignalDataParser(DataParser):
         kind = self.kind
         grid = PixelGrid(kind.width, kind.height, kind.frames)
         first = [PixelWindow(0, 0, kind.width, kind.height)]
-        windows = first if split == "train" else windows_of(grid)
+        windows = first if split == "train" else windows_of(grid, kind.channels)
         size = thumbnail_size(grid) if split == "train" else (windows[0].width, windows[0].height)
         x, z = grid.half_extent
         return SignalOutputs(
@@ -179,6 +185,7 @@ class SignalDataParser(DataParser):
                     "has_alpha": kind.has_alpha,
                     "span": kind.span,
                     "parts": kind.parts,
+                    "bands": kind.bands,
                 },
                 "names": self.config.frame_names(),
             },

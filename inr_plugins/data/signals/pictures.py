@@ -8,8 +8,10 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
+import tyro
 
 from inr_plugins import ranks
+from inr_plugins.data.signals.bands_file import ChannelAxis
 from inr_plugins.data.signals.batches import PixelBatches
 from inr_plugins.data.signals.datamanager import SignalDataManager, SignalDataManagerConfig
 from inr_plugins.data.signals.kind import SignalKind
@@ -27,6 +29,8 @@ class PicturesDataParserConfig(SignalDataParserConfig):
     size: int | None = None
     """Side in pixels to which the middle square of every picture is brought; by default they are taken as they are,
     and have to be of one size."""
+    channel_axis: tyro.conf.Suppress[ChannelAxis | None] = None
+    """Not used."""
     NOUN: ClassVar[str] = "folder of pictures"
     FRAMES: ClassVar[str] = "pictures"
 

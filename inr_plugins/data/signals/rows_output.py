@@ -35,7 +35,14 @@ def can_write_rows(path: Path) -> bool:
 
 
 def write_rows(
-    path: Path, rows: Rows, *, size: tuple[int, int], channels: int, dtype: np.dtype[Any], profile: bytes | None = None
+    path: Path,
+    rows: Rows,
+    *,
+    size: tuple[int, int],
+    channels: int,
+    dtype: np.dtype[Any],
+    profile: bytes | None = None,
+    has_bands: bool = False,
 ) -> None:
     """Write an image, whole or not at all; `image_output.check_image_output` says what can be.
 
@@ -43,16 +50,26 @@ def write_rows(
         path: .png or .tif.
         rows: of it, some after the others.
         size: width and height.
-        channels: grey, grey and alpha, RGB or RGB and alpha.
+        channels: grey, grey and alpha, RGB or RGB and alpha; any number of bands.
         dtype: uint8 or uint16, of a TIFF file also float32.
         profile: the ICC profile of its colours; None: sRGB, of which nothing is written.
+        has_bands: the channels are neither colours nor an opacity, and are written pixel by pixel.
 
     Raises:
         OSError: it cannot be written.
     """
     with replacing(path) as partial, partial.open("wb") as file:
-        write = _write_png if path.suffix.lower() == _PNG else _write_tiff
-        write(file, rows, size, channels, dtype, profile)
+        if path.suffix.lower() == _PNG:
+            _write_png(file, rows, size, channels, dtype, profile)
+        else:
+            _write_tiff(file, rows, size, channels, dtype, profile, has_bands)
+
+
+def extra_samples(channels: int, *, has_bands: bool = False) -> list[str] | None:
+    """TIFF's tag ExtraSamples: what channels are that are no colours; None where there are none."""
+    if has_bands:
+        return ["unspecified"] * (channels - 1) or None
+    return ["unassalpha"] if channels in (2, 4) else None
 
 
 def png_chunk(name: bytes, data: bytes) -> bytes:
@@ -88,7 +105,13 @@ def _write_png(
 
 
 def _write_tiff(
-    file: IO[bytes], rows: Rows, size: tuple[int, int], channels: int, dtype: np.dtype[Any], profile: bytes | None
+    file: IO[bytes],
+    rows: Rows,
+    size: tuple[int, int],
+    channels: int,
+    dtype: np.dtype[Any],
+    profile: bytes | None,
+    has_bands: bool,
 ) -> None:
     import tifffile
 
@@ -101,9 +124,9 @@ def _write_tiff(
         _strips(rows, count, dtype.newbyteorder("<")),
         shape=(height, width, channels) if channels > 1 else (height, width),
         dtype=dtype,
-        photometric="rgb" if channels > 2 else "minisblack",
+        photometric="rgb" if channels > 2 and not has_bands else "minisblack",
         planarconfig="contig" if channels > 1 else None,
-        extrasamples=["unassalpha"] if channels in (2, 4) else None,
+        extrasamples=extra_samples(channels, has_bands=has_bands),
         rowsperstrip=count,
         compression="zlib",
         metadata=None,

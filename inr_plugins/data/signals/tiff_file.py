@@ -22,7 +22,11 @@ _MOST_BITS = 16
 """Of whole numbers that are read."""
 _UNSPECIFIED, _MULTIPLIED = 0, 1
 """Of the tag ExtraSamples: nobody says what a channel is; an opacity that the colours are multiplied by."""
+_OPACITIES = (1, 2)
+"""Of the same tag: an opacity, multiplied by or not."""
 _ORIENTATION, _BLACK_IS_ZERO = 274, 1
+_COLOURS_OF = {1: 1, 2: 3}
+"""Samples that are a colour, by PhotometricInterpretation: grey from black on, and RGB."""
 _SEPARATE = 2
 """Of the tag PlanarConfiguration: each colour in a plane of its own."""
 
@@ -51,8 +55,36 @@ def check_numbers(path: Path) -> None:
         raise InputError(f"--data {shown(path)} {words}.")
 
 
-def why_unread(page: Any) -> str | None:
-    """Why the numbers of a page of tifffile's are not read as they are, as the end of a sentence; None: they are."""
+def has_bands(page: Any) -> bool:
+    """Whether the samples of a page of tifffile's are not all colours and an opacity, by its tags.
+
+    One further sample of which nobody says what it is (no tag ExtraSamples at all) is an opacity, as programs have it.
+    """
+    colours = None if page.photometric is None else _COLOURS_OF.get(int(page.photometric))
+    if colours is None or page.axes not in ("YXS", "SYX"):
+        return False
+    further, extra = int(page.samplesperpixel) - colours, tuple(page.extrasamples)
+    return further > 1 or (further == 1 and bool(extra) and extra[0] not in _OPACITIES)
+
+
+def is_turned(page: Any) -> bool:
+    """Whether a page of tifffile's is to be turned before it is shown."""
+    orientation = page.tags.get(_ORIENTATION)
+    return orientation is not None and int(orientation.value) != 1
+
+
+def planes_last(page: Any, pixels: Shaped[np.ndarray, "a b c"]) -> Shaped[np.ndarray, "height width channels"]:
+    """The pixels of a page of tifffile's with samples, each of which may have a plane of its own, side by side."""
+    return np.moveaxis(pixels, 0, -1) if page.axes == "SYX" else pixels
+
+
+def why_unread(page: Any, *, bands: bool = False) -> str | None:
+    """Why the numbers of a page of tifffile's are not read as they are, as the end of a sentence; None: they are.
+
+    Args:
+        page: the first of the file.
+        bands: channels may be neither colours nor an opacity, and then none of them is one.
+    """
     if page.dtype is None:
         return None
     kind, bits = page.dtype.kind, 8 * page.dtype.itemsize
@@ -64,6 +96,13 @@ def why_unread(page: Any) -> str | None:
     if page.is_reduced and page.subifds:
         return "has a preview in front, as cameras' raw files have: develop it, to a TIFF file of 16 bits for instance"
     extra = tuple(page.extrasamples)
+    if bands and has_bands(page):
+        if not any(each in _OPACITIES for each in extra):
+            return None
+        return (
+            f"has an opacity among its {page.samplesperpixel} channels, by the tag ExtraSamples: save it without, or "
+            "with RGB alone"
+        )
     others = [each for each in extra if each == _UNSPECIFIED] or list(extra[1:])
     if others:
         what = f"{len(others)} channels that are" if len(others) > 1 else "a channel that is"
@@ -118,8 +157,7 @@ def grey_with_opacity(path: Path) -> Shaped[np.ndarray, "height width 2"] | None
     is_grey = page.photometric is not None and int(page.photometric) == _BLACK_IS_ZERO
     if not is_grey or page.axes not in ("YXS", "SYX") or page.samplesperpixel != 2 or page.dtype.kind != "u":
         return None
-    orientation = page.tags.get(_ORIENTATION)
-    if orientation is not None and int(orientation.value) != 1:
+    if is_turned(page):
         raise InputError(f"--data {shown(path)} is turned by its orientation tag: save it upright.")
     try:
         found = tifffile.imread(path, key=0)

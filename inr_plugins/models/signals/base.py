@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from inr_plugins.errors import InputError
 from inr_plugins.fields.image import ImageField
-from inr_plugins.metrics.image import ImageMetrics
+from inr_plugins.metrics.image import ImageMetrics, channel_metrics
 from inr_plugins.models.common.backgrounds import over
 from inr_plugins.models.common.feasibility import naming_options
 from inr_plugins.models.common.network_settings import PreciseSteps
@@ -28,8 +28,9 @@ from inr_plugins.models.signals.config import ImageSettings
 from inr_plugins.models.signals.panels import FRAME, STORED, ImagePanel
 from inr_plugins.options import check_model
 from inr_plugins.rendering.crop import crop_of
-from inr_plugins.signal_grid import PixelGrid, SignalPixels
+from inr_plugins.signal_grid import PixelGrid, SignalPixels, first_view
 from inr_plugins.viewer.page import LivePage
+from inr_plugins.viewer.snapshot import generic_copy
 
 _LEAST_ERROR = 1e-12
 _BEYOND = 10.0
@@ -54,8 +55,9 @@ class ImageModel(PreciseSteps, OverWhite, Model):
     Subclasses say in `make_field` and `get_param_groups` what it is made of. For pixels (`SignalPixels`) forward gives
     `values` (n, channels), unclamped. For rays it gives, where they meet the image in the plane y = 0 of the normalised
     frame (see `data.signals.parser`): rgb, clamped, over white where there is an opacity or nothing; depth (distance
-    along the ray); accumulation, the opacity. Grey is shown as grey. Of a video a ray sees the frame of its time, 0 for
-    the first one to 1 for the last, or `frame` whatever its time is, where that is set.
+    along the ray); accumulation, the opacity. Grey is shown as grey. Of what has bands rgb is of `seen_bands`, and
+    channels, clamped, are all of them. Of a video a ray sees the frame of its time, 0 for the first one to 1 for the
+    last, or `frame` whatever its time is, where that is set.
 
     Raises:
         InputError: a setting out of range, or settings that cannot go together.
@@ -94,6 +96,14 @@ class ImageModel(PreciseSteps, OverWhite, Model):
     """Those that are known but for a number, so that the viewer has no PSNR of them."""
     unstored_parts: tuple[str, ...] = ()
     """Those of which the datamanager's image has nothing."""
+    bands: tuple[str, ...] = ()
+    """Names of channels that are neither colours nor an opacity, of which three or one are seen, and all read out."""
+    seen_bands: tuple[int, ...] = ()
+    """Those that are seen (`signal_grid.views_of`)."""
+    read_bands: tuple[int, ...] = ()
+    """Those that are read out alone; none: all of them."""
+    gives_channels: bool = True
+    """Whether rays see all bands, too, for what judges them; not those of copies that are only looked at."""
 
     def populate_modules(self) -> None:
         super().populate_modules()
@@ -104,7 +114,8 @@ class ImageModel(PreciseSteps, OverWhite, Model):
         self.channels, self.bits = int(signal["channels"]), int(signal["bits"])
         self.has_alpha = bool(signal["has_alpha"])
         self.span: tuple[float, float] = signal["span"]
-        self.parts = tuple(signal.get("parts", ()))
+        self.parts, self.bands = tuple(signal.get("parts", ())), tuple(signal.get("bands", ()))
+        self.seen_bands = first_view(self.bands) if self.bands else ()
         self.grid = PixelGrid(int(signal["width"]), int(signal["height"]), int(signal["frames"]))
         with naming_options():
             self.field = self.make_field()
@@ -126,6 +137,7 @@ class ImageModel(PreciseSteps, OverWhite, Model):
             parts=self.parts,
             unjudged=self.unjudged_parts,
             unstored=self.unstored_parts if self.parts else (),
+            bands=self.bands,
             **more,
         )
 
@@ -135,7 +147,8 @@ class ImageModel(PreciseSteps, OverWhite, Model):
 
     def files_to_read_out(self) -> dict[str, str | None]:
         """Names that the page suggests for files of what is learnt, and the part that each is of."""
-        return {"video.mkv" if self.grid.is_video else "image.png": None}
+        image = "image.tif" if self.bands else "image.png"
+        return {"video.mkv" if self.grid.is_video else image: None}
 
     @abstractmethod
     def make_field(self) -> ImageField:
@@ -157,12 +170,20 @@ class ImageModel(PreciseSteps, OverWhite, Model):
 
     @property
     def shown_channels(self) -> int:
-        """Of the pictures that are seen and read out."""
-        return 1 if self.parts else self.channels
+        """Of what is read out."""
+        return 1 if self.parts else len(self.read_bands) or self.channels
+
+    @property
+    def reads_bands(self) -> bool:
+        """Whether what is read out has bands; one of them, or three as colours, is an image like others."""
+        return bool(self.bands) and not self.read_bands
 
     def values_at(self, pixels: Float[Tensor, "n d"]) -> Float[Tensor, "n shown"]:
-        """The field at places (see `ImageField.at`), of what has parts the one that is seen."""
+        """The field at places (see `ImageField.at`), of what has parts the one that is seen, and of bands those that
+        are read out."""
         values = self.field.at(pixels)
+        if self.read_bands:
+            return values[:, list(self.read_bands)]
         return values[:, self.part : self.part + 1] if self.parts else values
 
     # -- training ------------------------------------------------------------------------------------------------------
@@ -210,6 +231,9 @@ class ImageModel(PreciseSteps, OverWhite, Model):
         accumulation[rays] = opacity
         shape = ray_bundle.origins.shape[:-1]
         outputs = {"rgb": rgb, "depth": depth, "accumulation": accumulation}
+        if self.bands and self.gives_channels:
+            outputs["channels"] = rgb.new_zeros(len(rgb), self.channels)
+            outputs["channels"][rays] = self.field.at(pixels[rays]).clamp(0, 1)
         return {name: value.reshape(*shape, -1) for name, value in outputs.items()}
 
     def seen_at(
@@ -233,7 +257,8 @@ class ImageModel(PreciseSteps, OverWhite, Model):
 
     def colours_at(self, pixels: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 1"]]:
         """Straight colours and opacities, clamped, at places counted in pixels (see `ImageField.at`)."""
-        values, (black, white) = self.values_at(pixels), self.window
+        values = self.field.at(pixels)[:, list(self.seen_bands)] if self.bands else self.values_at(pixels)
+        black, white = self.window
         if self.window != (0.0, 1.0):
             values = (values - black) / (white - black)
         values = values.clamp(0, 1)
@@ -251,4 +276,12 @@ class ImageModel(PreciseSteps, OverWhite, Model):
         pictures = evaluation_pictures(outputs, target)
         # Of a plane that is met at a right angle there is nothing in a depth to see.
         pictures["error"] = (outputs["rgb"] - target).abs()
+        if "channels" in batch:
+            return channel_metrics(outputs["channels"], batch["channels"].to(outputs["rgb"].device)), pictures
         return self.image_metrics(outputs["rgb"], target), pictures
+
+    def viewer_copy(self) -> Any:
+        """A copy of which only what is looked at is rendered."""
+        made = generic_copy(self)
+        made.gives_channels = False
+        return made

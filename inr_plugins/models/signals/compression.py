@@ -106,7 +106,7 @@ def compress(
         return None if wanted is None else psnr_of_pixels(as_pixels(values, bits), wanted, bits)
 
     def as_code(network: QuantisedNetwork) -> ImageCode:
-        return ImageCode(grid.width, grid.height, bits, network, profile)
+        return ImageCode(grid.width, grid.height, bits, network, profile, bool(model.bands))
 
     fit_psnr = psnr_of(_fitted(model, judged))
 

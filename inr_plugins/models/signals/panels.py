@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from inr_plugins.errors import InputError
 from inr_plugins.fields.image_views import MissedImage, StoredImage
 from inr_plugins.models.signals.window_controls import WindowControls
+from inr_plugins.signal_grid import views_of
 from inr_plugins.viewer.background import Follower
 from inr_plugins.viewer.panel import Panel
 from inr_plugins.viewer.snapshot import Snapshot
@@ -47,6 +48,7 @@ class ImagePanel(Panel):
         unjudged: tuple[str, ...] = (),
         unstored: tuple[str, ...] = (),
         scales: tuple[tuple[str, tuple[float, float]], ...] = (),
+        bands: tuple[str, ...] = (),
     ) -> None:
         """
         Args:
@@ -60,7 +62,9 @@ class ImagePanel(Panel):
             unjudged: those without a PSNR.
             unstored: those of which only the fit is drawn, for the datamanager's image has nothing of them.
             scales: of each part, or of all of it, its unit and what black and white are in that.
+            bands: names of channels of which three or one are drawn (see `ImageModel`).
         """
+        self.views = views_of(bands)
         self.parts, self.unjudged, self.unstored, self.frame, self.scales = parts, unjudged, unstored, frame, scales
         self.names = names
         self.frames, self.stored, self.is_truth = frames, stored, is_truth
@@ -79,6 +83,11 @@ class ImagePanel(Panel):
         if self.parts:
             self._part = self.gui.add_dropdown("Part", self.parts, hint="Which part of the fit is drawn.")
             self._part.on_update(self.safely(lambda _: self._go()))
+        self._view = None
+        if self.views:
+            hint = "Which channels are drawn: three as red, green and blue, or one as grey; PSNR is of all."
+            self._view = self.gui.add_dropdown("Channels", tuple(self.views), hint=hint)
+            self._view.on_update(self.safely(lambda _: self._go()))
         self._frame = None
         if self.frames > 1:
             first, hint = self.frames // 2 if self.frame == SLICE else 0, "Which {} of the {} is drawn, from 0."
@@ -120,6 +129,11 @@ class ImagePanel(Panel):
     def _number(self) -> int:
         """Of the part that is seen."""
         return 0 if self._part is None else self.parts.index(self._part.value)
+
+    @property
+    def _seen(self) -> tuple[int, ...]:
+        """Numbers of the channels that are drawn."""
+        return () if self._view is None else self.views[self._view.value]
 
     @property
     def _wanted(self) -> str:
@@ -170,6 +184,8 @@ class ImagePanel(Panel):
             model.frame = int(self._frame.value)
         if self._part is not None:
             model.show_part(self._number)
+        if self._view is not None and self._seen != model.seen_bands:
+            model.seen_bands = self._seen
         wanted = self._wanted
         if self._window is not None and wanted not in (MISSED, DIFFERENCE):
             model.window = self._window.shares(self._number)
@@ -214,12 +230,21 @@ class ImagePanel(Panel):
                 return
         with self.live.source.drawing(snapshot):
             values = model.field.at(grid.indices(places).double())[:, part].clamp(0, 1)
-            error = F.mse_loss(values, stored(places)[:, part])
-        psnr = -10 * float(error.clamp(min=_LEAST_ERROR).log10())
+            errors = (values - stored(places)[:, part]).square().mean(0)
+        psnr = _decibels(errors)
         of = "all pixels" if count == size else f"{count:,} of {size:,} pixels"
         of += "" if self._frame is None else self._where(frame)
         of += "" if self._part is None else f" of the {self._part.value}"
-        self._words.content = f"**PSNR {psnr:.2f} dB** of {of}, step {snapshot.step:,}."
+        more = ""
+        if self._view is not None:
+            of += f" and {len(errors)} channels"
+            more = f" Of {self._view.value} {_decibels(errors[list(self._seen)]):.2f} dB."
+        self._words.content = f"**PSNR {psnr:.2f} dB** of {of}, step {snapshot.step:,}.{more}"
+
+
+def _decibels(errors: Float[Tensor, " n"]) -> float:
+    """PSNR of mean squared errors."""
+    return -10 * float(errors.mean().clamp(min=_LEAST_ERROR).log10())
 
 
 class PartsPanel(ImagePanel):

@@ -15,7 +15,8 @@ from inr_plugins.errors import InputError, setting
 from inr_plugins.signal_grid import PixelGrid, PixelWindow
 
 _AT_ONCE = 1 << 20
-"""Pixels that are read out at once, about."""
+"""Pixels of colours that are read out at once, about; fewer of more channels."""
+_COLOURS = 4
 _TYPES = {8: np.uint8, 16: np.uint16, 32: np.float32}
 _TIME = r"\d+|\d+(?:\.\d+)?s"
 _FRAMES = re.compile(rf"({_TIME})?:({_TIME})?|({_TIME})", re.ASCII)
@@ -149,7 +150,7 @@ def read_out_rows(
     device, (low, high) = model.device, unit_span or model.span
     columns = region.left - 0.5 + (torch.arange(width, dtype=torch.float64, device=device) + 0.5) * region.width / width
     lines = region.top - 0.5 + (torch.arange(height, dtype=torch.float64, device=device) + 0.5) * region.height / height
-    step = max(1, _AT_ONCE // width)
+    step = max(1, _AT_ONCE * _COLOURS // max(model.shown_channels, _COLOURS) // width)
     for first in range(0, height, step):
         rows = lines[first : first + step]
         pixels = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1).reshape(-1, 2)

@@ -115,7 +115,7 @@ def compress_stream(
         return [psnr_of_pixels(as_pixels(each, bits), wanted, bits) for each in network.stages(places)]
 
     def as_code(network: QuantisedStream) -> StreamCode:
-        return StreamCode(grid.width, grid.height, bits, network, profile)
+        return StreamCode(grid.width, grid.height, bits, network, profile, bool(model.bands))
 
     def is_good(network: QuantisedStream) -> bool:
         nonlocal tries

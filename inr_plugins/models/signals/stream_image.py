@@ -30,7 +30,6 @@ from inr_plugins.networks.activations.settings import ActivationName, Activation
 from inr_plugins.networks.stream_network import StreamNetworkConfig
 from inr_plugins.options import model_option
 from inr_plugins.viewer.page import LivePage
-from inr_plugins.viewer.snapshot import generic_copy
 
 _LEAST_ERROR = 1e-12
 _OUTPUT = "stage_{}".format
@@ -111,7 +110,7 @@ class StreamImageModel(ImageModel):
         # First steps of the stages, by which a run that goes on goes on; -1 until they are settled.
         self.register_buffer("starts", torch.full((len(self.config.widths),), -1))
         self.stream.network.stage.fill_(1)
-        self.page = LivePage(panels=lambda: [StreamPanel()], has_surface=False)
+        self.page = LivePage(panels=lambda: [self.image_panel(StreamPanel)], has_surface=False)
 
     def make_field(self) -> ImageField:
         """See ImageModel."""
@@ -184,7 +183,7 @@ class StreamImageModel(ImageModel):
 
     def viewer_copy(self) -> StreamImageModel:
         """A copy of which only what is looked at is rendered."""
-        made: StreamImageModel = generic_copy(self)
+        made: StreamImageModel = super().viewer_copy()
         made.field = StageView(made.stream, made.field.stage)
         return made
 
@@ -196,8 +195,13 @@ class StreamImageModel(ImageModel):
         if self.training or not isinstance(field, StreamImage):
             return outputs
         for stage in range(1, field.stage):
-            outputs[_OUTPUT(stage)] = ImageModel.get_outputs(self._in_stage(stage), ray_bundle)["rgb"]
+            outputs[_OUTPUT(stage)] = ImageModel.get_outputs(self._in_stage(stage), ray_bundle)[self._judged_by]
         return outputs
+
+    @property
+    def _judged_by(self) -> str:
+        """The output that a fit is judged by."""
+        return "channels" if self.bands else "rgb"
 
     def _in_stage(self, stage: int) -> StreamImageModel:
         """A shallow copy that has one stage in place of the newest."""
@@ -219,8 +223,10 @@ class StreamImageModel(ImageModel):
         """See ImageModel; and the PSNR of every stage, psnr_stage_1 and so on."""
         metrics, pictures = super().get_image_metrics_and_images(outputs, batch)
         target = pictures["img"][:, : outputs["rgb"].shape[1]]
+        if self._judged_by in batch:
+            target = batch[self._judged_by].to(target.device)
         for stage in range(1, self.field.stage + 1):
-            found = outputs.get(_OUTPUT(stage), outputs["rgb"])
+            found = outputs.get(_OUTPUT(stage), outputs[self._judged_by])
             metrics[f"psnr_stage_{stage}"] = _psnr(found, target)
         return metrics, pictures
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 
 import cv2
 import numpy as np
@@ -90,6 +91,31 @@ def test_what_is_written_is_read_again(channels, ending, tmp_path):
     write_image(tmp_path / f"a{ending}", shades(channels))
     assert np.array_equal(read_image(tmp_path / f"a{ending}").pixels, shades(channels))
     assert [each.name for each in tmp_path.iterdir()] == [f"a{ending}"]
+
+
+def exr_header(*channels: str) -> bytes:
+    """The beginning of an OpenEXR file, by its specification: two attributes, of which the second has the channels."""
+    described = b"".join(each.encode() + b"\0" + struct.pack("<iB3xii", 2, 0, 1, 1) for each in channels) + b"\0"
+    attributes = ((b"capDate", b"string", b"a day"), (b"channels", b"chlist", described))
+    packed = (name + b"\0" + kind + b"\0" + struct.pack("<i", len(each)) + each for name, kind, each in attributes)
+    return struct.pack("<ii", 20000630, 2) + b"".join(packed) + b"\0"
+
+
+def test_channels_beside_colours_are_not_left_out_of_an_exr(tmp_path):
+    path = tmp_path / "a.exr"
+    path.write_bytes(exr_header("B", "G", "NIR", "R"))
+    with pytest.raises(
+        InputError, match=r"a\.exr has the channels B, G, NIR, R: save grey or RGB alone, or all of them as"
+    ):
+        read_image(path)
+    for channels in (("B", "G", "R"), ("A", "B", "G", "R"), ("Y",)):
+        path.write_bytes(exr_header(*channels))
+        # What is missing is all of the pixels.
+        with pytest.raises(InputError, match="it does not decode"):
+            read_image(path)
+    path.write_bytes(exr_header("B", "G", "R")[:30])
+    with pytest.raises(InputError, match="it does not decode"):
+        read_image(path)
 
 
 def test_what_cannot_be_learnt_is_refused_in_a_sentence(tmp_path, capsys):

@@ -75,6 +75,26 @@ def test_the_psnr_is_that_of_the_fit_whatever_is_shown(opened):
     assert found == pytest.approx(-10 * np.log10(error), abs=0.02)
 
 
+def test_channels_are_drawn_three_or_one_at_a_time_and_all_of_them_judged():
+    model, bands = Ball(), tuple(f"channel {number}" for number in range(1, 7))
+    model.grid, model.has_alpha, model.bands, model.seen_bands = PixelGrid(20, 10), False, bands, (0, 1, 2)
+    model.field = Grey(model.grid, 6)
+    own = np.random.default_rng(0).integers(0, 256, (10, 20, 6)).astype(np.uint8)
+    errors = ((own / 255.0 - 0.5) ** 2).mean((0, 1))
+    with served_page(model, ImagePanel(bands=bands), image=SimpleNamespace(pixels=own)) as page:
+        assert page.control("Channels")["options"] == ["first three", *bands]
+        assert not page.live.snapshot.is_edited
+        every = f"PSNR {-10 * np.log10(errors.mean()):.2f} dB** of all pixels and 6 channels, step 0."
+        assert page.says(f"{every} Of first three {-10 * np.log10(errors[:3].mean()):.2f} dB.")
+        page.set("Channels", "channel 5")
+        assert page.page.wait(lambda: page.live.snapshot.model.seen_bands == (4,))
+        assert page.says(f"{every} Of channel 5 {-10 * np.log10(errors[4]):.2f} dB.")
+        page.set("Show", "error")
+        place = torch.tensor([[4.0, 3.0]], dtype=torch.float64)
+        missed = 10 * np.abs(own[3, 4] / 255.0 - 0.5)
+        assert page.page.wait(lambda: np.allclose(page.live.snapshot.model.field.at(place), missed, atol=1e-5))
+
+
 class Gone:
     """A file that cannot be read."""
 
