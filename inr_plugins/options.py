@@ -315,6 +315,8 @@ COMMANDS = {
             ("", Range(1, 100_000), "size"),
             ("", Range(2, 100_000), "frames"),
             ("", Range(1, 10**7), "count"),
+            ("", Range(2, 3), "colours"),
+            ("", Range(0, 1000), "mixes"),
             ("", Range(0, 2**63 - 1), "seed"),
         ]
     ),

@@ -17,6 +17,11 @@ _THREE_OF_64 = ("--pipeline.model.hidden-layers", "3", "--pipeline.model.width",
 _TWO_OF_64 = ("--pipeline.model.hidden-layers", "2", "--pipeline.model.width", "64")
 
 
+def _of_width(width: int) -> Entry:
+    """diner-image with keys of so many numbers."""
+    return Entry(f"width {width}", "diner-image", ("--pipeline.model.key-width", str(width), *_WHOLE), steps=_KEY_STEPS)
+
+
 def _compression(layers: int, width: int) -> Preset:
     """The rows of one size of the normalization paper's table of images."""
     size = ("--pipeline.model.hidden-layers", str(layers), "--pipeline.model.width", str(width))
@@ -37,24 +42,34 @@ def _compression(layers: int, width: int) -> Preset:
     )
 
 
+def _by_rank(rank: int, what: str) -> Preset:
+    """The curve of one of Figure 8's images, whose channels are of a rank."""
+    return Preset(
+        name=f"diner-fig8-rank{rank}",
+        source=f"DINER (Zhu et al. 2023, journal version), Figure 8: PSNR of {rank + 4} channels of rank {rank} "
+        "against the width of the keys",
+        entries=tuple(_of_width(width) for width in range(rank - 1, rank + 5)),
+        data=f"images of {rank + 4} channels, a TIFF each: {what}; "
+        f"inr-phantom mixes mixes.tif --picture photo.png --colours {rank} makes one",
+        eval_every_view=1,
+        metrics=("psnr",),
+        note="The figure has curves without numbers, and the paper does not say how it mixes: PSNR rises with the "
+        f"width until that is the rank, {rank}.",
+    )
+
+
 IMAGE_PRESETS: tuple[Preset, ...] = (
     Preset(
         name="diner-fig7",
         source="DINER (Zhu et al. 2023, journal version), Figure 7: PSNR of an image against the width of the keys",
-        entries=tuple(
-            Entry(
-                f"width {width}",
-                "diner-image",
-                ("--pipeline.model.key-width", str(width), *_WHOLE),
-                steps=_KEY_STEPS,
-            )
-            for width in (1, 2, 3, 4, 5)
-        ),
+        entries=tuple(_of_width(width) for width in (1, 2, 3, 4, 5)),
         data="images of 1, 2 or 3 channels, a file each; the paper's have 1200x1200 pixels",
         eval_every_view=1,
         metrics=("psnr",),
         note="The figure has curves without numbers: PSNR rises with the width until it is the number of channels.",
     ),
+    _by_rank(2, "red, green and 4 random mixes of them"),
+    _by_rank(3, "red, green, blue and 4 random mixes of them"),
     Preset(
         name="diner-table2",
         source="DINER (Zhu et al. 2023, journal version), Table 2: seconds of 3,000 steps; and Figure 1: PSNR after as "

@@ -273,4 +273,19 @@ def _size(image: Path, *, is_scene: bool = False) -> tuple[int, int]:
                 )
             return opened.size
     except (OSError, UnidentifiedImageError) as error:
+        size = _size_of_bands(image) if is_scene else None
+        if size is not None:
+            return size
         raise InputError(f"{image} is not an image that can be read: fix the dataset, or leave it out.") from error
+
+
+def _size_of_bands(image: Path) -> tuple[int, int] | None:
+    """Width and height of a TIFF file of one page, whose samples Pillow does not know; None of others."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(image) as tiff:
+            page: Any = tiff.pages[0]
+            return (int(page.imagewidth), int(page.imagelength)) if len(tiff.pages) == 1 else None
+    except (tifffile.TiffFileError, OSError, ValueError, LookupError):
+        return None

@@ -28,10 +28,16 @@ if TYPE_CHECKING:
 
     from inr_plugins.scenes.moving_discs import MovingDiscs
 
-_ENDINGS = {"planet": (".tif", ".tiff"), "video": (".mkv",), "cell": (".npy",)}
+Kind = Literal["planet", "video", "cell", "heads", "mixes"]
+_TIFF = (".tif", ".tiff")
+_ENDINGS = {"planet": _TIFF, "video": (".mkv",), "cell": (".npy",), "mixes": _TIFF}
 """Of files; heads are a folder."""
-_METHODS = {"planet": "diner-image", "video": "diner-video", "cell": "diner-tomography", "heads": "nid-images"}
+_METHODS = {
+    **{"planet": "diner-image", "video": "diner-video", "cell": "diner-tomography", "heads": "nid-images"},
+    "mixes": "diner-image",
+}
 _PLANET, _VIDEO, _FRAMES, _CELL, _HEADS, _HEAD = 2048, 320, 40, 96, 1000, 64
+_MIXED, _COLOURS, _MIXES = 256, 2, 4
 _RATE = 25.0
 _LARGEST_CELL = 512
 _LARGEST_HEAD = 4096
@@ -48,22 +54,31 @@ class PhantomOptions(CommonOptions):
     cell: the refractive index of a cell in water, as an .npy of slices; beside it, the microscope (OUT.json).
     heads: slices through heads, each another, as a folder of PNG of 16 bits: Shepp and Logan's ellipses with all their
     numbers changed at random. Another seed has others of the same kind.
+    mixes: an image of many channels and of known rank, as a TIFF of 16 bits: red and green (or --colours 3) of
+    --picture, and random mixes of them.
 
     Example: inr-phantom planet planet.tif --size 8192
     """
 
-    GROUPS: ClassVar[Groups] = {"picture": "size frames count seed", "output": "overwrite"}
+    GROUPS: ClassVar[Groups] = {"picture": "size frames count picture colours mixes seed", "output": "overwrite"}
 
-    kind: Annotated[tyro.conf.Positional[Literal["planet", "video", "cell", "heads"]], tyro.conf.arg(metavar="KIND")]
-    """What: planet, video, cell or heads."""
+    kind: Annotated[tyro.conf.Positional[Kind], tyro.conf.arg(metavar="KIND")]
+    """What: planet, video, cell, heads or mixes."""
     output: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
-    """File to write: .tif of a planet, .mkv of a video, .npy of a cell; folder of heads."""
+    """File to write: .tif of a planet or of mixes, .mkv of a video, .npy of a cell; folder of heads."""
     size: Annotated[int | None, told("PIXELS", "2048 of a planet, 320 of a video, 96 of a cell, 64 of a head")] = None
-    """Pixels of a side of a planet or of a slice of a cell or a head, or of the width of a video, which is 4:3."""
+    """Pixels of a side of a planet or of a slice of a cell or a head, or of the width of a video, which is 4:3; of the
+    longer side of mixes, to which a picture is brought by area averages."""
     frames: Annotated[int | None, told("COUNT", "40")] = None
     """Frames of a video."""
     count: Annotated[int | None, told("COUNT", "1000")] = None
     """How many heads."""
+    picture: Annotated[Path | None, told("PATH", "a planet of 256 pixels a side")] = None
+    """RGB picture that is mixed."""
+    colours: Annotated[int | None, told("2|3", "2")] = None
+    """Of the picture, the colours that are taken and mixed: red and green, or all; the rank."""
+    mixes: Annotated[int | None, told("COUNT", "4")] = None
+    """Channels behind the colours, each a mean of them by random weights."""
     seed: int = 0
     """Of what it looks like."""
     overwrite: bool = False
@@ -86,14 +101,18 @@ def make(options: PhantomOptions, *, outputs: OutputFiles) -> None:
             check_new_file(file, overwrite=options.overwrite)
     begin = time.perf_counter()
     outputs.expect(files)
-    makers = {"planet": _make_planet, "video": _make_video, "cell": _make_cell, "heads": _make_heads}
+    makers = {
+        **{"planet": _make_planet, "video": _make_video, "cell": _make_cell, "heads": _make_heads},
+        "mixes": _make_mixes,
+    }
     lines = makers[options.kind](options)
     if options.quiet:
         print_places(*files)
         return
     for name, text in [*lines, ("seconds", f"{time.perf_counter() - begin:.1f}")]:
         print(f"{name:>10}  {text}")
-    whole = " --pipeline.model.patch 0" if options.kind == "heads" else ""
+    rank = f" --pipeline.model.key-width {options.colours or _COLOURS}"
+    whole = {"heads": " --pipeline.model.patch 0", "mixes": rank}.get(options.kind, "")
     print(f"{'next':>10}  ns-train {_METHODS[options.kind]} --data {shlex.quote(str(options.output))}{whole}")
 
 
@@ -106,10 +125,13 @@ def _check(options: PhantomOptions) -> None:
     if kind == "heads" and output.suffix:
         raise InputError(f"{output} looks like a file, and heads are a folder of them: give a name without an ending.")
     if kind != "video" and options.frames is not None:
-        what = {"planet": "planet is a picture", "cell": "cell has slices by its size", "heads": "head is a picture"}
-        raise InputError(f"--frames is for videos, and a {what[kind]}: leave it out.")
+        what = {"cell": "a cell has slices by its size", "heads": "a head is a picture", "mixes": "mixes are a picture"}
+        raise InputError(f"--frames is for videos, and {what.get(kind, 'a planet is a picture')}: leave it out.")
     if kind != "heads" and options.count is not None:
-        raise InputError(f"--count is for heads, and there is one {kind}: leave it out.")
+        raise InputError(f"--count is for heads, and this is of {kind}: leave it out.")
+    for name in ("picture", "colours", "mixes"):
+        if kind != "mixes" and getattr(options, name) is not None:
+            raise InputError(f"--{name} is for mixes, and this is of {kind}: leave it out.")
     for name, usual, most in (("cell", _CELL, _LARGEST_CELL), ("heads", _HEAD, _LARGEST_HEAD)):
         if kind == name and not 8 <= (options.size or usual) <= most:
             of = "a cell" if name == "cell" else "heads"
@@ -200,6 +222,52 @@ def _make_heads(options: PhantomOptions) -> list[tuple[str, str]]:
             Image.fromarray(pixels).save(folder / f"head_{number:0{digits}}.png")
             bar("Drawing heads", number + 1, heads.count)
     return [("heads", f"{options.output}, {heads.count} of {heads.size} x {heads.size} pixels, 16-bit grey")]
+
+
+def _make_mixes(options: PhantomOptions) -> list[tuple[str, str]]:
+    import numpy as np
+
+    from inr_plugins.data.signals.image_output import write_image
+    from inr_plugins.scenes.mixed_channels import MixedChannels
+
+    colours, count = options.colours or _COLOURS, _MIXES if options.mixes is None else options.mixes
+    mixed = MixedChannels(colours, count, seed=options.seed)
+    pixels = np.rint(mixed.of(_picture(options)) * 65_535).astype(np.uint16)
+    write_image(options.output, pixels, has_bands=True)
+    height, width, channels = pixels.shape
+    lines = [("image", f"{options.output}, {width} x {height} pixels, {channels} channels, 16 bits, rank {colours}")]
+    for number, weights in enumerate(mixed.weights, colours + 1):
+        words = " + ".join(f"{weight:.4f} {name}" for weight, name in zip(weights, ("R", "G", "B"), strict=False))
+        lines.append((f"channel {number}", words))
+    return lines
+
+
+def _picture(options: PhantomOptions) -> np.ndarray:
+    """What is mixed, (height, width, 3) in [0, 1]."""
+    import numpy as np
+    from PIL import Image
+
+    from inr_plugins.data.signals.image_file import read_image
+    from inr_plugins.scenes.planet import octaves_of, planet
+
+    if options.picture is None:
+        size = options.size or _MIXED
+        along = ((2 * np.arange(size) + 1 - size) / size).astype(np.float32)
+        return planet(*np.meshgrid(along, along), octaves=octaves_of(size), seed=options.seed) / 255.0
+    try:
+        read = read_image(options.picture)
+    except InputError as error:
+        # The file has another option before it here.
+        raise InputError(error.marked.replace("--data", "--picture")) from error
+    if read.kind.channels != len("RGB"):
+        raise InputError(f"--picture {options.picture} has {read.kind.description()}: give one of RGB alone.")
+    values, longer = read.values(), max(read.kind.width, read.kind.height)
+    size = options.size or longer
+    if size > longer:
+        raise InputError(f"--size {size} is more than --picture {options.picture} has, {longer}: give that or less.")
+    sides = (max(1, round(read.kind.width * size / longer)), max(1, round(read.kind.height * size / longer)))
+    planes = [Image.fromarray(np.ascontiguousarray(values[..., each])) for each in range(len("RGB"))]
+    return np.stack([np.asarray(each.resize(sides, Image.Resampling.BOX)) for each in planes], -1).clip(0, 1)
 
 
 def _write_discs(discs: MovingDiscs, files: list[Path], *, on_frame: Callable[[int], None]) -> None:

@@ -53,6 +53,11 @@ def planet(
     return np.where(distance[..., None] < 1, colours, stars).astype(np.uint8)
 
 
+def octaves_of(size: int) -> int:
+    """Octaves of detail down to the pixel, of a picture of so many pixels a side."""
+    return max(3, round(math.log2(max(size, 2))) - 3)
+
+
 def _noise(lattice: np.ndarray, x: np.ndarray, y: np.ndarray, frequency: float, octave: int) -> np.ndarray:
     """Random numbers on a lattice, with smooth steps between them; in [0, 1]."""
     # Away from the middle, which all octaves would share.
@@ -83,7 +88,7 @@ def write_planet(
     """
     import tifffile
 
-    octaves = max(3, round(math.log2(max(size, 2))) - 3)
+    octaves = octaves_of(size)
     across = -(-size // TILE)
 
     def tiles() -> Iterator[np.ndarray]:

@@ -70,12 +70,20 @@ def test_printed_numbers_belong_to_rows_and_scenes_of_their_preset():
 
 def test_the_wanted_presets_are_there():
     wanted = {"diner-table4", "diner-fig17", "finer-table2", "finer-table3", "norm-table3", "norm-table6"}
+    wanted |= {"diner-fig8-rank2", "diner-fig8-rank3"}
     wanted |= {"diner-fig7", "diner-table2", "diner-table3", "finer-table1", "norm-table2-5x20", "norm-table2-5x30"}
     wanted |= {"norm-table2-10x28", "norm-table2-10x40", "norm-table2-13x49"}
     wanted |= {f"norm-table4-{layers}x{width}" for layers in (2, 4) for width in (128, 256)}
     wanted |= {"norm-table5-2x256", "norm-table5-4x256", "diner-fig13", "diner-fig15"}
     wanted |= {"nid-table2-128", "nid-table2-16", "nid-table2-8"}
     assert wanted | {"norm-table7", "nid-table1", "nid-table3", "nid-video", "first-use", "surfaces"} == set(PRESETS)
+
+
+def test_figures_of_the_width_of_keys_have_the_paper_s_widths():
+    widths = {"diner-fig7": range(1, 6), "diner-fig8-rank2": range(1, 7), "diner-fig8-rank3": range(2, 8)}
+    for name, wanted in widths.items():
+        assert [int(entry.options[1]) for entry in PRESETS[name].entries] == list(wanted)
+        assert {entry.options[0] for entry in PRESETS[name].entries} == {"--pipeline.model.key-width"}
 
 
 def test_the_rows_of_a_table_are_different_networks_and_settings_that_there_are():
