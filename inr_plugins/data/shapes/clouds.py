@@ -14,6 +14,7 @@ from inr_plugins.errors import InputError
 from inr_plugins.geometry.distance.cloud_border import is_open_scan
 from inr_plugins.geometry.distance.cloud_normals import (
     FEWEST_POINTS,
+    agreed,
     least_variance,
     neighbourhoods,
     oriented_normals,
@@ -127,9 +128,12 @@ def with_normals(cloud: Cloud, settings: CloudSettings) -> Cloud:
 
 def _facing(points: Float[np.ndarray, "n 3"], settings: CloudSettings) -> Float[np.ndarray, "n 3"]:
     """Unit normals by the points' neighbours, each on the side of the scanner."""
-    directions, _ = least_variance(points, neighbourhoods(points, settings.normal_neighbours))
+    near = neighbourhoods(points, settings.normal_neighbours)
+    directions, _ = least_variance(points, near)
     to_scanner = np.array(settings.scanner) - points
-    return np.where((to_scanner * directions).sum(1, keepdims=True) < 0, -directions, directions)
+    facing = np.where((to_scanner * directions).sum(1, keepdims=True) < 0, -directions, directions)
+    found = agreed(points, facing, near)
+    return np.where((to_scanner * found).sum(1, keepdims=True) < 0, facing, found)
 
 
 def _without_double_points(cloud: Cloud) -> Cloud:

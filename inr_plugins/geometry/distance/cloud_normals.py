@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int32
 
 from inr_plugins.errors import InputError
+
+if TYPE_CHECKING:
+    from inr_plugins.geometry.distance.normal_potential import NormalPotential
 
 FEWEST_POINTS = 10
 Agreement = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
@@ -32,7 +36,9 @@ _FLAT = 0.04
 def oriented_normals(points: Float[np.ndarray, "n 3"], neighbours: int = 12) -> Float[np.ndarray, "n 3"]:
     """Outward unit normals of the surface that a cloud was taken from.
 
-    The direction is that of least variance among a point and its neighbours; `with_outward_signs` gives the signs.
+    The direction is that of least variance among a point and its neighbours, `with_outward_signs` gives the signs, and
+    of up to some ten thousand points both are then made what all points say of them together (`NormalPotential`): where
+    there is noise, or points are few, that is nearer the truth.
 
     Takes seconds for half a million points and up to 600 bytes a point, and gives the same for the same points.
 
@@ -45,7 +51,21 @@ def oriented_normals(points: Float[np.ndarray, "n 3"], neighbours: int = 12) -> 
         InputError: fewer than 10 points.
     """
     near = neighbourhoods(points, neighbours)
-    return with_outward_signs(points, least_variance(points, near)[0], near)
+    return agreed(points, with_outward_signs(points, least_variance(points, near)[0], near), near)
+
+
+def agreed(
+    points: Float[np.ndarray, "n 3"], normals: Float[np.ndarray, "n 3"], near: Int32[np.ndarray, "n k"]
+) -> Float[np.ndarray, "n 3"]:
+    """Normals with the directions that all points agree on, as they are where points are too many for that.
+
+    Args:
+        points: of the surface.
+        normals: estimated, with their signs.
+        near: from `neighbourhoods`.
+    """
+    potential = _potential(points, near)
+    return normals if potential is None else potential.settled(normals)
 
 
 def neighbourhoods(points: Float[np.ndarray, "n 3"], neighbours: int = 12) -> Int32[np.ndarray, "n k"]:
@@ -96,9 +116,10 @@ def with_outward_signs(
     halfway between the points: on a circle they all do, across a sharp edge, and on the two sides of a thin sheet,
     which bare products get wrong (compared by Schertler et al. 2017). Where noise is as large as the distance between
     points the direction from one to the other says nothing, nor do mirror images: so bare products are tried where
-    contradictions are left, and taken where they leave clearly fewer. At last each connected part is turned so that its
-    outermost points, in many directions, look out. The wall of a cavity, which is a part of its own, so comes out the
-    wrong way round.
+    contradictions are left. Both are mended by what all points say together, and what agrees best with that is taken
+    (`NormalPotential.best_signs`); of more points than that is for, bare products where they leave clearly fewer
+    contradictions. Before that each connected part is turned so that its outermost points, in many directions, look
+    out. The wall of a cavity, which is a part of its own, so comes out the wrong way round.
 
     Args:
         points: of the surface.
@@ -111,6 +132,9 @@ def with_outward_signs(
     if doubt < _FEW:
         return found
     plain = _with_signs(points, directions, near, _plain_agreement)
+    potential = _potential(points, near)
+    if potential is not None:
+        return potential.best_signs([found, plain])
     return plain if contradictions(points, plain, near) < _CLEARLY * doubt else found
 
 
@@ -158,6 +182,16 @@ def contradictions(
         away = np.einsum("ei,ei->e", between, normals[here] - normals[there]) / 2
         found += int((away <= _BACK_TO_BACK * np.linalg.norm(between, axis=1)).sum())
     return found / count
+
+
+def _potential(points: Float[np.ndarray, "n 3"], near: Int32[np.ndarray, "n k"]) -> NormalPotential | None:
+    """What all points say of their normals; None where they lie closer than it can tell apart."""
+    from inr_plugins.geometry.distance.normal_potential import NormalPotential
+
+    points = points.astype(np.float64)
+    around = np.concatenate([np.linalg.norm(points[near[p, -1]] - points[p], axis=1) for p in _parts(len(points))])
+    potential = NormalPotential(points, around)
+    return potential if potential.is_fine else None
 
 
 def _plain_agreement(
