@@ -92,3 +92,29 @@ def test_noise_as_large_as_the_distance_between_points_leaves_the_signs_right(se
     found = oriented_normals(points + 0.03 * rng.normal(size=points.shape))
     right = ((found * outward).sum(axis=1) > 0).mean()
     assert right > 0.97
+
+
+def test_wrong_normals_at_all_ends_do_not_turn_the_others():
+    points, normals = sphere(3000)
+    long = points * [6.0, 1.0, 1.0]
+    normals = normals / [6.0, 1.0, 1.0]
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    ends = np.abs(long[:, 0] - long[:, 0].mean()) > 3.7
+    assert 0.05 < ends.mean() < 0.2
+    wrong = np.where(ends[:, None], -normals, normals)
+    found, turned = oriented_outward(long, wrong)
+    assert not turned
+    assert np.array_equal(found, wrong)
+    found, turned = oriented_outward(long, -wrong)
+    assert turned
+    assert np.array_equal(found, wrong)
+
+
+def test_the_side_of_an_open_sheet_is_told_by_its_outermost_points():
+    points, normals = sphere(3000)
+    middle = points.mean(axis=0)
+    sheet = (points[:, 0] > middle[0]) & (np.abs(points[:, 1] - middle[1]) < 0.1)
+    for sign in (1, -1):
+        found, turned = oriented_outward(points[sheet], sign * normals[sheet])
+        assert turned == (sign < 0)
+        assert np.array_equal(found, normals[sheet])
