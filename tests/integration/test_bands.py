@@ -17,11 +17,14 @@ from skimage.metrics import structural_similarity
 from inr_plugins.bench.views import held_out_views, score_views
 from inr_plugins.cli import analyze, compress, decompress, signal_file
 from inr_plugins.cli import eval as evaluation
+from inr_plugins.data.signals import datamanager
+from inr_plugins.data.signals.windows import windows_of
 from inr_plugins.engine.evaluation import evaluate_views
 from inr_plugins.engine.runs.run import load_run
 from inr_plugins.errors import InputError
+from inr_plugins.signal_grid import PixelGrid
 
-WIDTH, HEIGHT, CHANNELS = 24, 16, 6
+WIDTH, HEIGHT, CHANNELS = 32, 24, 6
 WEIGHTS = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.45, 0.55]])
 
 
@@ -73,7 +76,7 @@ def test_it_says_what_it_reads_and_is_judged_by_all_channels(run, photo, tmp_pat
     by_hand = decibels(fit, truth)
     assert by_hand > 30
     # Three of the channels alone are another number.
-    assert abs(decibels(fit[..., :3], truth[..., :3]) - by_hand) > 0.05
+    assert abs(decibels(fit[..., :3], truth[..., :3]) - by_hand) > 0.004
     found = entry["images"]["mean"]
     assert found["psnr"] == pytest.approx(by_hand, abs=1e-3)
     settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
@@ -88,7 +91,7 @@ def test_it_says_what_it_reads_and_is_judged_by_all_channels(run, photo, tmp_pat
     assert strided.psnr == pytest.approx(decibels(fit[1::2, 1::2], truth[1::2, 1::2]), abs=1e-3)
     assert strided.ssim is None
     train(small_diner_image(photo, tmp_path), 1)
-    assert "24 x 16 pixels, 6 channels, 16 bits, no opacity" in " ".join(capsys.readouterr().out.split())
+    assert "32 x 24 pixels, 6 channels, 16 bits, no opacity" in " ".join(capsys.readouterr().out.split())
 
 
 def test_three_channels_are_seen_and_the_others_where_they_are_asked_for(run):
@@ -100,11 +103,24 @@ def test_three_channels_are_seen_and_the_others_where_they_are_asked_for(run):
     assert (outputs["accumulation"] == 1).all()
     assert np.allclose(batch["image"].numpy(), mixed()[..., :3] / 65535, atol=1e-6)
     assert np.allclose(batch["channels"].numpy(), mixed() / 65535, atol=1e-6)
+    assert list(model.page._panels()[0].views)[:2] == ["first three", "channel 1"]
     seen = model.viewer_copy()
     seen.seen_bands = (4,)
     outputs = seen.get_outputs_for_camera(camera)
     assert "channels" not in outputs
     assert np.allclose(outputs["rgb"].numpy(), np.repeat(fit[..., 4:5], 3, -1), atol=1e-4)
+
+
+def test_of_many_channels_fewer_pixels_are_taken_at_once(run, monkeypatch):
+    manager, field = run.pipeline.datamanager, run.pipeline.model.field
+    assert manager.get_train_rays_per_batch() == WIDTH * HEIGHT
+    monkeypatch.setattr(datamanager, "_MOST_NUMBERS", 600)
+    # Eight parts of 96 pixels, none of which is more than a hundred.
+    assert manager.get_train_rays_per_batch() == 96
+    assert len(windows_of(PixelGrid(1024, 1024), 16)) == 1
+    assert len(windows_of(PixelGrid(1024, 1024), 17)) == 16
+    monkeypatch.setattr(field, "channels", 64)
+    assert field._at_once == 1 << 14
 
 
 def test_it_is_read_out_in_the_file_s_own_channels_bits_and_order(run, tmp_path, capsys):
@@ -114,7 +130,7 @@ def test_it_is_read_out_in_the_file_s_own_channels_bits_and_order(run, tmp_path,
         return signal_file.main([str(run.base_dir), str(tmp_path / name), "--device", "cpu", *options])
 
     assert read_out("a.tif") == read_out("a.npy") == 0
-    assert "24 x 16 pixels, 6 x 16 bits" in capsys.readouterr().out
+    assert "32 x 24 pixels, 6 x 16 bits" in capsys.readouterr().out
     with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
         assert (len(tiff.pages), tiff.pages[0].axes) == (1, "SYX")
         assert np.array_equal(tiff.asarray(), np.moveaxis(wanted, -1, 0))
@@ -182,7 +198,7 @@ def test_an_array_of_unknown_axes_is_asked_for_in_the_words_of_the_command(tmp_p
     np.save(tmp_path / "six.npy", np.moveaxis(mixed(), -1, 0))
     assert compress.main([str(tmp_path / "six.npy"), str(tmp_path / "a.inr")]) == 1
     said = capsys.readouterr().err
-    assert "six.npy has the shape 6 x 16 x 24" in said
+    assert "six.npy has the shape 6 x 24 x 32" in said
     assert "give --train with --pipeline.datamanager.dataparser.channel-axis last" in said
 
 
@@ -193,6 +209,7 @@ def test_stages_of_a_stream_are_judged_by_all_channels(photo, tmp_path):
     (entry,) = json.loads(record.read_text())["runs"]
     (view,) = entry["images"]["views"]
     model = trained.pipeline.model.eval()
+    assert list(model.page._panels()[0].views)[-1] == "channel 6"
     for stage, psnr in enumerate(view["psnr_stages"], 1):
         model.stream.network.stage.fill_(stage)
         assert psnr == pytest.approx(decibels(fitted(trained), mixed() / 65535), abs=1e-3)
