@@ -24,6 +24,15 @@ _HULL_ALONE = (
 )
 """Options of diner-surface by which it ends where it starts, on one lattice."""
 
+_NETWORK_ALONE = ("--pipeline.model.lattice-cells", "0", "--pipeline.model.average-decay", "0")
+"""finer-sdf as the paper has it, without what this package puts under and behind the network."""
+_SDF_CONSTANTS = {
+    "PEMLP": ("--pipeline.model.octaves", "10"),
+    "Gauss": ("--pipeline.model.scale", "30"),
+    "WIRE": ("--pipeline.model.scale", "10", "--pipeline.model.carrier", "20"),
+}
+"""Those of FINER++'s code, where finer-sdf has others."""
+
 _DINER_STEPS = 6000
 _MIPNERF_STEPS = 1_000_000
 _FINER_STEPS = 37_500
@@ -98,7 +107,12 @@ _ALL = (
         name="finer-table2",
         source="FINER++ (Zhu et al. 2024), Table 2",
         entries=tuple(
-            Entry(label, "finer-sdf", ("--pipeline.model.activation", ACTIVATIONS[label]), steps=200_000)
+            Entry(
+                label,
+                "finer-sdf",
+                ("--pipeline.model.activation", ACTIVATIONS[label], *_SDF_CONSTANTS.get(label, ()), *_NETWORK_ALONE),
+                steps=200_000,
+            )
             for label in papers.FINER_TABLE_2
         ),
         scenes=papers.STANFORD[:-1],

@@ -72,7 +72,7 @@ class BackboneSettings(ActivationSettings):
     encoding: Literal["auto", "identity", "positional", "fourier"] = "auto"
     """Encoding of positions; auto: positional for relu and softplus, none for the others."""
     octaves: int | None = None
-    """Octaves of the positional encoding; None: ten."""
+    """Octaves of the positional encoding; None: ten, of finer-sdf six, of cn-occupancy seven."""
     normalization: NormalizationName = "none"
     """Normalization before each activation."""
     width: int = 256

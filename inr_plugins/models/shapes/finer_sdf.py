@@ -67,6 +67,7 @@ class FinerSdfModel(SingleShapeModel):
     """
 
     config: FinerSdfModelConfig
+    own_octaves = 6
     trained_field: DistanceShape
 
     def make_field(self, network: CoordinateNetworkConfig) -> DistanceShape:

@@ -164,8 +164,8 @@ def test_presets_are_the_papers_networks():
     assert (distance.activation, distance.hidden_layers, distance.width) == ("finer-sine", 3, 256)
     assert (occupancy.activation, occupancy.hidden_layers, occupancy.width) == ("relu", 2, 256)
     assert (distance.normalization, occupancy.normalization) == ("none", "cross")
-    # Seven octaves for occupancies, ten for distances.
-    assert make(activation="relu").field.network.encoding.out_dim == 63
+    # Seven octaves for occupancies, which are the paper's; six for distances, which are not.
+    assert make(activation="relu").field.network.encoding.out_dim == 39
     assert make(CnOccupancyModelConfig, encoding="fourier").field.network.encoding.out_dim != 45
     network = make(CnOccupancyModelConfig).field.network
     assert network.encoding.out_dim == 45
