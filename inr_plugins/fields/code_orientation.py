@@ -40,6 +40,12 @@ _SPARSE = 2000
 """Points up to which neighbours are not believed about signs. Theirs are right at 0.98 to 0.99 of 10,000 points of a
 body, but at 0.81 of 1,000, and at 0.44 of 2,000 with noise of 1 cm; a code's are wrong for whole limbs in poses that no
 training shape has."""
+_NEAREST, _ALIKE = 6, 0.93
+"""Estimated normals of so many nearest points have a mean cosine above this where directions that all points agree on
+may be believed (2,000 points of a body of FAUST seen from the front: 0.97). Where limbs are as thin as points lie apart
+they bend towards the limb (1,000 points: 0.89; Chamfer distances of three bodies 0.0046 for 0.0038)."""
+_PLANE = 12
+"""Neighbours whose plane is taken then."""
 _TRUSTED = 0.9
 """Mean cosine with the field's gradients from which estimated directions are taken as they are."""
 
@@ -71,16 +77,35 @@ def neighbour_directions(points: Float[Tensor, "n 3"]) -> list[Float[Tensor, "n 
     Args:
         points: different points of a surface, at least four.
     """
+    return _plane_directions(points, _NEIGHBOURS)
+
+
+def _plane_directions(points: Float[Tensor, "n 3"], numbers: Sequence[int]) -> list[Float[Tensor, "n 3"]]:
     places = points.double().cpu()
-    most = min(_NEIGHBOURS[-1], len(points) - 1)
+    most = min(max(numbers), len(points) - 1)
     near = cKDTree(places.numpy()).query(places.numpy(), k=most + 1, workers=-1)[1]
     found = []
-    for count in sorted({min(number, most) for number in _NEIGHBOURS}):
+    for count in sorted({min(number, most) for number in numbers}):
         around = places[torch.from_numpy(near[:, : count + 1])]
         around = around - around.mean(1, keepdim=True)
         axes = torch.linalg.eigh(around.mT @ around).eigenvectors
         found.append(axes[:, :, 0].to(points))
     return found
+
+
+def unbent(points: Float[Tensor, "n 3"], normals: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
+    """Estimated normals as they are where those of neighbours are alike, else across the planes of a few neighbours.
+
+    Args:
+        points: of a surface, at least four.
+        normals: unit vectors across it, as all points agree on them.
+    """
+    places, across = points.double().cpu(), normals.double().cpu()
+    near = cKDTree(places.numpy()).query(places.numpy(), k=min(_NEAREST + 1, len(places)), workers=-1)[1]
+    if float(torch.einsum("ni,nki->nk", across, across[torch.from_numpy(near[:, 1:])]).mean()) > _ALIKE:
+        return normals
+    (flat,) = _plane_directions(points, (_PLANE,))
+    return torch.where((flat * normals).sum(-1, keepdim=True) < 0, -flat, flat).to(normals)
 
 
 def agreeing(

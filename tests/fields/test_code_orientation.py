@@ -12,6 +12,7 @@ from inr_plugins.fields.code_orientation import (
     orient,
     oriented_by,
     settled_directions,
+    unbent,
 )
 from inr_plugins.fields.code_solve import Solver
 from inr_plugins.fields.dictionary_settings import DictionarySettings
@@ -99,6 +100,17 @@ def test_neighbours_tell_directions_few_where_points_are_sparse_and_many_in_nois
     assert rough[-1] > 0.9 > rough[0]
     # So few that all sets are the same.
     assert len(neighbour_directions(outward[:5])) == 1
+
+
+def test_directions_that_differ_from_point_to_point_are_taken_across_planes_of_neighbours():
+    outward = directions(1000, 7)
+    points = 0.63 * outward
+    assert torch.equal(unbent(points, outward), outward)
+    rough = normalize(outward + 0.6 * directions(1000, 8), dim=-1)
+    found = unbent(points, -rough)
+    # Of a ball each is nearly the place itself, whatever was said of it but its sign.
+    assert float((found * -outward).sum(-1).min()) > 0.95
+    assert found.dtype == rough.dtype
 
 
 def test_a_field_signs_estimates_and_has_a_say_where_they_agree_little():

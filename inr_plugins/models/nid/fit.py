@@ -18,7 +18,13 @@ from torch.nn import Parameter
 
 from inr_plugins import ranks
 from inr_plugins.errors import InputError
-from inr_plugins.fields.code_orientation import believed_sheets, neighbour_directions, orient, settled_directions
+from inr_plugins.fields.code_orientation import (
+    believed_sheets,
+    neighbour_directions,
+    orient,
+    settled_directions,
+    unbent,
+)
 from inr_plugins.fields.code_solve import (
     Solver,
     only_near,
@@ -309,7 +315,7 @@ class NidFitModel(BlendsCodes, ShapeModel):
             self.dictionary,
             self.codes,
             drawn.points,
-            drawn.normals,
+            unbent(drawn.points, drawn.normals),
             solver,
             offsets=self.config.offsets,
             weights=weights,
@@ -347,6 +353,7 @@ class NidFitModel(BlendsCodes, ShapeModel):
             for index, weight in ((self.index, self.code.detach()), (self.part_index, self.part_code))
         )
         if has_estimated_normals(source):
+            normals = unbent(points, normals)
             candidates = [normals, *neighbour_directions(points)]
             normals = settled_directions(coded.normal(points), candidates, believed_sheets(points, normals))
         held_out = is_held_out(torch.arange(len(points), device=points.device))
