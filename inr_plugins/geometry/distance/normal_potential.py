@@ -79,7 +79,7 @@ class NormalPotential:
         for axis in range(3):
             spread = self._spread @ (normals[:, axis].astype(np.float32) * self._area)
             total += waves[axis] * scipy.fft.rfftn(spread.reshape(shape), workers=-1)
-        squares = sum(wave**2 for wave in waves)
+        squares = waves[0] ** 2 + waves[1] ** 2 + waves[2] ** 2
         squares[0, 0, 0] = 1.0
         total *= np.exp(-((width * self.spacing / self._edge) ** 2) * squares) / squares
         parts = [scipy.fft.irfftn(wave * total, s=shape, workers=-1, overwrite_x=True).reshape(-1) for wave in waves]
