@@ -206,8 +206,8 @@ def chamfer(mesh: tuple[np.ndarray, np.ndarray], truth: Any, seed: int, samples:
     return found.scores.chamfer, found.floor.chamfer, found.scores.normal_consistency or 0.0
 
 
-def learn(options: argparse.Namespace) -> Path:
-    """The run of the dictionary, which is learnt or gone on with where it is not whole."""
+def learn(options: argparse.Namespace, *settings: str) -> Path:
+    """The run of the dictionary, which is learnt or gone on with where it is not whole; with further options of it."""
     runs = options.work / "dictionary" / f"{options.steps}"
     done = runs / "done.txt"
     if done.exists():
@@ -217,7 +217,7 @@ def learn(options: argparse.Namespace) -> Path:
     command += ["--steps-per-eval-batch", "0", "--steps-per-eval-image", "0", "--timestamp", "only"]
     command += ["--experiment-name", "shapes", "--data", str(options.data), "--pipeline.datamanager.points-per-batch"]
     command += ["8192", "--pipeline.datamanager.dataparser.only", options.learn]
-    command += ["--pipeline.datamanager.dataparser.up", options.up]
+    command += ["--pipeline.datamanager.dataparser.up", options.up, *settings]
     run = runs / "shapes" / "nid-shapes" / "only"
     saved = sorted((run / "nerfstudio_models").glob("step-*.ckpt"))
     if saved:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from bench_helpers import job, measured, stand_in
+from long_form import long_form
 from rich.console import Console
 
 from inr_plugins.bench import crew, one_job
@@ -72,6 +73,7 @@ def wait_for(condition, seconds: float = 30.0) -> bool:
     return condition()
 
 
+@long_form
 def test_processes_that_share_a_folder_run_each_training_once(tmp_path):
     jobs = [job(label) for label in "abcdef"]
     others = [start_other(tmp_path, *"abcdef"), start_other(tmp_path, *"fedcba")]

@@ -22,6 +22,7 @@ from cli.sphere_runs import (
     inr_mesh,
     read,
 )
+from long_form import long_form
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.field_components.field_heads import FieldHeadNames
 from nerfstudio.fields import sdf_field
@@ -71,6 +72,7 @@ class HollowDensity(Sphere):
         return 100 * HollowOccupancy.occupancy(self, x)
 
 
+@long_form
 def test_coarse_to_fine_gives_the_dense_mesh(run_folder, tmp_path):
     for name, field in (("sdf", SphereSDF), ("occupancy", SphereOccupancy), ("density", SphereDensity)):
         sparse, dense = tmp_path / f"{name}.ply", tmp_path / f"{name}-dense.ply"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import trimesh
+from long_form import long_form
 
 from inr_plugins.cli.scene import main
 from inr_plugins.scenes import make as scene_maker
@@ -102,6 +103,7 @@ def test_ctrl_c_is_not_a_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "nothing was written" in capsys.readouterr().err
 
 
+@long_form
 def test_sigterm_ends_a_scene_in_the_making_and_leaves_nothing(tmp_path: Path):
     code = (
         "import os, signal, sys\n"

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 import viser
 import websockets
+from long_form import long_form
 from nerfstudio.viewer.render_state_machine import RenderStateMachine
 from tiny_method import tiny_config
 from viser.infra import Message, WebsockServer
@@ -103,6 +104,7 @@ def assert_all_has_ended(trainer, page) -> None:
         socket.create_connection(("127.0.0.1", page.port), timeout=10).close()
 
 
+@long_form
 def test_sigterm_ends_a_training_whose_page_is_moved_without_end(scene, tmp_path):
     told = []
 
@@ -123,6 +125,7 @@ def test_sigterm_ends_a_training_whose_page_is_moved_without_end(scene, tmp_path
     assert_all_has_ended(trainer, page)
 
 
+@long_form
 def test_a_page_leaves_the_model_alone_during_the_last_evaluation(scene, tmp_path, monkeypatch):
     trainers, taken = [], []
 

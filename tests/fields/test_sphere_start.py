@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from long_form import long_form
 
 from inr_plugins.fields.sphere_start import SphereStart, start_as_sphere
 from inr_plugins.fields.surface import SurfaceField
@@ -31,11 +32,11 @@ def on_sphere(radius, count=300):
         (NEUS, "none", False),
         (NEUS, "batch", False),
         (NEUS, "layer", False),
-        (NEUS, "global", True),
-        (NEUS, "cross", False),
+        pytest.param(NEUS, "global", True, marks=long_form),
+        pytest.param(NEUS, "cross", False, marks=long_form),
         (NEUS, "cross", True),
-        (SINE, "none", False),
-        (SINE, "cross", False),
+        pytest.param(SINE, "none", False, marks=long_form),
+        pytest.param(SINE, "cross", False, marks=long_form),
         (GAUSS, "layer", False),
     ],
 )

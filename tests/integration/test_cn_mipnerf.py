@@ -7,6 +7,7 @@ import pytest
 import torch
 import trimesh
 from integration.small_methods import small_mipnerf
+from long_form import long_form
 from nerfstudio.scripts.render import DatasetRender
 from short_runs import assert_same_state, train
 
@@ -14,6 +15,7 @@ from inr_plugins.cli import mesh
 from inr_plugins.engine.runs.run import load_run
 
 
+@long_form
 def test_stopping_and_going_on_gives_the_same_bits(knot, tmp_path):
     total, stop = 12, 7
 
@@ -35,6 +37,7 @@ def run(knot, tmp_path_factory):
     return train(small_mipnerf(knot, tmp_path_factory.mktemp("run")), 60)
 
 
+@long_form
 def test_the_learning_rate_has_fallen_to_a_hundredth_when_the_run_ends(run):
     assert run.optimizers.optimizers["fields"].param_groups[0]["lr"] == pytest.approx(5e-5)
 

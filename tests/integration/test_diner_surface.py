@@ -5,6 +5,7 @@ import pytest
 import torch
 import trimesh
 from integration.small_methods import small_diner_surface
+from long_form import long_form
 from short_runs import assert_parts_come_to_the_whole, train
 
 from inr_plugins.cli import mesh
@@ -14,6 +15,7 @@ from inr_plugins.fields.explicit_voxels import ExplicitVoxelField
 from inr_plugins.fields.voxel_distance import VoxelDistanceField
 
 
+@long_form
 def test_stopping_and_going_on_gives_the_same_bits(knot, tmp_path):
     def look(stop, trainer):
         field = trainer.pipeline.model.field

@@ -6,6 +6,7 @@ import pytest
 import torch
 import trimesh
 from integration.small_methods import small_finer_nerf
+from long_form import long_form
 from short_runs import assert_parts_come_to_the_whole, train
 
 from inr_plugins.cli import mesh
@@ -30,6 +31,7 @@ def run(knot, tmp_path_factory):
     return trainer
 
 
+@long_form
 def test_the_learning_rate_has_fallen_to_a_tenth_when_the_run_ends(run):
     assert run.optimizers.optimizers["fields"].param_groups[0]["lr"] == pytest.approx(2e-4)
 

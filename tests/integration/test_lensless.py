@@ -142,6 +142,7 @@ def recorded(tmp_path, *, by_the_fits_operator=False):
     return folder
 
 
+@long_form
 def test_recorded_holograms_of_an_unknown_object(tmp_path):
     folder = recorded(tmp_path)
     (tmp_path / "stack.json").write_text(json.dumps({"values": "intensity", "open_beam": 20_000, **LIGHT}))

@@ -7,6 +7,7 @@ import torch
 import trimesh
 from inr_plugins.method_configs.neus import cn_neus, cn_neus_room, cn_neus_table, finer_neus
 from integration.small_methods import small_neus
+from long_form import long_form
 from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConfig
 from short_runs import assert_same_state, train
 
@@ -15,6 +16,7 @@ from inr_plugins.engine.runs.run import load_run
 from inr_plugins.errors import InputError
 
 
+@long_form
 def test_stopping_and_going_on_gives_the_same_bits(knot, tmp_path):
     total, stop = 12, 5
 

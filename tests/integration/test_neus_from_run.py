@@ -90,6 +90,7 @@ def test_first_steps_move_the_surface_by_less_than_half_its_width(knot, voxels, 
     assert on.optimizers.optimizers["fields"].param_groups[0]["initial_lr"] == group["initial_lr"]
 
 
+@long_form
 def test_a_run_of_other_data_and_one_without_distances_are_refused(knot, voxels, tmp_path):
     other = tmp_path / "other"
     make_scene("windmill", other, options=SceneOptions(resolution=(32, 32), num_train=12, num_val=1, num_test=1))

@@ -10,6 +10,7 @@ import torch
 import trimesh
 from inr_plugins.method_configs.nid import nid_fit, nid_shapes
 from integration.small_methods import small_nid
+from long_form import long_form
 from short_runs import assert_same_state, train
 
 from inr_plugins.cli import fit_scans, mesh
@@ -230,6 +231,7 @@ def test_a_fit_writes_its_mesh_where_its_run_would_have_it(dictionary, fit, tmp_
     assert not (tmp_path / "again").exists()
 
 
+@long_form
 def test_a_folder_of_scans_is_fitted_in_one_command(dictionary, tmp_path, capsys, monkeypatch):
     """Each scan's mesh is where nid-fit alone would have it, whatever was fitted before it in the same process."""
     monkeypatch.setenv("INR_LPIPS", "off")

@@ -97,7 +97,7 @@ def test_a_dictionary_s_pictures_are_analysed_as_they_are_read_out(whole, tmp_pa
     assert "ntk: no kernel of what this method learns is known; give a run of an image" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("kind", ["whole", "table", "patches"])
+@pytest.mark.parametrize("kind", ["whole", *(pytest.param(each, marks=long_form) for each in ("table", "patches"))])
 def test_pictures_of_the_folder_and_unseen_ones_are_near(kind, request, tmp_path):
     run = request.getfixturevalue(kind)
     learnt = read_out(run, tmp_path / "7.png", "--frames", "7")

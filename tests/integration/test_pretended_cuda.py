@@ -114,7 +114,7 @@ def test_a_method_of_scenes(method, knot, tmp_path, cuda):
     cuda.check()
 
 
-@pytest.mark.parametrize("preset", [finer_sdf, pytest.param(cn_occupancy, marks=long_form)])
+@pytest.mark.parametrize("preset", [pytest.param(finer_sdf, marks=long_form), cn_occupancy])
 def test_a_method_of_one_shape(preset, tmp_path, cuda):
     trimesh.creation.icosphere(3, 50.0).export(tmp_path / "ball.ply")
     go_the_whole_way(small_shape(preset, tmp_path / "ball.ply", tmp_path, 1e-3), tmp_path)

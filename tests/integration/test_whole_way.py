@@ -1,11 +1,10 @@
 """The real commands, one after another, as the demo runs them and as a user goes on from there.
 
-They run in this process, by the entry points of the commands: starting one takes ten seconds. In the long form the
-demo starts training as it does for a user.
+The demo starts training as it does for a user; the others run in this process, by the entry points of the commands:
+starting one takes ten seconds.
 """
 
 import json
-import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import trimesh
+from long_form import long_form
 from nerfstudio.scripts import eval as evaluation
 from nerfstudio.scripts import render, train
 
@@ -52,13 +52,10 @@ def run(made, monkeypatch_module) -> Path:
         return demo.Step(title, words, 0.0)
 
     entry_points = {
-        "ns-train": train.entrypoint,
         "ns-eval": evaluation.entrypoint,
         "ns-render": render.entrypoint,
         "inr-mesh": lambda: mesh.main(sys.argv[1:]),
     }
-    if os.environ.get("INR_ALL_TESTS"):
-        del entry_points["ns-train"]
     started = demo.run_step
     monkeypatch_module.setattr(demo, "run_step", run_step)
     monkeypatch_module.setenv("INR_LPIPS", "off")
@@ -74,6 +71,7 @@ def monkeypatch_module():
         yield patch
 
 
+@long_form
 def test_the_demo_leaves_metrics_a_video_and_a_mesh(run):
     results = json.loads((run / "metrics.json").read_text())["results"]
     assert results["psnr"] > 10
@@ -84,6 +82,7 @@ def test_the_demo_leaves_metrics_a_video_and_a_mesh(run):
     assert extracted.volume > 0
 
 
+@long_form
 def test_a_moved_run_resumes_from_elsewhere(run, made, command):
     moved = made / "elsewhere" / "moved run"
     shutil.copytree(run, moved)
@@ -95,6 +94,7 @@ def test_a_moved_run_resumes_from_elsewhere(run, made, command):
     assert list((made / "again").rglob("step-*114.ckpt"))
 
 
+@long_form
 def test_a_moved_run_renders_a_spiral_from_elsewhere(run, made, command):
     moved = made / "another place"
     shutil.copytree(run, moved)

@@ -7,6 +7,7 @@ import math
 
 import pytest
 import torch
+from long_form import long_form
 from pretend_cuda import PretendCuda, label
 from torch.nn.functional import normalize
 
@@ -205,7 +206,9 @@ def torus(x):
     return torch.stack([x[:, :2].norm(dim=-1) - 0.55, x[:, 2]], -1).norm(dim=-1) - 0.2
 
 
-@pytest.mark.parametrize(("shape", "with_box"), [(torus, True), (lambda x: 0.7 * torus(x), False)])
+@pytest.mark.parametrize(
+    ("shape", "with_box"), [pytest.param(torus, True, marks=long_form), (lambda x: 0.7 * torus(x), False)]
+)
 def test_rays_meet_a_surface_where_they_do_on_a_cpu(shape, with_box):
     origins, directions = some_rays(1500)
     box = torch.tensor([[-1.0] * 3, [1.0] * 3])

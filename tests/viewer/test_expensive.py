@@ -6,6 +6,7 @@ import time
 
 import pytest
 import torch
+from long_form import long_form
 from viewer.fake_viewer import Ball, FakePage, FakeViewer
 
 from inr_plugins.viewer.baker import quick
@@ -72,6 +73,7 @@ def test_rays_that_have_become_cheap_are_drawn_themselves_as_wide_as_the_page_as
     assert float(page.frames[-1]["rgb"][200, 200, 0]) == pytest.approx(0.8)
 
 
+@long_form
 def test_rays_that_have_become_expensive_are_noticed_by_what_frames_take(opened):
     """An occupancy that has no surface yet is cheap to march through."""
     viewer, live, page = opened

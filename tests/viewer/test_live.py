@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from long_form import long_form
 from nerfstudio.data.scene_box import OrientedBox
 from nerfstudio.model_components import renderers
 from viewer.fake_viewer import Ball, FakePage, FakeViewer
@@ -74,6 +75,7 @@ def test_training_is_seen_and_not_touched(opened):
     assert "Step: 1" in viewer.make_stats_markdown(None, None)
 
 
+@long_form
 def test_training_waits_for_no_frame(opened):
     viewer, live, page = opened(Ball())
     viewer.pipeline.model.slowness = 1.0

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from inr_plugins.method_configs.images import finer_image
+from long_form import long_form
 from PIL import Image
 
 from inr_plugins.engine.host.denormals import flush_denormals
@@ -46,6 +47,7 @@ def test_a_pipeline_on_the_cpu_has_them_flushed(tmp_path):
     assert tiny_product() == 0
 
 
+@long_form
 def test_all_threads_of_torch_have_them_flushed():
     lines = [
         "import torch",

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from long_form import long_form
 from scipy.spatial import cKDTree
 
 from inr_plugins.geometry.distance.cloud_distance import CloudDistance
@@ -69,6 +70,7 @@ def test_far_away_it_is_the_distance_and_has_its_sign():
     assert (np.sign(found) == np.sign(truth))[far].all()
 
 
+@long_form
 def test_turned_normals_turn_the_sign():
     points, normals = egg(300)
     asked = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 0.45], [0.75, 0.0, 0.0]])

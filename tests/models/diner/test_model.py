@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from inr_plugins.method_configs.diner import diner
+from long_form import long_form
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.scene_box import SceneBox
 from nerfstudio.engine.optimizers import Optimizers
@@ -173,6 +174,7 @@ def psnr(model, bundle, batch):
     return float(-10 * torch.log10(error))
 
 
+@long_form
 def test_pictures_without_alpha_are_learnt_with_what_lies_behind_the_box():
     bundle, batch = room_batch(2048)
     quality = {}

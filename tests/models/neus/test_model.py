@@ -11,6 +11,7 @@ import torch
 from ball_views import COLOUR, model_in_a_box, rays
 from gradients import unlearnt
 from inr_plugins.method_configs.neus import cn_neus, cn_neus_room, cn_neus_table, finer_neus
+from long_form import long_form
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.scene_box import SceneBox
 
@@ -336,6 +337,7 @@ def test_without_masks_every_pixel_counts(capture):
 # -- captures ----------------------------------------------------------------------------------------------------------
 
 
+@long_form
 def test_a_table_is_seen_before_a_background_that_is_learnt():
     model = make(capture="table", normalization="cross")
     model.begin()

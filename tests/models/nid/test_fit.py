@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from ball_batches import BallBatches
+from long_form import long_form
 from nerfstudio.data.scene_box import SceneBox
 
 from inr_plugins.engine.runs.checkpoints import checkpoint_path, write_checkpoint
@@ -137,6 +138,7 @@ def test_a_checkpoint_holds_all_that_is_needed_when_the_dictionary_is_gone(learn
     assert open_dictionary(tmp_path).frame.shapes == ("small", "large")
 
 
+@long_form
 def test_points_that_no_code_meets_are_met_by_the_correction_which_is_kept(learnt, tmp_path, capsys):
     """The code is that of a smaller ball: what it leaves over is fitted, and it stays as it is."""
     model, source = make(learnt), BallBatches([0.63], points=2000)
