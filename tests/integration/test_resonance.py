@@ -17,7 +17,7 @@ from inr_plugins.cli import signal_file
 from inr_plugins.cli.eval import main as evaluate_command
 from inr_plugins.engine.evaluation import evaluate_views
 from inr_plugins.errors import InputError
-from inr_plugins.models.inverse.planes import PlaneView, planes_of
+from inr_plugins.models.inverse.planes import BodyView, PlaneView, planes_of
 from inr_plugins.models.inverse.volume_panel import VolumePanel
 from inr_plugins.operators.resonance import scattered_mask
 
@@ -125,6 +125,36 @@ def test_planes_and_windows_of_a_volume_are_drawn(run):
     panel = run.pipeline.model.image_panel()
     assert isinstance(panel, VolumePanel)
     assert (panel.sides, panel.voxel_mm) == ((10, 12, 8), (1.5, 2.0, 3.0))
+
+
+def test_rays_see_all_of_the_volume(run, monkeypatch):
+    model = run.pipeline.model.viewer_copy()
+    model.window = (0.1, 0.4)
+    # 15 x 24 x 24 mm: through the middles of some voxels, and beside all of them.
+    columns, slices = torch.tensor([2, 7, 5]), torch.tensor([6, 1, 3])
+    x, z = (columns + 0.5) * 1.5 / 12 - 15 / 24, (slices + 0.5) * 3 / 12 - 1
+    origins = torch.stack([x, torch.full_like(x, -3), z], -1)
+    origins = torch.cat([origins, torch.tensor([[0.7, -3, 0.0]])])
+    rays = RayBundle(origins, torch.tensor([[0.0, 1, 0]]).expand(4, 3), pixel_area=torch.ones(4, 1))
+    model.view = BodyView("maximum")
+    seen = model.get_outputs(rays)
+    values = ((model.volume_values()[slices, :, columns] - 0.1) / 0.3).clamp(0, 1)
+    # Between voxels there is no greater value, and the samples lie within a voxel of the greatest.
+    assert (seen["rgb"][:3] <= values.amax(1, keepdim=True) + 1e-3).all()
+    torch.testing.assert_close(seen["rgb"][:3, 0], values.amax(1), rtol=0, atol=0.08)
+    assert values.max() > 0.5
+    assert seen["accumulation"][:, 0].tolist() == [1, 1, 1, 0]
+    assert seen["rgb"][3].tolist() == [1, 1, 1]
+    # What was asked for once is not asked for again, of shallow copies neither, but of another field.
+    asked, at = [], type(model.field).at
+    monkeypatch.setattr(type(model.field), "at", lambda self, places: asked.append(len(places)) or at(self, places))
+    again = copy.copy(model)
+    again.view = BodyView("density", 5.0)
+    assert 0 < float(again.get_outputs(rays)["rgb"][:3].max()) < 1
+    assert not asked
+    again.field = copy.deepcopy(model.field)
+    again.get_outputs(rays)
+    assert asked == [10 * 12 * 8]
 
 
 def test_nifti_is_read_out_where_it_lay_without_its_file(tmp_path):

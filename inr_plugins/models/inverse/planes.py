@@ -1,4 +1,4 @@
-"""Planes through a volume, at right angles to each other: which voxels of it a picture of one, or of three, shows.
+"""Planes through a volume, at right angles to each other, and all of it: which voxels of it a picture shows where.
 
 Planes of a patient have names and lie as radiologists have them, the head or the front up; left and right are as the
 file has them. What is no patient has planes of x (columns), y (rows) and z (slices).
@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+from inr_plugins.rendering.voxel_volume import RayKind
 
 COLUMN, ROW, SLICE = 0, 1, 2
 AXES = ("column", "row", "slice")
@@ -54,13 +56,7 @@ def planes_of(affine: Sequence[Sequence[float]] | None) -> tuple[Plane, Plane, P
             Plane("xz", ROW, COLUMN, SLICE, down_sign=-1),
             Plane("yz", COLUMN, ROW, SLICE, down_sign=-1),
         )
-    turns = np.array(affine)[:, :3]
-    turns = turns / np.linalg.norm(turns, axis=0)
-    # Which axis of the array is nearest to x, y and z of the patient, and whether it goes their way.
-    axes = max(
-        permutations(range(3)), key=lambda order: sum(abs(turns[place, axis]) for place, axis in enumerate(order))
-    )
-    signs = [1 if turns[place, axis] > 0 else -1 for place, axis in enumerate(axes)]
+    axes, signs = _axes_of(affine)
 
     def plane(name: str, fixed: int, across: int, down: int, across_sign: int) -> Plane:
         left_right = _SIDES[across][:: across_sign * signs[across]]
@@ -74,6 +70,69 @@ def planes_of(affine: Sequence[Sequence[float]] | None) -> tuple[Plane, Plane, P
         plane("coronal", 1, 0, 2, 1),
         plane("sagittal", 0, 1, 2, -signs[1]),
     )
+
+
+def _axes_of(affine: Sequence[Sequence[float]]) -> tuple[tuple[int, int, int], list[int]]:
+    """Which axis of the array is nearest to x, y and z of the patient (RAS), and whether it goes their way: 1 or -1."""
+    turns = np.array(affine)[:, :3]
+    turns = turns / np.linalg.norm(turns, axis=0)
+    first, second, third = max(
+        permutations(range(3)), key=lambda order: sum(abs(turns[place, axis]) for place, axis in enumerate(order))
+    )
+    axes = (first, second, third)
+    return axes, [1 if turns[place, axis] > 0 else -1 for place, axis in enumerate(axes)]
+
+
+@dataclass(frozen=True)
+class Body:
+    """How all of a volume stands in the scene, whose camera begins at negative y, with x to the right and z up.
+
+    Attributes:
+        axes: COLUMN, ROW and SLICE in the order of x, y and z.
+        signs: 1, or -1 where the numbers of that axis go the other way.
+    """
+
+    axes: tuple[int, int, int] = (COLUMN, ROW, SLICE)
+    signs: tuple[int, int, int] = (1, 1, 1)
+
+    def half_extent(
+        self, sides: tuple[int, int, int], spacing_mm: tuple[float, float, float]
+    ) -> tuple[float, float, float]:
+        """Half of its box along x, y and z, of which the longest is 1."""
+        lengths = [side * each for side, each in zip(sides, spacing_mm, strict=True)]
+        x, y, z = (lengths[axis] / max(lengths) for axis in self.axes)
+        return x, y, z
+
+    def samples(self, sides: tuple[int, int, int], most: int) -> tuple[tuple[int, int, int], Float[Tensor, "n 3"]]:
+        """Places in a lattice of at most so many along each side, in the order of z, y and x: its shape, and column,
+        row and slice of each."""
+        counts = [min(sides[axis], most) for axis in self.axes]
+        along = [torch.arange(count, dtype=torch.float64) for count in counts]
+        voxels = [
+            (each + 0.5) * sides[axis] / count - 0.5 for each, axis, count in zip(along, self.axes, counts, strict=True)
+        ]
+        voxels = [each if sign > 0 else each.flip(0) for each, sign in zip(voxels, self.signs, strict=True)]
+        lattice = torch.meshgrid(*voxels[::-1], indexing="ij")[::-1]
+        found = torch.empty(lattice[0].numel(), 3, dtype=torch.float64)
+        for axis, each in zip(self.axes, lattice, strict=True):
+            found[:, axis] = each.reshape(-1)
+        return (counts[2], counts[1], counts[0]), found
+
+
+def body_of(affine: Sequence[Sequence[float]] | None) -> Body:
+    """How a volume stands: of a patient the front towards the camera, the head up, the left side to the right."""
+    if affine is None:
+        return Body()
+    axes, (right, front, up) = _axes_of(affine)
+    return Body(axes, (-right, -front, up))
+
+
+@dataclass(frozen=True)
+class BodyView:
+    """All of a volume, seen along rays through it (`rendering.voxel_volume`)."""
+
+    kind: RayKind = "density"
+    opacity: float = 20.0
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,25 @@
-"""The panel of volumes: as that of all images, with planes in three directions, each at a place of its own."""
+"""The panel of volumes: as that of all images, with planes in three directions, each at its own place, and a body."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
 
-from inr_plugins.models.inverse.planes import AXES, COLUMN, ROW, SLICE, Plane, PlaneView
+from inr_plugins.models.inverse.planes import AXES, COLUMN, ROW, SLICE, BodyView, Plane, PlaneView
 from inr_plugins.models.signals.panels import ImagePanel
+from inr_plugins.rendering.voxel_volume import RayKind
 
-ALL = "all three"
+ALL, WHOLE = "all three", "volume"
+_RAYS: tuple[RayKind, ...] = get_args(RayKind)
 
 
 class VolumePanel(ImagePanel):
-    """Draws one plane of a volume, at the place that a slider of its axis says, or three beside each other."""
+    """Draws one plane of a volume, at the place that a slider of its axis says, three beside each other, or all of it.
+
+    Three, and all of it, are judged by a slice.
+    """
 
     def __init__(
         self,
@@ -22,6 +27,7 @@ class VolumePanel(ImagePanel):
         planes: tuple[Plane, Plane, Plane],
         sides: tuple[int, int, int],
         voxel_mm: tuple[float, float, float],
+        is_patient: bool,
         **settings: Any,
     ) -> None:
         """
@@ -29,18 +35,30 @@ class VolumePanel(ImagePanel):
             planes: of the volume.
             sides: columns, rows and slices.
             voxel_mm: distances along those.
+            is_patient: whether it is known how a patient lies in them.
             settings: see ImagePanel.
         """
         super().__init__(**settings)
-        self.planes, self.sides, self.voxel_mm = planes, sides, voxel_mm
+        self.planes, self.sides, self.voxel_mm, self.is_patient = planes, sides, voxel_mm, is_patient
         self.own = next(each for each in planes if each.fixed == SLICE)
 
     def build(self) -> None:
         """See Panel."""
         names = tuple(each.name for each in self.planes)
         self._plane = self.gui.add_dropdown(
-            "Plane", (*names, ALL), initial_value=self.own.name, hint="Which way the volume is cut."
+            "Plane",
+            (*names, ALL, WHOLE),
+            initial_value=self.own.name,
+            hint="Which way the volume is cut, or all of it.",
         )
+        self._rays = self.gui.add_dropdown(
+            "Rays", _RAYS, hint="A fog that is the denser the whiter the volume is, or the whitest on each ray."
+        )
+        self._opacity = self.gui.add_slider(
+            "Opacity", *(1, 100, 1, 20), hint="Of the fog: how much of the light is lost on the way."
+        )
+        for each in (self._rays, self._opacity):
+            each.on_update(self.safely(lambda _: self._turn()))
         self._places: dict[int, Any] = {}
         for axis in (ROW, COLUMN):
             name, last = AXES[axis], self.sides[axis] - 1
@@ -56,16 +74,22 @@ class VolumePanel(ImagePanel):
 
     @property
     def _chosen(self) -> tuple[Plane, ...]:
-        return self.planes if self._plane.value == ALL else tuple(p for p in self.planes if p.name == self._plane.value)
+        if self._plane.value in (ALL, WHOLE):
+            return self.planes
+        return tuple(each for each in self.planes if each.name == self._plane.value)
 
     def _turn(self) -> None:
         self._show_sliders()
         self._go()
 
     def _show_sliders(self) -> None:
-        chosen = self._chosen
+        chosen, whole = self._chosen, self._plane.value == WHOLE
         for axis, slider in self._places.items():
-            slider.visible = any(each.fixed == axis for each in chosen)
+            slider.visible = axis == SLICE if whole else any(each.fixed == axis for each in chosen)
+        self._rays.visible, self._opacity.visible = whole, whole and self._rays.value == "density"
+        if whole:
+            self._edges.content = "At first seen from the front, the left side at the right." if self.is_patient else ""
+            return
         told = [
             f"{each.name}: {each.edges[0]} to {each.edges[1]}, {each.edges[2]} above" for each in chosen if each.edges
         ]
@@ -79,6 +103,9 @@ class VolumePanel(ImagePanel):
 
     def _edit(self, model: Any) -> None:
         super()._edit(model)
+        if self._plane.value == WHOLE:
+            model.view = BodyView(self._rays.value, float(self._opacity.value))
+            return
         column_mm, row_mm, _ = self.voxel_mm
         if self._chosen != (self.own,) or self.own.across != COLUMN or column_mm != row_mm:
             model.view = PlaneView(self._chosen, self._at(), self.sides, self.voxel_mm)

@@ -33,7 +33,7 @@ from inr_plugins.viewer.page import LivePage
 from inr_plugins.viewer.snapshot import generic_copy
 
 _LEAST_ERROR = 1e-12
-_BEYOND = 10.0
+BEYOND = 10.0
 """Depth of a ray that meets nothing, normalised units."""
 
 
@@ -224,7 +224,7 @@ class ImageModel(PreciseSteps, OverWhite, Model):
             inside &= (distance >= crop[0]) & (distance < crop[1])
         rays = inside.nonzero()[:, 0]
         rgb = self._background_colour(origins.float()).clone()
-        depth, accumulation = (torch.full_like(rgb[:, :1], each) for each in (_BEYOND, 0.0))
+        depth, accumulation = (torch.full_like(rgb[:, :1], each) for each in (BEYOND, 0.0))
         colours, opacity = self.colours_at(pixels[rays])
         rgb[rays] = colours * opacity + rgb[rays] * (1 - opacity)
         depth[rays] = distance[rays, None].float()
@@ -258,13 +258,17 @@ class ImageModel(PreciseSteps, OverWhite, Model):
     def colours_at(self, pixels: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 1"]]:
         """Straight colours and opacities, clamped, at places counted in pixels (see `ImageField.at`)."""
         values = self.field.at(pixels)[:, list(self.seen_bands)] if self.bands else self.values_at(pixels)
-        black, white = self.window
-        if self.window != (0.0, 1.0):
-            values = (values - black) / (white - black)
-        values = values.clamp(0, 1)
+        values = self._windowed(values)
         opacity = values[:, -1:] if self.has_alpha else torch.ones_like(values[:, :1])
         colours = values[:, :-1] if self.has_alpha else values
         return colours.expand(-1, 3), opacity
+
+    def _windowed(self, values: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+        """Values as they are seen: 0 for black and 1 for white."""
+        black, white = self.window
+        if self.window != (0.0, 1.0):
+            values = (values - black) / (white - black)
+        return values.clamp(0, 1)
 
     # -- pictures ------------------------------------------------------------------------------------------------------
 

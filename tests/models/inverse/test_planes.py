@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from inr_plugins.models.inverse.planes import COLUMN, ROW, SLICE, PlaneView, planes_of
+from inr_plugins.models.inverse.planes import COLUMN, ROW, SLICE, Body, PlaneView, body_of, planes_of
 
 SIDES, SPACING = (6, 8, 5), (0.5, 0.75, 2.0)
 
@@ -96,3 +96,30 @@ def test_three_planes_do_not_overlap_and_share_one_scale() -> None:
     np.testing.assert_allclose(area, (400 / (16 + 0.4)) ** 2, rtol=0.1)
     # 18, 30 and 60 mm², each seen once.
     assert float(seen.sum()) == pytest.approx((18 + 30 + 60) * np.mean(area), rel=0.05)
+
+
+@pytest.mark.parametrize("order", permutations(range(3)))
+@pytest.mark.parametrize("signs", product((1, -1), repeat=3))
+def test_a_patient_faces_the_camera(order: tuple[int, ...], signs: tuple[int, ...]) -> None:
+    """Which stands at negative y, with x to the right: the left side is there, the back behind, and the head up."""
+    affine = affine_of(order, signs)
+    body = body_of(affine.tolist())
+    shape, found = body.samples(SIDES, 100)
+    assert shape == tuple(SIDES[axis] for axis in body.axes)[::-1]
+    ras = (found.numpy() @ affine[:, :3].T + affine[:, 3]).reshape(*shape, 3)
+    for dim, (axis, way) in enumerate(((2, 1), (1, -1), (0, -1))):
+        steps = np.diff(ras, axis=dim).reshape(-1, 3)
+        assert (np.abs(steps).argmax(1) == axis).all()
+        assert (np.sign(steps[:, axis]) == way).all()
+    np.testing.assert_allclose(
+        body.half_extent(SIDES, SPACING), [SIDES[axis] * SPACING[axis] / 10 for axis in body.axes], rtol=1e-9
+    )
+
+
+def test_a_large_volume_is_seen_at_the_middles_of_fewer_voxels() -> None:
+    assert body_of(None) == Body()
+    shape, found = Body().samples((6, 8, 5), 4)
+    assert shape == (4, 4, 4)
+    column, row, slice_ = found.reshape(4, 4, 4, 3)[1, 2, 3]
+    # The third of four parts of eight rows has its middle between the fifth and the sixth.
+    np.testing.assert_allclose([column, row, slice_], [4.75, 4.5, 1.375])

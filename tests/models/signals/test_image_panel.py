@@ -13,7 +13,7 @@ from viewer.served_page import served_page
 
 from inr_plugins.errors import InputError
 from inr_plugins.fields.image import ImageField
-from inr_plugins.models.inverse.planes import COLUMN, ROW, planes_of
+from inr_plugins.models.inverse.planes import COLUMN, ROW, BodyView, planes_of
 from inr_plugins.models.inverse.volume_panel import VolumePanel
 from inr_plugins.models.signals.panels import SLICE, TRUTH, ImagePanel
 from inr_plugins.signal_grid import PixelGrid
@@ -152,7 +152,7 @@ def test_of_a_volume_the_middle_slice_is_drawn_at_first():
         assert page.page.wait(lambda: np.allclose(page.live.snapshot.model.field.at(place), own[0, 3, 4]))
 
 
-def volume_page(voxel_mm=(1.0, 1.0, 2.0)):
+def volume_page(voxel_mm=(1.0, 1.0, 2.0), *, is_patient=False):
     model = Ball()
     model.frame, model.grid, model.has_alpha, model.view = None, PixelGrid(20, 10, 5), False, None
     model.field = Grey(model.grid, 1)
@@ -165,6 +165,7 @@ def volume_page(voxel_mm=(1.0, 1.0, 2.0)):
         frame=SLICE,
         stored=TRUTH,
         scales=(("1", (1.0, 3.0)),),
+        is_patient=is_patient,
     )
     return own, served_page(model, panel, image=SimpleNamespace(pixels=own, values=lambda: own)), panel
 
@@ -213,6 +214,30 @@ def test_planes_of_a_volume_are_chosen_and_judged():
         assert (drawn().view.at, drawn().view.sides, drawn().view.spacing_mm) == ((7, 2, 2), (20, 10, 5), (1, 1, 2))
         page.set("Plane", "xy")
         assert page.page.wait(lambda: drawn().view is None)
+
+
+@pytest.mark.parametrize("is_patient", [False, True])
+def test_all_of_a_volume_is_chosen_and_judged_by_a_slice(is_patient):
+    own, opened, panel = volume_page(is_patient=is_patient)
+    shown = lambda: [each.visible for each in (panel._rays, panel._opacity)]  # noqa: E731
+    with opened as page:
+        drawn = lambda: getattr(page.live.snapshot.model, "view", None)  # noqa: E731
+        assert shown() == [False, False]
+        page.set("Plane", "volume")
+        assert page.page.wait(lambda: drawn() == BodyView("density", 20.0))
+        assert page.page.wait(lambda: shown() == [True, True])
+        assert [panel._places[axis].visible for axis in (COLUMN, ROW, 2)] == [False, False, True]
+        assert ("front" in panel._edges.content) == is_patient
+        page.set("Opacity", 35)
+        assert page.page.wait(lambda: drawn() == BodyView("density", 35.0))
+        page.set("Rays", "maximum")
+        assert page.page.wait(lambda: drawn() == BodyView("maximum", 35.0))
+        assert page.page.wait(lambda: shown() == [True, False])
+        page.set("Slice", 1)
+        error = np.mean((own[1] - 0.5) ** 2)
+        assert page.says(f"PSNR {-10 * np.log10(error):.2f} dB** of all pixels of slice 1, step 0.")
+        page.set("Plane", "xy")
+        assert page.page.wait(lambda: drawn() is None and shown() == [False, False])
 
 
 def test_window_and_level_are_in_the_unit_and_leave_the_error_alone():
