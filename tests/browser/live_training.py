@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import threading
 import time
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 from browser.chromium import PATIENCE, SCENE_UNITS, OpenPage, Shown
 from nerfstudio.data.scene_box import OrientedBox
+from PIL import Image
 from viser._messages import BackgroundImageMessage
 from viser.infra import WebsockClientConnection, WebsockMessageHandler
 
@@ -204,3 +206,10 @@ def psnr(shown: np.ndarray, picture: np.ndarray) -> float:
     """Of a picture of 8 bits, in dB, against one in [0, 1]."""
     difference = shown.astype(float) / 255 - np.clip(picture, 0, 1)
     return float(-10 * np.log10(np.square(difference).mean() + 1e-12))
+
+
+def as_sent(picture: np.ndarray, quality: int) -> np.ndarray:
+    """A picture in [0, 1], compressed as pages are sent it: what is small and colourful loses much of it."""
+    stored = io.BytesIO()
+    Image.fromarray((picture.clip(0, 1) * 255).astype(np.uint8)).save(stored, "jpeg", quality=quality)
+    return np.asarray(Image.open(stored)) / 255

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from contextlib import contextmanager
 
@@ -11,10 +10,9 @@ import pytest
 import torch
 import trimesh
 from browser.chromium import SCENE_UNITS
-from browser.live_training import NOT_THE_MODEL, LiveTraining, psnr
+from browser.live_training import NOT_THE_MODEL, LiveTraining, as_sent, psnr
 from inr_plugins.method_configs.nid import nid_shapes
 from integration.small_methods import small_nid
-from PIL import Image
 
 AXES = np.array([[50.0, 40.0, 60.0], [60.0, 15.0, 20.0]])
 """Half axes of ellipsoids."""
@@ -45,13 +43,6 @@ def page(browser, training):
     page.click("Pause Training")
     training.sharp_frame(page)
     return page
-
-
-def as_sent(picture):
-    """A model's picture, compressed as pages are sent it: so small a one loses much of its colours."""
-    stored = io.BytesIO()
-    Image.fromarray((picture.clip(0, 1) * 255).astype(np.uint8)).save(stored, "jpeg", quality=QUALITY)
-    return np.asarray(Image.open(stored)) / 255
 
 
 @contextmanager
@@ -93,7 +84,7 @@ def test_codes_of_the_users_are_drawn_and_the_learnt_one_comes_back(page, traini
         shown = training.sharp_frame(page)
         with drawn_from(model, code):
             own = training.picture(shown)
-        return shown.image, as_sent(own), as_sent(training.picture(shown))
+        return shown.image, as_sent(own, QUALITY), as_sent(training.picture(shown), QUALITY)
 
     panel.choose("Towards", "1: shape_1")
     image, own, usual = drawn(lambda: panel.set("Blend", 0.75), 0.25 * learnt[0] + 0.75 * learnt[1])
