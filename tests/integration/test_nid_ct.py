@@ -62,7 +62,7 @@ def psnr(found, truth):
 
 
 def shown(run):
-    return run.pipeline.model.slice_values().numpy()
+    return run.pipeline.model.volume_values().numpy()
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +179,7 @@ def test_a_run_needs_no_dictionary_any_more_and_goes_on_with_the_same_bits(unsee
     loaded = load_run(fit.base_dir, device="cpu")
     model = loaded.pipeline.model
     assert torch.equal(model.own_codes(), fit.pipeline.model.own_codes())
-    assert np.array_equal(model.slice_values().numpy(), shown(fit))
+    assert np.array_equal(model.volume_values().numpy(), shown(fit))
 
     def config(name):
         made = small_nid_ct(unseen, dictionary.base_dir, tmp_path / name)

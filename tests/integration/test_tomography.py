@@ -98,7 +98,7 @@ def test_a_judged_run_has_classical_answers_beside_it(run, slice_file):
     missed = model.held_out_beam.forward(opened.pipeline.datamanager.dataparser.classical["fbp"]) - measured.held_out
     wanted = float(missed.norm() / measured.held_out.norm())
     assert metrics["held_out_error_fbp"] == pytest.approx(wanted, rel=1e-5)
-    wanted = float((model.held_out_beam.forward(model.slice_values()) - measured.held_out).norm())
+    wanted = float((model.held_out_beam.forward(model.volume_values()) - measured.held_out).norm())
     assert metrics["held_out_error"] == pytest.approx(wanted / float(measured.held_out.norm()), rel=1e-5)
 
 

@@ -191,6 +191,11 @@ class MeasuredDataManager(SignalDataManager):
     MADE: ClassVar[str] = "measured"
     HELD_OUT: ClassVar[str] = "measurements"
 
+    @property
+    def wanted(self) -> str:
+        """What is looked for, in a word."""
+        return self.WANTED
+
     def measured_line(self) -> str:
         """What is said of the measurements before training: how many, and how many are held out."""
         raise NotImplementedError
@@ -235,9 +240,9 @@ class MeasuredDataManager(SignalDataManager):
     def evaluated(self, number: int, count: int) -> str:
         """What metrics are of."""
         if not self.dataparser.has_truth:
-            return f"{self.HELD_OUT} that were held out, the {self.WANTED} itself not being known"
+            return f"{self.HELD_OUT} that were held out, the {self.wanted} itself not being known"
         some = "" if count == 1 else f"{super().evaluated(number, count)} of "
-        return f"{some}the {self.WANTED}, which was not learnt from but {self.MADE}"
+        return f"{some}the {self.wanted}, which was not learnt from but {self.MADE}"
 
     def get_train_rays_per_batch(self) -> int:
         """Pixels or voxels, all of which a step evaluates."""

@@ -1,4 +1,4 @@
-"""A slice of a scanner of computed tomography, as it reconstructed it: DICOM, in Hounsfield units.
+"""A slice of a scanner of computed tomography, or all, as it reconstructed them: DICOM, in Hounsfield units.
 
 A Hounsfield unit is a thousandth of water's attenuation above that of water, so that -1000 is nothing, from which on
 numbers are shares of one attenuation.
@@ -31,7 +31,7 @@ _PIXEL_MM = (1e-4, 50.0)
 
 @dataclass(frozen=True)
 class Place:
-    """What a run keeps of where a slice of DICOM is.
+    """What a run keeps of where a slice of DICOM is, or a stack.
 
     Attributes:
         affine: of its pixels in the patient.
@@ -44,20 +44,25 @@ class Place:
         """Side of a pixel, mm."""
         return float(f"{np.linalg.norm(np.array(self.affine)[:, 0]):.6g}")
 
+    @property
+    def slice_mm(self) -> float:
+        """Distance of slices, mm."""
+        return float(f"{np.linalg.norm(np.array(self.affine)[:, 2]):.6g}")
+
 
 @dataclass(frozen=True, eq=False)
 class ScannedSlice(SignalImage):
-    """A slice that a scanner has reconstructed; its pixels are Hounsfield units, -1000 and more.
+    """A slice that a scanner has reconstructed, or all; its pixels are Hounsfield units, -1000 and more.
 
     Attributes:
         place: where its pixels are in the patient.
-        slice: which one of the series it is, from 0.
+        slice: which one of the series it is, from 0; None: all of them.
         slices: how many there are.
         told: sentences on what was taken for granted in the files.
     """
 
     place: Place = field(kw_only=True)
-    slice: int = field(kw_only=True)
+    slice: int | None = field(kw_only=True)
     slices: int = field(kw_only=True)
     told: tuple[str, ...] = field(default=(), kw_only=True)
 
@@ -69,17 +74,18 @@ class ScannedSlice(SignalImage):
     @cached_property
     def kind(self) -> SignalKind:
         """All of it but its pixels; 0 is nothing, and 1 a round number, so that another machine finds the same."""
-        height, width, channels = self.pixels.shape
+        *frames, height, width, channels = self.pixels.shape
         high = NOTHING + rounded_up(float(self.pixels.max()) - NOTHING)
-        return SignalKind(width, height, channels, self.bits, low=NOTHING, high=high)
+        return SignalKind(width, height, channels, self.bits, frames=(frames or [1])[0], low=NOTHING, high=high)
 
 
-def read_scan(path: Path, *, wanted: int | None) -> ScannedSlice:
-    """Read one slice of a series of computed tomography.
+def read_scan(path: Path, *, wanted: int | None, stack: bool = False) -> ScannedSlice:
+    """Read one slice of a series of computed tomography, or all.
 
     Args:
         path: a file, or a folder of a series, whose slices are put in the order of their places.
         wanted: which slice, from 0; None: the middle one.
+        stack: all of them, of which there are two at least.
 
     Raises:
         InputError: what `read_dicom` raises; it is of another method than computed tomography, has no Hounsfield units
@@ -87,6 +93,8 @@ def read_scan(path: Path, *, wanted: int | None) -> ScannedSlice:
     """
     series, name = _series(path, _stamp(path)), f"--data {shown(path)}"
     volume = series.numbers if series.numbers.ndim == 3 else series.numbers[None]
+    if stack:
+        return _whole_series(path, name, series, volume)
     chosen = len(volume) // 2 if wanted is None else wanted
     if chosen >= len(volume):
         raise InputError(
@@ -94,19 +102,43 @@ def read_scan(path: Path, *, wanted: int | None) -> ScannedSlice:
             f"--pipeline.datamanager.dataparser.slice {chosen} is none of them: give another."
         )
     found = volume[chosen]
-    if not np.isfinite(found).all() or float(found.max()) > _MOST:
-        raise InputError(
-            f"{name} has numbers up to {float(found.max()):.6g} in slice {chosen}, which are no Hounsfield units: mend "
-            "its RescaleSlope and RescaleIntercept."
-        )
+    _check_numbers(name, found, f"slice {chosen}")
     if float(found.max()) <= NOTHING:
         raise InputError(f"{name} has nothing but air in slice {chosen}: give another slice.")
+    place = _place(series, chosen)
+    return ScannedSlice(path, _pixels(found), place=place, slice=chosen, slices=len(volume), told=series.notes)
+
+
+def _whole_series(path: Path, name: str, series: PlacedVolume, volume: np.ndarray) -> ScannedSlice:
+    if len(volume) < 2:
+        raise InputError(
+            f"{name} has one slice, which is no stack: leave out --pipeline.datamanager.dataparser.stack, or give the "
+            "folder of a series."
+        )
+    _check_numbers(name, volume, "one of its slices")
+    if float(volume.max()) <= NOTHING:
+        raise InputError(f"{name} has nothing but air: give another series.")
+    place = _place(series, 0)
+    return ScannedSlice(path, _pixels(volume), place=place, slice=None, slices=len(volume), told=series.notes)
+
+
+def _check_numbers(name: str, found: np.ndarray, where: str) -> None:
+    if not np.isfinite(found).all() or float(found.max()) > _MOST:
+        raise InputError(
+            f"{name} has numbers up to {float(found.max()):.6g} in {where}, which are no Hounsfield units: mend its "
+            "RescaleSlope and RescaleIntercept."
+        )
+
+
+def _place(series: PlacedVolume, first: int) -> Place:
     affine = np.array(series.affine)
-    affine[:, 3] += chosen * affine[:, 2]
-    placed = tuple(tuple(float(f"{each:.9g}") for each in row) for row in affine.tolist())
-    # What is less than nothing stands for what the scanner did not see.
-    pixels = np.ascontiguousarray(np.maximum(found, np.float32(NOTHING))[..., None])
-    return ScannedSlice(path, pixels, place=Place(placed), slice=chosen, slices=len(volume), told=series.notes)
+    affine[:, 3] += first * affine[:, 2]
+    return Place(tuple(tuple(float(f"{each:.9g}") for each in row) for row in affine.tolist()))
+
+
+def _pixels(found: np.ndarray) -> np.ndarray:
+    """What is less than nothing stands for what the scanner did not see."""
+    return np.ascontiguousarray(np.maximum(found, np.float32(NOTHING))[..., None])
 
 
 def _stamp(path: Path) -> object:

@@ -10,6 +10,7 @@ Every key with a unit has it in its name:
     centre_offset_bins, centre_offset_mm    from the middle of the detector to where the axis of rotation is seen,
                         towards higher bins; by default 0
     axes                "views bins", as it is of two axes by default, or "slices views bins" in any order
+    slice_mm, slice_um  distance of the slices of a stack; by default that of the bins
     notes               anything
 """
 
@@ -42,19 +43,21 @@ _PITCH_MM = (1e-4, 50.0)
 """Between a bin of an electron microscope and one of a whole-body scanner of long ago."""
 _KEYS = (
     *("geometry", "values", "pitch_mm", "pitch_um", "angles_deg", "first_angle_deg", "last_angle_deg", "turn_deg"),
-    *("centre_offset_bins", "centre_offset_mm", "axes", "notes"),
+    *("centre_offset_bins", "centre_offset_mm", "axes", "slice_mm", "slice_um", "notes"),
 )
-_STEMS = ("pitch", "angle", "first_angle", "last_angle", "turn", "centre_offset", "center_offset")
+_STEMS = ("pitch", "angle", "first_angle", "last_angle", "turn", "centre_offset", "center_offset", "slice")
 _NOT_PARALLEL = ("fan", "cone", "source", "helical", "helix")
 _ARRAY = "sinogram"
 _MOST = 1e9
 """Of line integrals, in whatever unit somebody has them."""
 _LEAST_DIRECTIONS = 3
+_EMPTY = 0.01
+"""Mass of a slice, as a share of the heaviest one's of a stack, below which there is nothing in it to be checked."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sinogram:
-    """Views of one slice, measured by a parallel beam.
+    """Views of one slice, or of each of a stack, measured by a parallel beam.
 
     Attributes:
         views: line integrals, without a unit.
@@ -62,16 +65,18 @@ class Sinogram:
         pitch_mm: distance of the detector's bins, mm.
         shift: of the detector, bins (see `operators.radon.ParallelBeam`).
         slices: how many the file has.
-        slice: which one this is, from 0.
+        slice: which one this is, from 0; None: it is all of them.
+        slice_mm: how far apart they are, mm.
         notes: sentences on what is odd in it.
     """
 
-    views: Float64[np.ndarray, "views bins"]
+    views: Float64[np.ndarray, "*slices views bins"]
     angles_deg: Float64[np.ndarray, " views"]
     pitch_mm: float
     shift: float
     slices: int
-    slice: int
+    slice: int | None
+    slice_mm: float
     notes: tuple[str, ...]
 
 
@@ -81,30 +86,43 @@ def is_sinogram(path: Path) -> bool:
     return ending in NUMPY_ENDINGS or (ending in TIFF_ENDINGS and sidecar(path).is_file())
 
 
-def read_sinogram(path: Path, *, wanted: int | None = None) -> Sinogram:
-    """Read the views of one slice.
+def read_sinogram(path: Path, *, wanted: int | None = None, stack: bool = False) -> Sinogram:
+    """Read the views of one slice, or of all.
 
     Args:
         path: .npy, .npz (of one array, or with one called "sinogram") or TIFF (a page, or pages as the first axis).
         wanted: which slice of several, from 0; None: the middle one.
+        stack: all of them.
 
     Raises:
         InputError: the file or its metadata cannot be read, say too little, or do not go together.
     """
     told = _Metadata(sidecar(path), path)
     numbers = _numbers(path)
-    numbers, slices, chosen = _one_slice(path, numbers, told.axes(numbers.ndim), wanted)
+    axes = told.axes(numbers.ndim)
+    if stack:
+        numbers, slices, chosen = _all_slices(path, numbers, axes), numbers.shape[axes.index("slices")], None
+    else:
+        numbers, slices, chosen = _one_slice(path, numbers, axes, wanted)
     views = _integrals(path, numbers, told.choice("values", (INTEGRALS, TRANSMISSION)))
-    angles, pitch = told.angles(len(views), views.shape[1]), told.pitch()
+    count, bins = views.shape[-2:]
+    angles, pitch = told.angles(count, bins), told.pitch()
     shift = -told.centre_offset(pitch)
-    if abs(shift) > views.shape[1] / 4:
+    if abs(shift) > bins / 4:
         raise told.error(
-            f"puts the axis of rotation {abs(shift):.6g} bins from the middle of {views.shape[1]} bins, where half of "
+            f"puts the axis of rotation {abs(shift):.6g} bins from the middle of {bins} bins, where half of "
             "the slice would be out of sight: give centre_offset_bins from the middle of the detector"
         )
     name = f"--data {shown(path)}"
-    check_views(name, views, angles, shift=shift)
-    return Sinogram(views, angles, pitch, shift, slices, chosen, doubts(views, angles, shift=shift))
+    masses = np.abs(views).reshape(-1, count * bins).sum(1)
+    looked_at = np.flatnonzero(masses >= _EMPTY * masses.max())
+    for number in looked_at:
+        of = f"{name}, slice {number} of it," if stack else name
+        check_views(of, views[number] if stack else views, angles, shift=shift)
+    # Of a stack the heaviest slice: they all have one axis, and the same angles.
+    heaviest = views[int(masses.argmax())] if stack else views
+    notes = doubts(heaviest, angles, shift=shift)
+    return Sinogram(views, angles, pitch, shift, slices, chosen, told.slice_distance(pitch), notes)
 
 
 # -- numbers -----------------------------------------------------------------------------------------------------------
@@ -176,13 +194,25 @@ def _one_slice(
     return (ordered[chosen] if "slices" in axes else ordered), slices, chosen
 
 
-def _integrals(path: Path, numbers: Shaped[np.ndarray, "views bins"], values: str) -> Float64[np.ndarray, "views bins"]:
+def _all_slices(path: Path, numbers: np.ndarray, axes: tuple[str, ...]) -> Shaped[np.ndarray, "slices views bins"]:
+    """The views of all slices, of which there are two at least."""
+    if "slices" not in axes or numbers.shape[axes.index("slices")] < 2:
+        raise InputError(
+            f"--data {shown(path)} has one slice, which is no stack: leave out --pipeline.datamanager.dataparser.stack."
+        )
+    return np.moveaxis(numbers, [axes.index(each) for each in _AXES], [0, 1, 2])
+
+
+def _integrals(
+    path: Path, numbers: Shaped[np.ndarray, "*slices views bins"], values: str
+) -> Float64[np.ndarray, "*slices views bins"]:
     found = np.array(numbers, dtype=np.float64)
     wrong = np.argwhere(~np.isfinite(found))
     if len(wrong):
-        view, bin_ = wrong[0].tolist()
+        *slice_, view, bin_ = wrong[0].tolist()
+        of = f"slice {slice_[0]:,}, view {view:,}" if slice_ else f"view {view:,}"
         raise InputError(
-            f"--data {shown(path)} has NaN or infinity in {len(wrong):,} of its numbers, the first in view {view:,} "
+            f"--data {shown(path)} has NaN or infinity in {len(wrong):,} of its numbers, the first in {of} "
             f"and bin {bin_:,} (from 0): put numbers there, such as those of the bins beside."
         )
     if values == INTEGRALS:
@@ -275,6 +305,23 @@ class _Metadata(Sidecar):
                 "their distance in that unit"
             )
         return pitch
+
+    def slice_distance(self, pitch_mm: float) -> float:
+        """Of the slices of a stack, mm: that of the bins where it is not given."""
+        given = [(key, self.number(key)) for key in ("slice_mm", "slice_um") if key in self.values]
+        if not given:
+            return pitch_mm
+        if len(given) > 1:
+            raise self.error("has slice_mm and slice_um, the distance of slices twice: give one of them")
+        key, value = given[0]
+        distance = (value or 0.0) * _LENGTHS_MM[key.rpartition("_")[2]]
+        low, high = _PITCH_MM
+        if not low <= distance <= high:
+            raise self.error(
+                f"has {key} {value:.6g}, and slices {distance:.6g} mm apart are out of reason ({low:g} to {high:g} "
+                "mm): give their distance in that unit"
+            )
+        return distance
 
     def centre_offset(self, pitch_mm: float) -> float:
         """Bins."""

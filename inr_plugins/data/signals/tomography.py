@@ -1,17 +1,19 @@
-"""The data of `ns-train cn-ct`: views of a slice through a body, of a sinogram, or measured of an image of it."""
+"""The data of `ns-train cn-ct`: views of slices through a body, of a sinogram, or measured of an image of them."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import torch
 import tyro
 from jaxtyping import Float
 
+from inr_plugins import ranks
+from inr_plugins.data.signals.batches import PixelBatches
 from inr_plugins.data.signals.image_file import SignalImage
 from inr_plugins.data.signals.kind import SignalKind
 from inr_plugins.data.signals.measured import (
@@ -21,6 +23,7 @@ from inr_plugins.data.signals.measured import (
     MeasuredDataManagerConfig,
     MeasuredDataParser,
     MeasuredDataParserConfig,
+    MeasuredImages,
     rounded_up,
     stamp_of,
 )
@@ -38,10 +41,15 @@ from inr_plugins.files import shown
 from inr_plugins.geometry.io.read_checks import counted
 from inr_plugins.operators.tomography import Geometry, Sinograms, back_projected, measure, smoothest
 from inr_plugins.options import OF_THE_DATA
+from inr_plugins.signal_grid import SignalPixels
 
 _HELD_OUT = 8
 _LONGEST = 1024
 """Pixels along a slice: its fit is measured whole in every step."""
+_PIXELS_OF_A_STEP = 1 << 17
+"""Of as many slices of a stack as have so many, at most, a step sees the views."""
+_MOST_VOXELS = 1 << 27
+"""Of a stack, whose slices are all held in memory, some times over."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,7 @@ class Tomography:
 
 @dataclass(frozen=True, eq=False)
 class MeasuredSlice(SignalImage):
-    """A slice of which only measurements are known; its pixels are its filtered back-projection, 1/mm.
+    """A slice of which only measurements are known, or a stack; its pixels are its filtered back-projection, 1/mm.
 
     Attributes:
         measured: line integrals of what is 1 where the kind's `high` is attenuated, mm.
@@ -74,8 +82,9 @@ class MeasuredSlice(SignalImage):
     @cached_property
     def kind(self) -> SignalKind:
         """All of it but its pixels; `high` is round, so that another machine finds the same."""
-        height, width, channels = self.pixels.shape
-        return SignalKind(width, height, channels, self.bits, low=0.0, high=rounded_up(float(self.pixels.max())))
+        *frames, height, width, channels = self.pixels.shape
+        high = rounded_up(float(self.pixels.max()))
+        return SignalKind(width, height, channels, self.bits, frames=(frames or [1])[0], low=0.0, high=high)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -95,6 +104,8 @@ class SliceDataParserConfig(MeasuredDataParserConfig):
     attenuates the beam."""
     slice: int | None = None
     """Which slice of a sinogram or a folder of several, from 0; by default the middle one."""
+    stack: bool = False
+    """Learn all slices of a sinogram of several, or of a folder of DICOM, as one volume, in place of one of them."""
     views: int | None = None
     """Views that are learnt from, spread evenly; by default 100 of an image, over 180 degrees, and of a sinogram all
     that are not held out."""
@@ -125,12 +136,18 @@ class SliceDataParserConfig(MeasuredDataParserConfig):
     def read(self) -> SignalImage:
         """The image, or the sinogram as one; InputError where it can be no slice."""
         path = Path(self.data)
+        if self.stack and self.slice is not None:
+            raise InputError(f"{OPTION}.stack learns all slices, and {OPTION}.slice is one of them: leave one out.")
         if is_sinogram(path):
             return self._read_sinogram(path)
         if is_dicom(path):
             return self._read_scan(path)
         if self.slice is not None:
             raise InputError(f"{OPTION}.slice is of a sinogram, and --data {shown(path)} is an image: leave it out.")
+        if self.stack:
+            raise InputError(
+                f"{OPTION}.stack is of several slices, and --data {shown(path)} is an image: leave it out."
+            )
         found = super().read()
         self._check(found.kind)
         if not found.pixels.any():
@@ -152,7 +169,8 @@ class SliceDataParserConfig(MeasuredDataParserConfig):
         pixel = 1.0 if self.pixel_mm is None else self.pixel_mm
         if patient is not None:
             pixel = patient.pixel_mm
-        return Geometry.around(kind.width, kind.height, pixel_mm=pixel, views=views, held_out=held_out)
+        found = Geometry.around(kind.width, kind.height, pixel_mm=pixel, views=views, held_out=held_out)
+        return replace(found, slice_mm=patient.slice_mm) if patient is not None and kind.frames > 1 else found
 
     def _views_of_an_image(self) -> tuple[int, int]:
         views = 100 if self.views is None else self.views
@@ -171,6 +189,7 @@ class SliceDataParserConfig(MeasuredDataParserConfig):
 
     def _check_size(self, kind: SignalKind) -> None:
         name = f"--data {shown(Path(self.data))}"
+        _check_voxels(Path(self.data), kind.frames, kind.height, kind.width)
         if max(kind.width, kind.height) > _LONGEST:
             raise InputError(
                 f"{name} has {kind.width} x {kind.height} pixels: make it {_LONGEST} or fewer along its longer side."
@@ -188,23 +207,30 @@ class SliceDataParserConfig(MeasuredDataParserConfig):
                 f"{OPTION}.pixel-mm is of an image or a sinogram, and --data {shown(path)} is DICOM, which says how "
                 "large its pixels are: leave it out."
             )
-        found = read_scan(path, wanted=self.slice)
+        found = read_scan(path, wanted=self.slice, stack=self.stack)
         self._check_size(found.kind)
         return found
 
     def _read_sinogram(self, path: Path) -> MeasuredSlice:
         if self.noise:
             raise InputError(f"{OPTION}.noise is added to views of an image, and {shown(path)} has its own: leave it.")
-        return _measured(path, stamp_of(path), self.slice, self.views, self.held_out_views, self.pixel_mm)
+        asked = (self.slice, self.stack, self.views, self.held_out_views, self.pixel_mm)
+        return _measured(path, stamp_of(path), *asked)
 
 
 @lru_cache(maxsize=1)
 def _measured(
-    path: Path, stamp: object, wanted: int | None, learnt: int | None, held_out: int | None, pixel_mm: float | None
+    path: Path,
+    stamp: object,
+    wanted: int | None,
+    stack: bool,
+    learnt: int | None,
+    held_out: int | None,
+    pixel_mm: float | None,
 ) -> MeasuredSlice:
-    """The slice of a sinogram, which is read once while its files are what they were (`stamp`)."""
-    sinogram = read_sinogram(path, wanted=wanted)
-    count, bins = sinogram.views.shape
+    """The slice of a sinogram, or all, which is read once while its files are what they were (`stamp`)."""
+    sinogram = read_sinogram(path, wanted=wanted, stack=stack)
+    *_, count, bins = sinogram.views.shape
     chosen, aside = chosen_views(count, learnt=learnt, held_out=held_out)
     pixel = sinogram.pitch_mm if pixel_mm is None else pixel_mm
     # All that the detector can see in any view.
@@ -214,6 +240,8 @@ def _measured(
             f"--data {shown(path)} is of a slice of {side:,} pixels of {pixel:.6g} mm along its side: give "
             f"{OPTION}.pixel-mm so that there are 2 to {_LONGEST:,} of them."
         )
+    if stack:
+        _check_voxels(path, sinogram.slices, side, side)
     angles = torch.from_numpy(sinogram.angles_deg)
     geometry = Geometry(
         width=side,
@@ -224,9 +252,10 @@ def _measured(
         shift=sinogram.shift,
         learnt_deg=tuple(angles[chosen].tolist()),
         held_out_deg=tuple(angles[aside].tolist()),
+        slice_mm=sinogram.slice_mm if stack else None,
     )
     views = torch.from_numpy(sinogram.views).float()
-    measured = Sinograms(geometry, views[chosen], views[aside])
+    measured = Sinograms(geometry, views[..., chosen, :], views[..., aside, :])
     pixels = back_projected(measured).clamp(min=0)[..., None].numpy()
     if not pixels.any():
         raise InputError(f"--data {shown(path)} gives an empty slice: give line integrals above 0.")
@@ -235,6 +264,14 @@ def _measured(
     return MeasuredSlice(
         path, pixels, measured=Sinograms(geometry, measured.learnt / high, measured.held_out / high), sinogram=sinogram
     )
+
+
+def _check_voxels(path: Path, slices: int, rows: int, columns: int) -> None:
+    if slices * rows * columns > _MOST_VOXELS:
+        raise InputError(
+            f"--data {shown(path)} has {slices:,} slices of {columns:,} x {rows:,} pixels, and a stack may have "
+            f"{_MOST_VOXELS:,} of them in all: give fewer slices, or make them smaller."
+        )
 
 
 class SliceDataParser(MeasuredDataParser):
@@ -270,13 +307,13 @@ class SliceDataParser(MeasuredDataParser):
         return measure(values, self.geometry, noise=self.config.noise, seed=self.config.noise_seed)
 
     @cached_property
-    def classical(self) -> dict[str, Float[torch.Tensor, "height width"]]:
+    def classical(self) -> dict[str, Float[torch.Tensor, "*slices height width"]]:
         """Answers without a network: fbp and tv, as `operators.tomography` has them."""
         return {"fbp": back_projected(self.measured), "tv": smoothest(self.measured)}
 
     @cached_property
-    def truth(self) -> Float[torch.Tensor, "height width"] | None:
-        """The slice as values from 0 to 1, where it is known."""
+    def truth(self) -> Float[torch.Tensor, "*slices height width"] | None:
+        """The slice, or the stack, as values from 0 to 1, where it is known."""
         return torch.from_numpy(self.image.values()[..., 0]) if self.has_truth else None
 
 
@@ -291,7 +328,7 @@ class SliceDataManagerConfig(MeasuredDataManagerConfig):
 
 
 class SliceDataManager(MeasuredDataManager):
-    """All views in every step, and the picture of the slice where a fit is judged.
+    """All views in every step, of a stack those of some slices, and the picture of a slice where a fit is judged.
 
     Raises:
         InputError: from the constructor, if the file or an option is bad.
@@ -301,6 +338,43 @@ class SliceDataManager(MeasuredDataManager):
     dataparser: SliceDataParser
     WANTED, HELD_OUT = "slice", "views"
 
+    @property
+    def is_stack(self) -> bool:
+        """Whether several slices are learnt together."""
+        return self.dataparser.kind.frames > 1
+
+    @property
+    def wanted(self) -> str:
+        """See MeasuredDataManager."""
+        return "stack" if self.is_stack else self.WANTED
+
+    def _batches(self) -> PixelBatches:
+        """Of a stack those of its slices, in place of pixels."""
+        if not self.is_stack:
+            return super()._batches()
+        kind, processes = self.image.kind, ranks.number()
+        most = max(processes, _PIXELS_OF_A_STEP // (kind.width * kind.height))
+        return PixelBatches(kind.frames, most, seed=self._seed, rank=ranks.rank(), ranks=processes)
+
+    def _pixels(self, step: int) -> tuple[SignalPixels, dict[str, Any]]:
+        """See MeasuredDataManager; of a stack all pixels of the slices whose turn it is."""
+        slices = self._batches().places(step) if self.is_stack else None
+        if slices is None:
+            return super()._pixels(step)
+        size = self.image.kind.width * self.image.kind.height
+        places = (slices[:, None] * size + torch.arange(size)).reshape(-1)
+        return SignalPixels(places.to(self.device)), {"measured": self._learnt[slices.to(self.device)]}
+
+    def get_train_rays_per_batch(self) -> int:
+        """Pixels, all of which a step evaluates; of a stack those of some slices."""
+        if not self.is_stack:
+            return super().get_train_rays_per_batch()
+        return self._batches().size * self.image.kind.width * self.image.kind.height
+
+    def get_eval_rays_per_batch(self) -> int:
+        """The same."""
+        return self.get_train_rays_per_batch()
+
     def measured_line(self) -> str:
         """See MeasuredDataManager."""
         geometry, image = self.dataparser.geometry, self.dataparser.image
@@ -308,14 +382,19 @@ class SliceDataManager(MeasuredDataManager):
         what = f"{counted(learnt, 'view')} of {counted(geometry.bins, 'bin')}"
         more = f"{held_out} more {'is' if held_out == 1 else 'are'} held out."
         if isinstance(image, MeasuredSlice):
+            if self.is_stack:
+                far = f"{geometry.slice_mm:g} mm apart"
+                what = f"{image.sinogram.slices} slices, {far}, by {what}"
+                return f"Learnt from {what} of {geometry.pitch_mm:g} mm; {more}"
             of = f"slice {image.sinogram.slice} of {image.sinogram.slices}, " if image.sinogram.slices > 1 else ""
             return f"Learnt from {of}{what} of {geometry.pitch_mm:g} mm; {more}"
         noise, made = 100 * self.config.dataparser.noise, "Measured"
         if isinstance(image, ScannedSlice):
-            made = f"Measured slice {image.slice} of {image.slices}, of pixels of {geometry.pixel_mm:g} mm, in"
+            one = f"{image.slices} slices" if self.is_stack else f"slice {image.slice} of {image.slices}"
+            made = f"Measured {one}, of pixels of {geometry.pixel_mm:g} mm, in"
         return f"{made} {what} over 180 degrees, noise {noise:g} %; {more}"
 
     @property
-    def dataset_type(self) -> type[ComparedImages]:
-        """Of both splits."""
-        return ComparedImages
+    def dataset_type(self) -> type[MeasuredImages]:
+        """Of both splits; slices of a stack have no answers of their own beside them."""
+        return MeasuredImages if self.is_stack else ComparedImages

@@ -14,7 +14,7 @@ from torch import Tensor
 from inr_plugins.errors import InputError
 from inr_plugins.fields.image import CoordinateImage
 from inr_plugins.models.inverse.measured import MeasuredModel, MeasuredModelConfig
-from inr_plugins.models.inverse.volume import MeasuredVolume
+from inr_plugins.models.inverse.volume import MeasuredVolume, volume_psnr
 from inr_plugins.models.signals.panels import TRUTH
 from inr_plugins.networks.activations.settings import ActivationName
 from inr_plugins.networks.normalization.registry import NormalizationName
@@ -96,9 +96,5 @@ class ResonanceModel(MeasuredVolume, MeasuredModel):
             each, suffix = answer.to(self.device), f"_{name}" if name else ""
             scores[f"held_out_error{suffix}"] = relative_error(judge.forward(each), held_out)
             if truth is not None:
-                scores[f"psnr{suffix or '_fit'}"] = _psnr(each, truth.to(self.device))
+                scores[f"psnr{suffix or '_fit'}"] = volume_psnr(each, truth.to(self.device))
         return scores
-
-
-def _psnr(found: Float[Tensor, "*axes"], truth: Float[Tensor, "*axes"]) -> float:
-    return float(-10 * (found.clamp(0, 1) - truth).square().mean().clamp(min=1e-12).log10())

@@ -1,4 +1,4 @@
-"""`ns-train cn-ct`: a slice through a body as a coordinate network, learnt from its views by computed tomography."""
+"""`ns-train cn-ct`: a slice through a body, or a stack, as a coordinate network, learnt from views by tomography."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import torch
 from jaxtyping import Float
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
@@ -15,12 +14,13 @@ from torch import Tensor
 from inr_plugins.errors import InputError
 from inr_plugins.metrics.image import psnr, ssim
 from inr_plugins.models.inverse.measured import ComparedMeasurements, MeasuredModel, MeasuredModelConfig
+from inr_plugins.models.inverse.volume import MeasuredVolume, volume_psnr
 from inr_plugins.models.signals.base import ImageModel
 from inr_plugins.models.signals.panels import TRUTH
 from inr_plugins.networks.activations.settings import ActivationName
 from inr_plugins.networks.normalization.registry import NormalizationName
 from inr_plugins.operators.radon import root_of_ramp
-from inr_plugins.operators.tomography import Geometry, Sinograms, relative_error
+from inr_plugins.operators.tomography import Geometry, Sinograms, of_each_slice, relative_error
 from inr_plugins.signal_grid import SignalPixels
 
 CLASSICAL = ("fbp", "tv")
@@ -48,8 +48,8 @@ class CnSliceModelConfig(MeasuredModelConfig):
     paper does, which learns what is fine much later."""
 
 
-class ComparedSlice(ComparedMeasurements, ImageModel):
-    """A slice whose line integrals are compared with what was measured, whatever it is made of.
+class ComparedSlice(ComparedMeasurements, MeasuredVolume):
+    """A slice, or a stack, whose line integrals are compared with what was measured, whatever it is made of.
 
     Values from 0 to 1 stand for attenuations from 0 to that of `span`, 1/mm, or Hounsfield units from -1000 on, of
     DICOM; of an image, for those themselves.
@@ -69,7 +69,8 @@ class ComparedSlice(ComparedMeasurements, ImageModel):
             raise InputError("This method learns a slice from its views: give --data its sinogram, or its image.")
         self.geometry, self.has_truth = Geometry(**found["geometry"]), bool(found["has_truth"])
         pixel = self.geometry.pixel_mm
-        self.spacing_mm, self.is_clamped = (pixel, pixel), self.has_truth
+        self.spacing_mm, self.slice_mm = (pixel, pixel), self.geometry.slice_mm
+        self.is_clamped = self.has_truth
         self.unit, self.unit_span = "1/mm", (0.0, 1.0) if self.has_truth else self.span
         if self.affine is not None:
             self.unit, self.unit_span = "HU", self.span
@@ -79,6 +80,8 @@ class ComparedSlice(ComparedMeasurements, ImageModel):
 
     def files_to_read_out(self) -> dict[str, str | None]:
         """See ImageModel."""
+        if self.grid.is_video:
+            return super().files_to_read_out()
         return {"slice.tif" if self.affine is None else "slice.nii.gz": None}
 
     def weighted(self, missed: Float[Tensor, "*batch views bins"]) -> Float[Tensor, "*batch views bins"]:
@@ -90,9 +93,12 @@ class ComparedSlice(ComparedMeasurements, ImageModel):
     ) -> tuple[dict[str, float], dict[str, Tensor]]:
         """See ImageModel; and, where the batch has them, how far held-out views are missed and classical answers.
 
-        Without a truth there are no metrics of the slice, and its picture has filtered back-projection beside it.
+        Without a truth there are no metrics of the slice, and its picture has filtered back-projection beside it. Of a
+        stack see MeasuredVolume.
         """
-        metrics, pictures = super().get_image_metrics_and_images(outputs, batch)
+        if self.grid.is_video:
+            return super().get_image_metrics_and_images(outputs, batch)
+        metrics, pictures = ImageModel.get_image_metrics_and_images(self, outputs, batch)
         if "measured" not in batch:
             return metrics, pictures
         metrics, answers = metrics if batch["has_truth"] else {}, batch["answers"]
@@ -103,8 +109,8 @@ class ComparedSlice(ComparedMeasurements, ImageModel):
     def measurement_scores(
         self,
         measured: Sinograms,
-        answers: Mapping[str, Float[Tensor, "height width"]],
-        truth: Float[Tensor, "height width"] | None,
+        answers: Mapping[str, Float[Tensor, "*slices height width"]],
+        truth: Float[Tensor, "*slices height width"] | None,
     ) -> dict[str, float]:
         """Scores of the fit by views that were held out, and those of other answers.
 
@@ -114,13 +120,20 @@ class ComparedSlice(ComparedMeasurements, ImageModel):
             truth: the slice, where it is known.
 
         Returns:
-            held_out_error, |A f - y| / |y|, held_out_error_<name> of the answers, and psnr_<name> and ssim_<name>.
+            held_out_error, |A f - y| / |y|, held_out_error_<name> of the answers, and psnr_<name> and ssim_<name>; of a
+            stack psnr_fit and psnr_<name> of all voxels.
         """
-        held_out = measured.held_out.to(self.device)
-        scores = {"held_out_error": relative_error(self.held_out_beam.forward(self.slice_values()), held_out)}
+        held_out, found = measured.held_out.to(self.device), self.volume_values()
+        beam, is_stack = self.held_out_beam, self.grid.is_video
+        scores = {"held_out_error": relative_error(of_each_slice(beam.forward, found), held_out)}
+        if truth is not None and is_stack:
+            scores["psnr_fit"] = volume_psnr(found, truth.to(found))
         for name, answer in ((name, answer.to(self.device)) for name, answer in answers.items()):
-            scores[f"held_out_error_{name}"] = relative_error(self.held_out_beam.forward(answer), held_out)
+            scores[f"held_out_error_{name}"] = relative_error(of_each_slice(beam.forward, answer), held_out)
             if truth is None:
+                continue
+            if is_stack:
+                scores[f"psnr_{name}"] = volume_psnr(answer, truth.to(answer))
                 continue
             shown, wanted = _shown(answer), _shown(truth.to(answer))
             scores[f"psnr_{name}"] = psnr(shown, wanted)
@@ -128,18 +141,9 @@ class ComparedSlice(ComparedMeasurements, ImageModel):
                 scores[f"ssim_{name}"] = ssim(shown, wanted)
         return scores
 
-    @torch.no_grad()
-    def slice_values(self) -> Float[Tensor, "height width"]:
-        """The field in the middles of all pixels, as it is seen, unclamped."""
-        places = self.grid.indices(torch.arange(self.grid.count, device=self.device))
-        return self._as_slice(self.field.at(places.double()))
-
-    def _as_slice(self, values: Float[Tensor, "n 1"]) -> Float[Tensor, "height width"]:
-        return values.reshape(self.grid.height, self.grid.width)
-
 
 class SliceModel(ComparedSlice, MeasuredModel):
-    """A coordinate network of (x, y) whose line integrals are compared with what was measured.
+    """A coordinate network of (x, y), or of (x, y, z) of a stack, whose line integrals are compared with measured ones.
 
     Raises:
         InputError: a setting out of range, or settings that cannot go together.
@@ -148,10 +152,14 @@ class SliceModel(ComparedSlice, MeasuredModel):
     config: CnSliceModelConfig
 
     def forward(self, ray_bundle: RayBundle | Cameras | SignalPixels) -> dict[str, Any]:
-        """As the base class; of all pixels also `measured`, the line integrals (views, bins) of the learnt views."""
+        """As the base class; of pixels also `measured`, line integrals (views, bins) of the learnt views.
+
+        Of a stack they are all pixels of some slices, and line integrals of those: (slices, views, bins).
+        """
         outputs = super().forward(ray_bundle)
         if isinstance(ray_bundle, SignalPixels):
-            outputs["measured"] = self.learnt_beam.forward(self._as_slice(outputs["values"]))
+            slices = outputs["values"].reshape(-1, self.grid.height, self.grid.width)
+            outputs["measured"] = self.learnt_beam.forward(slices if self.grid.is_video else slices[0])
         return outputs
 
 

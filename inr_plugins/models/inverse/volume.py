@@ -140,3 +140,8 @@ class MeasuredVolume(ImageModel):
 
     def _as_volume(self, values: Float[Tensor, "n 1"]) -> Float[Tensor, "*axes"]:
         return values.reshape(self.grid.sides[::-1])
+
+
+def volume_psnr(found: Float[Tensor, "*axes"], truth: Float[Tensor, "*axes"]) -> float:
+    """Of all voxels, clamped to [0, 1]."""
+    return float(-10 * (found.clamp(0, 1) - truth).square().mean().clamp(min=1e-12).log10())

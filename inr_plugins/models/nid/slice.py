@@ -93,6 +93,12 @@ class NidSliceModel(ShowsPictures, ComparedSlice):
         self.reported: dict[str, Any] = {}
         self._missing_dictionary: InputError | None = None
         self._equations: tuple[Tensor, Tensor] | None = None
+        signal = (self.kwargs.get("metadata") or {}).get("signal") or {}
+        if int(signal.get("frames", 1)) > 1:
+            raise InputError(
+                "nid-ct learns one slice, and a dictionary is of slices: leave out --pipeline.datamanager.dataparser."
+                "stack, and say which by --pipeline.datamanager.dataparser.slice."
+            )
         super().populate_modules()
         if self.config.white is not None:
             low, high = self.unit_span
@@ -266,7 +272,7 @@ class NidSliceModel(ShowsPictures, ComparedSlice):
         with torch.no_grad():
             missed = relative_error(self._measured(self.code), measured.learnt.to(self.device))
             held_out = relative_error(
-                self.held_out_beam.forward(self.slice_values()), measured.held_out.to(self.device)
+                self.held_out_beam.forward(self.volume_values()), measured.held_out.to(self.device)
             )
         views, numbers = len(measured.learnt), self.code.shape[1]
         self.reported = {

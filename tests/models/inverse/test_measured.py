@@ -119,7 +119,7 @@ def test_of_an_unknown_slice_there_are_scores_of_views_alone(files, tmp_path):
     assert set(metrics) == {"held_out_error"}
     metrics, _ = model.get_image_metrics_and_images(outputs, {**batch, "has_truth": True})
     assert {"held_out_error", "psnr"} <= set(metrics)
-    wanted = model.geometry.beam(model.geometry.held_out_angles).forward(model.slice_values())
+    wanted = model.geometry.beam(model.geometry.held_out_angles).forward(model.volume_values())
     assert metrics["held_out_error"] == pytest.approx(
         float((wanted - parser.measured.held_out).norm() / parser.measured.held_out.norm()), rel=1e-5
     )
