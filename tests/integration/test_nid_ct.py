@@ -224,6 +224,17 @@ def test_dictionaries_of_patches_and_of_colours_are_refused(unseen, tmp_path):
             train(small_nid_ct(unseen, run.base_dir, tmp_path / "fit"), 1)
 
 
+def test_a_stack_is_refused(dictionary, tmp_path):
+    path = sinogram(tmp_path / "scan.npy", slice_of(100), 0.02)
+    told = json.loads(path.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps({**told, "axes": "slices views bins"}))
+    np.save(path, np.stack(2 * [np.load(path)]))
+    config = small_nid_ct(path, dictionary.base_dir, tmp_path / "fit")
+    config.pipeline.datamanager.dataparser.stack = True
+    with pytest.raises(InputError, match=r"learns one slice, .* leave out .*stack, and say which by .*slice"):
+        train(config, 1)
+
+
 def test_settings_are_those_that_are_documented():
     config = NidSliceModelConfig()
     assert (config.start, config.weighting, config.isotropic) == ("prior", "ramp", 0.005)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import shutil
 
 import nibabel
@@ -12,16 +13,18 @@ import pytest
 import tifffile
 import torch
 from dicom_files import write_slices
-from ellipses import sinogram, write_sinogram
+from ellipses import BODY, sinogram, write_sinogram
 from inr_plugins.method_configs.tomography import cn_ct
 from PIL import Image
 from short_runs import assert_same_state, train
 
 from inr_plugins.cli import analyze, compress, signal_file
 from inr_plugins.cli.eval import main as evaluate_command
+from inr_plugins.data.signals import tomography
 from inr_plugins.engine.evaluation import evaluate_views
 from inr_plugins.engine.runs.run import load_run
 from inr_plugins.errors import InputError
+from inr_plugins.models.inverse.volume_panel import VolumePanel
 
 WIDTH, HEIGHT = 20, 16
 
@@ -280,3 +283,155 @@ def test_a_slice_of_a_scanner_is_learnt_and_read_out_where_it_is(tmp_path):
     }
     assert found[6:8, 7:10].mean() == pytest.approx(600, abs=100)
     assert found[0, 0] == pytest.approx(-1000, abs=100)
+
+
+# -- stacks ------------------------------------------------------------------------------------------------------------
+
+SLICES, ROWS_APART = 6, 1.5
+
+
+def ellipsoid(number):
+    """The body in a slice of it, which is smaller above and below."""
+    size = math.sqrt(1 - ((2 * number + 1) / SLICES - 1) ** 2)
+    return tuple((x, y, a * size, b * size, turn, density) for x, y, a, b, turn, density in BODY)
+
+
+@pytest.fixture(scope="module")
+def stack_file(tmp_path_factory):
+    angles = np.arange(VIEWS) * 12.0
+    values = [sinogram(angles, bins=BINS, pitch_mm=0.6, body=ellipsoid(number)) for number in range(SLICES)]
+    path = tmp_path_factory.mktemp("a stack") / "stack.npy"
+    told = {"axes": "views bins slices", "slice_um": 1000 * ROWS_APART}
+    return write_sinogram(path, np.stack(values, -1), pitch_mm=0.6, turn_deg=360, **told)
+
+
+def of_a_stack(data, output):
+    config = small(data, output, views=None, held_out_views=None, stack=True)
+    config.pipeline.model.width, config.pipeline.model.fourier_features = 64, 64
+    return config
+
+
+@pytest.fixture
+def few_at_once(monkeypatch):
+    """Two slices in a step."""
+    monkeypatch.setattr(tomography, "_PIXELS_OF_A_STEP", 2 * BINS**2)
+
+
+@pytest.fixture(scope="module")
+def stack_run(stack_file, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tomography, "_PIXELS_OF_A_STEP", 2 * BINS**2)
+        return train(of_a_stack(stack_file, tmp_path_factory.mktemp("stack run")), 250)
+
+
+def test_every_slice_of_a_stack_has_its_turn(stack_run, few_at_once):
+    manager = stack_run.pipeline.datamanager
+    seen, size = [], BINS**2
+    for step in range(3):
+        pixels, batch = manager.next_train(step)
+        slices = (pixels.places[::size] // size).tolist()
+        assert torch.equal(pixels.places, torch.cat([torch.arange(size) + size * each for each in slices]))
+        learnt = manager.dataparser.measured.learnt
+        assert torch.equal(batch["measured"], learnt[slices])
+        seen += slices
+    assert sorted(seen) == list(range(SLICES))
+    assert manager.get_train_rays_per_batch() == 2 * size
+
+
+def test_a_stack_is_learnt_and_judged_by_held_out_views(stack_run, few_at_once):
+    metrics, line = evaluate_views(stack_run.pipeline, 2, step=stack_run._trained_step)
+    assert set(metrics) & {"psnr", "held_out_error"} == {"held_out_error"}
+    assert metrics["held_out_error"] < 0.1
+    assert line.startswith("Evaluated views that were held out, the stack itself not being known")
+    output = stack_run.base_dir / "judged.json"
+    assert evaluate_command([str(stack_run.base_dir), "--output", str(output), "--quiet"]) == 0
+    mean = json.loads(output.read_text())["runs"][0]["images"]["mean"]
+    parser = stack_run.pipeline.datamanager.dataparser
+    beam = stack_run.pipeline.model.held_out_beam
+    for name, answer in parser.classical.items():
+        # Slice after slice, as each of them is answered for itself.
+        missed = torch.stack([beam.forward(each) for each in answer]) - parser.measured.held_out
+        wanted = float(missed.norm() / parser.measured.held_out.norm())
+        assert mean[f"held_out_error_{name}"] == pytest.approx(wanted, rel=1e-4)
+
+
+def test_a_stack_is_read_out_as_a_volume_without_its_file(stack_run, stack_file, tmp_path):
+    kept = [each.read_bytes() for each in (stack_file, stack_file.with_suffix(".json"))]
+    stack_file.unlink()
+    stack_file.with_suffix(".json").unlink()
+    try:
+        for name in ("out.npy", "out.nii"):
+            assert signal_file.main([str(stack_run.base_dir), str(tmp_path / name), "--quiet"]) == 0
+    finally:
+        stack_file.write_bytes(kept[0])
+        stack_file.with_suffix(".json").write_bytes(kept[1])
+    found = np.load(tmp_path / "out.npy")
+    told = json.loads((tmp_path / "out.json").read_text())
+    assert told == {"axes": "slices rows columns", "spacing_mm": [ROWS_APART, 0.6, 0.6], "unit": "1/mm"}
+    assert found.shape == (SLICES, BINS, BINS)
+    y, x = np.mgrid[:BINS, :BINS]
+    x, y = (x - (BINS - 1) / 2) * 0.6, ((BINS - 1) / 2 - y) * 0.6
+    for number in range(SLICES):
+        wanted = np.zeros((BINS, BINS))
+        for px, py, a, b, turn, density in ellipsoid(number):
+            t = np.radians(turn)
+            u, v = (x - px) * np.cos(t) + (y - py) * np.sin(t), (y - py) * np.cos(t) - (x - px) * np.sin(t)
+            wanted += density * ((u / a) ** 2 + (v / b) ** 2 <= 1)
+        assert np.square(found[number] - wanted).mean() < 0.1 * np.square(wanted).mean()
+    assert nibabel.load(tmp_path / "out.nii").header.get_zooms() == pytest.approx((0.6, 0.6, ROWS_APART))
+    assert list(stack_run.pipeline.model.files_to_read_out()) == ["volume.nii.gz"]
+    panel = stack_run.pipeline.model.image_panel()
+    assert isinstance(panel, VolumePanel)
+    assert (panel.sides, panel.voxel_mm) == ((BINS, BINS, SLICES), (0.6, 0.6, ROWS_APART))
+
+
+def test_a_stack_goes_on_with_the_same_bits(stack_file, tmp_path, few_at_once):
+    def config(name):
+        each = of_a_stack(stack_file, tmp_path / name)
+        each.optimizers["fields"]["scheduler"].max_steps = 7
+        return each
+
+    straight = train(config("straight"), 7)
+    first = train(config("first"), 4)
+    second = train(config("second"), 3, load_dir=first.checkpoint_dir)
+    assert_same_state(straight.checkpoint_dir, second.checkpoint_dir)
+
+
+def test_a_stack_of_a_scanner_is_learnt_and_read_out_where_it_is(tmp_path):
+    units = np.full((4, HEIGHT, WIDTH), -1000, dtype=np.int16)
+    units[1:, 3:12, 4:16] = 0
+    units[3, 5:9, 6:11] = 600
+    write_slices(tmp_path / "scan", units, modality="CT", pixel_mm=(0.75, 0.75), scale=(1, 0))
+    run = train(small(tmp_path / "scan", tmp_path / "runs", stack=True), 300)
+    metrics, line = evaluate_views(run.pipeline, -1, step=run._trained_step)
+    assert metrics["psnr"] > 17
+    assert (run.pipeline.model.spacing_mm, run.pipeline.model.slice_mm) == ((0.75, 0.75), 4)
+    assert "the stack, which was not learnt from but measured" in line
+    scores = run.pipeline.datamanager.measurement_scores(run.pipeline.model)
+    values, truth = run.pipeline.model.volume_values().clamp(0, 1), run.pipeline.datamanager.dataparser.truth
+    assert scores["psnr_fit"] == pytest.approx(float(-10 * (values - truth).square().mean().log10()), rel=1e-4)
+    assert {"psnr_fbp", "psnr_tv", "held_out_error_fbp", "held_out_error_tv", "held_out_error"} < set(scores)
+    shutil.rmtree(tmp_path / "scan")
+    assert signal_file.main([str(run.base_dir), str(tmp_path / "out.nii"), "--quiet"]) == 0
+    image = nibabel.load(tmp_path / "out.nii")
+    place = np.array([7 + 0.75 * 8, 8 + 0.75 * 6.5, 9 + 4 * 3]) * [-1, -1, 1]
+    assert (np.linalg.inv(image.affine) @ [*place, 1])[:3] == pytest.approx((8, 6.5, 3), abs=1e-4)
+    found = image.get_fdata()
+    assert found[7:10, 6:8, 3].mean() == pytest.approx(600, abs=150)
+    assert found[7:10, 6:8, 1].mean() == pytest.approx(0, abs=150)
+    assert found[7:10, 6:8, 0].mean() == pytest.approx(-1000, abs=150)
+
+
+def test_what_is_no_stack_is_refused(slice_file, sinogram_file, stack_file, tmp_path):
+    units = np.zeros((1, HEIGHT, WIDTH), dtype=np.int16)
+    write_slices(tmp_path / "scan", units, modality="CT", pixel_mm=(0.75, 0.75), scale=(1, 0))
+    for data, settings, words in (
+        (slice_file, {}, "stack is of several slices, and --data .*slice.png is an image"),
+        (sinogram_file, {}, "has one slice, which is no stack"),
+        (tmp_path / "scan", {}, "has one slice, which is no stack"),
+        (stack_file, {"slice": 1}, "stack learns all slices, and .*slice is one of them"),
+    ):
+        config = small(data, tmp_path / "runs", views=None, held_out_views=None, stack=True, **settings)
+        with pytest.raises(InputError, match=words):
+            config.set_timestamp()
+    assert not (tmp_path / "runs").exists()

@@ -62,3 +62,20 @@ def test_answers_without_a_network() -> None:
 def test_a_relative_error_is_that_of_vectors() -> None:
     assert relative_error(torch.tensor([3.0, 1.0]), torch.tensor([3.0, 4.0])) == pytest.approx(3 / 5)
     assert math.isfinite(relative_error(torch.ones(2), torch.zeros(2)))
+
+
+def test_slices_of_a_stack_are_measured_and_answered_for_one_by_one() -> None:
+    """But for the weight of total variation, which is chosen by the middle slice."""
+    stack = torch.stack([0.5 * square(), square(), square().roll(2, 1)])
+    measured = measure(stack, GEOMETRY, noise=0.0, seed=0)
+    assert [len(each) for each in (measured.learnt, measured.held_out)] == [3, 3]
+    answers, parts = [(back_projected(measured), back_projected), (smoothest(measured), smoothest)], measured.each()
+    for number, slice_ in enumerate(stack):
+        alone = measure(slice_, GEOMETRY, noise=0.0, seed=0)
+        assert torch.equal(parts[number].learnt, alone.learnt)
+        assert torch.equal(parts[number].held_out, alone.held_out)
+        assert torch.equal(answers[0][0][number], answers[0][1](alone))
+    assert torch.equal(answers[1][0][1], smoothest(parts[1]))
+    noisy = measure(stack, GEOMETRY, noise=0.1, seed=3)
+    assert relative_error(noisy.learnt, measured.learnt) == pytest.approx(0.1, rel=0.1)
+    assert not torch.equal(noisy.learnt[0] - measured.learnt[0], noisy.learnt[1] - measured.learnt[1])

@@ -60,6 +60,48 @@ def test_other_files_and_axes(tmp_path):
     np.testing.assert_allclose(read_sinogram(tmp_path / "c.tif").views, views(), rtol=1e-6)
 
 
+def test_a_stack_is_all_of_the_slices(tmp_path):
+    stack = np.stack([0 * views(), 0.5 * views(), views(), 2 * views()])
+    told = {"axes": "bins slices views", "slice_mm": 1.25}
+    found = read_sinogram(write_sinogram(tmp_path / "a.npy", np.moveaxis(stack, 2, 0), **told), stack=True)
+    np.testing.assert_array_equal(found.views, stack)
+    assert (found.slices, found.slice, found.slice_mm, found.notes) == (4, None, 1.25, ())
+    for told, wanted in (({"slice_um": 1250}, 1.25), ({}, 0.5)):
+        path = write_sinogram(tmp_path / "b.npy", stack, axes="slices views bins", **told)
+        assert read_sinogram(path, stack=True).slice_mm == wanted
+    assert read_sinogram(path, wanted=1).slice == 1
+
+
+def test_what_is_doubted_of_a_stack_is_its_heaviest_slice(tmp_path):
+    stack = np.stack([views(0.6), 2 * views(3.0), views(0.6)])
+    found = read_sinogram(write_sinogram(tmp_path / "a.npy", stack, axes="slices views bins"), stack=True)
+    alone = read_sinogram(write_sinogram(tmp_path / "b.npy", 2 * views(3.0)))
+    assert found.notes == alone.notes != ()
+
+
+STACK = np.stack([views()] * 3)
+
+
+@pytest.mark.parametrize(
+    ("values", "told", "words"),
+    [
+        (views(), {"axes": None}, "has one slice, which is no stack: leave out"),
+        (views()[None], {}, "has one slice, which is no stack: leave out"),
+        (STACK, {"slice_mm": 1, "slice_um": 1000}, "has slice_mm and slice_um, the distance of slices twice"),
+        (STACK, {"slice_mm": 1000}, "slices 1000 mm apart are out of reason"),
+        (STACK, {"slice_mm": 0}, "slices 0 mm apart are out of reason"),
+        (STACK, {"slice_pitch": 1}, "has the key slice_pitch, whose unit is not known: call it slice_mm or slice_um"),
+        (np.where(np.arange(3)[:, None, None] == 1, np.nan, STACK), {}, "the first in slice 1, view 0 and bin 0"),
+        (np.where(np.arange(3)[:, None, None] == 2, STACK + 1, STACK), {}, "slice 2 of it, is cut off"),
+        (0 * STACK, {}, "has nothing above 0"),
+    ],
+)
+def test_bad_stacks_are_refused_in_a_sentence(values, told, words, tmp_path):
+    path = write_sinogram(tmp_path / "a.npy", values, **{"axes": "slices views bins", **told})
+    with pytest.raises(InputError, match=words):
+        read_sinogram(path, stack=True)
+
+
 def test_transmission_becomes_line_integrals(tmp_path):
     path = write_sinogram(tmp_path / "a.npy", np.exp(-views()), values="transmission")
     np.testing.assert_allclose(read_sinogram(path).views, views(), atol=1e-12)
