@@ -67,6 +67,8 @@ def test_the_mesh_lies_over_the_fit_and_is_hidden_again(opened):
     np.testing.assert_array_equal(array(mesh.faces, np.uint32), FACES)
     assert 0 < mesh.opacity < 1
     assert mesh.side == "double"
+    # It comes after the mesh.
+    assert shows(page, "SetPositionMessage")
     assert np.allclose(newest(page, "SetPositionMessage").position, 0)
     assert page.says("tetrahedron: 4 faces."), newest_words(page)
     page.set("Surface", "wireframe")
