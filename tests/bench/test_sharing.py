@@ -39,7 +39,7 @@ open(RESULT, "w").write({RESULT!r})
 OTHER = f"""
 import sys
 from pathlib import Path
-sys.path.insert(0, {str(HERE)!r})
+sys.path[:0] = [{str(HERE)!r}, {str(HERE.parent)!r}]
 from bench_helpers import job, stand_in
 from test_sharing import TOLD
 from inr_plugins.bench.runner import run_claimed

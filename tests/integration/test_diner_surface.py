@@ -30,6 +30,7 @@ def run(knot, tmp_path_factory):
     return train(small_diner_surface(knot, tmp_path_factory.mktemp("run")), 100)
 
 
+@long_form
 def test_a_run_is_opened_and_evaluated(run):
     opened = load_run(run.base_dir, device="cpu", test_mode="test")
     model = opened.pipeline.model

@@ -80,6 +80,7 @@ def dictionary(shapes, tmp_path_factory):
     return train(config, 120)
 
 
+@long_form
 def test_every_shape_of_a_dictionary_is_evaluated_on_its_own_pictures(dictionary):
     opened = load_run(dictionary.base_dir, device="cpu", test_mode="test")
     model = opened.pipeline.model

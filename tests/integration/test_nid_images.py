@@ -86,6 +86,7 @@ def read_out(run, output, *arguments):
     return np.asarray(Image.open(output))
 
 
+@long_form
 def test_a_dictionary_s_pictures_are_analysed_as_they_are_read_out(whole, tmp_path, capsys):
     place = ["--device", "cpu", "--output", str(tmp_path / "analysis")]
     assert analyze.main([str(whole.base_dir), "rank", *place]) == 0

@@ -92,6 +92,7 @@ def test_rays_that_have_become_expensive_are_noticed_by_what_frames_take(opened)
     assert page.wait(lambda _: live.source.is_expensive)
 
 
+@long_form
 def test_what_a_moving_camera_cannot_wait_for_is_sharp_in_two_steps(opened):
     """9,216 rays in 0.37 s are too slow four times a second; a fifth of 160,000 is worth the wait."""
     viewer, live, page = opened

@@ -216,6 +216,7 @@ def test_a_step_under_the_trainers_own_autocast_is_sound(capture, monkeypatch):
     torch.testing.assert_close(*found, rtol=0.1, atol=2e-3)
 
 
+@long_form
 def test_resuming_gives_the_same_weights_as_never_stopping():
     def started(**changes):
         model = make(normalization="cross", **changes)
