@@ -21,7 +21,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from one_run import train_once
 from PIL import Image
 
@@ -58,10 +57,7 @@ def settings(slice_: Path, views: int, noise: float) -> Any:
 
 def scores_of(model: Any, parser: Any, found: Any) -> dict[str, float]:
     """PSNR, SSIM and held-out error of a slice (height, width)."""
-    import torch
-
-    truth = torch.from_numpy(np.ascontiguousarray(parser.image.values())).expand(-1, -1, 3)
-    scores = model.measurement_scores(parser.measured.held_out, {"it": found}, truth)
+    scores = model.measurement_scores(parser.measured, {"it": found}, parser.truth)
     return {"psnr": scores["psnr_it"], "ssim": scores["ssim_it"], "held_out": scores["held_out_error_it"]}
 
 
@@ -72,7 +68,7 @@ def fit(name: str, slice_: Path, views: int, noise: float, row: str, options: ar
         setattr(config.pipeline.model, option, value)
     run = train_once(config, slice_, options.work / "runs", name, options.steps)
     model, parser = run.pipeline.model, run.pipeline.datamanager.dataparser
-    return {**scores_of(model, parser, model.slice_values()), "seconds": run.seconds, "cpu": run.cpu}
+    return {**scores_of(model, parser, model.volume_values()), "seconds": run.seconds, "cpu": run.cpu}
 
 
 def classical(slice_: Path, views: int, noise: float, method: str) -> dict[str, Any]:

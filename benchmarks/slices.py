@@ -93,7 +93,7 @@ def made(row: str, slice_: Path, views: int, noise: float, seed: int, options: a
         name = f"{row}-{views}-{noise:g}-{slice_.stem}"
         run = train_once(config, slice_, options.work / "runs", name, options.steps)
         model, parser = run.pipeline.model, run.pipeline.datamanager.dataparser
-        return {**scores(model, parser, model.slice_values()), "seconds": run.cpu}
+        return {**scores(model, parser, model.volume_values()), "seconds": run.cpu}
     config = configured(nid_ct, slice_, views, noise, seed)
     config.pipeline.model.dictionary = options.dictionary
     manager = config.pipeline.datamanager
@@ -109,7 +109,7 @@ def made(row: str, slice_: Path, views: int, noise: float, seed: int, options: a
         found = back_projected(measured) if row == "fbp" else smoothest(measured)
     else:
         model.begin(measured)
-        found = model.slice_values()
+        found = model.volume_values()
     return {**scores(model, parser, found), "seconds": time.process_time() - begin}
 
 

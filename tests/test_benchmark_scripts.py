@@ -1,0 +1,38 @@
+"""Benchmarks that go through models' own scores: a small one from end to end, for nothing else calls them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from long_form import long_form
+from PIL import Image
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@long_form
+def test_slices_are_compared(tmp_path: Path) -> None:
+    grey = np.zeros((48, 48), np.uint8)
+    grey[12:30, 10:36], grey[18:22, 20:26] = 120, 250
+    Image.fromarray(grey).save(tmp_path / "slice.png")
+    words = ["--work", str(tmp_path / "work"), "--size", "24", "--steps", "2", "--views", "12", "--noise", "0"]
+    command = [
+        sys.executable,
+        str(BENCHMARKS / "ct.py"),
+        str(tmp_path / "slice.png"),
+        *words,
+        "--rows",
+        "cross",
+        "none",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "INR_LPIPS": "off"})
+    assert done.returncode == 0, done.stderr[-2000:]
+    scores = {each.stem: json.loads(each.read_text()) for each in (tmp_path / "work").glob("*.json")}
+    assert set(scores) == {"cross-12-0-2", "none-12-0-2", "fbp-12-0", "tv-12-0"}
+    assert scores["tv-12-0"]["psnr"] > 15
+    assert "| cn-ct, cross | " in done.stdout
