@@ -293,35 +293,34 @@ class _Metadata(Sidecar):
 
     def pitch(self) -> float:
         """Of the bins, mm."""
-        given = [(key, self.number(key)) for key in ("pitch_mm", "pitch_um") if key in self.values]
-        if len(given) != 1:
+        found = self._distance("pitch", "bins of {:.6g} mm are")
+        if found is None:
             raise self.error("must have pitch_mm (or pitch_um), the distance of neighbouring bins, once")
-        key, value = given[0]
-        pitch = (value or 0.0) * _LENGTHS_MM[key.rpartition("_")[2]]
-        low, high = _PITCH_MM
-        if not low <= pitch <= high:
-            raise self.error(
-                f"has {key} {value:.6g}, and bins of {pitch:.6g} mm are out of reason ({low:g} to {high:g} mm): give "
-                "their distance in that unit"
-            )
-        return pitch
+        return found
 
     def slice_distance(self, pitch_mm: float) -> float:
         """Of the slices of a stack, mm: that of the bins where it is not given."""
-        given = [(key, self.number(key)) for key in ("slice_mm", "slice_um") if key in self.values]
+        found = self._distance("slice", "slices {:.6g} mm apart are")
+        return pitch_mm if found is None else found
+
+    def _distance(self, stem: str, what: str) -> float | None:
+        """A length in mm, of a key that ends in its unit; None where there is none. `what` has a place for it."""
+        given = [f"{stem}_{unit}" for unit in _LENGTHS_MM if f"{stem}_{unit}" in self.values]
         if not given:
-            return pitch_mm
+            return None
         if len(given) > 1:
-            raise self.error("has slice_mm and slice_um, the distance of slices twice: give one of them")
-        key, value = given[0]
-        distance = (value or 0.0) * _LENGTHS_MM[key.rpartition("_")[2]]
+            raise self.error(f"has {' and '.join(given)}, one distance twice: give one of them, once")
+        value = self.number(given[0])
+        if value is None:
+            raise self.error(f"has {given[0]} null: give a number, or leave it out")
+        found = value * _LENGTHS_MM[given[0].rpartition("_")[2]]
         low, high = _PITCH_MM
-        if not low <= distance <= high:
+        if not low <= found <= high:
             raise self.error(
-                f"has {key} {value:.6g}, and slices {distance:.6g} mm apart are out of reason ({low:g} to {high:g} "
-                "mm): give their distance in that unit"
+                f"has {given[0]} {value:.6g}, and {what.format(found)} out of reason ({low:g} to {high:g} mm): give "
+                "their distance in that unit"
             )
-        return distance
+        return found
 
     def centre_offset(self, pitch_mm: float) -> float:
         """Bins."""

@@ -87,7 +87,7 @@ STACK = np.stack([views()] * 3)
     [
         (views(), {"axes": None}, "has one slice, which is no stack: leave out"),
         (views()[None], {}, "has one slice, which is no stack: leave out"),
-        (STACK, {"slice_mm": 1, "slice_um": 1000}, "has slice_mm and slice_um, the distance of slices twice"),
+        (STACK, {"slice_mm": 1, "slice_um": 1000}, "has slice_mm and slice_um, one distance twice"),
         (STACK, {"slice_mm": 1000}, "slices 1000 mm apart are out of reason"),
         (STACK, {"slice_mm": 0}, "slices 0 mm apart are out of reason"),
         (STACK, {"slice_pitch": 1}, "has the key slice_pitch, whose unit is not known: call it slice_mm or slice_um"),
@@ -99,6 +99,15 @@ STACK = np.stack([views()] * 3)
 def test_bad_stacks_are_refused_in_a_sentence(values, told, words, tmp_path):
     path = write_sinogram(tmp_path / "a.npy", values, **{"axes": "slices views bins", **told})
     with pytest.raises(InputError, match=words):
+        read_sinogram(path, stack=True)
+
+
+@pytest.mark.parametrize("key", ["pitch_mm", "slice_um"])
+def test_a_length_that_is_null_is_refused(key, tmp_path):
+    path = write_sinogram(tmp_path / "a.npy", STACK, axes="slices views bins")
+    told = json.loads(path.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps({**told, key: None}))
+    with pytest.raises(InputError, match=f"has {key} null: give a number"):
         read_sinogram(path, stack=True)
 
 

@@ -219,9 +219,15 @@ def test_planes_of_a_volume_are_chosen_and_judged():
 @pytest.mark.parametrize("is_patient", [False, True])
 def test_all_of_a_volume_is_chosen_and_judged_by_a_slice(is_patient):
     own, opened, panel = volume_page(is_patient=is_patient)
-    shown = lambda: [each.visible for each in (panel._rays, panel._opacity)]  # noqa: E731
+
+    def shown():
+        return [each.visible for each in (panel._rays, panel._opacity)]
+
     with opened as page:
-        drawn = lambda: getattr(page.live.snapshot.model, "view", None)  # noqa: E731
+
+        def drawn():
+            return getattr(page.live.snapshot.model, "view", None)
+
         assert shown() == [False, False]
         page.set("Plane", "volume")
         assert page.page.wait(lambda: drawn() == BodyView("density", 20.0))
