@@ -219,7 +219,7 @@ TRAINING = _table(
         (_MODEL, _NOT_NEGATIVE, "eikonal-weight mask-weight coarse-loss-weight coarse-weight normal-weight"),
         (_MODEL, Range(-1, 1), "initial-variance"),
         (_MODEL, _POSITIVE, "sharpness-rate"),
-        (_MODEL, _PART, "anneal-share"),
+        (_MODEL, _PART, "anneal-share solve-share"),
         (_MODEL, _COUNT_OR_NONE, "start-steps"),
         (_MODEL, _COUNT, "start-run-steps"),
         # Dictionaries.

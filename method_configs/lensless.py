@@ -17,8 +17,8 @@ from inr_plugins.models.inverse.lensless import LenslessModelConfig
 diner_lensless = MethodSpecification(
     config=InrTrainerConfig(
         method_name="diner-lensless",
-        max_num_iterations=600,
-        steps_per_save=300,
+        max_num_iterations=40,
+        steps_per_save=20,
         pipeline=InrPipelineConfig(datamanager=LightDataManagerConfig(), model=LenslessModelConfig()),
         optimizers={
             # A key's gradient is that of one pixel of all: tiny, so that eps has to be tinier.

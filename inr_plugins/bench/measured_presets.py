@@ -8,6 +8,7 @@ from inr_plugins.bench.preset import Entry, Preset, normalised, paper_only
 _CT_STEPS = 20_000
 _MRI_STEPS = 1000
 _HOLOGRAM_STEPS = 10_000
+_SOLVED_STEPS = 40
 _PAPER = "Towards the Spectral Bias Alleviation by Normalizations in Coordinate Networks"
 _CT = (
     *("--pipeline.model.weighting", "none", "--pipeline.model.positive", "False"),
@@ -55,6 +56,8 @@ def _volumes(layers: int, width: int) -> Preset:
 
 
 _DINER = "DINER (Zhu et al. 2023, journal version)"
+_DESCENDED = ("--pipeline.model.solve-share", "0")
+"""As in the paper."""
 _INTENSITIES = ("--pipeline.model.loss", "intensity")
 """The loss of the paper's code."""
 
@@ -70,7 +73,8 @@ _FIGURE_13 = Preset(
     name="diner-fig13",
     source=f"{_DINER}, Figures 13 and 14: an object by its holograms at several heights",
     entries=(
-        Entry("DINER", "diner-lensless", _INTENSITIES, steps=_HOLOGRAM_STEPS),
+        Entry("DINER", "diner-lensless", (*_DESCENDED, *_INTENSITIES), steps=_HOLOGRAM_STEPS),
+        Entry("DINER, light solved for", "diner-lensless", steps=_SOLVED_STEPS),
         Entry("DNF", "diner-lensless", (*_of_places(8, 256), *_INTENSITIES), steps=_HOLOGRAM_STEPS),
         *paper_only("PhysenNet", "InstantNGP"),
     ),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from itertools import product
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -23,6 +24,13 @@ _QUERY_CHUNK, _FEW = 1 << 16, 16
 """Places that are evaluated at once outside training, of so many channels or fewer; fewer of more."""
 _BEND = 0.1
 """Of values that are to be 0 and more, of which 0 becomes a half of this."""
+_KEY_STEPS, _KEY_STEP, _KEY_ERROR = 12, 0.05, 1e-6
+"""Of the method by which keys are moved: how many there are, how far one goes, and what is near enough."""
+_WIDER = 0.02
+"""Part of a range of values by which a wider one goes beyond what it has to have."""
+_HALVINGS = 30
+_FLAT = 1e-12
+"""Slope, squared, and way that are taken for none."""
 _ON_THE_GRID = 1 / 512
 """Of a pixel: a place that is closer to the middle of one is there. Rays in float32 miss by less than that."""
 
@@ -117,6 +125,108 @@ class KeyImage(ImageField):
         with frozen_statistics(self):
             return torch.cat([self._interpolated(part) for part in pixels.split(self._at_once)])
 
+    @torch.no_grad()
+    def all_values(self) -> Float[Tensor, "n channels"]:
+        """Values of all pixels, as `at` has them."""
+        with frozen_statistics(self):
+            parts = self.table.keys.split(self._at_once)
+            return torch.cat([self._values(self.network, part, training=False) for part in parts])
+
+    @torch.no_grad()
+    def move_keys(self, wanted: Float[Tensor, "n 1"]) -> Float[Tensor, "n 1"]:
+        """Move the keys of all pixels to where the network has values, of fields of one channel.
+
+        Of the network nothing is changed but the last layer's gain and offset, where it has nothing as small or as
+        large as what is wanted. Each pixel for itself by Gauss and Newton's method along the shortest way, in which a
+        step that makes it worse is not taken and the next one is shorter. Where that ends on a ridge of the network,
+        on the straight way to the key of another pixel, whose value is on the other side of the wanted one. In float32
+        and with statistics as they are.
+
+        Args:
+            wanted: values of all pixels.
+
+        Returns:
+            What the values are now: those, but for rounding.
+        """
+        keys = self.table.keys.data
+        with frozen_statistics(self):
+            self._widen(wanted)
+            parts = [self._with_slopes(part) for part in keys.split(self._at_once)]
+            found, slopes = (torch.cat(each) for each in zip(*parts, strict=True))
+            first_keys, first = keys.clone(), found[:, 0].clone()
+            self._climb(keys, found, slopes, wanted)
+            rows = ((wanted - found)[:, 0].abs() > _KEY_ERROR).nonzero()[:, 0]
+            if len(rows):
+                other = first_keys[_beyond(first, found[rows, 0], wanted[rows, 0])]
+                keys[rows], found[rows] = self._between(keys[rows], other, found[rows], wanted[rows])
+        return found
+
+    def _widen(self, wanted: Float[Tensor, "n 1"]) -> None:
+        """Give the network a gain and an offset by which it has all that is wanted at the keys there are."""
+        low, high = (float(each) for each in self.all_values().aminmax())
+        least, most = (float(each) for each in wanted.aminmax())
+        if high == low or (low <= least and most <= high):
+            return
+        more = _WIDER * (max(most, high) - min(least, low))
+        least, most = min(low, least - more), max(high, most + more)
+        gain = (most - least) / (high - low)
+        offset = least - gain * low
+        head: Any = self.network.head
+        head.weight.mul_(gain)
+        # Values v are (o + 1) / 2 of outputs o.
+        head.bias.mul_(gain).add_(gain - 1 + 2 * offset)
+
+    def _climb(
+        self,
+        keys: Float[Tensor, "n width"],
+        found: Float[Tensor, "n 1"],
+        slopes: Float[Tensor, "n width"],
+        wanted: Float[Tensor, "n 1"],
+    ) -> None:
+        """Move keys, and with them what their values and slopes are, in place."""
+        length = torch.ones_like(wanted)
+        rows = torch.arange(len(keys), device=keys.device)
+        for _ in range(_KEY_STEPS):
+            rows = rows[(wanted[rows, 0] - found[rows, 0]).abs() > _KEY_ERROR]
+            for part in rows.split(self._at_once):
+                away, along = wanted[part] - found[part], slopes[part]
+                move = along * (away / along.square().sum(-1, keepdim=True).clamp(min=_FLAT))
+                move *= (_KEY_STEP / move.norm(dim=-1, keepdim=True).clamp(min=_FLAT)).clamp(max=1) * length[part]
+                values, there = self._with_slopes(keys[part] + move)
+                better = (wanted[part] - values).abs() < away.abs()
+                keys[part] = torch.where(better, keys[part] + move, keys[part])
+                found[part] = torch.where(better, values, found[part])
+                slopes[part] = torch.where(better, there, along)
+                length[part] = torch.where(better, (2 * length[part]).clamp(max=1), length[part] / 4)
+
+    def _between(
+        self,
+        keys: Float[Tensor, "n width"],
+        other: Float[Tensor, "n width"],
+        found: Float[Tensor, "n 1"],
+        wanted: Float[Tensor, "n 1"],
+    ) -> tuple[Float[Tensor, "n width"], Float[Tensor, "n 1"]]:
+        """Keys on the straight lines between two, on whose sides wanted values are, by halving; and their values."""
+        near, far = torch.zeros_like(wanted), torch.ones_like(wanted)
+        below = found < wanted
+        for _ in range(_HALVINGS):
+            middle = (near + far) / 2
+            there = keys + (other - keys) * middle
+            values = torch.cat(
+                [self._values(self.network, part, training=False) for part in there.split(self._at_once)]
+            )
+            same = (values < wanted) == below
+            near, far = torch.where(same, middle, near), torch.where(same, far, middle)
+        return there, values
+
+    def _with_slopes(self, keys: Float[Tensor, "n width"]) -> tuple[Float[Tensor, "n 1"], Float[Tensor, "n width"]]:
+        """Values of keys, and their derivatives by these."""
+        with torch.enable_grad():
+            keys = keys.detach().requires_grad_()
+            values = self._values(self.network, keys, training=False)
+            (slopes,) = torch.autograd.grad(values.sum(), keys)
+        return values.detach(), slopes
+
     def _interpolated(self, pixels: Float[Tensor, "n d"]) -> Float[Tensor, "n channels"]:
         last = pixels.new_tensor(self.grid.sides) - 1
         place = torch.minimum(pixels.clamp(min=0), last)
@@ -199,6 +309,15 @@ class CoordinateImage(PlaceImage):
         return positive_part(values, _BEND) if self.positive else values
 
 
+def _beyond(values: Float[Tensor, " n"], found: Float[Tensor, " m"], wanted: Float[Tensor, " m"]) -> Int[Tensor, " m"]:
+    """Which values, that reach so far, are the next ones on the other side of wanted ones, seen from found ones."""
+    order = values.argsort()
+    place = torch.searchsorted(values[order], wanted.contiguous())
+    # From below the next larger one, from above the next smaller.
+    place = torch.where(found < wanted, place, place - 1)
+    return order[place.clamp(0, len(order) - 1)]
+
+
 def positive_part(x: Float[Tensor, "*n"], bend: float) -> Float[Tensor, "*n"]:
     """(x + sqrt(x² + bend²)) / 2, squareplus (Barron 2021): x where it is well above 0, and never less than 0.
 
@@ -206,3 +325,9 @@ def positive_part(x: Float[Tensor, "*n"], bend: float) -> Float[Tensor, "*n"]:
     its mean being learnt before all else, stays there. This one's slope falls by x² only.
     """
     return (x + (x.square() + bend**2).sqrt()) / 2
+
+
+def before_positive_part(y: Float[Tensor, "*n"], bend: float) -> Float[Tensor, "*n"]:
+    """The x of which `positive_part` is y; of a y of nearly 0 or less, that of a hundredth of the bend."""
+    y = y.clamp(min=bend / 100)
+    return y - bend**2 / (4 * y)

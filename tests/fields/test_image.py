@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from inr_plugins.fields.image import CoordinateImage, KeyImage, positive_part
+from inr_plugins.fields.image import CoordinateImage, KeyImage, before_positive_part, positive_part
 from inr_plugins.networks.coordinate_network import CoordinateNetworkConfig
 from inr_plugins.signal_grid import PixelGrid
 
@@ -147,3 +147,68 @@ def test_values_of_0_and_more_keep_a_slope_and_hardly_change_above_0():
             each.network.layers[-1].bias -= 2
     torch.testing.assert_close(positive(None), positive_part(plain(None), 0.1))
     assert float(plain(None).max()) < 0 < float(positive(None).min())
+
+
+def one_channel(*, spread: float = 0.3) -> KeyImage:
+    torch.manual_seed(0)
+    network = CoordinateNetworkConfig(activation="sine", width=16, hidden_layers=2)
+    field = KeyImage(PixelGrid(20, 15), 1, key_width=2, network=network)
+    torch.nn.init.normal_(field.table.keys, std=spread)
+    return field
+
+
+def hidden(field: KeyImage) -> list[torch.Tensor]:
+    return [each.clone() for name, each in field.network.state_dict().items() if "layers.2" not in name]
+
+
+def test_keys_are_moved_to_where_the_network_has_what_is_wanted() -> None:
+    field = one_channel()
+    before, network = field.all_values(), {name: each.clone() for name, each in field.network.state_dict().items()}
+    low, high = float(before.min()), float(before.max())
+    torch.manual_seed(1)
+    wanted = low + (high - low) * (0.05 + 0.9 * torch.rand_like(before))
+    right = torch.arange(300) % 3 == 0
+    wanted[right] = before[right]
+    keys = field.table.keys.detach().clone()
+    found = field.move_keys(wanted)
+    assert torch.allclose(found, wanted, rtol=0, atol=2e-5)
+    assert torch.allclose(field.all_values(), found, rtol=0, atol=1e-6)
+    with torch.no_grad():
+        assert torch.allclose(field(None), found, rtol=0, atol=1e-6)
+    # What was right stays as it was, and so does the network, which has all of it.
+    assert torch.equal(field.table.keys[right], keys[right])
+    assert all(torch.equal(each, network[name]) for name, each in field.network.state_dict().items())
+
+
+def test_a_key_on_a_ridge_begins_elsewhere() -> None:
+    field = one_channel()
+    keys = field.table.keys.data
+    for _ in range(3000):
+        # Uphill, until the first key is at a top.
+        keys[0] += 2e-2 * field._with_slopes(keys[:1])[1][0]
+    values, slopes = field._with_slopes(keys)
+    assert float(slopes[0].norm()) < 1e-2 * float(slopes.norm(dim=-1).median())
+    wanted = values.clone()
+    wanted[0] = values.median()
+    assert torch.allclose(field.move_keys(wanted), wanted, rtol=0, atol=2e-5)
+
+
+def test_a_network_is_widened_to_what_it_does_not_reach() -> None:
+    field = one_channel()
+    before, kept = field.all_values(), hidden(field)
+    wanted = before.clone()
+    wanted[:2] = torch.tensor([[float(before.max()) + 5], [float(before.min()) - 3]])
+    found = field.move_keys(wanted)
+    assert torch.allclose(found, wanted, rtol=0, atol=5e-5)
+    assert torch.allclose(field.all_values(), found, rtol=0, atol=5e-6)
+    assert all(torch.equal(*pair) for pair in zip(kept, hidden(field), strict=True))
+    assert len(kept) == 4
+
+
+def test_the_positive_part_is_undone() -> None:
+    x = torch.linspace(-0.5, 3, 200, dtype=torch.float64)
+    torch.testing.assert_close(before_positive_part(positive_part(x, 0.2), 0.2), x)
+    # Of nothing, and of less, it is as far down as of a hundredth of the bend.
+    low = before_positive_part(torch.tensor([0.0, -1.0, 0.002]), 0.2)
+    assert float(low.max() - low.min()) < 1e-5
+    assert float(positive_part(low, 0.2).max()) < 0.0021

@@ -18,6 +18,7 @@ from inr_plugins.cli import signal_file
 from inr_plugins.cli.eval import main as evaluate_command
 from inr_plugins.engine.evaluation import evaluate_views
 from inr_plugins.errors import InputError
+from inr_plugins.models.inverse.lensless import LenslessModel
 from inr_plugins.operators.lensless import Optics, light_at, margin_for, record
 from inr_plugins.operators.propagation import intensity
 
@@ -64,15 +65,23 @@ def small(data, output, *, model=None, **settings):
     return config
 
 
-def test_stopping_and_going_on_gives_the_same_bits(object_file, tmp_path):
+def test_stopping_and_going_on_gives_the_same_bits(object_file, tmp_path, monkeypatch):
     assert_going_on_is_not_having_stopped(
-        lambda name: small(object_file, tmp_path / name, model={"learn_heights": True}, noise=0.05), [3], 6
+        lambda name: small(object_file, tmp_path / name, model={"learn_heights": True, "solve_share": 0.0}, noise=0.05),
+        [3],
+        6,
+    )
+    # Between steps in which the light is solved for, of which the last ones change nothing any more: of a run of 12
+    # that was interrupted.
+    monkeypatch.setattr(LenslessModel, "is_solving", lambda self, step: step >= 6)
+    assert_going_on_is_not_having_stopped(
+        lambda name: small(object_file, tmp_path / f"solved {name}", noise=0.05), [7, 11], 12
     )
 
 
 @pytest.fixture(scope="module")
 def run(object_file, tmp_path_factory):
-    return train(small(object_file, tmp_path_factory.mktemp("run")), 300)
+    return train(small(object_file, tmp_path_factory.mktemp("run")), 60)
 
 
 def test_an_object_is_learnt_from_holograms_and_judged_beside_another_answer(run, tmp_path):
@@ -125,6 +134,42 @@ def test_the_page_suggests_what_can_be_read_out(run, tmp_path):
         assert signal_file.main([str(run.base_dir), str(tmp_path / name), "--part", part, "--quiet"]) == 0
     assert {each.name for each in tmp_path.iterdir()} == {"amplitude.tif", "phase.tif"}
     assert run.pipeline.model.scales() == (("1", (0.0, 1.0)), ("rad", (-math.pi, math.pi)))
+
+
+def test_in_the_last_steps_the_light_is_solved_for_and_keys_follow_it(object_file, tmp_path):
+    scores = {}
+    for share in (0.0, 0.25):
+        found = train(small(object_file, tmp_path / str(share), model={"solve_share": share}), 40)
+        scores[share] = evaluate_views(found.pipeline, 1, step=found._trained_step)[0]
+    assert scores[0.25]["held_out_error"] < 0.7 * scores[0]["held_out_error"]
+    assert scores[0.25]["psnr_amplitude"] > scores[0]["psnr_amplitude"] + 3
+    model = found.pipeline.model
+    assert [step for step in range(40) if model.is_solving(step)] == list(range(30, 40))
+    # Optimizers have moved on in those steps, and what they moved is back: the light is that which was solved for.
+    measured = found.pipeline.datamanager.next_train(0)[1]["measured"]
+    before = {name: each.clone() for name, each in model.state_dict().items() if isinstance(each, torch.Tensor)}
+    while model.solve(measured):
+        pass
+    model.before_step(measured, 39)
+    with torch.no_grad():
+        for each in model.field.parameters():
+            each.add_(1.0)
+    solved = model.light()
+    model.after_step(39)
+    assert not torch.allclose(solved, model.light())
+    again = {name: each.clone() for name, each in model.state_dict().items() if isinstance(each, torch.Tensor)}
+    assert not model.solve(measured)
+    assert all(torch.equal(each, model.state_dict()[name]) for name, each in again.items())
+    assert before.keys() == again.keys()
+
+
+def test_keys_before_a_normalization_cannot_be_solved_for(object_file, tmp_path):
+    config = small(object_file, tmp_path)
+    config.pipeline.model.network.normalization = "cross"
+    with pytest.raises(InputError, match=r"normalization: keys cannot be moved.*solve-share 0"):
+        config.pipeline.model.check_options()
+    config.pipeline.model.solve_share = 0.0
+    config.pipeline.model.check_options()
 
 
 def recorded(tmp_path, *, by_the_fits_operator=False):

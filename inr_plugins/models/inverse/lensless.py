@@ -13,12 +13,14 @@ import torch
 from jaxtyping import Complex, Float
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
+from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
 from torch import Tensor
 from torch.nn import Parameter
 
 from inr_plugins.errors import InputError
-from inr_plugins.fields.image import positive_part
+from inr_plugins.fields.image import before_positive_part, positive_part
 from inr_plugins.metrics.image import ssim
+from inr_plugins.models.common.run_length import KnowsRunLength
 from inr_plugins.models.inverse.keyed import KeyedModel, KeyedModelConfig
 from inr_plugins.models.signals.panels import TRUTH
 from inr_plugins.operators.lensless import (
@@ -29,14 +31,15 @@ from inr_plugins.operators.lensless import (
     weighted_square,
     weights_of_heights,
 )
+from inr_plugins.operators.light_solve import DARK, light_step
 from inr_plugins.operators.propagation import FreeSpace, intensity
 from inr_plugins.operators.tomography import relative_error
 from inr_plugins.signal_grid import SignalPixels
 
 _BEND = 0.02
 """Of amplitudes, which are 0 and more: that of 0 becomes a half of this."""
-_DARK = 1e-6
-"""Intensity whose root has a slope that can be learnt by; 1 is the light alone."""
+_WORTH = 5e-4
+"""Share of the loss that a step takes off it, if it is one to take."""
 _LEAST_SIDE = 11
 """Of SSIM's window."""
 _LEAST_ERROR = 1e-12
@@ -55,9 +58,21 @@ class LenslessModelConfig(KeyedModelConfig):
     with next to no noise, such as 10 (`operators.lensless.weights_of_heights`); 1: not, as the paper has it."""
     learn_heights: bool = False
     """Learn how far each height is from what the file says, beside the object."""
+    solve_share: float = 0.2
+    """Share of the steps, the last ones, in which the light is solved for and keys are moved to it (see LenslessModel);
+    0: keys are descended to the end, as in the paper. Networks of the coordinates always are."""
+
+    def check_options(self) -> None:
+        """As the base class; and that the light of keys can be solved for."""
+        super().check_options()
+        if self.keys and self.solve_share > 0 and self.network.normalization != "none":
+            raise InputError(
+                "--pipeline.model.network.normalization: keys cannot be moved one by one before a normalization, which "
+                "looks at all of them; leave it at none, or set --pipeline.model.solve-share 0."
+            )
 
 
-class LenslessModel(KeyedModel):
+class LenslessModel(KnowsRunLength, KeyedModel):
     """A field of light in the plane of an object, whose intensities at several heights are compared with holograms.
 
     Of the two values v and w at a place the field is high * v exp(2 pi i w - pi i), v made 0 and more; its intensities
@@ -65,6 +80,10 @@ class LenslessModel(KeyedModel):
 
     The loss is |R - S|² / |S|² of the roots of intensities, or of those themselves, in which differences between
     heights are weighted (see `LenslessModelConfig`).
+
+    In the last steps of a run (`solve_share`) the light in all pixels is solved for (`operators.light_solve`), without
+    those weights, and keys are moved to where the networks have it; networks stay as they are. Once a step makes the
+    loss less by next to nothing, it is not taken, nor is any other: of noisy holograms what follows is noise.
 
     Raises:
         InputError: a setting out of range, or settings that cannot go together.
@@ -89,6 +108,8 @@ class LenslessModel(KeyedModel):
         if self.config.learn_heights:
             self.shifts_mm = Parameter(torch.zeros(len(self.optics.learnt_mm)))
         self._kept: dict[tuple[str, bool], FreeSpace] = {}
+        self._held: list[tuple[Parameter, Tensor]] = []
+        self._is_solved = False
 
     def files_to_read_out(self) -> dict[str, str | None]:
         """See ImageModel."""
@@ -98,6 +119,64 @@ class LenslessModel(KeyedModel):
         """Also the heights, where they are learnt."""
         groups = super().get_param_groups()
         return {**groups, "heights": [self.shifts_mm]} if self.config.learn_heights else groups
+
+    # -- steps in which the light is solved for ------------------------------------------------------------------------
+
+    def get_training_callbacks(
+        self, training_callback_attributes: TrainingCallbackAttributes
+    ) -> list[TrainingCallback]:
+        """Also those of steps in which the light is solved for."""
+        self.note_run_length(training_callback_attributes)
+        callbacks = super().get_training_callbacks(training_callback_attributes)
+        pipeline = training_callback_attributes.pipeline
+        if pipeline is None or not self.config.keys:
+            return callbacks
+        before, after = TrainingCallbackLocation.BEFORE_TRAIN_ITERATION, TrainingCallbackLocation.AFTER_TRAIN_ITERATION
+        manager: Any = pipeline.datamanager
+        measured: Holograms = manager.dataparser.measured
+        return [
+            *callbacks,
+            TrainingCallback([before], self.before_step, update_every_num_iters=1, args=[measured.learnt]),
+            TrainingCallback([after], self.after_step, update_every_num_iters=1),
+        ]
+
+    def is_solving(self, step: int) -> bool:
+        """Whether the light is solved for in a step, counted from 0."""
+        return step >= self.run_steps - round(self.config.solve_share * self.run_steps)
+
+    def before_step(self, measured: Float[Tensor, "n height width"], step: int) -> None:
+        """In a step in which the light is solved for, do so, and hold keys and networks."""
+        if not self.is_solving(step):
+            return
+        if not self._is_solved:
+            self._is_solved = not self.solve(measured.to(self.device))
+        # The optimizers do not know of this, and move what they have by what they remember.
+        self._held = [(each, each.detach().clone()) for each in self.field.parameters()]
+
+    def after_step(self, step: int) -> None:
+        """Give keys and networks back what they were."""
+        for each, value in self._held:
+            each.data.copy_(value)
+        self._held = []
+
+    @torch.no_grad()
+    def solve(self, measured: Float[Tensor, "n height width"]) -> bool:
+        """Move keys to where the light of all pixels has intensities nearer to measured ones; whether it was worth it.
+
+        What was not leaves everything as it is.
+        """
+        space = self.optics.space(self.space().distances_mm.detach())
+        parts: Any = self.field.fields
+        size, phase = (each.all_values() for each in parts)
+        light = self.field_of(torch.cat([size, phase], -1))
+        step = light_step(space, light, measured, compared=self.config.loss)
+        if not step.before - step.after > _WORTH * step.before:
+            return False
+        size = before_positive_part(step.amplitude / self.high, _BEND).reshape(-1, 1)
+        phase = phase + step.turn.reshape(-1, 1) / (2 * math.pi)
+        for each, wanted in zip(parts, (size, phase), strict=True):
+            each.move_keys(wanted)
+        return True
 
     # -- light ---------------------------------------------------------------------------------------------------------
 
@@ -138,7 +217,7 @@ class LenslessModel(KeyedModel):
         found, wanted = outputs["measured"], batch["measured"]
         if self.config.loss == "amplitude":
             # As in Gerchberg and Saxton's method; the noise of light is alike in roots.
-            found, wanted = (found + _DARK).sqrt(), (wanted + _DARK).sqrt()
+            found, wanted = (found + DARK).sqrt(), (wanted + DARK).sqrt()
         missed = found - wanted
         if self.config.slow_weight > 1 and len(missed) > 1:
             return {"measurement_loss": weighted_square(missed, self.slow_weights) / wanted.square().sum()}

@@ -1,0 +1,121 @@
+"""Gauss and Newton's method on the light of an object."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from inr_plugins.operators.lensless import Holograms, Optics, gerchberg_saxton, light_at, margin_for, turned_to
+from inr_plugins.operators.light_solve import light_step
+from inr_plugins.operators.propagation import FreeSpace, intensity
+
+ROWS, COLUMNS = 36, 40
+HEIGHTS = (0.2, 0.3, 0.4, 0.5)
+
+
+def optics(*, frequencies: str = "fft", heights: tuple[float, ...] = HEIGHTS) -> Optics:
+    made = Optics(COLUMNS, ROWS, 3.45, 537, heights, (), frequencies=frequencies)  # type: ignore[arg-type]
+    return margin_for(made, None)
+
+
+def cells() -> torch.Tensor:
+    """A disc that is dark, a small cell, and a phase that turns once half way from side to side."""
+    y, x = torch.meshgrid(torch.linspace(-1, 1, ROWS), torch.linspace(-1, 1, COLUMNS), indexing="ij")
+    size = 1 - 0.5 * ((x + 0.2).square() + y.square() < 0.2).float()
+    return torch.polar(size, 0.6 * torch.exp(-30 * ((x - 0.3).square() + y.square())) + 0.5 * torch.sin(1.5 * x))
+
+
+def errors(field: torch.Tensor, truth: torch.Tensor) -> tuple[float, float]:
+    """Root mean squares of the amplitude and, in rad, of the phase."""
+    size = (field.abs() - truth.abs()).square().mean().sqrt()
+    return float(size), float((turned_to(field, truth) * truth.conj()).angle().square().mean().sqrt())
+
+
+def stepped(space: FreeSpace, field: torch.Tensor, measured: torch.Tensor, *, steps: int, **more: str) -> torch.Tensor:
+    for _ in range(steps):
+        found = light_step(space, field, measured, **more)  # type: ignore[arg-type]
+        field = torch.polar(found.amplitude, field.angle() + found.turn)
+    return field
+
+
+@pytest.mark.parametrize("frequencies", ["fft", "both-ends"])
+@pytest.mark.parametrize("compared", ["amplitude", "intensity"])
+def test_an_object_is_found_with_its_slow_phase(frequencies: str, compared: str) -> None:
+    space = (seen := optics(frequencies=frequencies)).space(seen.heights())
+    measured = intensity(light_at(space, cells()))
+    start = gerchberg_saxton(Holograms(seen, measured, measured[:0]))
+    size, turned = errors(stepped(space, start, measured, steps=6, compared=compared), cells())
+    # At the sides light goes away, which is then not measured.
+    assert size < 6e-3
+    assert turned < 1e-2
+    before = errors(start, cells())
+    assert before[0] > 4 * size
+    assert before[1] > 30 * turned
+
+
+def test_what_is_left_is_that_of_the_light_it_gives() -> None:
+    space = (seen := optics()).space(seen.heights())
+    measured = intensity(light_at(space, cells()))
+    start = gerchberg_saxton(Holograms(seen, measured, measured[:0]), steps=3)
+    found = light_step(space, start, measured)
+    for field, told in (
+        (start, found.before),
+        (torch.polar(found.amplitude, start.angle() + found.turn), found.after),
+    ):
+        left = np.sqrt(measured.numpy()) - np.abs(light_at(space, field).numpy())
+        assert told == pytest.approx(float(np.square(left).sum()), rel=1e-3, abs=1e-4)
+    assert found.after < 0.2 * found.before
+
+
+def test_the_first_change_is_that_of_least_squares() -> None:
+    """Against the damped normal equations, written out by differences of what is measured and solved at once."""
+    seen = Optics(8, 6, 3.45, 537, (0.05, 0.1, 0.15), (), margin=2)
+    space = seen.space(seen.heights())
+    torch.manual_seed(0)
+    truth = torch.polar(0.6 + 0.4 * torch.rand(6, 8), 0.02 * torch.randn(6, 8)).to(torch.complex128)
+    measured = intensity(light_at(space, truth))
+    start = truth * torch.polar(1 + 1e-3 * torch.randn(6, 8).double(), 1e-3 * torch.randn(6, 8).double())
+
+    def roots(change: torch.Tensor) -> torch.Tensor:
+        size, turn = change.reshape(2, 6, 8)
+        return intensity(light_at(space, start * torch.polar(1 + size, turn))).sqrt().flatten()
+
+    step = 1e-5
+    rows = [(roots(step * each) - roots(-step * each)) / (2 * step) for each in torch.eye(96, dtype=torch.float64)]
+    matrix, left = torch.stack(rows, -1), measured.sqrt().flatten() - roots(torch.zeros(96, dtype=torch.float64))
+    # So near the truth next to nothing is damped, and where the equations say nothing, nothing changes.
+    wanted = torch.linalg.pinv(matrix, rtol=1e-4) @ left
+    found = light_step(space, start, measured)
+    change = torch.stack([(found.amplitude / start.abs()).log(), found.turn]).flatten()
+    assert (matrix @ (change - wanted)).norm() < 0.02 * left.norm()
+    assert left.norm() > 0.9 * (matrix @ wanted).norm()
+
+
+def test_noise_stays_where_it_was_and_slow_phases_come_nearer() -> None:
+    space = (seen := optics()).space(seen.heights())
+    clean = intensity(light_at(space, cells()))
+    torch.manual_seed(0)
+    noisy = (clean + 0.05 * clean.square().mean().sqrt() * torch.randn_like(clean)).clamp(min=0)
+    start = gerchberg_saxton(Holograms(seen, noisy, noisy[:0]))
+    size, turned = errors(stepped(space, start, noisy, steps=2), cells())
+    before = errors(start, cells())
+    assert size < 1.05 * before[0]
+    assert turned < 0.9 * before[1]
+
+
+def test_a_step_never_makes_it_worse() -> None:
+    space = (seen := optics(heights=(0.3,))).space(seen.heights())
+    torch.manual_seed(0)
+    measured = torch.rand(1, ROWS, COLUMNS)
+    field = torch.zeros(ROWS, COLUMNS, dtype=torch.complex64)
+    for _ in range(3):
+        found = light_step(space, field, measured)
+        assert found.after <= found.before
+        assert bool(found.amplitude.isfinite().all())
+        assert float(found.amplitude.min()) >= 0
+        field = torch.polar(found.amplitude, field.angle() + found.turn)
+    truth = cells()
+    exact = light_step(space, truth, intensity(light_at(space, truth)))
+    assert exact.after <= exact.before
+    torch.testing.assert_close(exact.amplitude, truth.abs(), rtol=0, atol=1e-3)
