@@ -137,16 +137,15 @@ class KeyImage(ImageField):
         """Move the keys of all pixels to where the network has values, of fields of one channel.
 
         Of the network nothing is changed but the last layer's gain and offset, where it has nothing as small or as
-        large as what is wanted. Each pixel for itself by Gauss and Newton's method along the shortest way, in which a
-        step that makes it worse is not taken and the next one is shorter. Where that ends on a ridge of the network,
-        on the straight way to the key of another pixel, whose value is on the other side of the wanted one. In float32
-        and with statistics as they are.
+        large as what is wanted. Each pixel for itself by Gauss and Newton's method along the shortest way, until a step
+        would make it worse; then, as on a ridge of the network, on the straight way to the key of another pixel, whose
+        value is on the other side of the wanted one. In float32 and with statistics as they are.
 
         Args:
             wanted: values of all pixels.
 
         Returns:
-            What the values are now: those, but for rounding.
+            What the values are now: those, but for rounding, if not all keys were equal.
         """
         keys = self.table.keys.data
         with frozen_statistics(self):
@@ -183,21 +182,24 @@ class KeyImage(ImageField):
         slopes: Float[Tensor, "n width"],
         wanted: Float[Tensor, "n 1"],
     ) -> None:
-        """Move keys, and with them what their values and slopes are, in place."""
-        length = torch.ones_like(wanted)
+        """Move keys, and with them what their values and slopes are, in place, until a step makes it worse."""
         rows = torch.arange(len(keys), device=keys.device)
         for _ in range(_KEY_STEPS):
             rows = rows[(wanted[rows, 0] - found[rows, 0]).abs() > _KEY_ERROR]
+            going = []
             for part in rows.split(self._at_once):
                 away, along = wanted[part] - found[part], slopes[part]
                 move = along * (away / along.square().sum(-1, keepdim=True).clamp(min=_FLAT))
-                move *= (_KEY_STEP / move.norm(dim=-1, keepdim=True).clamp(min=_FLAT)).clamp(max=1) * length[part]
-                values, there = self._with_slopes(keys[part] + move)
-                better = (wanted[part] - values).abs() < away.abs()
-                keys[part] = torch.where(better, keys[part] + move, keys[part])
-                found[part] = torch.where(better, values, found[part])
-                slopes[part] = torch.where(better, there, along)
-                length[part] = torch.where(better, (2 * length[part]).clamp(max=1), length[part] / 4)
+                move *= (_KEY_STEP / move.norm(dim=-1, keepdim=True).clamp(min=_FLAT)).clamp(max=1)
+                there = keys[part] + move
+                values, steep = self._with_slopes(there)
+                better = ((wanted[part] - values).abs() < away.abs())[:, 0]
+                part = part[better]
+                keys[part], found[part], slopes[part] = there[better], values[better], steep[better]
+                going.append(part)
+            if not going:
+                return
+            rows = torch.cat(going)
 
     def _between(
         self,

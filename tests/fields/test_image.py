@@ -180,6 +180,18 @@ def test_keys_are_moved_to_where_the_network_has_what_is_wanted() -> None:
     assert all(torch.equal(each, network[name]) for name, each in field.network.state_dict().items())
 
 
+def test_keys_go_the_shortest_way() -> None:
+    field = one_channel()
+    keys, before = field.table.keys.detach().clone(), field.all_values()
+    slopes = field._with_slopes(keys)[1].norm(dim=-1)
+    wanted = before + 1e-3 * torch.where(before > before.median(), -1, 1)
+    field.move_keys(wanted)
+    way = (field.table.keys.detach() - keys).norm(dim=-1)
+    steep = slopes > 0.5 * slopes.median()
+    assert int(steep.sum()) > 200
+    torch.testing.assert_close(way[steep], 1e-3 / slopes[steep], rtol=0.2, atol=0)
+
+
 def test_a_key_on_a_ridge_begins_elsewhere() -> None:
     field = one_channel()
     keys = field.table.keys.data

@@ -136,11 +136,15 @@ def test_the_page_suggests_what_can_be_read_out(run, tmp_path):
     assert run.pipeline.model.scales() == (("1", (0.0, 1.0)), ("rad", (-math.pi, math.pi)))
 
 
-def test_in_the_last_steps_the_light_is_solved_for_and_keys_follow_it(object_file, tmp_path):
+def test_in_the_last_steps_the_light_is_solved_for_and_keys_follow_it(object_file, tmp_path, capfd):
     scores = {}
     for share in (0.0, 0.25):
+        assert "is solved for" not in capfd.readouterr().out
         found = train(small(object_file, tmp_path / str(share), model={"solve_share": share}), 40)
         scores[share] = evaluate_views(found.pipeline, 1, step=found._trained_step)[0]
+    said = " ".join(capfd.readouterr().out.split())
+    assert said.count("From step 30 on the light is solved for (--pipeline.model.solve-share)") == 1
+    assert said.count("The light is solved for: from step") == 1
     assert scores[0.25]["held_out_error"] < 0.7 * scores[0]["held_out_error"]
     assert scores[0.25]["psnr_amplitude"] > scores[0]["psnr_amplitude"] + 3
     model = found.pipeline.model
@@ -161,6 +165,22 @@ def test_in_the_last_steps_the_light_is_solved_for_and_keys_follow_it(object_fil
     assert not model.solve(measured)
     assert all(torch.equal(each, model.state_dict()[name]) for name, each in again.items())
     assert before.keys() == again.keys()
+
+
+def test_while_heights_are_learnt_the_light_is_solved_for_anew(object_file, tmp_path):
+    model = train(small(object_file, tmp_path, model={"learn_heights": True}), 2).pipeline.model
+    measured = torch.ones(4, ROWS, COLUMNS)
+    model.run_steps = 1
+    called = []
+    model.solve = lambda seen: called.append(seen) or False
+    for _ in range(3):
+        model.before_step(measured, 1)
+        model.after_step(1)
+    assert len(called) == 3
+    model.config.learn_heights = False
+    for _ in range(3):
+        model.before_step(measured, 1)
+    assert len(called) == 4
 
 
 def test_keys_before_a_normalization_cannot_be_solved_for(object_file, tmp_path):

@@ -14,9 +14,11 @@ from jaxtyping import Complex, Float
 from nerfstudio.cameras.cameras import Cameras
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.engine.callbacks import TrainingCallback, TrainingCallbackAttributes, TrainingCallbackLocation
+from nerfstudio.utils.rich_utils import CONSOLE
 from torch import Tensor
 from torch.nn import Parameter
 
+from inr_plugins import ranks
 from inr_plugins.errors import InputError
 from inr_plugins.fields.image import before_positive_part, positive_part
 from inr_plugins.metrics.image import ssim
@@ -83,7 +85,8 @@ class LenslessModel(KnowsRunLength, KeyedModel):
 
     In the last steps of a run (`solve_share`) the light in all pixels is solved for (`operators.light_solve`), without
     those weights, and keys are moved to where the networks have it; networks stay as they are. Once a step makes the
-    loss less by next to nothing, it is not taken, nor is any other: of noisy holograms what follows is noise.
+    loss less by next to nothing, it is not taken, nor is any other: of noisy holograms what follows is noise. Heights
+    that are learnt are descended in these steps, too, and then the next step may be one to take again.
 
     Raises:
         InputError: a setting out of range, or settings that cannot go together.
@@ -109,7 +112,7 @@ class LenslessModel(KnowsRunLength, KeyedModel):
             self.shifts_mm = Parameter(torch.zeros(len(self.optics.learnt_mm)))
         self._kept: dict[tuple[str, bool], FreeSpace] = {}
         self._held: list[tuple[Parameter, Tensor]] = []
-        self._is_solved = False
+        self._is_solving = self._is_solved = False
 
     def files_to_read_out(self) -> dict[str, str | None]:
         """See ImageModel."""
@@ -148,10 +151,20 @@ class LenslessModel(KnowsRunLength, KeyedModel):
         """In a step in which the light is solved for, do so, and hold keys and networks."""
         if not self.is_solving(step):
             return
-        if not self._is_solved:
-            self._is_solved = not self.solve(measured.to(self.device))
+        if not self._is_solving:
+            self._say(
+                f"From step {step} on the light is solved for (--pipeline.model.solve-share); a step takes longer."
+            )
+            self._is_solving = True
+        if not self._is_solved and not self.solve(measured.to(self.device)) and not self.config.learn_heights:
+            self._is_solved = True
+            self._say(f"The light is solved for: from step {step} on nothing changes any more.")
         # The optimizers do not know of this, and move what they have by what they remember.
         self._held = [(each, each.detach().clone()) for each in self.field.parameters()]
+
+    def _say(self, line: str) -> None:
+        if ranks.rank() == 0:
+            CONSOLE.print(line, highlight=False, markup=False)
 
     def after_step(self, step: int) -> None:
         """Give keys and networks back what they were."""
