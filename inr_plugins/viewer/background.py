@@ -12,6 +12,9 @@ from inr_plugins.errors import InputError
 from inr_plugins.viewer.budget import settle_thread
 from inr_plugins.viewer.snapshot import Snapshot
 
+FOLLOWED_EVERY = 2.0
+"""Seconds between two updates of what follows snapshots, at the least."""
+
 
 class Worker(threading.Thread):
     """Calls a function after each time that it was asked; once, where it was asked several times meanwhile.
@@ -93,7 +96,7 @@ class Follower:
         *,
         fail: Callable[[str], None],
         name: str,
-        seconds: float = 1.0,
+        seconds: float | None = None,
     ) -> None:
         """
         Args:
@@ -101,10 +104,11 @@ class Follower:
             update: what is done for each; one at a time.
             fail: is given a sentence for what an update raises.
             name: of the thread, and of who is in trouble.
-            seconds: between two updates, at the least.
+            seconds: between two updates, at the least; None: `FOLLOWED_EVERY`.
         """
         self._live, self._update, self._is_on = live, update, False
-        self._worker = Worker(live, self._look, fail=fail, name=name, every=seconds)
+        every = FOLLOWED_EVERY if seconds is None else seconds
+        self._worker = Worker(live, self._look, fail=fail, name=name, every=every)
         live.after_snapshot.append(self._follow)
 
     def switch(self, on: bool) -> None:

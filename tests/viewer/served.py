@@ -7,10 +7,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import viser
 from viewer.fake_viewer import FakePage, FakeViewer
 
+from inr_plugins.viewer import background
 from inr_plugins.viewer.live import LiveViewer
 from inr_plugins.viewer.panel import Panel
 
@@ -38,7 +40,8 @@ class Served:
             return handle
 
         scene.add_point_cloud = add_point_cloud
-        panel.install(self.live, order=-1.0)
+        with mock.patch.object(background, "FOLLOWED_EVERY", 0.1):
+            panel.install(self.live, order=-1.0)
 
     def open(self, page: FakePage | None = None) -> FakePage:
         """A page without a browser; frames of it come to its `frames`."""

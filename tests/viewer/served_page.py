@@ -6,11 +6,13 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import viser
 from page_client import PageClient
 from viewer.fake_viewer import FakePage, FakeViewer
 
+from inr_plugins.viewer import background
 from inr_plugins.viewer.live import LiveViewer
 from inr_plugins.viewer.panel import Panel
 
@@ -47,7 +49,8 @@ def served_page(model: Any, panel: Panel, **of_the_data: Any) -> Iterator[Served
     vars(viewer.pipeline.datamanager).update(of_the_data)
     viewer.viser_server = _server(port)
     live = LiveViewer(viewer)
-    panel.install(live, order=-1.0)
+    with mock.patch.object(background, "FOLLOWED_EVERY", 0.1):
+        panel.install(live, order=-1.0)
     try:
         with PageClient(port) as page:
             viewer.open(FakePage())

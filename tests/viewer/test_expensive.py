@@ -60,6 +60,7 @@ def test_where_rays_are_expensive_the_first_picture_is_the_bakes(opened):
     assert not torch.allclose(first["rgb"][middle], torch.tensor([0.8, 0.2, 0.1]), atol=0.05)
 
 
+@long_form
 def test_rays_that_have_become_cheap_are_drawn_themselves_as_wide_as_the_page_asks_for(opened):
     viewer, live, page = opened
     assert page.wait(lambda page: bool(page.frames))

@@ -57,7 +57,7 @@ class _Shown(Panel):
         self._show = self.gui.add_checkbox("Show", initial_value=False, hint=self.hint)
         self._add_controls()
         self._text = self.gui.add_markdown("", visible=False, image_root=Path())
-        self._follower = Follower(self.live, self._update, fail=self._fail, name=self.title, seconds=2.0)
+        self._follower = Follower(self.live, self._update, fail=self._fail, name=self.title)
         self._show.on_update(self.safely(lambda _: self._switch()))
 
     def _add_controls(self) -> None:

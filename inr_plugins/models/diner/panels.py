@@ -57,7 +57,7 @@ class LatticePanel(Panel):
             control.on_update(self.safely(lambda _: self._show_cells()))
         self._text = gui.add_markdown("")
         self._note = gui.add_markdown("", visible=False)
-        self._follower = Follower(self.live, self._draw_cells, fail=self._tell, name=self.title, seconds=2.0)
+        self._follower = Follower(self.live, self._draw_cells, fail=self._tell, name=self.title)
         self._sent = (_NO_POINTS, _NO_POINTS)
         self._node: Any = None
         self._putting = threading.Lock()

@@ -107,7 +107,7 @@ class ImagePanel(Panel):
         self._shown.on_update(self.safely(lambda _: self._go_on()))
         self.live.edits.append(self._edit)
         self.live.edit()
-        self._follower = Follower(self.live, self._judge, fail=self._tell, name=self.title, seconds=2.0)
+        self._follower = Follower(self.live, self._judge, fail=self._tell, name=self.title)
         self._follower.switch(problem is None and self.is_truth)
         if problem is not None:
             self._tell(f"Only the fit can be shown. {problem}")
