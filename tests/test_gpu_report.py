@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from long_form import long_form
 
 ROOT = Path(__file__).resolve().parents[1]
 # Behind all else: what is beside it there has names that others have too.
@@ -41,6 +42,7 @@ def records(folder):
     return {each["name"]: each for each in json.loads((folder / "report.json").read_text())["records"]}
 
 
+@long_form
 def test_checks_and_timings_are_rehearsed_without_open3d(tmp_path, scene, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "open3d", None)
     wanted = ["steps/finer-nerf/float32", "steps/finer-sdf/auto", "steps/diner-image/auto"]

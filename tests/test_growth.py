@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from long_form import long_form
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -114,6 +115,7 @@ def test_a_process_answers_or_there_is_a_sentence(tmp_path):
     assert answer_of(command(f"open({str(result)!r}, 'w').write({json.dumps(answer)!r})"), result) == answer
 
 
+@long_form
 def test_a_point_that_fails_is_recorded_and_the_others_go_on(tmp_path, capsys):
     asked = []
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from long_form import long_form
 from torch import distributed as dist
 
 from inr_plugins import ranks
@@ -85,6 +86,7 @@ def both(tmp_path_factory):
     return [torch.load(folder / f"rank{rank}.pt") for rank in range(2)]
 
 
+@long_form
 def test_gradients_are_the_mean_of_both_processes_and_the_same_bits(both):
     mine = [gradients_of(rank) for rank in range(2)]
     for at, (first, second) in enumerate(zip(both[0]["averaged"], both[1]["averaged"], strict=True)):

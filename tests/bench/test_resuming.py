@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from bench_helpers import job, measured, stand_in
+from long_form import long_form
 from rich.console import Console
 from tiny_training import train
 
@@ -67,6 +68,7 @@ def untimed(results):
     return [{name: each[name] for name in ("budget", "steps", "psnr", "ssim", "views")} for each in results]
 
 
+@long_form
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("saved", [{3}, {1, 3, 6}])
 def test_a_training_that_was_killed_measures_what_it_would_have_measured(tmp_path, monkeypatch, saved):

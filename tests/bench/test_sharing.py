@@ -86,6 +86,7 @@ def test_processes_that_share_a_folder_run_each_training_once(tmp_path):
     assert list((tmp_path / "work").iterdir()) == list((tmp_path / "claims").iterdir()) == []
 
 
+@long_form
 def test_a_training_whose_process_was_killed_is_run_by_who_waits_for_it(tmp_path):
     # It is not to be done before it is killed.
     other = start_other(tmp_path, "a", seconds=15)
@@ -149,6 +150,7 @@ def test_an_error_on_one_device_ends_the_trainings_on_all(tmp_path):
     assert list((tmp_path / "records").iterdir()) == list((tmp_path / "claims").iterdir()) == []
 
 
+@long_form
 def test_a_training_that_takes_too_long_is_ended_and_the_next_one_run(tmp_path):
     code = f"import time\nif LABEL == 'slow':\n    time.sleep(60)\nopen(RESULT, 'w').write({RESULT!r})"
     rules = Rules(time_limit=1.5)

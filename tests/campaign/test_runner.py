@@ -20,6 +20,7 @@ from campaign.corpora import tenth
 from campaign.record import Key, Record
 from campaign.sandbox import Outcome
 from campaign.table import counts
+from long_form import long_form
 
 Attack = Callable[[Path, random.Random], None]
 
@@ -171,6 +172,7 @@ def nothing(place: Path, rng: random.Random) -> None:
     print(f"I am {place.parent.name}.")
 
 
+@long_form
 def test_cases_that_share_a_process_do_not_share_its_end(tmp_path):
     said = {}
 

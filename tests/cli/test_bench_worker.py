@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from evaluation.ball_runs import RADIUS, BallModel, BallRuns, make_run, make_scene
+from long_form import long_form
 
 from inr_plugins.cli import bench_worker
 from inr_plugins.evaluation import surfaces
@@ -66,6 +67,7 @@ def test_a_larger_ball_is_as_far_off_as_its_radius_says_and_training_is_left_as_
     assert torch.equal(torch.rand(3), expected)
 
 
+@long_form
 def test_what_the_training_cameras_see_is_measured_too_where_there_are_some(tmp_path, scene, monkeypatch):
     # Volumes are not what is looked at: each place of their grid that counts is one that cameras are asked about.
     monkeypatch.setattr(surfaces, "_IOU_RESOLUTION", 24)

@@ -19,6 +19,7 @@ import torch
 import trimesh
 import yaml
 from evaluation.ball_runs import COLOUR, RADIUS, BallModel, BallRuns, hits_ball, make_run, make_scene
+from long_form import long_form
 from nerfstudio.data.datamanagers.base_datamanager import VanillaDataManagerConfig
 from nerfstudio.engine.trainer import TrainerConfig
 from PIL import Image
@@ -170,6 +171,7 @@ def test_a_mesh_without_a_run(scene, tmp_path, capsys):
     assert "F-score at 0.1" in capsys.readouterr().out
 
 
+@long_form
 def test_what_no_training_camera_sees_is_left_out_on_request(scene, run_folder, capsys, monkeypatch):
     # Cameras are asked about each place of the grid.
     monkeypatch.setattr(surfaces, "_IOU_RESOLUTION", 48)

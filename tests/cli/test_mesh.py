@@ -61,6 +61,7 @@ def test_normalised_frame_on_request(run_folder):
     assert (sidecar["frame"], sidecar["field"], sidecar["level"]) == ("normalised", "occupancy", 0.5)
 
 
+@long_form
 def test_density_takes_the_models_level_and_loses_its_floater(run_folder, capsys):
     fake = Fake(SphereDensity, surface_level=lambda: 50.0)
     assert inr_mesh(fake, "--load-config", run_folder / "config.yml", "--resolution", 96, "--min-component", 500) == 0

@@ -241,6 +241,7 @@ def test_faces_that_no_camera_sees_go_on_request(run_folder):
     assert 0.4 < about["cleaned"]["unseen"] / whole < 0.5
 
 
+@long_form
 def test_closed_cavities_of_a_density_are_filled_unless_asked_for(run_folder):
     ways = ["--resolution", 64, "--level", 50, "--overwrite"]
     assert inr_mesh(Fake(HollowDensity), run_folder, *ways) == 0
@@ -343,6 +344,7 @@ class NoGrid(torch.nn.Module):
         super().__init__()
 
 
+@long_form
 def test_a_stock_neus_field_is_meshed_and_coloured(run_folder, monkeypatch):
     monkeypatch.setattr(sdf_field, "tcnn", SimpleNamespace(Encoding=NoGrid))
     torch.manual_seed(0)

@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from long_form import long_form
 
 from inr_plugins.codecs.container import read_container, write_container
 from inr_plugins.codecs.image import ImageCode, as_pixels, middles, read_image_code
@@ -52,6 +53,7 @@ def trained(settings):
         return network, config, ((network(places) + 1) / 2).double().numpy()
 
 
+@long_form
 @pytest.mark.parametrize("settings", NETWORKS.values(), ids=NETWORKS)
 def test_the_finest_file_is_torchs_network(settings):
     network, config, values = trained(settings)

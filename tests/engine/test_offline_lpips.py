@@ -7,6 +7,7 @@ import urllib.error
 
 import pytest
 import torch
+from long_form import long_form
 from torch import nn
 
 from inr_plugins.engine.offline_lpips import (
@@ -90,6 +91,7 @@ def test_an_error_inside_leaves_torchmetrics_as_it_was():
     assert isinstance(lpip.LearnedPerceptualImagePatchSimilarity, type)
 
 
+@long_form
 def test_weights_at_hand_are_used_and_checkpoints_of_both_kinds_load_strictly(tmp_path):
     with without_lpips_weights():
         without = Model()

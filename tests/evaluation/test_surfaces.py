@@ -9,6 +9,7 @@ import manifold3d
 import numpy as np
 import pytest
 import trimesh
+from long_form import long_form
 
 from inr_plugins.errors import InputError
 from inr_plugins.evaluation import surfaces
@@ -102,6 +103,7 @@ def test_a_cloud_can_be_the_truth():
         compared(sphere(), Cloud(np.asarray(points)), iou=True)
 
 
+@long_form
 def test_open_surfaces_have_an_iou_on_request_only():
     ball = sphere(subdivisions=3)
     found = compared(half(ball), ball)

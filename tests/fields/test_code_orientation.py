@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from long_form import long_form
 from torch.nn.functional import normalize
 
 from inr_plugins.fields import code_orientation
@@ -72,6 +73,7 @@ def test_normals_are_turned_to_where_a_distance_grows():
     assert torch.equal(oriented_by(lambda x: 0.5 - x.norm(dim=-1), 0.52 * outward, sign * outward), -outward)
 
 
+@long_form
 def test_directions_that_mean_nothing_give_way_to_the_fields_own(dictionary, codes):
     outward = directions(400, 8)
     found = asked(dictionary, codes, directions(400, 9), 0.63 * outward)
@@ -127,6 +129,7 @@ def test_a_field_signs_estimates_and_has_a_say_where_they_agree_little():
     torch.testing.assert_close((halfway * slopes).sum(-1), (halfway * turned).sum(-1))
 
 
+@long_form
 def test_a_direction_along_which_the_shape_does_not_rise_is_doubtful(dictionary, codes):
     outward = directions(400, 1)
     across = normalize(torch.linalg.cross(outward, directions(400, 2)), dim=-1)
@@ -155,6 +158,7 @@ def test_of_many_points_neighbours_keep_signs_where_a_field_is_wrong_about_a_lim
     assert torch.equal(few, slopes[:900])
 
 
+@long_form
 def test_codes_that_have_a_limb_inside_out_do_not_turn_it_if_points_are_many(dictionary, codes, monkeypatch):
     def rises_but_at_a_limb(shape, points, reach):
         return (points * reach).sum(-1) * torch.where(points[:, 0] > 0.3, -1, 1)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from long_form import long_form
 from torch.nn import functional as F
 
 from inr_plugins.fields.colour_start import colours_of, start_colours
@@ -29,6 +30,7 @@ def ball():
     )
 
 
+@long_form
 def test_a_surface_has_the_colours_that_it_starts_with():
     torch.manual_seed(0)
     field = ball()

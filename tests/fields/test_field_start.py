@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from long_form import long_form
 from torch.nn.functional import normalize
 
 from inr_plugins.fields.field_start import FieldStart, near_cells, start_as_field
@@ -37,6 +38,7 @@ def make(normalization="none"):
     return field
 
 
+@long_form
 def test_distance_normals_and_colours_are_taken_on():
     field, told = make("cross"), []
     field.sharpness_rate.fill_(4.0)

@@ -30,14 +30,14 @@ def on_sphere(radius, count=300):
     ("shape", "normalization", "hollow"),
     [
         (NEUS, "none", False),
-        (NEUS, "batch", False),
-        (NEUS, "layer", False),
+        pytest.param(NEUS, "batch", False, marks=long_form),
+        pytest.param(NEUS, "layer", False, marks=long_form),
         pytest.param(NEUS, "global", True, marks=long_form),
         pytest.param(NEUS, "cross", False, marks=long_form),
         (NEUS, "cross", True),
         pytest.param(SINE, "none", False, marks=long_form),
         pytest.param(SINE, "cross", False, marks=long_form),
-        (GAUSS, "layer", False),
+        pytest.param(GAUSS, "layer", False, marks=long_form),
     ],
 )
 def test_the_surface_is_a_sphere_in_eval(shape, normalization, hollow):

@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 from inr_plugins.method_configs.images import cn_image
 from integration.small_methods import small_diner_image, small_network_image, small_stream
+from long_form import long_form
 from PIL import Image
 from short_runs import train
 
 from inr_plugins.analysis.attribute_rank import attribute_rank
 from inr_plugins.analysis.band_shares import band_shares
 from inr_plugins.cli.analyze import main
+
+pytestmark = long_form
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import tifffile
 import torch
 from inr_plugins.method_configs.images import cn_image
 from integration.small_methods import small_diner_image, small_network_image, small_stream
+from long_form import long_form
 from PIL import Image
 from short_runs import assert_going_on_is_not_having_stopped, train
 from skimage.metrics import structural_similarity
@@ -23,6 +24,8 @@ from inr_plugins.engine.evaluation import evaluate_views
 from inr_plugins.engine.runs.run import load_run
 from inr_plugins.errors import InputError
 from inr_plugins.signal_grid import PixelGrid
+
+pytestmark = long_form
 
 WIDTH, HEIGHT, CHANNELS = 32, 24, 6
 WEIGHTS = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.45, 0.55]])

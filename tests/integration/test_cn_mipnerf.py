@@ -65,6 +65,7 @@ def test_a_run_renders_its_test_views(run, tmp_path):
     assert all(imageio.imread(picture).shape == (32, 32, 3) for picture in pictures)
 
 
+@long_form
 def test_a_run_gives_a_mesh_whose_box_is_found_in_samples(run, tmp_path, monkeypatch):
     monkeypatch.setenv("INR_LPIPS", "off")
     output = tmp_path / "mesh.ply"

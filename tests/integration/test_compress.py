@@ -16,6 +16,8 @@ from inr_plugins.cli import compress, decompress
 from inr_plugins.data.signals.image_file import read_image
 from inr_plugins.data.signals.image_output import write_image
 
+pytestmark = long_form
+
 WIDTH, HEIGHT = 24, 16
 ROW, COLUMN = np.meshgrid(np.linspace(0, 1, HEIGHT), np.linspace(0, 1, WIDTH), indexing="ij")
 VALUES = np.stack([COLUMN, ROW, ROW * COLUMN], -1)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from integration.small_methods import small_stream
+from long_form import long_form
 from short_runs import train
 
 from inr_plugins.cli import compress, decompress
 from inr_plugins.data.signals.image_file import read_image
 from inr_plugins.data.signals.image_output import write_image
+
+pytestmark = long_form
 
 WIDTH, HEIGHT = 24, 16
 ROW, COLUMN = np.meshgrid(np.linspace(0, 1, HEIGHT), np.linspace(0, 1, WIDTH), indexing="ij")

@@ -11,6 +11,7 @@ import pytest
 import tifffile
 import torch
 from inr_plugins.method_configs.diffraction import diner_tomography
+from long_form import long_form
 from short_runs import assert_going_on_is_not_having_stopped, train
 
 from inr_plugins.bench.views import held_out_views, score_views
@@ -19,6 +20,8 @@ from inr_plugins.cli.eval import main as evaluate_command
 from inr_plugins.engine.evaluation import evaluate_views
 from inr_plugins.errors import InputError
 from inr_plugins.operators.diffraction_tomography import layered_intensities, permittivity_contrast, ring
+
+pytestmark = long_form
 
 SHAPE = (8, 24, 20)
 OPTICS = {"wavelength_nm": 515, "na": 0.65, "medium_index": 1.33, "pitch_um": 0.1625, "slice_um": 0.3}

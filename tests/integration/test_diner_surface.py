@@ -14,6 +14,8 @@ from inr_plugins.errors import InputError
 from inr_plugins.fields.explicit_voxels import ExplicitVoxelField
 from inr_plugins.fields.voxel_distance import VoxelDistanceField
 
+pytestmark = long_form
+
 
 @long_form
 def test_stopping_and_going_on_gives_the_same_bits(knot, tmp_path):

@@ -12,6 +12,8 @@ from short_runs import assert_parts_come_to_the_whole, train
 from inr_plugins.cli import mesh
 from inr_plugins.engine.runs.run import load_run
 
+pytestmark = long_form
+
 
 def test_stopping_and_going_on_gives_the_same_bits(knot, tmp_path):
     """In the grid's warm-up, and after it with denser samples."""

@@ -15,6 +15,8 @@ from inr_plugins.cli import mesh
 from inr_plugins.engine.runs.run import load_run
 from inr_plugins.errors import InputError
 
+pytestmark = long_form
+
 
 @long_form
 def test_stopping_and_going_on_gives_the_same_bits(knot, tmp_path):

@@ -18,6 +18,8 @@ from inr_plugins.cli.analyze import main as analyze
 from inr_plugins.engine.runs.run import load_run
 from inr_plugins.errors import InputError
 
+pytestmark = long_form
+
 AXES = np.array([[50.0, 40.0, 60.0], [40.0, 50.0, 60.0], [60.0, 40.0, 40.0], [50.0, 60.0, 50.0]])
 """Half axes of ellipsoids, in millimetres, say."""
 CENTRE = np.array([120.0, -40.0, 7.0])

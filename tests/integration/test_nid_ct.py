@@ -10,6 +10,7 @@ import pytest
 import tifffile
 import torch
 from integration.small_methods import small_nid_ct, small_nid_images
+from long_form import long_form
 from PIL import Image
 from short_runs import assert_going_on_is_not_having_stopped, train
 from skimage.transform import radon
@@ -19,6 +20,8 @@ from inr_plugins.cli import signal_file
 from inr_plugins.engine.runs.run import load_run
 from inr_plugins.errors import InputError
 from inr_plugins.models.nid.slice import NidSliceModelConfig
+
+pytestmark = long_form
 
 SIDE = 24
 UP, RIGHT = np.meshgrid(np.linspace(1, -1, SIDE), np.linspace(-1, 1, SIDE), indexing="ij")

@@ -22,6 +22,8 @@ from inr_plugins.models.nid import images
 from inr_plugins.models.nid.image_fit import NidImageFitModelConfig
 from inr_plugins.models.nid.images import NidImagesModelConfig
 
+pytestmark = long_form
+
 WIDTH, HEIGHT = 20, 16
 ROW, COLUMN = np.meshgrid(np.linspace(-1, 1, HEIGHT), np.linspace(-1, 1, WIDTH), indexing="ij")
 KINDS = np.stack([ROW, COLUMN, ROW * COLUMN, np.cos(3 * COLUMN + 1), np.sin(4 * ROW)])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from integration.small_methods import small_nid_video
+from long_form import long_form
 from PIL import Image
 from short_runs import assert_going_on_is_not_having_stopped, train
 
@@ -18,6 +19,8 @@ from inr_plugins.data.signals.columns import ColumnDataManagerConfig
 from inr_plugins.engine.runs.run import load_run
 from inr_plugins.errors import InputError
 from inr_plugins.models.nid.video import NidVideoModelConfig
+
+pytestmark = long_form
 
 WIDTH, HEIGHT, FRAMES = 24, 16, 8
 SQUARE, GREEN = 4, np.array([0.2, 1.0, 0.2])

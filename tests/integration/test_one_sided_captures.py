@@ -7,10 +7,13 @@ import pytest
 import torch
 from inr_plugins.method_configs.neus import cn_neus, cn_neus_table
 from integration.small_methods import small_diner, small_diner_surface, small_neus
+from long_form import long_form
 from PIL import Image
 from short_runs import train
 
 from inr_plugins.models.neus import start
+
+pytestmark = long_form
 
 MIDDLE, RADIUS, SIZE, COUNT = np.array([5.0, -3.0, 2.0]), 0.5, 32, 12
 

@@ -26,6 +26,8 @@ from inr_plugins.engine.runs import run
 from inr_plugins.models.common import network_settings
 from inr_plugins.networks import precision
 
+pytestmark = long_form
+
 
 @pytest.fixture
 def cuda(monkeypatch):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from inr_plugins.method_configs.resonance import cn_mri
+from long_form import long_form
 from nerfstudio.cameras.rays import RayBundle
 from short_runs import assert_same_state, train
 
@@ -20,6 +21,8 @@ from inr_plugins.errors import InputError
 from inr_plugins.models.inverse.planes import BodyView, PlaneView, planes_of
 from inr_plugins.models.inverse.volume_panel import VolumePanel
 from inr_plugins.operators.resonance import scattered_mask
+
+pytestmark = long_form
 
 SHAPE = (8, 12, 10)
 

@@ -10,6 +10,7 @@ import torch
 import trimesh
 from inr_plugins.method_configs.shapes import cn_occupancy, finer_sdf
 from integration.small_methods import small_shape
+from long_form import long_form
 from short_runs import assert_going_on_is_not_having_stopped, train
 
 from inr_plugins.cli import mesh
@@ -75,6 +76,7 @@ def test_a_run_goes_on_with_its_own_data_wherever_it_lies(distance_run, ball, tm
     assert go_on(tmp_path / "box.ply", "old") == 120
 
 
+@long_form
 @pytest.mark.parametrize(("name", "worst"), [("distance_run", 0.03), ("occupancy_run", 0.15)])
 def test_a_run_is_evaluated_on_pictures_that_nobody_drew(name, worst, request):
     opened = load_run(request.getfixturevalue(name).base_dir, device="cpu", test_mode="test")

@@ -27,6 +27,8 @@ from inr_plugins.engine.runs.run import load_run
 from inr_plugins.errors import InputError
 from inr_plugins.models.inverse.volume_panel import VolumePanel
 
+pytestmark = long_form
+
 WIDTH, HEIGHT = 20, 16
 
 

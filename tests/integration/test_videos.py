@@ -10,6 +10,7 @@ import pytest
 import torch
 from inr_plugins.method_configs.images import finer_video
 from integration.small_methods import small_diner_image, small_diner_video, small_network_image
+from long_form import long_form
 from PIL import Image
 from short_runs import assert_going_on_is_not_having_stopped, train
 
@@ -20,6 +21,8 @@ from inr_plugins.data.signals.image_file import read_image
 from inr_plugins.engine.evaluation import evaluate_views
 from inr_plugins.engine.runs.run import load_run
 from inr_plugins.errors import InputError
+
+pytestmark = long_form
 
 WIDTH, HEIGHT, FRAMES = 20, 12, 4
 

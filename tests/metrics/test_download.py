@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from long_form import long_form
 
 from inr_plugins.metrics import download
 from inr_plugins.metrics.download import DownloadError, fetch
@@ -78,6 +79,7 @@ def get(url: str, target: Path, told: list[str] | None = None) -> None:
     fetch(url, target, sha256=DIGITS, tell=[].append if told is None else told.append)
 
 
+@long_form
 def test_a_slow_server_is_waited_for_as_long_as_bytes_come(serve, tmp_path, monkeypatch):
     """The whole takes several times what is allowed to pass without a byte."""
     monkeypatch.setattr(download, "SILENCE_SECONDS", 0.4)

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from long_form import long_form
 
 from inr_plugins.operators.tomography import Geometry, back_projected, measure, relative_error, smoothest
 
@@ -64,6 +65,7 @@ def test_a_relative_error_is_that_of_vectors() -> None:
     assert math.isfinite(relative_error(torch.ones(2), torch.zeros(2)))
 
 
+@long_form
 def test_slices_of_a_stack_are_measured_and_answered_for_one_by_one() -> None:
     """But for the weight of total variation, which is chosen by the middle slice."""
     stack = torch.stack([0.5 * square(), square(), square().roll(2, 1)])

@@ -54,6 +54,7 @@ def frames_of(folder):
     return content, np.array([frame["transform_matrix"] for frame in content["frames"]])
 
 
+@long_form
 @needs_pycolmap
 def test_poses_are_those_that_the_photos_were_taken_from(capture, made):
     content, poses = frames_of(made.folder)
@@ -114,6 +115,7 @@ def test_points_are_where_the_images_show_their_colours(made):
     assert np.mean(apart) < 0.6 * np.mean(other)
 
 
+@long_form
 @needs_pycolmap
 def test_places_that_hang_on_too_few_points_are_refused(capture, made, tmp_path, monkeypatch):
     """As COLMAP gives them to photographs from one spot."""
@@ -145,6 +147,7 @@ def test_places_that_hang_on_too_few_points_are_refused(capture, made, tmp_path,
     }
 
 
+@long_form
 @needs_pycolmap
 def test_a_picture_that_stays_where_it_is_in_all_photos_is_told(capture, tmp_path):
     """As of a thing that turns before a camera that stands still: what is around it fits best."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
+from long_form import long_form
 from PIL import Image
 
 from inr_plugins.errors import InputError
@@ -180,6 +181,7 @@ def test_overwrite_replaces_all_of_the_old_scene(blob: Path, made: Path, tmp_pat
     assert list(tmp_path.iterdir()) == [scene]
 
 
+@long_form
 @pytest.mark.parametrize("trouble", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 def test_when_writing_fails_the_old_scene_stays_and_nothing_is_left(
     blob: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: BaseException

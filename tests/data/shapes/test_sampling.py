@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from long_form import long_form
 from mesh_shapes import sphere
 
 from inr_plugins.data.shapes.sampling import SampleCounts, SampleSettings, SampleSource, check_sampling
@@ -83,6 +84,7 @@ def test_a_pool_is_drawn_from_again_and_fresh_points_are_not_in_it(source):
     assert np.abs(fresh.sdf - (np.linalg.norm(fresh.points, axis=1) - 0.9)).max() < 6e-4
 
 
+@long_form
 def test_the_pool_grows_with_the_steps_of_a_training(ball):
     source = SampleSource(ball, SampleSettings(pool=5 * 32_768), seed=0)
     counts = SampleCounts(uniform=2000)

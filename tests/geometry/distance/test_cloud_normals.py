@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import trimesh
+from long_form import long_form
 
 from inr_plugins.errors import InputError
 from inr_plugins.geometry.distance.cloud_normals import oriented_normals, oriented_outward
@@ -82,6 +83,7 @@ def test_too_few_points_are_refused():
         oriented_normals(sphere(50)[0], neighbours=2)
 
 
+@long_form
 @pytest.mark.parametrize("seed", [0, 1])
 def test_noise_as_large_as_the_distance_between_points_leaves_the_signs_right(seed):
     rng = np.random.default_rng(seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from jaxtyping import Float
+from long_form import long_form
 from scipy.spatial import cKDTree
 
 from inr_plugins.geometry.distance.cloud_normals import oriented_normals
@@ -93,6 +94,7 @@ def test_points_closer_than_its_cells_are_too_many() -> None:
     assert not potential(ball(40_000)).is_fine
 
 
+@long_form
 def test_noise_as_wide_as_half_the_spacing_leaves_signs_and_directions() -> None:
     points, normals = ring(6000)
     spacing = np.sqrt(4 * np.pi**2 * 0.4 / len(points))

@@ -49,6 +49,7 @@ def test_few_points_give_a_closed_surface_far_nearer_to_the_truth_than_their_dis
     assert missed < 0.25 * np.abs(CloudDistance(points, normals)(close)).mean()
 
 
+@long_form
 def test_noise_is_smoothed_by_what_held_out_points_say():
     noise = 0.02
     clean, noisy = (SmoothDistance(*egg(2000, noise=each)) for each in (0.0, noise))
@@ -78,6 +79,7 @@ def test_turned_normals_turn_the_sign():
     assert (SmoothDistance(points, -normals)(asked) > 0).all()
 
 
+@long_form
 def test_the_frame_scales_with_its_reach():
     points, normals = egg(300)
     small, large = SmoothDistance(points, normals), SmoothDistance(3 * points, normals, reach=3.0)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from long_form import long_form
 from nerfstudio.cameras.cameras import Cameras, CameraType
 
 from inr_plugins.errors import InputError
@@ -84,6 +85,7 @@ def test_a_lens_is_undone_and_what_pictures_cut_off_is_not():
     assert bool((box[0] <= low).all() & (box[1] >= high).all())
 
 
+@long_form
 def test_one_wrong_mask_of_many_is_outvoted_and_one_of_few_is_named():
     middle, radius = (0.5, 0.0, 0.0), 0.5
     many = rig(middle, 3.0, count=40)

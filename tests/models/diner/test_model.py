@@ -130,6 +130,7 @@ def test_the_surface_box_holds_the_ball_and_the_density_crosses_its_level(traine
     assert abs(along[solid.max(), 0].item() - RADIUS) < 0.12
 
 
+@long_form
 @pytest.mark.parametrize("stop", STOPS)
 def test_resuming_at_any_stage_gives_the_same_weights_as_never_stopping(stop, straight):
     state, saved, schedules, random = straight[1][stop]

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from long_form import long_form
 from models.diner.test_model import RADIUS, ball_batch, make, optimizers_of, train
 from viewer.served import eventually, served
 
@@ -68,6 +69,7 @@ def watched():
     return model, history
 
 
+@long_form
 def test_stages_are_told_as_they_were(watched):
     model, history = watched
     first, now = history.stages[0]

@@ -7,6 +7,7 @@ import pytest
 import torch
 from ball_views import model_in_a_box
 from inr_plugins.method_configs.finer_nerf import finer_gauss_nerf, finer_nerf, finer_wavelet_nerf
+from long_form import long_form
 from nerfstudio.cameras.rays import RayBundle
 from nerfstudio.data.scene_box import SceneBox
 from nerfstudio.model_components import renderers
@@ -125,6 +126,7 @@ def test_skipping_renders_what_dense_sampling_learnt():
     assert few < 0.5 * many
 
 
+@long_form
 def test_resuming_gives_the_same_weights_as_never_stopping():
     torch.manual_seed(5)
     straight = make()

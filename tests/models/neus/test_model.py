@@ -98,6 +98,7 @@ def test_the_field_is_a_distance_with_the_ball_inside(trained):
     torch.testing.assert_close(model.surface_aabb(), torch.tensor([[-1.5] * 3, [1.5] * 3]))
 
 
+@long_form
 @pytest.mark.parametrize("normalization", ["none", "cross"])
 def test_the_picture_does_not_depend_on_how_its_rays_are_chunked(normalization, trained):
     model = make(normalization=normalization) if normalization == "none" else trained[0]
@@ -195,6 +196,7 @@ def test_rays_that_miss_the_box_cost_nothing_and_show_what_is_behind(trained):
     assert torch.equal(outputs["normals"], torch.full((5, 3), 0.5))
 
 
+@long_form
 @pytest.mark.parametrize("capture", ["object", "table"])
 def test_a_step_under_the_trainers_own_autocast_is_sound(capture, monkeypatch):
     """As with mixed precision on CUDA: the caller's autocast is on around everything but the backward pass."""

@@ -260,6 +260,7 @@ def test_more_experts_than_there_are_means_all_of_them(learnt):
     assert make(learnt, active=500).code.shape == (1, 20)
 
 
+@long_form
 def test_a_dictionary_of_patches_is_fitted_patch_by_patch(tmp_path):
     torch.manual_seed(0)
     config = NidShapesModelConfig(**SIZES, warmup_steps=0, patches=2)
