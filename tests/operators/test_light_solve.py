@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from inr_plugins.operators import light_solve
 from inr_plugins.operators.lensless import Holograms, Optics, gerchberg_saxton, light_at, margin_for, turned_to
 from inr_plugins.operators.light_solve import light_step
 from inr_plugins.operators.propagation import FreeSpace, intensity
@@ -19,9 +20,9 @@ def optics(*, frequencies: str = "fft", heights: tuple[float, ...] = HEIGHTS) ->
     return margin_for(made, None)
 
 
-def cells() -> torch.Tensor:
-    """A disc that is dark, a small cell, and a phase that turns once half way from side to side."""
-    y, x = torch.meshgrid(torch.linspace(-1, 1, ROWS), torch.linspace(-1, 1, COLUMNS), indexing="ij")
+def cells(rows: int = ROWS, columns: int = COLUMNS) -> torch.Tensor:
+    """A disc that is dark, a small cell, and a phase that rises from side to side."""
+    y, x = torch.meshgrid(torch.linspace(-1, 1, rows), torch.linspace(-1, 1, columns), indexing="ij")
     size = 1 - 0.5 * ((x + 0.2).square() + y.square() < 0.2).float()
     return torch.polar(size, 0.6 * torch.exp(-30 * ((x - 0.3).square() + y.square())) + 0.5 * torch.sin(1.5 * x))
 
@@ -124,3 +125,27 @@ def test_a_step_never_makes_it_worse() -> None:
     exact = light_step(space, truth, intensity(light_at(space, truth)))
     assert exact.after <= exact.before
     torch.testing.assert_close(exact.amplitude, truth.abs(), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("compared", ["amplitude", "intensity"])
+def test_of_a_weak_object_two_conjugate_gradients_are_enough(compared: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its equations are those of the preconditioner, where its frequencies are seen."""
+    monkeypatch.setattr(light_solve, "_INNER", 2)
+    space = (seen := Optics(COLUMNS, ROWS, 3.45, 537, HEIGHTS, ())).space(seen.heights())
+    torch.manual_seed(0)
+    rough = 1e-3 * torch.randn(2, ROWS, COLUMNS, dtype=torch.float64)
+    truth = torch.polar(1 + rough[0], rough[1])
+    measured = intensity(light_at(space, truth))
+    found = light_step(space, torch.ones_like(truth), measured, compared=compared)  # type: ignore[arg-type]
+    assert found.after < 1e-2 * found.before
+
+
+def test_slow_phases_of_a_strong_object_are_found_in_few_steps() -> None:
+    """By what the slowest cosines have in the preconditioner: without, 0.2 rad of 0.36 are left."""
+    rows, columns = 120, 128
+    seen = Optics(columns, rows, 3.45, 537, HEIGHTS, (), frequencies="both-ends")
+    space, truth = seen.space(seen.heights()), cells(rows, columns)
+    measured = intensity(light_at(space, truth))
+    start = gerchberg_saxton(Holograms(seen, measured, measured[:0]), steps=30)
+    assert errors(start, truth)[1] > 0.3
+    assert errors(stepped(space, start, measured, steps=3), truth)[1] < 0.08
