@@ -20,6 +20,7 @@ from inr_plugins.engine.evaluation import evaluate_views
 from inr_plugins.errors import InputError
 from inr_plugins.models.inverse.lensless import LenslessModel
 from inr_plugins.operators.lensless import Optics, light_at, margin_for, record
+from inr_plugins.operators.light_solve import light_step
 from inr_plugins.operators.propagation import intensity
 
 HEIGHTS = [0.1, 0.15, 0.2, 0.25, 0.3]
@@ -164,6 +165,19 @@ def test_in_the_last_steps_the_light_is_solved_for_and_keys_follow_it(object_fil
     assert not model.solve(measured)
     assert all(torch.equal(each, model.state_dict()[name]) for name, each in again.items())
     assert before.keys() == again.keys()
+
+
+@pytest.mark.parametrize("loss", ["amplitude", "intensity"])
+def test_the_light_of_moved_keys_is_that_of_the_step(object_file, tmp_path, loss):
+    found = train(small(object_file, tmp_path, model={"loss": loss, "solve_share": 0.0}), 12)
+    model, measured = found.pipeline.model, found.pipeline.datamanager.next_train(0)[1]["measured"]
+    before = model.light()
+    step = light_step(model.space(), before, measured, compared=loss)
+    assert step.after < 0.5 * step.before
+    assert model.solve(measured)
+    torch.testing.assert_close(
+        model.light(), torch.polar(step.amplitude, before.angle() + step.turn), rtol=0, atol=2e-5
+    )
 
 
 def test_while_heights_are_learnt_the_light_is_solved_for_anew(object_file, tmp_path):
