@@ -198,7 +198,7 @@ def test_a_training_of_the_report_learns():
     assert sum(losses[-10:]) < 0.9 * sum(losses[:10])
 
 
-@pytest.mark.parametrize("method", ["diner", "finer-nerf", "cn-neus-table", *MEASURED])
+@pytest.mark.parametrize("method", ["diner", "finer-nerf", pytest.param("cn-neus-table", marks=long_form), *MEASURED])
 def test_steps_of_a_pretended_device_are_those_of_the_cpu(method, monkeypatch):
     """Both ways of marching, compositing and optimizing, and the check itself."""
     monkeypatch.setattr(torch.cuda, "set_device", lambda *_: None)

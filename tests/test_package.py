@@ -16,6 +16,7 @@ from importlib.metadata import distributions
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from long_form import long_form
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from setuptools.config.pyprojecttoml import load_file
@@ -83,10 +84,12 @@ def undeclared(modules: set[str], requirements: dict[str, Requirement]) -> list[
     return sorted(module for module in modules if not providers().get(module, set()) & set(requirements))
 
 
+@long_form
 def test_each_distribution_that_is_imported_is_declared() -> None:
     assert undeclared(foreign_imports(*FOLDERS), declared("cluster", "photos", "inverse")) == sorted(UNDECLARABLE)
 
 
+@long_form
 def test_what_tests_and_scripts_import_is_declared_for_development() -> None:
     assert (
         undeclared(

@@ -104,6 +104,7 @@ def test_gradients_are_the_mean_of_both_processes_and_the_same_bits(both):
         assert torch.equal(dense[0], dense[1])
 
 
+@long_form
 def test_a_function_of_the_sum_over_processes_has_the_slope_of_the_whole(both):
     x = [torch.tensor([1.0, 2.0 + rank], requires_grad=True) for rank in range(2)]
     sum(each.square() for each in x).prod().backward()
@@ -113,6 +114,7 @@ def test_a_function_of_the_sum_over_processes_has_the_slope_of_the_whole(both):
         torch.testing.assert_close(both[rank]["slope"] / 2, x[rank].grad)
 
 
+@long_form
 def test_counts_states_and_notes_are_the_same_in_both_processes(both):
     for found in both:
         assert found["mean"].tolist() == [2.0, 1.0]

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 from bench_helpers import job, measured, scene, stand_in
-from long_form import long_form
 from rich.console import Console
 
 from inr_plugins import machine
@@ -205,7 +204,6 @@ def test_a_killed_benchmark_goes_on_where_it_was(interrupted, tmp_path):
     assert read_json(record_path(tmp_path, job("b").key))["status"] == "finished"
 
 
-@long_form
 @pytest.mark.parametrize(("number_of_signal", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_ctrl_c_and_sigterm_end_the_job_too_and_leave_no_record_of_it(interrupted, tmp_path, number_of_signal, status):
     process, number = interrupted

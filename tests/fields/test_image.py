@@ -195,9 +195,9 @@ def test_keys_go_the_shortest_way() -> None:
 def test_a_key_on_a_ridge_begins_elsewhere() -> None:
     field = one_channel()
     keys = field.table.keys.data
-    for _ in range(3000):
+    for _ in range(300):
         # Uphill, until the first key is at a top.
-        keys[0] += 2e-2 * field._with_slopes(keys[:1])[1][0]
+        keys[0] += 0.2 * field._with_slopes(keys[:1])[1][0]
     values, slopes = field._with_slopes(keys)
     assert float(slopes[0].norm()) < 1e-2 * float(slopes.norm(dim=-1).median())
     wanted = values.clone()

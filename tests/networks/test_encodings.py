@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from long_form import long_form
 
 from inr_plugins.networks.encodings import Integrated, Positional, RandomFourier, make_encoding
 
@@ -80,7 +81,7 @@ def test_fourier_features_come_back_from_the_state_dict_and_from_the_seed():
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
-@pytest.mark.parametrize("name", ["identity", "positional", "integrated", "fourier"])
+@pytest.mark.parametrize("name", ["identity", "positional", "integrated", pytest.param("fourier", marks=long_form)])
 def test_every_encoding_is_differentiable_twice_in_any_shape(name):
     encoding = make_encoding(name, 3, **({"octaves": 3} if name in ("positional", "integrated") else {}))
     x = torch.rand(2, 2, 3, dtype=torch.float64, requires_grad=True)

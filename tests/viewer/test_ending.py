@@ -8,6 +8,7 @@ import time
 import weakref
 
 import pytest
+from long_form import long_form
 from viewer.fake_viewer import Ball, FakePage, FakeViewer
 from viewer.served import eventually
 
@@ -26,6 +27,7 @@ def at_exit(monkeypatch):
     return called
 
 
+@long_form
 @pytest.mark.parametrize("case", ["a page open", "a page gone", "closed in vain"])
 def test_no_thread_draws_any_more_when_the_process_ends(at_exit, case):
     model = Ball()
