@@ -188,7 +188,7 @@ class CodePanel(Panel):
         most, step = _range(code)
         # viser would write whole numbers at the ends.
         marks = tuple((end, f"{end:.3g}") for end in (-most, most))
-        made = {}
+        self._sliders, self._sliders_of = {}, shapes
         with self._folder:
             for order, (row, expert) in enumerate(largest):
                 name = self.entry_name(expert)
@@ -199,10 +199,9 @@ class CodePanel(Panel):
                     hint=f"What this counts in the {self.noun} that is drawn.",
                     order=float(order),
                 )
-                made[row, expert] = _Slider(handle, most, step)
-        self._sliders, self._sliders_of = made, shapes
-        for entry, slider in made.items():
-            self._when_clicked(slider.handle, partial(self._turn, entry))
+                # At once: a page may have it, and somebody move it, before the next one is made.
+                self._sliders[row, expert] = _Slider(handle, most, step)
+                self._when_clicked(handle, partial(self._turn, (row, expert)))
 
 
 def _labels(names: Sequence[str]) -> tuple[str, ...]:
