@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from long_form import long_form
 from nerfstudio.data.dataparsers.blender_dataparser import BlenderDataParserConfig
 from nerfstudio.data.dataparsers.colmap_dataparser import ColmapDataParserConfig
 from nerfstudio.data.dataparsers.nerfstudio_dataparser import NerfstudioDataParserConfig
@@ -181,6 +182,7 @@ def exists(name: str, commands: Iterable[str], known: dict[str, set[str]]) -> bo
     return any(each.startswith(name[:-3]) for each in options) if name.endswith("...") else name in options
 
 
+@long_form
 def test_the_options_that_sentences_name_exist_on_the_command_that_is_meant(known):
     """Of the commands that the sentence names, or of those that its file belongs to."""
     wrong, said = [], set[str]()
@@ -192,6 +194,7 @@ def test_the_options_that_sentences_name_exist_on_the_command_that_is_meant(know
     assert wrong == []
 
 
+@long_form
 def test_the_settings_that_sentences_name_are_settings_and_options(known):
     root, found = Path(inr_plugins.__file__).parent, []
     for file in sorted(root.rglob("*.py")):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from long_form import long_form
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("inr_plugins", "method_configs", "scripts")
@@ -48,6 +49,7 @@ def writing(tree: ast.AST) -> Iterator[tuple[str, int]]:
             yield repr(node.value), node.lineno
 
 
+@long_form
 def test_there_is_one_writer_of_files() -> None:
     assert other_writers(ROOT) == []
 

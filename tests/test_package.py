@@ -100,6 +100,7 @@ def test_what_tests_and_scripts_import_is_declared_for_development() -> None:
     )
 
 
+@long_form
 def test_what_is_declared_is_imported_or_only_held_back() -> None:
     """A dependency of a dependency is named where too new a version of it does harm, and then says only that."""
     used = {name for module in foreign_imports(*FOLDERS) for name in providers().get(module, {module})}
@@ -134,6 +135,7 @@ def source_files() -> set[PurePosixPath]:
     return found
 
 
+@long_form
 def test_a_wheel_has_every_file_of_the_package_and_no_other(tmp_path: Path) -> None:
     """A folder without __init__.py would be left out, as would a data file that no pattern names."""
     copy = tmp_path / "copy"

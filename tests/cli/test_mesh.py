@@ -148,6 +148,7 @@ def test_other_formats_and_places(run_folder, tmp_path, name):
     assert sorted(file.name for file in run_folder.iterdir()) == ["config.yml"]
 
 
+@long_form
 def test_fewer_faces_and_no_colours_on_request(run_folder):
     assert inr_mesh(Fake(), run_folder, "--resolution", 48, "--max-faces", 600, "--colour", "none") == 0
     found, sidecar = read(run_folder / "mesh.ply")

@@ -13,6 +13,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from long_form import long_form
 
 from inr_plugins.cli import check, view
 from inr_plugins.engine.address import find_address, is_private
@@ -40,6 +41,7 @@ def run(trained, tmp_path, monkeypatch) -> Path:
     return tmp_path / "run"
 
 
+@long_form
 def test_a_run_is_served_to_this_machine_with_the_step_of_its_newest_sound_checkpoint(run, capsys, monkeypatch):
     newest = run / "nerfstudio_models" / "step-000000005.ckpt"
     newest.write_bytes(newest.read_bytes()[:-500])

@@ -72,6 +72,7 @@ def test_pixels_are_those_of_the_grid():
     assert np.array_equal(grid.middles(torch.arange(grid.count)).numpy(), PLACES.astype(np.float32))
 
 
+@long_form
 def test_steps_follow_what_they_cost():
     network, config, _ = trained({"encoding": "positional", "octaves": 4, "normalization": "cross"})
     shape, numbers = numbers_of(network, config)

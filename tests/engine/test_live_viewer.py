@@ -151,6 +151,7 @@ def test_a_page_leaves_the_model_alone_during_the_last_evaluation(scene, tmp_pat
     assert_all_has_ended(trainer, page)
 
 
+@long_form
 def test_a_page_that_does_not_answer_is_not_waited_for(capfd):
     heard = []
     server = WebsockServer("127.0.0.1", free_port(), Message, verbose=False)

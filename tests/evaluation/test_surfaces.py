@@ -163,6 +163,7 @@ def joined(*meshes: Mesh) -> Mesh:
     )
 
 
+@long_form
 def test_the_exact_union_gets_the_floor_against_a_file_of_overlapping_solids():
     parts = [sphere(0.7, centre) for centre in ((-0.6, 0, 0), (0, 0.15, 0), (0.6, 0.3, 0))]
     each = [manifold3d.Manifold(manifold3d.Mesh64(part.vertices, part.faces)) for part in parts]

@@ -34,7 +34,7 @@ def on_sphere(radius, count=300):
         pytest.param(NEUS, "layer", False, marks=long_form),
         pytest.param(NEUS, "global", True, marks=long_form),
         pytest.param(NEUS, "cross", False, marks=long_form),
-        (NEUS, "cross", True),
+        pytest.param(NEUS, "cross", True, marks=long_form),
         pytest.param(SINE, "none", False, marks=long_form),
         pytest.param(SINE, "cross", False, marks=long_form),
         pytest.param(GAUSS, "layer", False, marks=long_form),

@@ -152,7 +152,6 @@ def test_an_image_is_learnt_first(tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "b.inr").exists()
 
 
-@long_form
 def test_an_image_is_learnt_by_ns_train_itself(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     write_image(tmp_path / "a photo.png", np.rint(VALUES * 255).astype(np.uint8))

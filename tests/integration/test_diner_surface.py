@@ -17,7 +17,6 @@ from inr_plugins.fields.voxel_distance import VoxelDistanceField
 pytestmark = long_form
 
 
-@long_form
 def test_stopping_and_going_on_gives_the_same_bits(knot, tmp_path):
     def look(stop, trainer):
         field = trainer.pipeline.model.field
@@ -32,7 +31,6 @@ def run(knot, tmp_path_factory):
     return train(small_diner_surface(knot, tmp_path_factory.mktemp("run")), 100)
 
 
-@long_form
 def test_a_run_is_opened_and_evaluated(run):
     opened = load_run(run.base_dir, device="cpu", test_mode="test")
     model = opened.pipeline.model

@@ -33,7 +33,6 @@ def run(knot, tmp_path_factory):
     return trainer
 
 
-@long_form
 def test_the_learning_rate_has_fallen_to_a_tenth_when_the_run_ends(run):
     assert run.optimizers.optimizers["fields"].param_groups[0]["lr"] == pytest.approx(2e-4)
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from inr_plugins.method_configs.images import cn_image, finer_image
 from integration.small_methods import small_diner_image, small_network_image
+from long_form import long_form
 from nerfstudio.cameras.rays import RayBundle
 from PIL import Image
 from short_runs import assert_going_on_is_not_having_stopped, train
@@ -172,6 +173,7 @@ def test_the_field_is_read_out_in_the_file_s_own_numbers(run, tmp_path, capsys):
     assert np.array_equal(larger[1::3, 1::3], pixels[2:7, 4:10])
 
 
+@long_form
 @pytest.mark.parametrize("method", ["finer-image", "cn-image"])
 def test_networks_of_coordinates_are_seen_and_read_out_as_they_are(method, photo, tmp_path):
     trained = train(SMALL[method](photo, tmp_path / "runs"), 150)

@@ -18,7 +18,6 @@ from inr_plugins.errors import InputError
 pytestmark = long_form
 
 
-@long_form
 def test_stopping_and_going_on_gives_the_same_bits(knot, tmp_path):
     total, stop = 12, 5
 

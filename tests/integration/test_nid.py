@@ -82,7 +82,6 @@ def dictionary(shapes, tmp_path_factory):
     return train(config, 120)
 
 
-@long_form
 def test_every_shape_of_a_dictionary_is_evaluated_on_its_own_pictures(dictionary):
     opened = load_run(dictionary.base_dir, device="cpu", test_mode="test")
     model = opened.pipeline.model
@@ -234,7 +233,6 @@ def test_a_fit_writes_its_mesh_where_its_run_would_have_it(dictionary, fit, tmp_
     assert not (tmp_path / "again").exists()
 
 
-@long_form
 def test_a_folder_of_scans_is_fitted_in_one_command(dictionary, tmp_path, capsys, monkeypatch):
     """Each scan's mesh is where nid-fit alone would have it, whatever was fitted before it in the same process."""
     monkeypatch.setenv("INR_LPIPS", "off")

@@ -88,7 +88,6 @@ def read_out(run, output, *arguments):
     return np.asarray(Image.open(output))
 
 
-@long_form
 def test_a_dictionary_s_pictures_are_analysed_as_they_are_read_out(whole, tmp_path, capsys):
     place = ["--device", "cpu", "--output", str(tmp_path / "analysis")]
     assert analyze.main([str(whole.base_dir), "rank", *place]) == 0
@@ -100,7 +99,7 @@ def test_a_dictionary_s_pictures_are_analysed_as_they_are_read_out(whole, tmp_pa
     assert "ntk: no kernel of what this method learns is known; give a run of an image" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("kind", ["whole", *(pytest.param(each, marks=long_form) for each in ("table", "patches"))])
+@pytest.mark.parametrize("kind", ["whole", *(pytest.param(each) for each in ("table", "patches"))])
 def test_pictures_of_the_folder_and_unseen_ones_are_near(kind, request, tmp_path):
     run = request.getfixturevalue(kind)
     learnt = read_out(run, tmp_path / "7.png", "--frames", "7")
@@ -358,7 +357,6 @@ def test_a_step_learns_from_some_places_of_some_pieces_of_whole_pictures(folder,
     assert float(losses["mse_loss"]) == pytest.approx(np.mean(error**2), rel=1e-5)
 
 
-@long_form
 def test_between_pixels_of_patches_a_picture_is_smooth(folder, tmp_path):
     """A dictionary whose frequency is too high for patches of few pixels has noise there."""
     config = small_nid_images(folder, tmp_path)

@@ -100,9 +100,7 @@ def go_the_whole_way(config, tmp_path, *, mesh_options=(), steps=3):
     return trained
 
 
-@pytest.mark.parametrize(
-    "method", ["finer-nerf", *(pytest.param(each, marks=long_form) for each in ("diner", "cn-mipnerf", "cn-neus"))]
-)
+@pytest.mark.parametrize("method", ["finer-nerf", *(pytest.param(each) for each in ("diner", "cn-mipnerf", "cn-neus"))])
 def test_a_method_of_scenes(method, knot, tmp_path, cuda):
     """Mesh levels are such as the field of a few steps crosses."""
     if method == "diner":
@@ -116,14 +114,13 @@ def test_a_method_of_scenes(method, knot, tmp_path, cuda):
     cuda.check()
 
 
-@pytest.mark.parametrize("preset", [pytest.param(finer_sdf, marks=long_form), cn_occupancy])
+@pytest.mark.parametrize("preset", [pytest.param(finer_sdf), cn_occupancy])
 def test_a_method_of_one_shape(preset, tmp_path, cuda):
     trimesh.creation.icosphere(3, 50.0).export(tmp_path / "ball.ply")
     go_the_whole_way(small_shape(preset, tmp_path / "ball.ply", tmp_path, 1e-3), tmp_path)
     cuda.check(most=1)
 
 
-@long_form
 def test_a_dictionary_and_a_shape_fitted_with_it(tmp_path, cuda):
     folder = tmp_path / "shapes"
     folder.mkdir()

@@ -33,6 +33,7 @@ def ball(tmp_path_factory):
     return path
 
 
+@long_form
 @pytest.mark.parametrize(("preset", "total"), [(finer_sdf, 9), (cn_occupancy, 6)])
 def test_stopping_and_going_on_gives_the_same_bits(preset, total, ball, tmp_path):
     assert_going_on_is_not_having_stopped(lambda name: small_shape(preset, ball, tmp_path / name, 1e-3), [4], total)
@@ -137,6 +138,7 @@ def test_the_learning_rate_ends_where_the_preset_says(distance_run):
     assert all(torch.isfinite(p).all() for p in distance_run.pipeline.model.parameters())
 
 
+@long_form
 def test_the_example_of_the_documentation_runs(distance_run, ball, tmp_path, monkeypatch, capsys):
     (code,) = re.findall(
         r"^```python\n(.*?)^```", (ROOT / "docs/python.md").read_text(encoding="utf-8"), re.DOTALL | re.M

@@ -341,7 +341,6 @@ def test_every_slice_of_a_stack_has_its_turn(stack_run, few_at_once):
     assert manager.get_train_rays_per_batch() == 2 * size
 
 
-@long_form
 def test_a_stack_is_learnt_and_judged_by_held_out_views(stack_run, few_at_once):
     metrics, line = evaluate_views(stack_run.pipeline, 2, step=stack_run._trained_step)
     assert set(metrics) & {"psnr", "held_out_error"} == {"held_out_error"}
@@ -401,7 +400,6 @@ def test_a_stack_goes_on_with_the_same_bits(stack_file, tmp_path, few_at_once):
     assert_same_state(straight.checkpoint_dir, second.checkpoint_dir)
 
 
-@long_form
 def test_a_stack_of_a_scanner_is_learnt_and_read_out_where_it_is(tmp_path):
     units = np.full((4, HEIGHT, WIDTH), -1000, dtype=np.int16)
     units[1:, 3:12, 4:16] = 0

@@ -125,6 +125,7 @@ def test_a_part_or_something_else_is_not_kept(serve, tmp_path, sent, digits):
     assert os.listdir(tmp_path) == ["cache"]
 
 
+@long_form
 def test_several_that_want_it_ask_once(serve, tmp_path):
     server, told = serve(slowly), []
     threads = [

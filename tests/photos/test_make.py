@@ -21,6 +21,8 @@ from inr_plugins.photos import failures, make
 from inr_plugins.photos.make import make_dataset
 from inr_plugins.photos.options import PhotoOptions
 
+pytestmark = long_form
+
 SIZE, FOCAL = (320, 240), 300.0
 OPTIONS = PhotoOptions(max_features=1500)
 
@@ -54,7 +56,6 @@ def frames_of(folder):
     return content, np.array([frame["transform_matrix"] for frame in content["frames"]])
 
 
-@long_form
 @needs_pycolmap
 def test_poses_are_those_that_the_photos_were_taken_from(capture, made):
     content, poses = frames_of(made.folder)
@@ -115,7 +116,6 @@ def test_points_are_where_the_images_show_their_colours(made):
     assert np.mean(apart) < 0.6 * np.mean(other)
 
 
-@long_form
 @needs_pycolmap
 def test_places_that_hang_on_too_few_points_are_refused(capture, made, tmp_path, monkeypatch):
     """As COLMAP gives them to photographs from one spot."""
@@ -147,7 +147,6 @@ def test_places_that_hang_on_too_few_points_are_refused(capture, made, tmp_path,
     }
 
 
-@long_form
 @needs_pycolmap
 def test_a_picture_that_stays_where_it_is_in_all_photos_is_told(capture, tmp_path):
     """As of a thing that turns before a camera that stands still: what is around it fits best."""
@@ -205,7 +204,6 @@ def test_the_same_again_does_nothing_and_another_scale_keeps_the_poses(capture, 
     assert again.report["units"] == "metres"
 
 
-@long_form
 @needs_pycolmap
 def test_one_seed_gives_one_result_after_a_stop_too(capture, made, tmp_path, monkeypatch):
     def stop(*_, **__):

@@ -48,6 +48,7 @@ def opened():
     live.close()
 
 
+@long_form
 def test_where_rays_are_expensive_the_first_picture_is_the_bakes(opened):
     _, live, page = opened
     assert page.wait(lambda page: bool(page.frames))

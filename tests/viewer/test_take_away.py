@@ -16,6 +16,7 @@ import pytest
 import torch
 import viser
 import viser.transforms as vtf
+from long_form import long_form
 from nerfstudio.cameras.camera_paths import get_path_from_json
 from nerfstudio.data.scene_box import OrientedBox
 from nerfstudio.scripts.render import get_crop_from_json
@@ -181,6 +182,7 @@ def press(page, label):
     page.send(type="GuiUpdateMessage", id=label_id(page, label), updates={"value": True})
 
 
+@long_form
 def test_nerfstudios_render_tab_writes_into_the_run_folder_only(server, tmp_path):
     served, port = server
     data, run = tmp_path / "data", tmp_path / "run"

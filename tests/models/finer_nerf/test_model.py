@@ -109,6 +109,7 @@ def test_outputs_keep_the_shape_of_the_rays(trained):
     torch.testing.assert_close(model(shaped)["rgb"].view(24, 3), model(bundle)["rgb"])
 
 
+@long_form
 def test_skipping_renders_what_dense_sampling_learnt():
     """Of weights that were learnt without skipping: those learnt with it are not asked about the space skipped."""
     dense = make(skip_empty=False)

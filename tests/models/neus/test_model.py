@@ -21,6 +21,8 @@ from inr_plugins.fields.protocol import ColourField, SDFField
 from inr_plugins.models.neus.model import NeusModel, NeusModelConfig
 from inr_plugins.models.neus.networks import BACKBONES
 
+pytestmark = long_form
+
 RADIUS = 0.5
 SMALL = {
     "width": 32,
@@ -98,7 +100,6 @@ def test_the_field_is_a_distance_with_the_ball_inside(trained):
     torch.testing.assert_close(model.surface_aabb(), torch.tensor([[-1.5] * 3, [1.5] * 3]))
 
 
-@long_form
 @pytest.mark.parametrize("normalization", ["none", "cross"])
 def test_the_picture_does_not_depend_on_how_its_rays_are_chunked(normalization, trained):
     model = make(normalization=normalization) if normalization == "none" else trained[0]
@@ -196,7 +197,6 @@ def test_rays_that_miss_the_box_cost_nothing_and_show_what_is_behind(trained):
     assert torch.equal(outputs["normals"], torch.full((5, 3), 0.5))
 
 
-@long_form
 @pytest.mark.parametrize("capture", ["object", "table"])
 def test_a_step_under_the_trainers_own_autocast_is_sound(capture, monkeypatch):
     """As with mixed precision on CUDA: the caller's autocast is on around everything but the backward pass."""
@@ -218,7 +218,6 @@ def test_a_step_under_the_trainers_own_autocast_is_sound(capture, monkeypatch):
     torch.testing.assert_close(*found, rtol=0.1, atol=2e-3)
 
 
-@long_form
 def test_resuming_gives_the_same_weights_as_never_stopping():
     def started(**changes):
         model = make(normalization="cross", **changes)
@@ -340,7 +339,6 @@ def test_without_masks_every_pixel_counts(capture):
 # -- captures ----------------------------------------------------------------------------------------------------------
 
 
-@long_form
 def test_a_table_is_seen_before_a_background_that_is_learnt():
     model = make(capture="table", normalization="cross")
     model.begin()

@@ -4,6 +4,7 @@ import pytest
 import torch
 from ball_batches import BallBatches
 from inr_plugins.method_configs.nid import nid_shapes
+from long_form import long_form
 from nerfstudio.data.scene_box import SceneBox
 
 from inr_plugins.engine.optimization.row_adam import RowAdam
@@ -172,6 +173,7 @@ def test_the_loss_of_distances_is_the_papers_or_its_codes(loss):
     torch.testing.assert_close(model.get_loss_dict(outputs, batch)["distance_loss"], expected)
 
 
+@long_form
 def test_the_encoder_of_points_learns_and_gives_codes_without_a_table():
     model = make(gate="points", warmup_steps=50)
     source = BallBatches(RADII, points=100)
