@@ -194,7 +194,10 @@ class _Equations:
 
 
 def _conjugate_gradients(equations: _Equations) -> Complex[Tensor, "height width"]:
-    """Of the damped normal equations, preconditioned."""
+    """Of the damped normal equations, preconditioned.
+
+    SciPy's has no tensors of an accelerator, and `least_squares.conjugate_gradients` no preconditioner.
+    """
     residual = equations.transposed(equations.left)
     change = torch.zeros_like(residual)
     towards = equations.preconditioned(residual)
