@@ -46,6 +46,8 @@ SELDOM = """{
     window.cancelAnimationFrame = number => { asked.delete(number); };
 }"""
 SLOW_CLOCK = "const now = performance.now.bind(performance); performance.now = () => now() / 10"
+TWO_FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+"""Waits for them: what has come over the websocket is taken in by one and drawn by the other, if not by the first."""
 SCENE_UNITS = 10.0
 """Of the page in a normalised unit."""
 
@@ -237,11 +239,12 @@ class OpenPage:
         return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
     def still_look(self, seconds: float = 20.0) -> np.ndarray:
-        """The scene on the screen, once a look half a second later finds the same."""
-        looks = [self.look()]
+        """The scene on the screen, once all that has come is in it and a look half a second later finds the same."""
+        looks = [np.zeros(0)]
 
         def is_still() -> bool:
             self.raw.wait_for_timeout(500)
+            self.raw.evaluate(TWO_FRAMES)
             looks.append(self.look())
             return np.array_equal(looks[-1], looks[-2])
 

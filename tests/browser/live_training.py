@@ -16,15 +16,16 @@ import numpy as np
 import torch
 from browser.chromium import PATIENCE, SCENE_UNITS, OpenPage, Shown
 from nerfstudio.data.scene_box import OrientedBox
-from PIL import Image
+from PIL import Image, JpegImagePlugin
 from viser._messages import BackgroundImageMessage
 from viser.infra import WebsockClientConnection, WebsockMessageHandler
 
 from inr_plugins.engine.rng import seed_all
 from inr_plugins.viewer.start_view import camera_to_start_from, view_from
 
-JPEG, NOT_THE_MODEL = 30.0, 25.0
-"""dB: a page's compression leaves more than the first of the model's own picture; no other picture comes so near."""
+THE_MODEL, NOT_THE_MODEL = 40.0, 25.0
+"""dB: the model's own picture comes nearer than the first to what it becomes on its way to a page, but for rounding; no
+other picture comes as near as the second."""
 
 
 class Wire:
@@ -158,8 +159,9 @@ class LiveTraining:
 
     def hear(self, page: OpenPage, seconds: float = 30.0) -> None:
         """Wait until all that was done to a page has been dealt with here."""
-        # A slider says its last value a moment later.
-        page.raw.wait_for_timeout(100)
+        # A field says its last value 50 ms later, by a timer of the page, which may be busy: this one ends after that.
+        page.raw.evaluate("() => new Promise(done => setTimeout(done, 100))")
+        page.raw.wait_for_timeout(50)
 
         def has_heard() -> bool:
             return any(heard == 2 * page.said for heard in self._wire.heard.values())
@@ -175,12 +177,24 @@ class LiveTraining:
             return is_last and all(each.is_sharp and each.drawn[0] is newest for each in self.live.pages)
 
         def has_come() -> bool:
-            return is_drawn() and bool(page.frames) and page.frames[-1].jpeg in self._wire.newest.values()
+            is_last = bool(page.frames) and page.frames[-1].jpeg in self._wire.newest.values()
+            return self._stands_still() and is_drawn() and is_last
 
-        assert page.wait(lambda: self.trainer.training_state != "training")
+        assert page.wait(self._stands_still)
         self.hear(page)
-        assert page.wait(has_come, seconds), f"no sharp frame within {seconds} s; {page.notes}; {self._state()}"
-        return page.still_frame(quiet=0.3)
+        while True:
+            assert page.wait(has_come, seconds), f"no sharp frame within {seconds} s; {page.notes}; {self._state()}"
+            shown = page.still_frame(quiet=0.3)
+            if has_come():
+                return shown
+
+    def _stands_still(self) -> bool:
+        """Whether training does, and the step that was running when it was stopped has ended and is known to pages."""
+        lock = self.trainer.train_lock
+        if self.trainer.training_state == "training" or not lock.acquire(blocking=False):
+            return False
+        lock.release()
+        return self.trainer._trained_step in (None, self.live.status.step)
 
     def _state(self) -> str:
         newest, pages = self.live.snapshot, self.live.pages
@@ -208,8 +222,15 @@ def psnr(shown: np.ndarray, picture: np.ndarray) -> float:
     return float(-10 * np.log10(np.square(difference).mean() + 1e-12))
 
 
-def as_sent(picture: np.ndarray, quality: int) -> np.ndarray:
-    """A picture in [0, 1], compressed as pages are sent it: what is small and colourful loses much of it."""
-    stored = io.BytesIO()
-    Image.fromarray((picture.clip(0, 1) * 255).astype(np.uint8)).save(stored, "jpeg", quality=quality)
+def as_sent(picture: np.ndarray, shown: Shown) -> np.ndarray:
+    """A picture in [0, 1], compressed by the very tables of one that a page was sent: how much is lost depends on what
+    there is to be seen, a young model's grain most of all."""
+    sent, stored = Image.open(io.BytesIO(shown.jpeg)), io.BytesIO()
+    tables = {"qtables": sent.quantization, "subsampling": JpegImagePlugin.get_sampling(sent)}
+    Image.fromarray((picture.clip(0, 1) * 255).astype(np.uint8)).save(stored, "jpeg", **tables)
     return np.asarray(Image.open(stored)) / 255
+
+
+def likeness(shown: Shown, picture: np.ndarray) -> float:
+    """Of what a page shows, in dB, with a picture in [0, 1] that would have come to it the same way."""
+    return psnr(shown.image, as_sent(picture, shown))

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from browser.live_training import JPEG, NOT_THE_MODEL, psnr
+from browser.live_training import NOT_THE_MODEL, THE_MODEL, likeness
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +43,13 @@ def test_the_picture_is_the_models_own(page, training):
         shown, step = training.sharp_frame(page), training.step
         picture = training.picture(shown)
         assert max(shown.image.shape) == 512
-        assert psnr(shown.image, picture) > JPEG
-        assert psnr(shown.image, picture[:, ::-1]) < NOT_THE_MODEL
-        assert psnr(shown.image, picture[::-1]) < NOT_THE_MODEL
+        assert likeness(shown, picture) > THE_MODEL
+        assert likeness(shown, picture[:, ::-1]) < NOT_THE_MODEL
+        assert likeness(shown, picture[::-1]) < NOT_THE_MODEL
         page.drag(120)
         turned = training.sharp_frame(page)
-        assert psnr(turned.image, training.picture(turned)) > JPEG
-        assert psnr(turned.image, picture) < NOT_THE_MODEL
+        assert likeness(turned, training.picture(turned)) > THE_MODEL
+        assert likeness(turned, picture) < NOT_THE_MODEL
         assert training.step == step
     assert page.wait(lambda: training.step > step)
 
@@ -59,8 +59,9 @@ def test_another_output_is_shown_when_it_is_chosen(page, training):
     with paused(page):
         options.choose("Output type", "normals")
         shown = training.sharp_frame(page)
+        picture = training.picture(shown, "normals")
         options.choose("Output type", "rgb")
-    assert psnr(shown.image, training.picture(shown, "normals")) > JPEG
+    assert likeness(shown, picture) > THE_MODEL
 
 
 def test_a_page_that_is_loaded_again_goes_on(page, training):
@@ -80,7 +81,7 @@ def test_two_people_each_see_from_where_they_stand(browser, page, training):
         seen = training.sharp_frame(page), training.sharp_frame(other)
         assert seen[0].camera["position"] != seen[1].camera["position"]
         for shown in seen:
-            assert psnr(shown.image, training.picture(shown)) > JPEG
+            assert likeness(shown, training.picture(shown)) > THE_MODEL
     other.raw.context.close()
     assert page.wait(lambda: len(training.live.pages) == 1)
     page.next_frame()

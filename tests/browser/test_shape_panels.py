@@ -10,7 +10,7 @@ import pytest
 import torch
 import trimesh
 from browser.chromium import SCENE_UNITS
-from browser.live_training import NOT_THE_MODEL, LiveTraining, as_sent, psnr
+from browser.live_training import NOT_THE_MODEL, LiveTraining, likeness
 from inr_plugins.method_configs.nid import nid_shapes
 from integration.small_methods import small_nid
 
@@ -77,36 +77,36 @@ def test_codes_of_the_users_are_drawn_and_the_learnt_one_comes_back(page, traini
     assert experts.root.locator("img").evaluate_all("all => all.length == 2 && all.every(each => each.naturalWidth)")
 
     def drawn(click, code):
-        """What the page shows after a click, and the model's own pictures of this code and of the learnt one."""
+        """The page's picture after a click: how like the model's own of this code, and of the learnt one."""
         before = training.live.snapshot
         click()
         assert page.wait(lambda: training.live.snapshot is not before)
         shown = training.sharp_frame(page)
         with drawn_from(model, code):
             own = training.picture(shown)
-        return shown.image, as_sent(own, QUALITY), as_sent(training.picture(shown), QUALITY)
+        return likeness(shown, own), likeness(shown, training.picture(shown))
 
     panel.choose("Towards", "1: shape_1")
-    image, own, usual = drawn(lambda: panel.set("Blend", 0.75), 0.25 * learnt[0] + 0.75 * learnt[1])
-    assert psnr(image, own) > 28
-    assert psnr(image, usual) < NOT_THE_MODEL
-    image, own, usual = drawn(lambda: panel.click("Back to the learnt code"), learnt[0])
-    assert psnr(image, own) > 28
-    assert psnr(image, usual) > 28
+    own, usual = drawn(lambda: panel.set("Blend", 0.75), 0.25 * learnt[0] + 0.75 * learnt[1])
+    assert own > 28
+    assert usual < NOT_THE_MODEL
+    own, usual = drawn(lambda: panel.click("Back to the learnt code"), learnt[0])
+    assert own > 28
+    assert usual > 28
     assert page.wait(lambda: float(panel.value("Blend")) == 0)
     without = learnt[0].index_fill(0, torch.tensor([largest]), 0)
-    image, own, usual = drawn(lambda: entries.set(f"Expert {largest}", 0), without)
-    assert psnr(image, own) > 28
-    assert psnr(image, usual) < NOT_THE_MODEL
+    own, usual = drawn(lambda: entries.set(f"Expert {largest}", 0), without)
+    assert own > 28
+    assert usual < NOT_THE_MODEL
 
     def choose():
         panel.choose("From", "1: shape_1")
         # It is the shape that is shown now, also to meshes, once the other dropdown has said so.
         assert page.wait(lambda: model.shown_shape == 1 and training.live.snapshot.model.shown_shape == 1)
 
-    image, own, usual = drawn(choose, learnt[1])
-    assert psnr(image, own) > 28
-    assert psnr(image, usual) > 28
+    own, usual = drawn(choose, learnt[1])
+    assert own > 28
+    assert usual > 28
 
 
 # -- Target ------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 import tifffile
 import torch
-from browser.live_training import JPEG, NOT_THE_MODEL, LiveTraining, as_sent, psnr
+from browser.live_training import NOT_THE_MODEL, THE_MODEL, LiveTraining, as_sent, psnr
 from inr_plugins.method_configs.images import finer_image
 from inr_plugins.method_configs.resonance import cn_mri
 
@@ -64,7 +64,7 @@ def drawn(training, page, **attributes):
         setattr(made, name, value)
     with torch.no_grad():
         outputs = made.get_outputs_for_camera(shown.rays_from.to(made.device), None)
-    wanted = as_sent(outputs["rgb"].cpu().numpy(), QUALITY)
+    wanted = as_sent(outputs["rgb"].cpu().numpy(), shown)
     return psnr(shown.image @ GREY, wanted @ GREY)
 
 
@@ -73,30 +73,30 @@ def test_planes_and_all_of_a_volume(browser, tmp_path):
     with paused(cn_mri, volume(tmp_path), tmp_path, browser) as (training, page, panel):
         # Voxels are oblong.
         own = {"xy": PlaneView((xy,), (10, 8, 6), SIDES, SPACING)}
-        assert drawn(training, page, view=own["xy"]) > JPEG
+        assert drawn(training, page, view=own["xy"]) > THE_MODEL
         panel.choose("Plane", "xz")
         panel.set("Row", 5)
         own["xz"] = PlaneView((xz,), (10, 5, 6), SIDES, SPACING)
-        assert drawn(training, page, view=own["xz"]) > JPEG
+        assert drawn(training, page, view=own["xz"]) > THE_MODEL
         panel.choose("Plane", "all three")
         panel.set("Column", 13)
         own["all three"] = PlaneView((xy, xz, yz), (13, 5, 6), SIDES, SPACING)
-        assert drawn(training, page, view=own["all three"]) > JPEG
-        assert drawn(training, page, view=own["xz"]) < JPEG - 8
+        assert drawn(training, page, view=own["all three"]) > THE_MODEL
+        assert drawn(training, page, view=own["xz"]) < THE_MODEL - 8
         panel.choose("Plane", "volume")
-        assert drawn(training, page, view=BodyView("density", 20.0)) > JPEG
+        assert drawn(training, page, view=BodyView("density", 20.0)) > THE_MODEL
         page.drag(80)
-        assert drawn(training, page, view=BodyView("density", 20.0)) > JPEG
-        assert drawn(training, page, view=BodyView("maximum")) < JPEG - 5
+        assert drawn(training, page, view=BodyView("density", 20.0)) > THE_MODEL
+        assert drawn(training, page, view=BodyView("maximum")) < THE_MODEL - 5
         panel.choose("Rays", "maximum")
-        assert drawn(training, page, view=BodyView("maximum")) > JPEG
+        assert drawn(training, page, view=BodyView("maximum")) > THE_MODEL
         panel.set("Level", 0.4)
         panel.set("Window", 0.3)
         low, high = training.model.unit_span
         window = tuple((each - low) / (high - low) for each in (0.25, 0.55))
-        assert drawn(training, page, view=BodyView("maximum"), window=window) > JPEG - 2
+        assert drawn(training, page, view=BodyView("maximum"), window=window) > THE_MODEL - 2
         panel.choose("Plane", "xy")
-        assert drawn(training, page, view=PlaneView((xy,), (13, 5, 6), SIDES, SPACING), window=window) > JPEG - 2
+        assert drawn(training, page, view=PlaneView((xy,), (13, 5, 6), SIDES, SPACING), window=window) > THE_MODEL - 2
 
 
 def test_channels_are_chosen(browser, tmp_path):
