@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 from long_form import long_form
+
+from inr_plugins.operators import light_solve
 
 ROOT = Path(__file__).resolve().parents[1]
 # Behind all else: what is beside it there has names that others have too.
@@ -78,7 +81,7 @@ def test_every_method_and_part_is_on_the_list(scene):
     found = checks.checks(torch.device("cuda"), tiny=False)
     ours = {*IMAGES, *SHAPES, *SIGNALS, *MEASURED}
     assert {name.split("/")[1] for name in found if name.startswith("steps/")} == ours
-    assert {"marching", "compositing", "nerfacc", "tf32", "whole way"} <= set(found)
+    assert {"marching", "compositing", "nerfacc", "tf32", "light", "whole way"} <= set(found)
     timed = speed.measurements(torch.device("cuda"), scene=None, tiny=False)
     assert set(timed) == {f"step/{name}" for name in (*ours, *PEERS)}
     trials = quality.trials(scene=scene, data=scene)
@@ -138,6 +141,21 @@ def test_every_kernel_is_compared_and_what_differs_is_said(monkeypatch):
     assert found["kernels/finer-wavelet"]["passed"]
     assert found["kernels/packed sums"]["passed"] is None
     assert all(check()["passed"] is None for check in kernels.checks(torch.device("cpu")).values())
+
+
+def test_light_that_is_solved_for_is_compared(monkeypatch):
+    with PretendCuda():
+        found = checks.compare_light(torch.device("cuda"), side=24)
+        assert found["passed"]
+        assert found["left"] < 1e-3
+    right, steps = light_solve.light_step, []
+
+    def differing(*given):
+        steps.append(found := right(*given))
+        return replace(found, turn=1.01 * found.turn) if len(steps) > 2 else found
+
+    monkeypatch.setattr(light_solve, "light_step", differing)
+    assert not checks.compare_light(CPU, side=24)["passed"]
 
 
 def test_a_difference_and_an_error_are_told_and_measured_again(tmp_path, monkeypatch, capsys):

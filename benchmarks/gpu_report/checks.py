@@ -47,6 +47,7 @@ def checks(device: torch.device, *, tiny: bool) -> dict[str, Check]:
     found["compositing"] = _bound(compare_compositing, device)
     found["nerfacc"] = _bound(compare_grids, device)
     found["tf32"] = _bound(measure_tf32, device)
+    found["light"] = _bound(compare_light, device, side=32 if tiny else 256)
     found |= kernels.checks(device)
     found["whole way"] = _bound(go_the_whole_way, device, tiny=tiny)
     return found
@@ -186,6 +187,30 @@ def measure_tf32(device: torch.device) -> dict[str, Any]:
         # That others are rounded is what makes them fast.
         "passed": worst <= 1e-5 and (is_rounded or device.type != "cuda"),
     }
+
+
+def compare_light(device: torch.device, *, side: int) -> dict[str, Any]:
+    """The steps by which diner-lensless solves for the light, on the device and on the CPU."""
+    from inr_plugins.operators.lensless import Optics, light_at
+    from inr_plugins.operators.light_solve import light_step
+    from inr_plugins.operators.propagation import intensity
+
+    optics = Optics(side, side, 3.45, 537.0, (0.2, 0.3, 0.4, 0.5), ())
+    y, x = torch.meshgrid(torch.linspace(-1, 1, side), torch.linspace(-1, 1, side), indexing="ij")
+    disc = (x.square() + y.square() < 0.3).float()
+    truth = torch.polar(1 - 0.5 * disc, 0.5 * torch.exp(-4 * ((x - 0.2).square() + y.square())))
+    measured = intensity(light_at(optics.space(optics.heights()), truth))
+    fields, left = [], []
+    for where in (torch.device("cpu"), device):
+        field = torch.ones_like(truth).to(where)
+        for _ in range(2):
+            step = light_step(optics.space(optics.heights().to(where)), field, measured.to(where))
+            field = torch.polar(step.amplitude, field.angle() + step.turn)
+        fields.append(field.cpu())
+        left.append(step.after / float(measured.sum()))
+    apart = float((fields[1] - fields[0]).norm() / (fields[0] - 1).norm())
+    # In float64 it is 6e-5 from there.
+    return {"left": left[1], "left_on_cpu": left[0], "apart": apart, "allowed": 2e-3, "passed": apart <= 2e-3}
 
 
 def go_the_whole_way(device: torch.device, *, tiny: bool) -> dict[str, Any]:
