@@ -24,6 +24,7 @@ from inr_plugins.analysis.key_space import MOST_WIDTH, key_space, mesh_sides
 from inr_plugins.analysis.tangent_kernel import KernelSummary, eigenvalues, in_float64, summary, tangent_kernel
 from inr_plugins.errors import InputError
 from inr_plugins.fields.image import CoordinateImage, ImageField, KeyImage
+from inr_plugins.fields.parts import PartedImage
 from inr_plugins.fields.stream_image import StreamImage
 from inr_plugins.networks.coordinate_network import CoordinateNetwork
 from inr_plugins.signal_grid import PixelGrid
@@ -189,9 +190,14 @@ def find_keys(fitted: Fitted) -> Findings:
     """The learnt curve, surface or volume of colours over keys.
 
     Raises:
-        InputError: the run has no keys, or keys of more than three numbers.
+        InputError: the run has no keys, several tables of them, or keys of more than three numbers.
     """
     field = fitted.field
+    if isinstance(field, PartedImage) and any(isinstance(each, KeyImage) for each in field.fields):
+        raise InputError(
+            "keys: each part of what this run has learnt has keys of its own, and neither these nor ntk are drawn; "
+            "rank and spectrum are, where what is looked for is known."
+        )
     if not isinstance(field, KeyImage):
         raise InputError("keys: this run has no keys; give a run of diner-image.")
     if field.table.width > MOST_WIDTH:

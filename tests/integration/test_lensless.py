@@ -14,7 +14,7 @@ from long_form import long_form
 from PIL import Image
 from short_runs import assert_going_on_is_not_having_stopped, train
 
-from inr_plugins.cli import signal_file
+from inr_plugins.cli import analyze, signal_file
 from inr_plugins.cli.eval import main as evaluate_command
 from inr_plugins.engine.evaluation import evaluate_views
 from inr_plugins.errors import InputError
@@ -136,6 +136,18 @@ def test_the_page_suggests_what_can_be_read_out(run, tmp_path):
         assert signal_file.main([str(run.base_dir), str(tmp_path / name), "--part", part, "--quiet"]) == 0
     assert {each.name for each in tmp_path.iterdir()} == {"amplitude.tif", "phase.tif"}
     assert run.pipeline.model.scales() == (("1", (0.0, 1.0)), ("rad", (-math.pi, math.pi)))
+
+
+def test_keys_of_parts_are_not_drawn_and_what_is_known_is_analysed(run, tmp_path, capsys):
+    place = ["--device", "cpu", "--output", str(tmp_path)]
+    assert analyze.main([str(run.base_dir), "keys", *place]) == 1
+    said = capsys.readouterr().err
+    assert "each part of what this run has learnt has keys of its own" in said
+    assert analyze.main([str(run.base_dir), "ntk", *place]) == 1
+    assert "ntk: no kernel of what this method learns is known" in capsys.readouterr().err
+    for kind in ("rank", "spectrum"):
+        assert analyze.main([str(run.base_dir), kind, *place]) == 0
+        assert (tmp_path / f"{kind}.csv").exists()
 
 
 def test_in_the_last_steps_the_light_is_solved_for_and_keys_follow_it(object_file, tmp_path, capfd):
