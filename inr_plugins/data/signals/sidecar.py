@@ -11,8 +11,14 @@ from inr_plugins.files import shown, why_unreadable
 
 
 def sidecar(path: Path) -> Path:
-    """Where the metadata of a file of measurements are: `<name>.json` beside it."""
-    return path.with_suffix(".json")
+    """Where the metadata of measurements are: `<name>.json` beside them, of a file without its ending.
+
+    What stands behind a point in a folder's name, as in `height_0.5mm`, is no ending.
+    """
+    if not path.is_dir():
+        return path.with_suffix(".json")
+    named = path.resolve() if path.name in ("", "..") else path
+    return named.parent / f"{named.name}.json"
 
 
 class Sidecar:

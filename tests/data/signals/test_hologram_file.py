@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -169,6 +170,17 @@ def test_numbers_that_are_refused(tmp_path):
     (tmp_path / "stack.json").unlink()
     with pytest.raises(InputError, match=r"needs .*stack.json beside it, with values, wavelength_nm"):
         read_recording(tmp_path / "stack.npy")
+
+
+def test_a_point_in_the_name_of_a_folder_is_no_ending(tmp_path, monkeypatch):
+    folder = folder_of(tmp_path).rename(tmp_path / "height_0.5mm")
+    (tmp_path / "stack.json").rename(tmp_path / "height_0.json")
+    with pytest.raises(InputError, match=r"needs \S*height_0.5mm.json beside it"):
+        read_recording(folder)
+    (tmp_path / "height_0.json").rename(tmp_path / "height_0.5mm.json")
+    assert read_recording(folder).intensities.shape == COUNTS.shape
+    monkeypatch.chdir(folder)
+    assert read_recording(Path()).intensities.shape == COUNTS.shape
 
 
 def test_folders_that_are_refused(tmp_path):
