@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -63,10 +64,12 @@ class LightImage(SignalImage):
     Attributes:
         imaging: how it is seen.
         recording: the files.
+        aside: numbers of the holograms that are held out, from 0; there may be several of one height.
     """
 
     imaging: Imaging = field(kw_only=True)
     recording: Recording = field(kw_only=True)
+    aside: tuple[int, ...] = field(kw_only=True)
 
     @cached_property
     def kind(self) -> SignalKind:
@@ -155,10 +158,10 @@ def _read(
     if recording.truth is not None:
         parts, imaging = as_parts(torch.from_numpy(recording.truth), 1.0), Imaging(optics, 1.0, True)
     else:
-        field_ = gerchberg_saxton(_holograms(recording, optics), steps=_SHOWN_STEPS)
+        field_ = gerchberg_saxton(_holograms(recording, optics, aside), steps=_SHOWN_STEPS)
         high = rounded_up(float(field_.abs().flatten().quantile(_BRIGHT)))
         parts, imaging = as_parts(field_, high), Imaging(optics, high, False)
-    return LightImage(path, parts, imaging=imaging, recording=recording)
+    return LightImage(path, parts, imaging=imaging, recording=recording, aside=tuple(aside))
 
 
 def held_out_of(count: int, wanted: int) -> list[int]:
@@ -172,15 +175,12 @@ def held_out_of(count: int, wanted: int) -> list[int]:
     return [int((each + 0.5) * count / wanted) for each in range(wanted)]
 
 
-def _holograms(recording: Recording, optics: Optics) -> Holograms:
-    heights = recording.setup.heights_mm
+def _holograms(recording: Recording, optics: Optics, aside: Sequence[int]) -> Holograms:
     assert recording.intensities is not None
     numbers = torch.from_numpy(recording.intensities)
-    learnt, held_out = (
-        numbers[[heights.index(each) for each in some]] if some else numbers[:0]
-        for some in (optics.learnt_mm, optics.held_out_mm)
-    )
-    return Holograms(optics, learnt, held_out)
+    is_aside = torch.zeros(len(numbers), dtype=torch.bool)
+    is_aside[list(aside)] = True
+    return Holograms(optics, numbers[~is_aside], numbers[is_aside])
 
 
 class LightDataParser(MeasuredDataParser):
@@ -194,7 +194,7 @@ class LightDataParser(MeasuredDataParser):
         """What was recorded, or what is made of the object."""
         image = cast(LightImage, self.image)
         if image.recording.intensities is not None:
-            return _holograms(image.recording, image.imaging.optics)
+            return _holograms(image.recording, image.imaging.optics, image.aside)
         config, truth = self.config, image.recording.truth
         assert truth is not None
         return record(torch.from_numpy(truth), image.imaging.optics, noise=config.noise, seed=config.noise_seed)

@@ -257,6 +257,17 @@ def test_heights_that_are_held_out():
         held_out_of(3, 3)
 
 
+def test_of_two_holograms_at_one_height_each_has_its_own_place(tmp_path):
+    counts = GENERATOR.integers(1, 200, (4, 16, 20)).astype(np.uint8)
+    path = array_of(tmp_path, counts, heights_mm=[0.5, 0.6, 0.6, 0.7])
+    outputs = LightDataParserConfig(data=path).setup().get_dataparser_outputs("train")
+    measured, wanted = outputs.parser.measured, counts / counts.mean()
+    np.testing.assert_allclose(measured.learnt, wanted[[0, 1, 3]], rtol=1e-6)
+    np.testing.assert_allclose(measured.held_out, wanted[[2]], rtol=1e-6)
+    assert (measured.optics.learnt_mm, measured.optics.held_out_mm) == ((0.5, 0.6, 0.7), (0.6,))
+    assert len(LightDataParserConfig(data=path, held_out_heights=0).read().imaging.optics.learnt_mm) == 4
+
+
 def test_options_that_do_not_go_with_the_data(tmp_path):
     path = array_of(tmp_path, COUNTS)
     with pytest.raises(InputError, match="noise is of holograms that are made of an object"):
