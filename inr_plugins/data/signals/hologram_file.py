@@ -28,6 +28,7 @@ import numpy as np
 from jaxtyping import Complex64, Float32, Shaped
 
 from inr_plugins.data.signals.array_file import check_copies, why_no_array
+from inr_plugins.data.signals.hologram_notes import exposures_note, reach_note
 from inr_plugins.data.signals.image_file import read_image
 from inr_plugins.data.signals.sidecar import Sidecar, sidecar
 from inr_plugins.data.signals.tiff_file import TIFF_ENDINGS
@@ -50,6 +51,9 @@ _PITCHES_MM = (1e-6, 1.0)
 _HEIGHTS_MM = (1e-4, 1e4)
 _FURTHEST = 20.0
 """Widths of the sensor by which light of the finest pattern may go to the side."""
+_LEAST_REACH, _SMALL_REACH = 0.1, 1.0
+"""Pixels that it goes to the side at the greatest height, at the least, and below which that is said: of r pixels the
+finest pattern's phase is seen as sin(pi r / 2), and that of one f times as wide as sin(pi r / (2 f²))."""
 _AXES = ("heights", "rows", "columns")
 _ARRAY = "holograms"
 _LEAST_SIDE, _LARGEST_SIDE = 16, 2048
@@ -79,11 +83,13 @@ class Recording:
         setup: how they were recorded, or are to be.
         intensities: 1 being the light alone; None: there are none, and the object is to be recorded.
         truth: the object, amplitude times exp(i phase); None: it is not known.
+        notes: sentences on what is odd.
     """
 
     setup: Setup
     intensities: Float32[np.ndarray, "heights rows columns"] | None
     truth: Complex64[np.ndarray, "rows columns"] | None
+    notes: tuple[str, ...] = ()
 
 
 def read_recording(path: Path) -> Recording:
@@ -104,14 +110,16 @@ def read_recording(path: Path) -> Recording:
     numbers = _numbers(path, told)
     setup = told.setup(len(numbers), path)
     _check_sides(path, numbers.shape[1:])
-    told.check_reach(setup, numbers.shape[1:])
+    reach = told.check_reach(setup, numbers.shape[1:])
     truth = _truth(told, told.file("amplitude"), path) if "amplitude" in told.values else None
     if truth is not None and truth.shape != numbers.shape[1:]:
         raise told.error(
             f"names an object of {_sides(truth.shape)} pixels, and the holograms have {_sides(numbers.shape[1:])}: "
             "give one of that size, or leave it out"
         )
-    return Recording(setup, _intensities(path, numbers, told), truth)
+    intensities = _intensities(path, numbers, told)
+    notes = (_reach_note(path, reach), exposures_note(path, intensities))
+    return Recording(setup, intensities, truth, tuple(each for each in notes if each is not None))
 
 
 def record_files(path: Path) -> list[Path]:
@@ -127,8 +135,12 @@ def _object(path: Path, told: _Metadata) -> Recording:
     truth = _truth(told, path, path)
     _check_sides(path, truth.shape)
     setup = told.setup(None, path)
-    told.check_reach(setup, truth.shape)
-    return Recording(setup, None, truth)
+    note = _reach_note(path, told.check_reach(setup, truth.shape))
+    return Recording(setup, None, truth, () if note is None else (note,))
+
+
+def _reach_note(path: Path, pixels: float) -> str | None:
+    return reach_note(path, pixels) if pixels < _SMALL_REACH else None
 
 
 def _truth(told: _Metadata, amplitude: Path, data: Path) -> Complex64[np.ndarray, "rows columns"]:
@@ -392,16 +404,27 @@ class _Metadata(Sidecar):
         """How many there are."""
         return len(self._heights())
 
-    def check_reach(self, setup: Setup, sides: tuple[int, ...]) -> None:
-        """Refuse heights from which no light of a fine pattern would reach the sensor."""
-        side_mm = max(sides) * setup.pitch_um * 1e-3
-        reach = max(setup.heights_mm) * setup.wavelength_nm * 1e-6 / (2 * setup.pitch_um * 1e-3) / side_mm
-        if reach > _FURTHEST:
+    def check_reach(self, setup: Setup, sides: tuple[int, ...]) -> float:
+        """How many pixels light of the finest pattern goes to the side at the greatest height.
+
+        Raises:
+            InputError: so many that none of it would reach the sensor, or so few that no phase would be seen.
+        """
+        side_mm, furthest = max(sides) * setup.pitch_um * 1e-3, max(setup.heights_mm)
+        aside_mm = furthest * setup.wavelength_nm * 1e-6 / (2 * setup.pitch_um * 1e-3)
+        if aside_mm / side_mm > _FURTHEST:
             raise self.error(
-                f"has a height of {max(setup.heights_mm):.6g} mm, from which light of the finest pattern goes "
-                f"{reach:.3g} times the sensor's width of {side_mm:.3g} mm to the side: look at the units of heights, "
-                "wavelength and pitch"
+                f"has a height of {furthest:.6g} mm, from which light of the finest pattern goes "
+                f"{aside_mm / side_mm:.3g} times the sensor's width of {side_mm:.3g} mm to the side: look at the units "
+                "of heights, wavelength and pitch"
             )
+        pixels = aside_mm / (setup.pitch_um * 1e-3)
+        if pixels < _LEAST_REACH:
+            raise self.error(
+                f"has no height above {furthest:.6g} mm, from which light of the finest pattern goes {pixels:.2g} "
+                "pixels to the side, so that no phase is seen: look at the units of heights, wavelength and pitch"
+            )
+        return pixels
 
     def axes(self) -> tuple[str, ...]:
         """The names of an array's axes."""

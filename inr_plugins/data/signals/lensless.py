@@ -71,6 +71,11 @@ class LightImage(SignalImage):
     recording: Recording = field(kw_only=True)
     aside: tuple[int, ...] = field(kw_only=True)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """See SignalImage."""
+        return self.recording.notes
+
     @cached_property
     def kind(self) -> SignalKind:
         """All of it but its pixels."""

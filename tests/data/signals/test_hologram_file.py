@@ -122,6 +122,11 @@ def changed(**more):
         ({"heights_mm": [0.5, 0.5, 0.5]}, "two different heights"),
         ({"heights_mm": [0.5, -0.6, 0.7]}, "a height of -0.6 mm, which is out of reason"),
         ({"heights_mm": [500, 600, 700]}, "to the side: look at the units of heights, wavelength and pitch"),
+        (
+            {"heights_mm": None, "heights_um": [0.5, 0.6, 0.7]},
+            r"no height above 0.0007 mm, .* 0.016 pixels to the side",
+        ),
+        ({"pitch_um": 345}, r"goes 0.0016 pixels to the side, so that no phase is seen: look at the units"),
         ({"open_beam": 1e9}, "give the number that the light alone has"),
         ({"colour": "green"}, "the key colour, which is none of"),
         ({"values": "phase"}, 'give "intensity" or "object"'),
@@ -181,6 +186,35 @@ def test_a_point_in_the_name_of_a_folder_is_no_ending(tmp_path, monkeypatch):
     assert read_recording(folder).intensities.shape == COUNTS.shape
     monkeypatch.chdir(folder)
     assert read_recording(Path()).intensities.shape == COUNTS.shape
+
+
+def test_different_exposures_are_said_and_an_instruments_are_not(tmp_path):
+    # Means of the eight holograms of a real target, over that of the fifth.
+    usual = np.array([1.006, 0.953, 1.006, 1.003, 1.0, 1.0, 0.996, 0.995])
+    even = GENERATOR.uniform(0.5, 1.5, (8, 16, 20))
+    even /= even.mean((1, 2), keepdims=True)
+    heights = {"heights_mm": [0.5 + 0.05 * each for each in range(8)]}
+    assert read_recording(array_of(tmp_path, even * usual[:, None, None], **heights)).notes == ()
+    exposures = np.array([1, 1, 0.7, 1, 1.3, 1, 1, 1.09])
+    path = array_of(tmp_path, even * exposures[:, None, None], **heights)
+    (note,) = read_recording(path).notes
+    assert "stack.npy have different amounts of light" in note
+    assert "number 2 has 0.70, 4 has 1.30 (from 0); divide each by its exposure" in note
+    # Which of two is the odd one nobody knows.
+    (note,) = read_recording(array_of(tmp_path, even[:2] * [[[1]], [[0.5]]], heights_mm=[0.5, 0.6])).notes
+    assert "number 0 has 1.33, 1 has 0.67 (from 0)" in note
+
+
+def test_heights_from_which_light_hardly_goes_to_the_side_are_said(tmp_path):
+    # 0.537 um * 13 um / (2 * (3.45 um)²) = 0.293, and of 50 um 1.13.
+    (note,) = read_recording(array_of(tmp_path, COUNTS, heights_mm=[0.011, 0.012, 0.013])).notes
+    assert "goes 0.29 pixels to the side" in note
+    assert read_recording(array_of(tmp_path, COUNTS, heights_mm=[0.01, 0.02, 0.05])).notes == ()
+    Image.fromarray(COUNTS[0]).save(tmp_path / "cells.png")
+    told = {"values": "object", **LIGHT, "pitch_um": 34.5}
+    assert (
+        "goes 0.16 pixels to the side" in LightDataParserConfig(data=tell(tmp_path / "cells.png", told)).read().notes[0]
+    )
 
 
 def test_folders_that_are_refused(tmp_path):
