@@ -90,6 +90,8 @@ class VolumeDataParserConfig(MeasuredDataParserConfig):
     data: Path = Path()
     """Volume or slice, which is measured, and judged by, never learnt; or k-space: .npy, .npz, .h5 or .hdf5, with
     <name>.json beside it (see the page of cn-mri). A volume may be NIfTI or a folder of DICOM slices, too."""
+    slice: int | None = None
+    """Which slice of k-space whose slices were measured one by one, from 0; by default the middle one."""
     share: float | None = None
     """Of a volume: share of its Fourier coefficients that are measured, most of them near to frequency 0; by default
     0.126."""
@@ -109,7 +111,7 @@ class VolumeDataParserConfig(MeasuredDataParserConfig):
     def read(self) -> MeasuredVolume:
         """The volume, or k-space as one; InputError where it can be neither."""
         path = Path(self.data)
-        found = _read(path, stamp_of(path), self.noise_seed)
+        found = _read(path, stamp_of(path), self.noise_seed, self.slice)
         if found.measured is not None and (self.noise or self.share is not None or self.same_operator):
             raise InputError(
                 f"{OPTION}.share, noise and same-operator say how a volume is measured, and --data {shown(path)} was: "
@@ -124,9 +126,9 @@ class VolumeDataParserConfig(MeasuredDataParserConfig):
 
 
 @lru_cache(maxsize=1)
-def _read(path: Path, stamp: object, seed: int) -> MeasuredVolume:
+def _read(path: Path, stamp: object, seed: int, wanted: int | None) -> MeasuredVolume:
     """What is at a place, which is read once while its files are what they were (`stamp`)."""
-    found = read_resonance(path)
+    found = read_resonance(path, wanted=wanted)
     if isinstance(found, Volume):
         voxels = Voxels(found.spacing_mm, True, found.affine)
         return MeasuredVolume(path, found.numbers[..., None], voxels=voxels, told=found.notes)
@@ -143,7 +145,7 @@ def _of_k_space(path: Path, found: KSpace, seed: int) -> MeasuredVolume:
     voxels = Voxels(found.spacing_mm, False)
     high = MeasuredVolume(path, pixels, voxels=voxels).kind.high
     scaled = replace(measured, learnt=measured.learnt / high, held_out=measured.held_out / high)
-    return MeasuredVolume(path, pixels, voxels=voxels, measured=scaled)
+    return MeasuredVolume(path, pixels, voxels=voxels, measured=scaled, told=found.notes)
 
 
 class VolumeDataParser(MeasuredDataParser):

@@ -8,19 +8,18 @@ volume may be NIfTI or a folder of DICOM slices, too, which say all of this them
     axes                "rows columns" or "slices rows columns" in any order, and "coils" of k-space that several saw;
                         as that by default, coils first
     centre              of k-space: "middle", the coefficient of frequency 0 at n // 2 of each axis, or "first"
+    slices              of k-space: "k-space", measured in three dimensions, or "image", each measured by itself
     notes               anything
 """
 
 from __future__ import annotations
 
-import json
-import math
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Complex64, Float32, Shaped
+from jaxtyping import Complex64, Float, Float32, Shaped
 
 from inr_plugins.data.signals.array_file import why_no_array
 from inr_plugins.data.signals.medical_file import (
@@ -32,7 +31,9 @@ from inr_plugins.data.signals.medical_file import (
     read_dicom,
     read_nifti,
 )
-from inr_plugins.data.signals.sidecar import Sidecar, sidecar
+from inr_plugins.data.signals.resonance_checks import slices_look_in_space
+from inr_plugins.data.signals.resonance_sidecar import IN_K_SPACE, IN_SPACE, SPACE, SPACING_MM, ResonanceSidecar
+from inr_plugins.data.signals.sidecar import sidecar
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown, why_unreadable
 from inr_plugins.geometry.io.read_checks import counted
@@ -40,14 +41,10 @@ from inr_plugins.geometry.io.read_checks import counted
 NUMPY_ENDINGS = (".npy", ".npz")
 HDF5_ENDINGS = (".h5", ".hdf5")
 VOLUME, K_SPACE = "volume", "k-space"
-_KEYS = ("values", "spacing_mm", "spacing_um", "axes", "centre", "notes")
-_SPACE = ("slices", "rows", "columns")
-_LENGTHS_MM = {"mm": 1.0, "um": 1e-3}
-_SPACING_MM = (1e-3, 50.0)
-"""Between a microscope's voxels and those of a scan that finds the patient."""
 _ARRAYS = {VOLUME: "volume", K_SPACE: "kspace"}
 _LARGEST = 512
 """Voxels along an axis: a fit is measured whole in every step."""
+_SLICE = "--pipeline.datamanager.dataparser.slice"
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,14 +71,20 @@ class KSpace:
     Attributes:
         numbers: frequency 0 in the middle, n // 2 of each axis.
         spacing_mm: of voxels along the axes of space.
+        notes: sentences on what was taken for granted, or is odd.
     """
 
     numbers: Complex64[np.ndarray, " coils *axes"]
     spacing_mm: tuple[float, ...]
+    notes: tuple[str, ...] = ()
 
 
-def read_resonance(path: Path) -> Volume | KSpace:
+def read_resonance(path: Path, *, wanted: int | None = None) -> Volume | KSpace:
     """Read a volume or k-space.
+
+    Args:
+        path: of the file, or the folder of DICOM.
+        wanted: which slice, from 0, of k-space whose slices were measured one by one; None: the middle one.
 
     Raises:
         InputError: the file or its metadata cannot be read, say too little, or do not go together.
@@ -90,9 +93,10 @@ def read_resonance(path: Path) -> Volume | KSpace:
     if problem is not None:
         raise InputError(f"--data {shown(path)} {problem}: give the file of a volume, or of k-space.")
     if is_nifti(path) or is_dicom(path):
+        _check_unwanted(path, wanted)
         placed = read_nifti(path) if is_nifti(path) else read_dicom(path)
         _check_numbers(path, placed.numbers, placed.numbers.shape)
-        low, high = _SPACING_MM
+        low, high = SPACING_MM
         if not all(low <= each <= high for each in placed.spacing_mm):
             size = " x ".join(f"{each:.6g}" for each in placed.spacing_mm)
             raise InputError(
@@ -104,35 +108,69 @@ def read_resonance(path: Path) -> Volume | KSpace:
     if ending not in (*NUMPY_ENDINGS, *HDF5_ENDINGS):
         known = ", ".join((*NUMPY_ENDINGS, *HDF5_ENDINGS, *NIFTI_ENDINGS, *DICOM_ENDINGS[:1]))
         raise InputError(f"--data {shown(path)} is no file of a volume or of k-space: give one of {known}.")
-    told = _Metadata(sidecar(path), path)
+    told = ResonanceSidecar(sidecar(path), path)
     values = told.choice("values", (VOLUME, K_SPACE))
     numbers = _numbers(path, _ARRAYS[values])
     is_complex = numbers.dtype.kind == "c"
     if numbers.dtype.kind not in ("c" if values == K_SPACE else "fiu"):
         kind = "complex" if is_complex else f"of the type {numbers.dtype}"
-        wanted = "complex ones" if values == K_SPACE else "real ones, or say k-space"
-        raise InputError(
-            f"--data {shown(path)} has numbers that are {kind}, and is said to be {values}: give {wanted}."
-        )
+        asked = "complex ones" if values == K_SPACE else "real ones, or say k-space"
+        raise InputError(f"--data {shown(path)} has numbers that are {kind}, and is said to be {values}: give {asked}.")
     axes = told.axes(numbers.ndim, coils=values == K_SPACE)
-    order = [axes.index(each) for each in ("coils", *_SPACE) if each in axes]
-    ordered = np.transpose(numbers, order)
+    ordered = np.transpose(numbers, [axes.index(each) for each in ("coils", *SPACE) if each in axes])
     space = [each for each in axes if each != "coils"]
-    spacing = told.spacing(space)
-    wanted_order = [each for each in _SPACE if each in axes]
-    spacing_mm = tuple(spacing[space.index(each)] for each in wanted_order)
-    sides = ordered.shape[1:] if "coils" in axes else ordered.shape
-    _check_numbers(path, ordered, sides)
+    spacing = dict(zip(space, told.spacing(space), strict=True))
+    spacing_mm = tuple(spacing[each] for each in SPACE if each in axes)
+    slices = told.slices(axes, k_space=values == K_SPACE)
     if values == VOLUME:
+        _check_unwanted(path, wanted)
+        _check_numbers(path, ordered, ordered.shape)
         return _checked(path, Volume(ordered.astype(np.float32), spacing_mm))
-    return _k_space(path, ordered if "coils" in axes else ordered[None], spacing_mm, told)
+    _check_finite(path, ordered)
+    return _k_space(path, ordered if "coils" in axes else ordered[None], spacing_mm, told, slices, wanted)
 
 
-def _k_space(path: Path, numbers: np.ndarray, spacing_mm: tuple[float, ...], told: _Metadata) -> KSpace:
-    axes = tuple(range(1, numbers.ndim))
+def _k_space(
+    path: Path,
+    numbers: np.ndarray,
+    spacing_mm: tuple[float, ...],
+    told: ResonanceSidecar,
+    slices: str | None,
+    wanted: int | None,
+) -> KSpace:
+    axes = tuple(range(2 if slices == IN_SPACE else 1, numbers.ndim))
     if told.choice("centre", ("middle", "first")) == "first":
         numbers = np.fft.fftshift(numbers, axes=axes)
-    size = np.abs(numbers).sum(0)
+    notes: tuple[str, ...] = ()
+    if slices == IN_SPACE:
+        count, chosen = numbers.shape[1], _chosen(path, numbers.shape[1], wanted)
+        numbers, spacing_mm = numbers[:, chosen], spacing_mm[1:]
+        if wanted is None and count > 1:
+            notes = (
+                f"{shown(path)} has {count} slices, and of them slice {chosen} (from 0), the middle one, is learnt.",
+            )
+    else:
+        if slices is None and numbers.ndim == 4:
+            _check_transformed(path, numbers, told)
+        _check_unwanted(path, wanted)
+    _check_sides(path, numbers.shape[1:])
+    _check_middle(path, np.abs(numbers).sum(0), told)
+    return KSpace(numbers.astype(np.complex64), spacing_mm, notes)
+
+
+def _check_transformed(path: Path, numbers: np.ndarray, told: ResonanceSidecar) -> None:
+    """Refuse slices that were measured one by one, and are said to be neither that nor k-space."""
+    _check_middle(path, np.abs(numbers).sum((0, 1)), told)
+    if slices_look_in_space(numbers):
+        raise InputError(
+            f"--data {shown(path)} has slices that do not fall off along their axis as k-space does, as if each had "
+            f'been measured by itself: put "slices": "{IN_SPACE}" in {shown(told.path)}, of which one is learnt, or '
+            f'"slices": "{IN_K_SPACE}" where they are k-space all the same.'
+        )
+
+
+def _check_middle(path: Path, size: Float[np.ndarray, "*axes"], told: ResonanceSidecar) -> None:
+    """Refuse k-space whose largest coefficient is not where frequency 0 is said to be, or beside that."""
     if not size.any():
         raise InputError(f"--data {shown(path)} is 0 throughout, and nothing was measured: give other k-space.")
     middle = tuple(side // 2 for side in size.shape)
@@ -142,7 +180,24 @@ def _k_space(path: Path, numbers: np.ndarray, spacing_mm: tuple[float, ...], tol
             f"--data {shown(path)} has its largest coefficient away from the {told.values['centre']} one, where "
             "frequency 0 is said to be, or none there: look at centre and axes, and measure the middle of k-space."
         )
-    return KSpace(numbers.astype(np.complex64), spacing_mm)
+
+
+def _chosen(path: Path, count: int, wanted: int | None) -> int:
+    """Which of so many slices is learnt."""
+    if wanted is not None and not 0 <= wanted < count:
+        raise InputError(
+            f"--data {shown(path)} has {counted(count, 'slice')}, from 0 on, and {_SLICE} {wanted} is none of them: "
+            "give another."
+        )
+    return count // 2 if wanted is None else wanted
+
+
+def _check_unwanted(path: Path, wanted: int | None) -> None:
+    if wanted is not None:
+        raise InputError(
+            f"{_SLICE} is of k-space whose slices were measured one by one, and --data {shown(path)} is not: leave it "
+            "out."
+        )
 
 
 def _checked(path: Path, volume: Volume) -> Volume:
@@ -157,9 +212,17 @@ def _checked(path: Path, volume: Volume) -> Volume:
 
 
 def _check_numbers(path: Path, numbers: np.ndarray, sides: tuple[int, ...]) -> None:
+    _check_sides(path, sides)
+    _check_finite(path, numbers)
+
+
+def _check_sides(path: Path, sides: tuple[int, ...]) -> None:
     if min(sides) < 8 or max(sides) > _LARGEST:
         told = " x ".join(map(str, sides))
         raise InputError(f"--data {shown(path)} is of {told} voxels: give 8 to {_LARGEST} along each axis.")
+
+
+def _check_finite(path: Path, numbers: np.ndarray) -> None:
     if not np.isfinite(numbers).all():
         places = counted(int((~np.isfinite(numbers)).sum()), "place")
         raise InputError(f"--data {shown(path)} has NaN or infinity in {places}: put 0 where nothing is known.")
@@ -202,56 +265,3 @@ def _only(path: Path, names: list[str], wanted: str) -> str:
         told = ", ".join(names[:9]) or "none"
         raise InputError(f"--data {shown(path)} has the arrays {told}: call the one that is meant {wanted}.")
     return wanted
-
-
-# -- metadata ----------------------------------------------------------------------------------------------------------
-
-
-class _Metadata(Sidecar):
-    """What stands beside a file, checked as it is asked for."""
-
-    def __init__(self, path: Path, data: Path) -> None:
-        super().__init__(path, data, needs="values and spacing_mm", page="cn-mri")
-        for key in self.values:
-            if key not in _KEYS:
-                unit = ", whose unit is not known: call it spacing_mm or spacing_um" if "spacing" in key.lower() else ""
-                raise self.error(
-                    f"has the key {key}{unit or ', which is none of ' + ', '.join(_KEYS) + ': take it out'}"
-                )
-
-    def axes(self, count: int, *, coils: bool) -> tuple[str, ...]:
-        """The names of the axes of an array of so many."""
-        found = self.values.get("axes")
-        if found is None and (count == 2 or (count == 3 and not coils)):
-            return _SPACE[-count:]
-        names = tuple(found.split()) if isinstance(found, str) else ()
-        space = [each for each in names if each != "coils"]
-        is_known = len(set(names)) == len(names) == count and sorted(space) in (sorted(_SPACE), sorted(_SPACE[1:]))
-        if not is_known or ("coils" in names and not coils):
-            told = "no axes" if found is None else f"the axes {json.dumps(found)[:60]}"
-            example = "coils rows columns" if coils else "slices rows columns"
-            raise self.error(f'has {told}, and the array has {count}: give "axes", such as "{example}", in its order')
-        return names
-
-    def spacing(self, axes: list[str]) -> tuple[float, ...]:
-        """Of the axes of space, mm, in the order of the array."""
-        given = [key for key in ("spacing_mm", "spacing_um") if key in self.values]
-        if len(given) != 1:
-            raise self.error("must have spacing_mm (or spacing_um), the distance of voxels, once")
-        found = self.values[given[0]]
-        listed = found if isinstance(found, list) else [found] * len(axes)
-        if len(listed) != len(axes) or any(
-            isinstance(x, bool) or not isinstance(x, int | float) or not math.isfinite(x) for x in listed
-        ):
-            raise self.error(
-                f"has {given[0]} {json.dumps(found)[:60]}: give one number, or one for each of {' '.join(axes)}"
-            )
-        spacing = tuple(x * _LENGTHS_MM[given[0].rpartition("_")[2]] for x in listed)
-        low, high = _SPACING_MM
-        wrong = [each for each in spacing if not low <= each <= high]
-        if wrong:
-            raise self.error(
-                f"has {given[0]} {json.dumps(found)[:60]}, and voxels of {wrong[0]:.6g} mm are out of reason "
-                f"({low:g} to {high:g} mm): give their distance in that unit"
-            )
-        return spacing

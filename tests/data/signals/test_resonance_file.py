@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
+from inr_plugins.data.signals.resonance import VolumeDataParserConfig
 from inr_plugins.data.signals.resonance_file import KSpace, Volume, read_resonance
 from inr_plugins.errors import InputError
 
@@ -41,6 +42,29 @@ def write(path: Path, numbers: np.ndarray, told: dict[str, Any] | None) -> Path:
 
 OF_A_VOLUME = {"values": "volume", "spacing_mm": [3, 2, 1]}
 OF_K_SPACE = {"values": "k-space", "spacing_mm": 2, "axes": "coils slices rows columns", "centre": "middle"}
+OF_A_SLICE = {**OF_K_SPACE, "axes": "coils rows columns"}
+OF_SLICES = {**OF_K_SPACE, "axes": "slices coils rows columns", "spacing_mm": [5, 2, 1]}
+
+
+def body(slices: int = 12) -> np.ndarray:
+    """An ellipsoid that fills most of the slices, with a ball in it that is above the middle one."""
+    z, y, x = np.meshgrid(*[np.linspace(-1, 1, side) for side in (slices, 20, 16)], indexing="ij")
+    ball = (z - 0.5) ** 2 + (y + 0.3) ** 2 + (x - 0.1) ** 2 < 0.1
+    return ((z**2 + (y / 0.8) ** 2 + (x / 0.6) ** 2 < 1) + ball).astype(np.float64)
+
+
+def of_slices(seed: int | None = None) -> np.ndarray:
+    """The body as two coils see it, slice by slice (slices, coils, rows, columns), as numpy transforms each.
+
+    Args:
+        seed: of a phase that each slice has for itself; None: there is none.
+    """
+    seen = body()[:, None] * np.stack(
+        [np.linspace(1, 0.3, 16) * np.ones((20, 1)), np.linspace(0.3j, 1j, 16) * np.ones((20, 1))]
+    )
+    if seed is not None:
+        seen = seen * np.exp(2j * np.pi * np.random.default_rng(seed).uniform(size=(len(seen), 1, 1, 1)))
+    return np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(seen, axes=(2, 3))), axes=(2, 3)).astype(np.complex64)
 
 
 @pytest.mark.parametrize("ending", [".npy", ".npz", ".h5"])
@@ -77,6 +101,54 @@ def test_axes_and_units_are_those_that_are_said(tmp_path: Path) -> None:
     np.testing.assert_array_equal(measured.numbers, k_space())
 
 
+@pytest.mark.parametrize("wanted", [None, 9])
+def test_of_slices_that_were_measured_one_by_one_one_is_read(wanted: int | None, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.npy", of_slices(), {**OF_SLICES, "slices": "image"})
+    found = read_resonance(path, wanted=wanted)
+    assert isinstance(found, KSpace)
+    np.testing.assert_array_equal(found.numbers, of_slices()[6 if wanted is None else 9])
+    assert found.spacing_mm == (2, 1)
+    assert [" slice 6 (from 0), the middle one," in each for each in found.notes] == ([True] if wanted is None else [])
+    with pytest.raises(InputError, match=r"has 12 slices, from 0 on, and --pipeline\S+slice 12 is none of them"):
+        read_resonance(path, wanted=12)
+    # Frequency 0 of each slice is where it was said to be, and slices stay in their order.
+    turned = np.fft.ifftshift(of_slices(), axes=(2, 3))
+    found = read_resonance(write(path, turned, {**OF_SLICES, "slices": "image", "centre": "first"}), wanted=2)
+    np.testing.assert_array_equal(found.numbers, of_slices()[2])
+
+
+def test_another_slice_of_the_same_file_is_another_image(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.npy", of_slices(), {**OF_SLICES, "slices": "image"})
+    for number in (8, 4):
+        found = VolumeDataParserConfig(data=path, slice=number).read()
+        assert found.pixels.shape == (20, 16, 1)
+        assert np.corrcoef(found.pixels[..., 0].ravel(), body()[number].ravel())[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("slices", [8, 12, 31])
+def test_k_space_of_three_dimensions_is_told_from_slices(slices: int, tmp_path: Path) -> None:
+    """With noise and without most of it, it is read; and so is a stack that is said to be k-space."""
+    rng = np.random.default_rng(0)
+    k = np.fft.fftshift(np.fft.fftn(np.fft.ifftshift(body(slices))))
+    k += 0.01 * np.abs(k).max() * (rng.normal(size=k.shape) + 1j * rng.normal(size=k.shape))
+    told = {**OF_K_SPACE, "axes": "slices rows columns"}
+    for measured in (k, k * (rng.uniform(size=k.shape[1:]) < 0.4 + 0.6 * (np.arange(16) % 8 > 4))):
+        measured[slices // 2, 10, 8] = k[slices // 2, 10, 8]
+        found = read_resonance(write(tmp_path / "a.npy", measured, told))
+        assert found.numbers.shape == (1, slices, 20, 16)
+    # Phases of which a transform along the slices gathers nothing.
+    with pytest.raises(InputError, match="each had been measured by itself"):
+        read_resonance(write(tmp_path / "a.npy", of_slices(37), OF_SLICES))
+    found = read_resonance(write(tmp_path / "a.npy", of_slices(), {**OF_SLICES, "slices": "k-space"}))
+    np.testing.assert_array_equal(found.numbers, of_slices().swapaxes(0, 1))
+
+
+def test_one_slice_is_not_to_be_had_of_what_is_one(tmp_path: Path) -> None:
+    for numbers, told in ((volume(), OF_A_VOLUME), (k_space(), OF_K_SPACE)):
+        with pytest.raises(InputError, match=r"--pipeline\S+slice is of k-space whose slices .* is not: leave it out"):
+            read_resonance(write(tmp_path / "a.npy", numbers, told), wanted=3)
+
+
 def without_a_mean() -> np.ndarray:
     """K-space whose largest coefficient is beside the middle, where nothing was measured."""
     found = k_space()
@@ -100,6 +172,8 @@ BAD = {
     "axes": (volume(), {**OF_A_VOLUME, "axes": "rows columns"}, 'has the axes "rows columns", and the array has 3'),
     "coils of a volume": (volume(), {**OF_A_VOLUME, "axes": "coils rows columns"}, "and the array has 3: give"),
     "no axes": (k_space(), {**OF_K_SPACE, "axes": None}, "has no axes, and the array has 4"),
+    "an example of four axes": (k_space(), {**OF_K_SPACE, "axes": "coils rows columns"}, '"slices coils rows columns"'),
+    "five axes": (k_space()[None], OF_K_SPACE, "an array of 5 axes, and there are coils, slices, rows and columns"),
     "complex": (volume() + 1j, OF_A_VOLUME, "numbers that are complex, and is said to be volume"),
     "real": (volume(), {**OF_K_SPACE, "axes": "slices rows columns"}, "float32, and is said to be k-space"),
     "nan": (np.where(volume() > 2.9, np.nan, volume()), OF_A_VOLUME, "NaN or infinity in"),
@@ -111,6 +185,16 @@ BAD = {
     "no centre": (k_space() * (np.arange(12) != 6), OF_K_SPACE, "measure the middle of k-space"),
     "no mean": (without_a_mean(), OF_K_SPACE, "measure the middle of k-space"),
     "not said": (k_space(), {**OF_K_SPACE, "centre": None}, 'has no centre: give "middle" or "first"'),
+    "slices of a volume": (volume(), {**OF_A_VOLUME, "slices": "image"}, "the key slices, which is of k-space"),
+    "no slices": (k_space()[:, 4], {**OF_A_SLICE, "slices": "image"}, "the key slices, which is of k-space"),
+    "odd slices": (k_space(), {**OF_K_SPACE, "slices": "space"}, 'the slices "space": give "image" or "k-space"'),
+    "one by one": (of_slices(), OF_SLICES, 'each had been measured by itself: put "slices": "image" in .*a.json, of'),
+    "one by one, first": (
+        np.fft.ifftshift(of_slices(), axes=(2, 3)),
+        {**OF_SLICES, "centre": "first"},
+        'each had been measured by itself: put "slices": "image"',
+    ),
+    "few, one by one": (of_slices()[:5], OF_SLICES, 'put "slices": "image"'),
 }
 
 

@@ -1,0 +1,34 @@
+"""What tells k-space from numbers that only look like it."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Complex, Float64
+
+_LEAST_GATHERED = 2.2
+"""Slices over those that hold the energy, in k-space. Of the T1 head of MNI in 9 to 233 slices it is 0.4 times their
+number, 3.7 and more; of the same slices measured one by one 1.7 to 2.1, and 1.2 to 2.2 where each has a phase of its
+own."""
+
+
+def slices_look_in_space(numbers: Complex[np.ndarray, "coils slices rows columns"]) -> bool:
+    """Whether slices were measured one by one, and were never transformed along their axis.
+
+    Near frequency 0 of rows and columns k-space of three dimensions is gathered in few planes, and its transform along
+    the slices is spread as the body is. Slices that are in space have it the other way round: they hold much alike, and
+    a further transform throws it into one.
+
+    Args:
+        numbers: frequency 0 of rows and columns in the middle, n // 2.
+    """
+    row, column = (side // 2 for side in numbers.shape[2:])
+    near = numbers[:, :, row - 1 : row + 2, column - 1 : column + 2]
+    before, after = _gathered(near), _gathered(np.fft.ifft(near, axis=1))
+    return before < _LEAST_GATHERED or after > before
+
+
+def _gathered(numbers: Complex[np.ndarray, "coils slices rows columns"]) -> float:
+    """From 1, where all slices have the same energy, to their number, where one has it all."""
+    energy: Float64[np.ndarray, " slices"] = np.square(np.abs(numbers), dtype=np.float64).sum((0, 2, 3))
+    total = float(energy.sum())
+    return len(energy) * float(np.square(energy).sum()) / total**2 if total > 0 else float(len(energy))
