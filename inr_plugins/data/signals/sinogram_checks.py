@@ -21,19 +21,16 @@ Views = Float64[np.ndarray, "views bins"]
 Angles = Float64[np.ndarray, " views"]
 
 
-def check_views(name: str, views: Views, angles_deg: Angles, *, shift: float) -> None:
+def check_views(name: str, views: Views) -> None:
     """Refuse a sinogram that cannot be fitted.
 
     Args:
         name: of the file, for the sentence.
         views: line integrals.
-        angles_deg: of the views, degrees.
-        shift: of the detector, bins.
 
     Raises:
-        InputError: a view comes twice at the end, the slice is cut off, or sums of views differ.
+        InputError: the slice is cut off, or sums of views differ.
     """
-    _check_end(name, views, angles_deg, shift=shift)
     noise, bins = noise_of(views), views.shape[1]
     peak = float(np.quantile(views, 0.99))
     if peak <= 0:
@@ -56,39 +53,13 @@ def check_views(name: str, views: Views, angles_deg: Angles, *, shift: float) ->
         )
 
 
-def _check_end(name: str, views: Views, angles_deg: Angles, *, shift: float) -> None:
-    """Refuse a last view at which the first one comes again."""
-    steps = np.abs(np.diff(angles_deg))
-    span = abs(float(angles_deg[-1] - angles_deg[0]))
-    turn = next((each for each in (180.0, 360.0) if abs(span - each) < 0.1 * float(np.median(steps))), None)
-    if turn is None:
-        return
-    again = mirrored(views[0], shift=shift) if turn == 180 else views[0]
-    is_same = np.linalg.norm(views[-1] - again) < 0.6 * np.linalg.norm(views[1] - views[0])
-    what = f"the first view{', mirrored,' if turn == 180 else ''}"
-    if is_same:
-        raise InputError(
-            f"{name} has {what} twice, its last one being {turn:g} degrees on: leave out the last row and its angle."
-        )
-    raise InputError(
-        f"{name} has angles with both ends of {turn:g} degrees, and its last view is not {what} again: give "
-        f'"turn_deg": {turn:g} if the views are spread over it evenly, or leave out the last row and its angle.'
-    )
-
-
 def doubts(views: Views, angles_deg: Angles, *, shift: float) -> tuple[str, ...]:
     """Sentences on what a slice's views would hardly be: an axis of rotation, or angles, other than they are said."""
     if len(views) < 6 or np.ptp(angles_deg) < 90:
         return ()
-    bins = views.shape[1]
-    offset = np.arange(bins) - (bins - 1) / 2 + shift
-    sums = views.sum(1)
-    centres = views @ offset / sums
-    theta = np.deg2rad(angles_deg)
-    columns = np.stack([np.cos(theta), np.sin(theta), np.ones_like(theta)], 1)
-    solved, *_ = np.linalg.lstsq(columns, centres, rcond=None)
-    missed = float(np.sqrt(np.mean((centres - columns @ solved) ** 2)))
-    noise = noise_of(views) * math.sqrt(float((offset**2).sum())) / float(np.median(sums))
+    solved, missed = centres_of(views, angles_deg, shift=shift)
+    offset = _offsets(views, shift)
+    noise = noise_of(views) * math.sqrt(float((offset**2).sum())) / float(np.median(views.sum(1)))
     if missed > _DOUBTFUL_BINS + 2 * noise:
         return (
             f"The middles of the views do not move as those of one slice would at these angles ({missed:.2g} bins "
@@ -100,6 +71,25 @@ def doubts(views: Views, angles_deg: Angles, *, shift: float) -> tuple[str, ...]
             f'"centre_offset_bins": {solved[2] - shift:.2f} would put it there.',
         )
     return ()
+
+
+def centres_of(views: Views, angles_deg: Angles, *, shift: float) -> tuple[tuple[float, float, float], float]:
+    """By which x, y and c the middles of the views are nearest to x cos θ + y sin θ + c, and how far they miss it.
+
+    Returns:
+        The three, of which c is where the axis of rotation is seen, and the root mean square of what is missed; bins.
+    """
+    centres, theta = views @ _offsets(views, shift) / views.sum(1), np.deg2rad(angles_deg)
+    columns = np.stack([np.cos(theta), np.sin(theta), np.ones_like(theta)], 1)
+    solved, *_ = np.linalg.lstsq(columns, centres, rcond=None)
+    x, y, axis = solved.tolist()
+    return (x, y, axis), float(np.sqrt(np.mean((centres - columns @ solved) ** 2)))
+
+
+def _offsets(views: Views, shift: float) -> Float64[np.ndarray, " bins"]:
+    """Of the middles of the bins from the axis of rotation, bins."""
+    found: Float64[np.ndarray, " bins"] = np.arange(views.shape[1]) - (views.shape[1] - 1) / 2 + shift
+    return found
 
 
 def mirrored(view: Float64[np.ndarray, " bins"], *, shift: float) -> Float64[np.ndarray, " bins"]:

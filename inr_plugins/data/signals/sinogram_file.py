@@ -29,6 +29,7 @@ from jaxtyping import Float64, Shaped
 from inr_plugins.data.signals.array_file import why_no_array
 from inr_plugins.data.signals.sidecar import Sidecar, sidecar
 from inr_plugins.data.signals.sinogram_checks import check_views, doubts
+from inr_plugins.data.signals.sinogram_turn import check_turn
 from inr_plugins.data.signals.tiff_file import TIFF_ENDINGS
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown, why_unreadable
@@ -48,8 +49,9 @@ _KEYS = (
 _STEMS = ("pitch", "angle", "first_angle", "last_angle", "turn", "centre_offset", "center_offset", "slice")
 _NOT_PARALLEL = ("fan", "cone", "source", "helical", "helix")
 _ARRAY = "sinogram"
-_MOST = 1e9
-"""Of line integrals, in whatever unit somebody has them."""
+_MOST, _MOST_WHOLE, _USUAL = 2000.0, 50.0, 20.0
+"""Line integrals: of pixels of 1 as long as a slice may be; in whole numbers, which are integrals times something; and
+of metal."""
 _LEAST_DIRECTIONS = 3
 _EMPTY = 0.01
 """Mass of a slice, as a share of the heaviest one's of a stack, below which there is nothing in it to be checked."""
@@ -118,10 +120,16 @@ def read_sinogram(path: Path, *, wanted: int | None = None, stack: bool = False)
     looked_at = np.flatnonzero(masses >= _EMPTY * masses.max())
     for number in looked_at:
         of = f"{name}, slice {number} of it," if stack else name
-        check_views(of, views[number] if stack else views, angles, shift=shift)
+        check_views(of, views[number] if stack else views)
     # Of a stack the heaviest slice: they all have one axis, and the same angles.
     heaviest = views[int(masses.argmax())] if stack else views
-    notes = doubts(heaviest, angles, shift=shift)
+    notes = check_turn(name, heaviest, angles) or doubts(heaviest, angles, shift=shift)
+    highest = float(heaviest.max())
+    if highest > _USUAL:
+        notes += (
+            f"The line integrals go up to {highest:.4g}, and -log of a transmitted share of 10 lets next to nothing "
+            "through: as long as they are in another unit, attenuations are not in 1/mm.",
+        )
     return Sinogram(views, angles, pitch, shift, slices, chosen, told.slice_distance(pitch), notes)
 
 
@@ -216,10 +224,12 @@ def _integrals(
             f"and bin {bin_:,} (from 0): put numbers there, such as those of the bins beside."
         )
     if values == INTEGRALS:
-        if float(np.abs(found).max()) > _MOST:
+        is_whole, highest = numbers.dtype.kind in "iu", float(np.abs(found).max())
+        if highest > (_MOST_WHOLE if is_whole else _MOST):
+            times = ", divided by what they were multiplied by for whole numbers" if is_whole else ""
             raise InputError(
-                f"--data {shown(path)} has values up to {np.abs(found).max():.6g}, and is said to be {INTEGRALS}, of "
-                "which 10 lets next to nothing through: give -log of the transmitted share."
+                f"--data {shown(path)} has values up to {highest:.6g}, and is said to be {INTEGRALS}, of "
+                f"which 10 lets next to nothing through: give -log of the transmitted share{times}."
             )
         return found
     if float(found.max()) > 1.5:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -264,3 +265,23 @@ def test_a_slice_is_in_1_over_mm(tmp_path):
     torch.testing.assert_close(
         found.measured.learnt.sum(1) * 0.5 * found.kind.high, torch.full((22,), mass()), rtol=0.01, atol=0
     )
+
+
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        ((views() * 1000).astype(np.int16), "values up to 461, .* divided by what they were multiplied by for whole"),
+        (views() * 1e4, r"values up to 4614.9, .*which 10 lets next to nothing through: give -log of the"),
+    ],
+)
+def test_line_integrals_times_something_are_refused(array: np.ndarray, words: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=words):
+        read_sinogram(write_sinogram(tmp_path / "a.npy", array))
+
+
+def test_line_integrals_of_pixels_of_1_are_taken_with_a_note(tmp_path: Path) -> None:
+    (note,) = read_sinogram(write_sinogram(tmp_path / "a.npy", 80 * views())).notes
+    assert note.startswith(f"The line integrals go up to {80 * views().max():.4g}, and -log of a transmitted share")
+    assert read_sinogram(write_sinogram(tmp_path / "b.npy", 15 / views().max() * views())).notes == ()
+    few = np.round(40 / views().max() * views()).astype(np.uint8)
+    assert len(read_sinogram(write_sinogram(tmp_path / "c.npy", few)).notes) == 1
