@@ -27,6 +27,8 @@ _UNITS_MM = {"mm": 1.0, "micron": 1e-3, "meter": 1e3}
 _EVEN = 0.02
 """Share of the distance of slices by which one may be off."""
 
+_ON_A_LINE_MM = 0.1
+"""By which slices that lean may be off the line of the others, or by a pixel where that is less."""
 _AT_BROKEN_FILES = (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, RuntimeError, zlib.error)
 
 Affine = tuple[tuple[float, ...], ...]
@@ -132,7 +134,7 @@ def read_dicom(
     Args:
         path: a file, or a folder.
         check: raises InputError where a file, of a name and with what it tells, is not what is wanted.
-        may_lean: slices may be shifted aside, as those of a tilted gantry are, of which only single ones are used.
+        may_lean: slices may be shifted aside, each by as much from the one before, as those of a tilted gantry are.
 
     Raises:
         InputError: pydicom is missing, or a file cannot be read, has several frames, colours or no place; files of
@@ -224,7 +226,7 @@ def _check_series(name: str, found: list[tuple[Path, Any]]) -> None:
 
 
 def _in_order(name: str, found: list[tuple[Path, Any]], *, may_lean: bool) -> list[tuple[Path, Any]]:
-    """Along the normal of the slices, which have to be there all, once, and straight above each other."""
+    """Along the normal of the slices, which have to be there all, once, and straight above each other or leaning."""
     right, below = _directions(found[0][1])
     normal = np.cross(right, below)
     order = sorted(found, key=lambda each: float(_position(each[1]) @ normal))
@@ -249,7 +251,24 @@ def _in_order(name: str, found: list[tuple[Path, Any]], *, may_lean: bool) -> li
     aside = places - places[0] - np.outer((places - places[0]) @ normal, normal)
     if not may_lean and float(np.abs(aside).max()) > _EVEN * usual * len(order):
         raise InputError(f"{name} has slices that are shifted aside (a tilted gantry): convert it to NIfTI (dcm2niix).")
+    lean = np.median(np.diff(aside, axis=0), axis=0)
+    off = np.linalg.norm(np.diff(aside, axis=0) - lean, axis=1)
+    at = int(off.argmax())
+    if may_lean and off[at] > min(_ON_A_LINE_MM, *(float(each) for each in order[0][1].PixelSpacing)):
+        raise InputError(
+            f"{name} has slices that are shifted aside by {off[at]:.4g} mm between {order[at][0].name} and "
+            f"{order[at + 1][0].name}, and not evenly, as those of a tilted gantry are: give those of one place alone."
+        )
     return order
+
+
+def leans(volume: PlacedVolume) -> bool:
+    """Whether the slices of a volume are shifted aside from each other, as those of a tilted gantry are."""
+    right, below, step = np.array(volume.affine)[:, :3].T
+    normal = np.cross(right, below)
+    normal /= np.linalg.norm(normal)
+    straight = float(step @ normal) * normal
+    return float(np.linalg.norm(step - straight)) > _EVEN * float(np.linalg.norm(straight))
 
 
 def _directions(told: Any) -> tuple[Float64[np.ndarray, " 3"], Float64[np.ndarray, " 3"]]:

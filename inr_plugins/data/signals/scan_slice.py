@@ -16,7 +16,7 @@ import numpy as np
 from inr_plugins.data.signals.image_file import SignalImage
 from inr_plugins.data.signals.kind import SignalKind
 from inr_plugins.data.signals.measured import rounded_up, stamp_of
-from inr_plugins.data.signals.medical_file import Affine, PlacedVolume, read_dicom
+from inr_plugins.data.signals.medical_file import Affine, PlacedVolume, leans, read_dicom
 from inr_plugins.errors import InputError
 from inr_plugins.files import shown, why_unreadable
 
@@ -89,7 +89,7 @@ def read_scan(path: Path, *, wanted: int | None, stack: bool = False) -> Scanned
 
     Raises:
         InputError: what `read_dicom` raises; it is of another method than computed tomography, has no Hounsfield units
-            or no square pixels, is empty, or has no such slice.
+            or no square pixels, is empty, has no such slice, or is a stack whose slices lean.
     """
     series, name = _series(path, _stamp(path)), f"--data {shown(path)}"
     volume = series.numbers if series.numbers.ndim == 3 else series.numbers[None]
@@ -114,6 +114,12 @@ def _whole_series(path: Path, name: str, series: PlacedVolume, volume: np.ndarra
         raise InputError(
             f"{name} has one slice, which is no stack: leave out --pipeline.datamanager.dataparser.stack, or give the "
             "folder of a series."
+        )
+    if leans(series):
+        raise InputError(
+            f"{name} has slices that are shifted aside (a tilted gantry), and those of a stack stand straight above "
+            "each other: leave out --pipeline.datamanager.dataparser.stack, and say which by "
+            "--pipeline.datamanager.dataparser.slice."
         )
     _check_numbers(name, volume, "one of its slices")
     if float(volume.max()) <= NOTHING:

@@ -87,6 +87,45 @@ def test_one_file_without_an_ending_and_a_tilted_gantry_will_do(stored: np.ndarr
         read(tmp_path / "scan" / "IM0002", slice=1)
 
 
+@pytest.mark.parametrize("lean", [0.0, 1.0])
+def test_slices_that_jump_aside_are_refused(lean: float, stored: np.ndarray, tmp_path: Path) -> None:
+    def jump(by: float) -> Callable[[int, Any], None]:
+        def change(k: int, told: Any) -> None:
+            told.ImagePositionPatient = [7 + (by if k >= 4 else 0), 8 + lean * k, 9 + 4 * k]
+
+        return change
+
+    write(tmp_path / "scan", stored, change=jump(25))
+    with pytest.raises(
+        InputError, match=r"shifted aside by 25 mm between 1\.dcm and 6\.dcm, and not evenly, as those of"
+    ):
+        read(tmp_path / "scan")
+    write(tmp_path / "scan", stored, change=jump(0.05))
+    assert read(tmp_path / "scan").slices == COUNT
+
+
+def test_a_stack_does_not_lean(stored: np.ndarray, tmp_path: Path) -> None:
+    def lean(by: float) -> Callable[[int, Any], None]:
+        def change(k: int, told: Any) -> None:
+            told.ImagePositionPatient = [7, 8 + by * k, 9 + 4 * k]
+
+        return change
+
+    write(tmp_path / "scan", stored, change=lean(1.0))
+    with pytest.raises(
+        InputError, match=r"slices that are shifted aside \(a tilted gantry\), and those of a stack stand"
+    ):
+        read(tmp_path / "scan", stack=True)
+    units = write(tmp_path / "scan", stored, change=lean(0.01))
+    np.testing.assert_array_equal(read(tmp_path / "scan", stack=True).pixels[..., 0], np.maximum(units, -1000))
+
+
+def test_an_oblique_stack_does_not_lean(stored: np.ndarray, tmp_path: Path) -> None:
+    c, s = np.cos(0.3), np.sin(0.3)
+    write(tmp_path / "scan", stored, rotation=np.array([[1, 0, 0], [0, c, -s], [0, s, c]]))
+    assert read(tmp_path / "scan", stack=True).place.slice_mm == 4
+
+
 def test_a_slice_that_changes_is_read_again(stored: np.ndarray, tmp_path: Path) -> None:
     write(tmp_path / "scan", stored)
     before = read(tmp_path / "scan").pixels[5, 5, 0]
