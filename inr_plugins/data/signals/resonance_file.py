@@ -8,6 +8,8 @@ volume may be NIfTI or a folder of DICOM slices, too, which say all of this them
     axes                "rows columns" or "slices rows columns" in any order, and "coils" of k-space that several saw;
                         as that by default, coils first
     centre              of k-space: "middle", the coefficient of frequency 0 at n // 2 of each axis, or "first"
+    origin              of k-space: the voxel that phases are counted from, "middle", n // 2 of each axis, as it is by
+                        default, or "first"
     slices              of k-space: "k-space", measured in three dimensions, or "image", each measured by itself
     notes               anything
 """
@@ -31,7 +33,7 @@ from inr_plugins.data.signals.medical_file import (
     read_dicom,
     read_nifti,
 )
-from inr_plugins.data.signals.resonance_checks import slices_look_in_space
+from inr_plugins.data.signals.resonance_checks import looks_wrapped, slices_look_in_space
 from inr_plugins.data.signals.resonance_sidecar import IN_K_SPACE, IN_SPACE, SPACE, SPACING_MM, ResonanceSidecar
 from inr_plugins.data.signals.sidecar import sidecar
 from inr_plugins.errors import InputError
@@ -141,6 +143,9 @@ def _k_space(
     axes = tuple(range(2 if slices == IN_SPACE else 1, numbers.ndim))
     if told.choice("centre", ("middle", "first")) == "first":
         numbers = np.fft.fftshift(numbers, axes=axes)
+    origin = told.choice("origin", ("middle", "first")) if "origin" in told.values else "middle"
+    if origin == "first":
+        numbers = _of_the_middle_voxel(numbers, axes)
     notes: tuple[str, ...] = ()
     if slices == IN_SPACE:
         count, chosen = numbers.shape[1], _chosen(path, numbers.shape[1], wanted)
@@ -155,7 +160,25 @@ def _k_space(
         _check_unwanted(path, wanted)
     _check_sides(path, numbers.shape[1:])
     _check_middle(path, np.abs(numbers).sum(0), told)
+    if looks_wrapped(numbers):
+        other = "first" if origin == "middle" else "middle"
+        notes += (
+            f"{shown(path)} gives an image that is empty in its middle and not at its border, as if it were cut in "
+            f'the middle and put together the other way round: if so, put "origin": "{other}" in {shown(told.path)}.',
+        )
     return KSpace(numbers.astype(np.complex64), spacing_mm, notes)
+
+
+def _of_the_middle_voxel(numbers: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    """K-space of the same image whose phases are counted from voxel n // 2, and were from the first one.
+
+    By the shift theorem coefficient k, from frequency 0 on, is multiplied by exp(2 pi i k (n // 2) / n).
+    """
+    for axis in axes:
+        side = numbers.shape[axis]
+        turns = (np.arange(side) - side // 2) * (side // 2) % side / side
+        numbers = np.moveaxis(np.moveaxis(numbers, axis, -1) * np.exp(2j * np.pi * turns), -1, axis)
+    return numbers
 
 
 def _check_transformed(path: Path, numbers: np.ndarray, told: ResonanceSidecar) -> None:

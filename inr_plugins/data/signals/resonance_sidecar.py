@@ -13,7 +13,7 @@ IN_SPACE, IN_K_SPACE = "image", "k-space"
 SPACE = ("slices", "rows", "columns")
 SPACING_MM = (1e-3, 50.0)
 """Between a microscope's voxels and those of a scan that finds the patient."""
-_KEYS = ("values", "spacing_mm", "spacing_um", "axes", "centre", "slices", "notes")
+_KEYS = ("values", "spacing_mm", "spacing_um", "axes", "centre", "origin", "slices", "notes")
 _LENGTHS_MM = {"mm": 1.0, "um": 1e-3}
 _EXAMPLES = {
     (2, False): "rows columns",

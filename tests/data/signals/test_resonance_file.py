@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from inr_plugins.data.signals.resonance import VolumeDataParserConfig
 from inr_plugins.data.signals.resonance_file import KSpace, Volume, read_resonance
+from inr_plugins.data.signals.resonance_sidecar import SPACE
 from inr_plugins.errors import InputError
 
 SHAPE = (8, 10, 12)
@@ -99,6 +101,61 @@ def test_axes_and_units_are_those_that_are_said(tmp_path: Path) -> None:
     measured = read_resonance(write(tmp_path / "c.npy", np.moveaxis(k_space(), 0, -1), moved))
     assert isinstance(measured, KSpace)
     np.testing.assert_array_equal(measured.numbers, k_space())
+
+
+F = np.fft
+TRANSFORMED: dict[tuple[str, str | None], Callable[[np.ndarray], np.ndarray]] = {
+    ("middle", "middle"): lambda image: F.fftshift(F.fftn(F.ifftshift(image))),
+    ("middle", None): lambda image: F.fftshift(F.fftn(F.ifftshift(image))),
+    ("middle", "first"): lambda image: F.fftshift(F.fftn(image)),
+    ("first", "middle"): lambda image: F.fftn(F.ifftshift(image)),
+    ("first", "first"): lambda image: F.fftn(image),
+}
+
+
+@pytest.mark.parametrize("shape", [(12, 14), (11, 13), (8, 11, 12)])
+@pytest.mark.parametrize(("centre", "origin"), TRANSFORMED)
+def test_all_that_numpy_makes_of_an_image_is_read_alike(
+    centre: str, origin: str | None, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    image = np.random.default_rng(0).uniform(size=shape)
+    told = {"values": "k-space", "spacing_mm": 1, "centre": centre, "axes": " ".join(SPACE[-len(shape) :])}
+    told = told | ({} if origin is None else {"origin": origin})
+    found = read_resonance(write(tmp_path / "a.npy", TRANSFORMED[centre, origin](image), told))
+    assert isinstance(found, KSpace)
+    np.testing.assert_allclose(F.fftshift(F.ifftn(F.ifftshift(found.numbers[0]))), image, rtol=0, atol=1e-6)
+    assert not found.notes
+
+
+def test_slices_that_are_in_space_are_not_rolled(tmp_path: Path) -> None:
+    told = {**OF_SLICES, "slices": "image", "axes": "slices rows columns", "origin": "first"}
+    k = F.fftshift(F.fft2(body(11)), axes=(1, 2))
+    found = read_resonance(write(tmp_path / "a.npy", k, told), wanted=8)
+    np.testing.assert_allclose(F.fftshift(F.ifft2(F.ifftshift(found.numbers[0]))), body(11)[8], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(24, 20), (8, 24, 20)])
+def test_an_image_that_is_rolled_by_half_is_noted(shape: tuple[int, ...], tmp_path: Path) -> None:
+    y, x = np.meshgrid(*[np.linspace(-1, 1, side) for side in shape[-2:]], indexing="ij")
+    image = np.ones(shape) * ((y / 0.7) ** 2 + ((x - 0.1) / 0.6) ** 2 < 1)
+    told = {"values": "k-space", "spacing_mm": 1, "centre": "middle", "axes": "rows columns", "slices": "k-space"}
+    if len(shape) == 3:
+        told["axes"] = "slices rows columns"
+    else:
+        del told["slices"]
+    noted = []
+    for origin in ("middle", "first"):
+        found = read_resonance(write(tmp_path / "a.npy", F.fftshift(F.fftn(image)), {**told, "origin": origin}))
+        noted.append(found.notes)
+    assert noted[1] == ()
+    assert len(noted[0]) == 1
+    assert "empty in its middle and not at its border" in noted[0][0]
+    assert 'put "origin": "first" in ' in noted[0][0]
+    # Air in the middle, a body around it that ends before the border, and one that is cut off at one side.
+    ring = image * (y**2 + x**2 > 0.3)
+    for other in (ring, image * 0 + (y > 0.2)):
+        k = F.fftshift(F.fftn(F.ifftshift(other)))
+        assert not read_resonance(write(tmp_path / "a.npy", k, told)).notes
 
 
 @pytest.mark.parametrize("wanted", [None, 9])
