@@ -12,6 +12,8 @@ own."""
 _BORDER = 16
 """The border of an image is as wide as its sides over this, and its middle is twice that."""
 _EMPTY, _EMPTIER = 0.1, 0.5
+_CONJUGATE = 1e-4
+"""How far numbers of single precision are from conjugates, at most; those of a scanner are farther by far."""
 
 
 def slices_look_in_space(numbers: Complex[np.ndarray, "coils slices rows columns"]) -> bool:
@@ -28,6 +30,27 @@ def slices_look_in_space(numbers: Complex[np.ndarray, "coils slices rows columns
     near = numbers[:, :, row - 1 : row + 2, column - 1 : column + 2]
     before, after = _gathered(near), _gathered(np.fft.ifft(near, axis=1))
     return before < _LEAST_GATHERED or after > before
+
+
+def is_half_spectrum(numbers: Complex[np.ndarray, "coils *slices rows columns"]) -> bool:
+    """Whether the half of the last axis is missing that follows of the other, as `numpy.fft.rfftn` leaves it out.
+
+    Column 0 then has conjugates at frequencies and their negatives, to the last digits, as no scanner measures them,
+    and those of other columns have none in the array.
+
+    Args:
+        numbers: frequency 0 first, 0 where nothing was measured.
+    """
+    others = tuple(range(1, numbers.ndim - 1))
+    first = numbers[..., 0]
+    return _are_conjugates(first, others) and not _are_conjugates(numbers, (*others, numbers.ndim - 1))
+
+
+def _are_conjugates(numbers: Complex[np.ndarray, " coils *axes"], axes: tuple[int, ...]) -> bool:
+    """Whether numbers are conjugates of those of the negative frequencies, where both were measured."""
+    negative = np.roll(np.flip(numbers, axes), 1, axes)
+    missed = np.abs(numbers - negative.conj())[(numbers != 0) & (negative != 0)]
+    return bool(missed.max(initial=0) <= _CONJUGATE * np.abs(numbers).max(initial=0))
 
 
 def looks_wrapped(numbers: Complex[np.ndarray, "coils *slices rows columns"]) -> bool:

@@ -33,7 +33,7 @@ from inr_plugins.data.signals.medical_file import (
     read_dicom,
     read_nifti,
 )
-from inr_plugins.data.signals.resonance_checks import looks_wrapped, slices_look_in_space
+from inr_plugins.data.signals.resonance_checks import is_half_spectrum, looks_wrapped, slices_look_in_space
 from inr_plugins.data.signals.resonance_sidecar import IN_K_SPACE, IN_SPACE, SPACE, SPACING_MM, ResonanceSidecar
 from inr_plugins.data.signals.sidecar import sidecar
 from inr_plugins.errors import InputError
@@ -46,6 +46,8 @@ VOLUME, K_SPACE = "volume", "k-space"
 _ARRAYS = {VOLUME: "volume", K_SPACE: "kspace"}
 _LARGEST = 512
 """Voxels along an axis: a fit is measured whole in every step."""
+_TINY = 1e-9
+"""Of the largest coefficient: no scanner tells less from nothing."""
 _SLICE = "--pipeline.datamanager.dataparser.slice"
 
 
@@ -142,6 +144,11 @@ def _k_space(
 ) -> KSpace:
     axes = tuple(range(2 if slices == IN_SPACE else 1, numbers.ndim))
     if told.choice("centre", ("middle", "first")) == "first":
+        if is_half_spectrum(numbers):
+            raise InputError(
+                f"--data {shown(path)} has half of the k-space of a real image, as rfft2 leaves it: give all of it, as "
+                "of fft2."
+            )
         numbers = np.fft.fftshift(numbers, axes=axes)
     origin = told.choice("origin", ("middle", "first")) if "origin" in told.values else "middle"
     if origin == "first":
@@ -158,8 +165,15 @@ def _k_space(
         if slices is None and numbers.ndim == 4:
             _check_transformed(path, numbers, told)
         _check_unwanted(path, wanted)
-    _check_sides(path, numbers.shape[1:])
+    _check_sides(path, numbers.shape[1:], k_space=True)
     _check_middle(path, np.abs(numbers).sum(0), told)
+    largest = float(np.abs(numbers).max())
+    tiny = int(((np.abs(numbers) < _TINY * largest) & (numbers != 0)).sum())
+    if tiny > numbers.size / 10:
+        notes += (
+            f"{shown(path)} has {counted(tiny, 'number')} below {_TINY:g} of the largest, which count as measured: put "
+            "0 where nothing was.",
+        )
     if looks_wrapped(numbers):
         other = "first" if origin == "middle" else "middle"
         notes += (
@@ -239,10 +253,13 @@ def _check_numbers(path: Path, numbers: np.ndarray, sides: tuple[int, ...]) -> N
     _check_finite(path, numbers)
 
 
-def _check_sides(path: Path, sides: tuple[int, ...]) -> None:
+def _check_sides(path: Path, sides: tuple[int, ...], *, k_space: bool = False) -> None:
     if min(sides) < 8 or max(sides) > _LARGEST:
         told = " x ".join(map(str, sides))
-        raise InputError(f"--data {shown(path)} is of {told} voxels: give 8 to {_LARGEST} along each axis.")
+        what = f"give 8 to {_LARGEST} along each axis"
+        if k_space and max(sides) > _LARGEST:
+            what += ", such as by cutting off what a scanner measures beside the image along the readout"
+        raise InputError(f"--data {shown(path)} is of {told} voxels: {what}.")
 
 
 def _check_finite(path: Path, numbers: np.ndarray) -> None:
@@ -278,7 +295,16 @@ def _of_hdf5(path: Path, name: str) -> np.ndarray:
 
     with h5py.File(path, "r") as file:
         sets = [key for key, value in file.items() if isinstance(value, h5py.Dataset)]
-        return np.asarray(file[_only(path, sets, name)])
+        if not sets and len(file):
+            raise InputError(
+                f"--data {shown(path)} has no array but the {'group' if len(file) == 1 else 'groups'} "
+                f"{', '.join(list(file)[:9])}: save the array that is meant beside them, and call it {name}."
+            )
+        found = np.asarray(file[_only(path, sets, name)])
+    if found.dtype.names is not None and set(found.dtype.names) == {"real", "imag"}:
+        # MATLAB's complex numbers.
+        return np.asarray(found["real"] + 1j * found["imag"])
+    return found
 
 
 def _only(path: Path, names: list[str], wanted: str) -> str:

@@ -44,6 +44,7 @@ def write(path: Path, numbers: np.ndarray, told: dict[str, Any] | None) -> Path:
 
 OF_A_VOLUME = {"values": "volume", "spacing_mm": [3, 2, 1]}
 OF_K_SPACE = {"values": "k-space", "spacing_mm": 2, "axes": "coils slices rows columns", "centre": "middle"}
+OF_K_SPACE_ALONE = {"values": "k-space", "spacing_mm": 1, "centre": "middle"}
 OF_A_SLICE = {**OF_K_SPACE, "axes": "coils rows columns"}
 OF_SLICES = {**OF_K_SPACE, "axes": "slices coils rows columns", "spacing_mm": [5, 2, 1]}
 
@@ -158,6 +159,48 @@ def test_an_image_that_is_rolled_by_half_is_noted(shape: tuple[int, ...], tmp_pa
         assert not read_resonance(write(tmp_path / "a.npy", k, told)).notes
 
 
+@pytest.mark.parametrize("shape", [(12, 30), (13, 29), (9, 12, 30)])
+def test_half_of_a_spectrum_is_refused(shape: tuple[int, ...], tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    told = {"values": "k-space", "spacing_mm": 1, "centre": "first", "axes": " ".join(SPACE[-len(shape) :])}
+    image = rng.uniform(size=shape)
+    for origin in ("middle", "first"):
+        path = write(tmp_path / "a.npy", F.rfftn(F.ifftshift(image) if origin == "middle" else image), told)
+        with pytest.raises(InputError, match="half of the k-space of a real image, as rfft2 leaves it: give all of it"):
+            read_resonance(path)
+    # All of it, a part of it, and half of what is not real, as a scanner has it.
+    half = F.rfftn(image)
+    half *= 1 + 0.01 * (rng.normal(size=half.shape) + 1j * rng.normal(size=half.shape))
+    for other in (F.fftn(image), F.fftn(image) * (np.arange(shape[-1]) < 18), half):
+        assert isinstance(read_resonance(write(tmp_path / "a.npy", other.astype(np.complex64), told)), KSpace)
+
+
+def test_numbers_that_stand_for_nothing_are_noted(tmp_path: Path) -> None:
+    k = k_space().astype(np.complex128)
+    assert not read_resonance(write(tmp_path / "a.npy", k * (np.arange(12) > 3), OF_K_SPACE)).notes
+    found = read_resonance(write(tmp_path / "a.npy", np.where(np.arange(12) > 3, k, 1e-12), OF_K_SPACE))
+    assert [" has 640 numbers below 1e-09 of the largest, which count as measured" in each for each in found.notes] == [
+        True
+    ]
+
+
+def test_hdf5_of_other_programs_is_read(tmp_path: Path) -> None:
+    """MATLAB's complex numbers, fastMRI's arrays beside k-space; of groups there is a sentence."""
+    path = tmp_path / "a.h5"
+    path.with_suffix(".json").write_text(json.dumps(OF_K_SPACE))
+    with h5py.File(path, "w") as file:
+        pairs = np.zeros(k_space().shape, [("real", "<f8"), ("imag", "<f8")])
+        pairs["real"], pairs["imag"] = k_space().real, k_space().imag
+        file["kspace"], file["reconstruction_rss"], file["ismrmrd_header"] = pairs, volume(), b"<xml/>"
+    found = read_resonance(path)
+    assert isinstance(found, KSpace)
+    np.testing.assert_array_equal(found.numbers, k_space())
+    with h5py.File(path, "w") as file:
+        file["raw/kspace"], file["other/mask"] = k_space(), np.ones(3)
+    with pytest.raises(InputError, match=r"has no array but the groups other, raw: save the array .* call it kspace"):
+        read_resonance(path)
+
+
 @pytest.mark.parametrize("wanted", [None, 9])
 def test_of_slices_that_were_measured_one_by_one_one_is_read(wanted: int | None, tmp_path: Path) -> None:
     path = write(tmp_path / "a.npy", of_slices(), {**OF_SLICES, "slices": "image"})
@@ -242,6 +285,8 @@ BAD = {
     "no centre": (k_space() * (np.arange(12) != 6), OF_K_SPACE, "measure the middle of k-space"),
     "no mean": (without_a_mean(), OF_K_SPACE, "measure the middle of k-space"),
     "not said": (k_space(), {**OF_K_SPACE, "centre": None}, 'has no centre: give "middle" or "first"'),
+    "long": (np.ones((8, 513), np.complex64), OF_K_SPACE_ALONE, "513 voxels: give 8 to 512 .* along the readout"),
+    "long volume": (np.ones((8, 513), np.float32), OF_A_VOLUME | {"spacing_mm": 1}, "along each axis.$"),
     "slices of a volume": (volume(), {**OF_A_VOLUME, "slices": "image"}, "the key slices, which is of k-space"),
     "no slices": (k_space()[:, 4], {**OF_A_SLICE, "slices": "image"}, "the key slices, which is of k-space"),
     "odd slices": (k_space(), {**OF_K_SPACE, "slices": "space"}, 'the slices "space": give "image" or "k-space"'),
