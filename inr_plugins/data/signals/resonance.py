@@ -89,7 +89,8 @@ class VolumeDataParserConfig(MeasuredDataParserConfig):
     """Class to instantiate."""
     data: Path = Path()
     """Volume or slice, which is measured, and judged by, never learnt; or k-space: .npy, .npz, .h5 or .hdf5, with
-    <name>.json beside it (see the page of cn-mri). A volume may be NIfTI or a folder of DICOM slices, too."""
+    <name>.json beside it (see the page of cn-mri). A volume may be NIfTI or a folder of DICOM slices, and k-space
+    ISMRMRD, too."""
     slice: int | None = None
     """Which slice of k-space whose slices were measured one by one, from 0; by default the middle one."""
     share: float | None = None

@@ -1,7 +1,8 @@
 """Measured k-space, or a volume that is to be measured, with `<name>.json` beside it, in which every unit is named.
 
 Both are .npy, .npz, .h5 or .hdf5: a volume of real numbers, k-space of complex ones, 0 where nothing was measured. A
-volume may be NIfTI or a folder of DICOM slices, too, which say all of this themselves (`medical_file`).
+volume may be NIfTI or a folder of DICOM slices, too, and k-space ISMRMRD, which say all of this themselves
+(`medical_file`, `ismrmrd_file`).
 
     values              "volume" or "k-space"
     spacing_mm, spacing_um   distance of voxels along the axes of space, in the order of the array: a list, or a number
@@ -24,6 +25,7 @@ import numpy as np
 from jaxtyping import Complex64, Float, Float32, Shaped
 
 from inr_plugins.data.signals.array_file import why_no_array
+from inr_plugins.data.signals.ismrmrd_file import Scan, is_ismrmrd, read_ismrmrd
 from inr_plugins.data.signals.medical_file import (
     DICOM_ENDINGS,
     NIFTI_ENDINGS,
@@ -100,18 +102,14 @@ def read_resonance(path: Path, *, wanted: int | None = None) -> Volume | KSpace:
         _check_unwanted(path, wanted)
         placed = read_nifti(path) if is_nifti(path) else read_dicom(path)
         _check_numbers(path, placed.numbers, placed.numbers.shape)
-        low, high = SPACING_MM
-        if not all(low <= each <= high for each in placed.spacing_mm):
-            size = " x ".join(f"{each:.6g}" for each in placed.spacing_mm)
-            raise InputError(
-                f"--data {shown(path)} has voxels of {size} mm, which is out of reason ({low:g} to {high:g} mm): mend "
-                "its header."
-            )
+        _check_header(path, placed.spacing_mm)
         return _checked(path, Volume(placed.numbers, placed.spacing_mm, placed.affine, placed.notes))
     ending = path.suffix.lower()
     if ending not in (*NUMPY_ENDINGS, *HDF5_ENDINGS):
         known = ", ".join((*NUMPY_ENDINGS, *HDF5_ENDINGS, *NIFTI_ENDINGS, *DICOM_ENDINGS[:1]))
         raise InputError(f"--data {shown(path)} is no file of a volume or of k-space: give one of {known}.")
+    if ending in HDF5_ENDINGS and is_ismrmrd(path):
+        return _of_scan(path, read_ismrmrd(path), wanted)
     told = ResonanceSidecar(sidecar(path), path)
     values = told.choice("values", (VOLUME, K_SPACE))
     numbers = _numbers(path, _ARRAYS[values])
@@ -132,6 +130,30 @@ def read_resonance(path: Path, *, wanted: int | None = None) -> Volume | KSpace:
         return _checked(path, Volume(ordered.astype(np.float32), spacing_mm))
     _check_finite(path, ordered)
     return _k_space(path, ordered if "coils" in axes else ordered[None], spacing_mm, told, slices, wanted)
+
+
+def _of_scan(path: Path, scan: Scan, wanted: int | None) -> KSpace:
+    _check_header(path, scan.spacing_mm)
+    _check_finite(path, scan.numbers)
+    numbers, notes = scan.numbers, scan.notes
+    if len(scan.spacing_mm) == 2:
+        numbers, more = _one_slice(path, numbers, wanted)
+        notes += more
+    else:
+        _check_unwanted(path, wanted)
+    _check_sides(path, numbers.shape[1:], k_space=True)
+    _check_middle(path, np.abs(numbers).sum(0), "middle")
+    return KSpace(numbers, scan.spacing_mm, notes)
+
+
+def _check_header(path: Path, spacing_mm: tuple[float, ...]) -> None:
+    low, high = SPACING_MM
+    if not all(low <= each <= high for each in spacing_mm):
+        size = " x ".join(f"{each:.6g}" for each in spacing_mm)
+        raise InputError(
+            f"--data {shown(path)} has voxels of {size} mm, which is out of reason ({low:g} to {high:g} mm): mend "
+            "its header."
+        )
 
 
 def _k_space(
@@ -155,18 +177,14 @@ def _k_space(
         numbers = _of_the_middle_voxel(numbers, axes)
     notes: tuple[str, ...] = ()
     if slices == IN_SPACE:
-        count, chosen = numbers.shape[1], _chosen(path, numbers.shape[1], wanted)
-        numbers, spacing_mm = numbers[:, chosen], spacing_mm[1:]
-        if wanted is None and count > 1:
-            notes = (
-                f"{shown(path)} has {count} slices, and of them slice {chosen} (from 0), the middle one, is learnt.",
-            )
+        numbers, notes = _one_slice(path, numbers, wanted)
+        spacing_mm = spacing_mm[1:]
     else:
         if slices is None and numbers.ndim == 4:
             _check_transformed(path, numbers, told)
         _check_unwanted(path, wanted)
     _check_sides(path, numbers.shape[1:], k_space=True)
-    _check_middle(path, np.abs(numbers).sum(0), told)
+    _check_middle(path, np.abs(numbers).sum(0), told.values["centre"])
     largest = float(np.abs(numbers).max())
     tiny = int(((np.abs(numbers) < _TINY * largest) & (numbers != 0)).sum())
     if tiny > numbers.size / 10:
@@ -197,7 +215,7 @@ def _of_the_middle_voxel(numbers: np.ndarray, axes: tuple[int, ...]) -> np.ndarr
 
 def _check_transformed(path: Path, numbers: np.ndarray, told: ResonanceSidecar) -> None:
     """Refuse slices that were measured one by one, and are said to be neither that nor k-space."""
-    _check_middle(path, np.abs(numbers).sum((0, 1)), told)
+    _check_middle(path, np.abs(numbers).sum((0, 1)), told.values["centre"])
     if slices_look_in_space(numbers):
         raise InputError(
             f"--data {shown(path)} has slices that do not fall off along their axis as k-space does, as if each had "
@@ -206,7 +224,7 @@ def _check_transformed(path: Path, numbers: np.ndarray, told: ResonanceSidecar) 
         )
 
 
-def _check_middle(path: Path, size: Float[np.ndarray, "*axes"], told: ResonanceSidecar) -> None:
+def _check_middle(path: Path, size: Float[np.ndarray, "*axes"], centre: str) -> None:
     """Refuse k-space whose largest coefficient is not where frequency 0 is said to be, or beside that."""
     if not size.any():
         raise InputError(f"--data {shown(path)} is 0 throughout, and nothing was measured: give other k-space.")
@@ -214,19 +232,22 @@ def _check_middle(path: Path, size: Float[np.ndarray, "*axes"], told: ResonanceS
     near = size[tuple(slice(max(0, m - 2), m + 3) for m in middle)]
     if size[middle] == 0 or near.max() < size.max():
         raise InputError(
-            f"--data {shown(path)} has its largest coefficient away from the {told.values['centre']} one, where "
+            f"--data {shown(path)} has its largest coefficient away from the {centre} one, where "
             "frequency 0 is said to be, or none there: look at centre and axes, and measure the middle of k-space."
         )
 
 
-def _chosen(path: Path, count: int, wanted: int | None) -> int:
-    """Which of so many slices is learnt."""
+def _one_slice(path: Path, numbers: np.ndarray, wanted: int | None) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Of (coils, slices, rows, columns) the slice that is wanted, and a note where nobody said which."""
+    count = numbers.shape[1]
     if wanted is not None and not 0 <= wanted < count:
         raise InputError(
             f"--data {shown(path)} has {counted(count, 'slice')}, from 0 on, and {_SLICE} {wanted} is none of them: "
             "give another."
         )
-    return count // 2 if wanted is None else wanted
+    chosen = count // 2 if wanted is None else wanted
+    note = f"{shown(path)} has {count} slices, and of them slice {chosen} (from 0), the middle one, is learnt."
+    return numbers[:, chosen], (note,) if wanted is None and count > 1 else ()
 
 
 def _check_unwanted(path: Path, wanted: int | None) -> None:
@@ -298,7 +319,7 @@ def _of_hdf5(path: Path, name: str) -> np.ndarray:
         if not sets and len(file):
             raise InputError(
                 f"--data {shown(path)} has no array but the {'group' if len(file) == 1 else 'groups'} "
-                f"{', '.join(list(file)[:9])}: save the array that is meant beside them, and call it {name}."
+                f"{', '.join(list(file)[:9])}: save the array that is meant outside of groups, and call it {name}."
             )
         found = np.asarray(file[_only(path, sets, name)])
     if found.dtype.names is not None and set(found.dtype.names) == {"real", "imag"}:
