@@ -143,10 +143,10 @@ def export(options: SignalOptions, *, load: Callable[..., Run] | None, outputs: 
     else:
         if is_numbers:
             slices = f"{len(frames)} slices of " if len(frames) > 1 else ""
-            what = f"{slices}{width} x {height} numbers, {model.unit}"
+            unit = "without a unit" if model.unit == "1" else f"in {model.unit}"
+            what = f"{slices}{width} x {height} numbers {unit}"
         if model.spacing_mm is not None:
-            distances = dict.fromkeys(f"{each / options.scale:.6g}" for each in model.spacing_mm)
-            what += f", {' and '.join(distances)} mm apart"
+            what += f", {_distances(model, _spacing(model, region, (height, width)), slices=len(frames))}"
         print(f"  image  {output}, {what}")
     print(f"seconds  {time.perf_counter() - begin:.1f}")
     print(f"   next  inr-eval {shlex.quote(str(config.parent))}")
@@ -252,6 +252,12 @@ def _spacing(model: Any, region: Any, shape: Sequence[int]) -> tuple[float, floa
     """Distance of the rows and of the columns of what is written, mm."""
     (rows, columns), (height, width) = model.spacing_mm, shape[:2]
     return rows * region.height / height, columns * region.width / width
+
+
+def _distances(model: Any, spacing: tuple[float, float], *, slices: int) -> str:
+    """Of what is written, in words: of its pixels, and of slices where there are several."""
+    of_pixels = f"{' and '.join(dict.fromkeys(f'{each:.6g}' for each in spacing))} mm apart"
+    return of_pixels if slices < 2 or model.slice_mm is None else f"{of_pixels}, slices {model.slice_mm:.6g} mm"
 
 
 def _write_video(options: SignalOptions, model: Any, *, kind: Any, region: Any, frames: range) -> None:

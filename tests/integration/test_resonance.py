@@ -89,11 +89,13 @@ def test_a_volume_is_learnt_from_coefficients_and_judged_beside_others(run, tmp_
     assert mean["psnr_fit"] == pytest.approx(-10 * float(missed.square().mean().log10()), abs=0.01)
 
 
-def test_a_volume_is_read_out_without_its_file(run, volume_file, tmp_path):
+def test_a_volume_is_read_out_without_its_file(run, volume_file, tmp_path, capsys):
     kept = volume_file.read_bytes()
     volume_file.unlink()
     try:
-        assert signal_file.main([str(run.base_dir), str(tmp_path / "out.npy"), "--quiet"]) == 0
+        capsys.readouterr()
+        assert signal_file.main([str(run.base_dir), str(tmp_path / "out.npy")]) == 0
+        line = " ".join(capsys.readouterr().out.split())
         part = ["--quiet", "--frames", "2:5", "--scale", "2"]
         assert signal_file.main([str(run.base_dir), str(tmp_path / "part.npy"), *part]) == 0
         assert signal_file.main([str(run.base_dir), str(tmp_path / "one.tif"), "--quiet", "--frames", "3"]) == 0
@@ -103,6 +105,8 @@ def test_a_volume_is_read_out_without_its_file(run, volume_file, tmp_path):
     assert found.shape == SHAPE
     assert np.abs(found - 50 * body()).mean() < 3
     told = json.loads((tmp_path / "out.json").read_text())
+    slices, rows, columns = told["spacing_mm"]
+    assert f"numbers without a unit, {rows:g} and {columns:g} mm apart, slices {slices:g} mm" in line
     assert told == {"axes": "slices rows columns", "spacing_mm": [3, 2, 1.5], "unit": "1"}
     assert np.load(tmp_path / "part.npy").shape == (3, 24, 20)
     assert json.loads((tmp_path / "part.json").read_text())["spacing_mm"] == [3, 1, 0.75]

@@ -218,11 +218,13 @@ def test_what_is_not_known_is_compared_with_nothing_and_what_is_no_image_is_not_
     assert "Only what finer-image, cn-image and finer-stream learn can be compressed" in capsys.readouterr().err
 
 
-def test_rows_and_columns_have_a_spacing_each(measured_run, tmp_path):
+def test_rows_and_columns_have_a_spacing_each(measured_run, tmp_path, capsys):
     # 5 x 13 pixels of 0.6 mm become 2 x 5 at a scale of 0.4, of rows 1.56 mm apart and columns 1.5.
     region = ["--region", "3", "4", "5", "13", "--scale", "0.4"]
     for name in ("part.npy", "part.tif"):
-        assert signal_file.main([str(measured_run.base_dir), str(tmp_path / name), "--quiet", *region]) == 0
+        capsys.readouterr()
+        assert signal_file.main([str(measured_run.base_dir), str(tmp_path / name), *region]) == 0
+        assert ", 1.56 and 1.5 mm apart" in " ".join(capsys.readouterr().out.split())
     assert np.load(tmp_path / "part.npy").shape == (5, 2)
     assert json.loads((tmp_path / "part.json").read_text())["spacing_mm"] == pytest.approx([13 * 0.6 / 5, 5 * 0.6 / 2])
     with tifffile.TiffFile(tmp_path / "part.tif") as tiff:

@@ -7,6 +7,7 @@ the patient, y to the front, z up. DICOM has x to the left and y to the back.
 from __future__ import annotations
 
 import logging
+import textwrap
 import warnings
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -30,6 +31,9 @@ _EVEN = 0.02
 _ON_A_LINE_MM = 0.1
 """By which slices that lean may be off the line of the others, or by a pixel where that is less."""
 _AT_BROKEN_FILES = (OSError, ValueError, EOFError, KeyError, TypeError, AttributeError, RuntimeError, zlib.error)
+
+_NO_DECODER = "missing dependencies"
+"""What pydicom says where it knows libraries for a compression, and has none."""
 
 Affine = tuple[tuple[float, ...], ...]
 """3 rows of 4: millimetres in RAS of the middle of the voxel in a column, a row and a slice, each counted from 0."""
@@ -392,5 +396,12 @@ def _as_sentence(path: Path, kind: type[Exception]) -> Iterator[None]:
     except InputError:
         raise
     except (*_AT_BROKEN_FILES, kind) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"--data {shown(path)} cannot be read ({reason}): give another file.") from error
+        reason = " ".join(str(error).split())
+        if _NO_DECODER in reason:
+            what = reason.partition("'")[2].partition("'")[0] or "this compression"
+            raise InputError(
+                f"--data {shown(path)} is compressed ({what}), and nothing that is installed reads that: install "
+                "pylibjpeg with its plug-ins (pip install 'pylibjpeg[all]')."
+            ) from error
+        short = textwrap.shorten(reason, 200, placeholder=" ...")
+        raise InputError(f"--data {shown(path)} cannot be read ({short}): give another file.") from error

@@ -83,9 +83,18 @@ class Sinogram:
 
 
 def is_sinogram(path: Path) -> bool:
-    """Whether a file is one of measurements by its name: numpy's, or a TIFF with metadata beside it."""
+    """Whether a file is one of measurements: numpy's by its name, or a TIFF with its own metadata beside it."""
     ending = path.suffix.lower()
-    return ending in NUMPY_ENDINGS or (ending in TIFF_ENDINGS and sidecar(path).is_file())
+    return ending in NUMPY_ENDINGS or (ending in TIFF_ENDINGS and sidecar(path).is_file() and not _is_of_output(path))
+
+
+def _is_of_output(path: Path) -> bool:
+    """Whether what is beside a file is of an array of the same name that inr-signal wrote (`image_output`)."""
+    try:
+        found = json.loads(sidecar(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and set(found) == {"axes", "spacing_mm", "unit"}
 
 
 def read_sinogram(path: Path, *, wanted: int | None = None, stack: bool = False) -> Sinogram:

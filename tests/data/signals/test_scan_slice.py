@@ -11,6 +11,8 @@ import pydicom
 import pytest
 from dicom_files import write_slices
 from pydicom.data import get_testdata_file
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGLSLossless
 
 from inr_plugins.data.signals.scan_slice import ScannedSlice
 from inr_plugins.data.signals.tomography import SliceDataParserConfig
@@ -203,3 +205,17 @@ def test_a_folder_without_dicom_and_a_slice_too_many(stored: np.ndarray, tmp_pat
         read(tmp_path / "scan", slice=7)
     with pytest.raises(InputError, match="does not exist"):
         read(tmp_path / "gone.dcm")
+
+
+def test_a_compression_that_nothing_reads_says_what_to_install(stored: np.ndarray, tmp_path: Path) -> None:
+    def compress(k: int, told: Any) -> None:
+        told.file_meta.TransferSyntaxUID = JPEGLSLossless
+        told.PixelData = encapsulate([b"1234"])
+        told["PixelData"].is_undefined_length = True
+
+    write(tmp_path / "scan", stored, change=compress)
+    with pytest.raises(
+        InputError,
+        match=r"is compressed \(JPEG-LS Lossless .*: install pylibjpeg .*\(pip install 'pylibjpeg\[all\]'\)\.$",
+    ):
+        read(tmp_path / "scan")
