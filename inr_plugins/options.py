@@ -165,7 +165,7 @@ TRAINING = _table(
         (_PARSER, Range(0, 10), "noise"),
         (_PARSER, _SEED, "noise-seed"),
         (_PARSER, Range(1e-4, 0.9), "share"),
-        (_PARSER, Range(1e-6, 1e4), "pixel-mm"),
+        (_PARSER, Range(1e-6, 1e4), "pixel-mm side-mm"),
         # Data: holograms, and pictures in the light of LEDs.
         (_PARSER, Range(0, 1000), "held-out-heights"),
         (_PARSER, Range(0, 4096), "margin"),

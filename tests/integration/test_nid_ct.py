@@ -55,7 +55,11 @@ def fitted(data, run, output, *, steps=2, views=5, **settings):
     config = small_nid_ct(data, run.base_dir, output)
     config.pipeline.datamanager.dataparser.views = views
     for name, value in settings.items():
-        at = config.pipeline.datamanager.dataparser if name in ("noise", "pixel_mm") else config.pipeline.model
+        at = (
+            config.pipeline.datamanager.dataparser
+            if name in ("noise", "pixel_mm", "side_mm")
+            else config.pipeline.model
+        )
         setattr(at, name, value)
     return train(config, steps)
 
@@ -153,6 +157,25 @@ def test_a_sinogram_of_scikit_image_in_its_own_unit_is_found_with_its_white(dict
     low, high = run.pipeline.model.unit_span
     assert low == 0
     assert float(run.pipeline.model.white) * high == pytest.approx(0.03, rel=0.3)
+
+
+def test_a_slice_whose_detector_has_empty_rims_is_as_large_as_the_pictures_by_its_side(dictionary, tmp_path, capsys):
+    path, truth = sinogram(tmp_path / "body.npy", slice_of(1001), 0.03), 0.03 * np.kron(slice_of(1001), np.ones((2, 2)))
+    np.save(path, np.pad(np.load(path), ((0, 0), (14, 14))))
+    wide = fitted(path, dictionary, tmp_path / "wide", views=None)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "times as wide as what the dictionary's pictures show where they are 38 mm wide" in told
+    assert "side-mm 2" in told
+    run = fitted(path, dictionary, tmp_path / "run", views=None, side_mm=24.0)
+    assert "times as wide" not in capsys.readouterr().out
+    shares = []
+    for each in (wide, run):
+        assert signal_file.main([str(each.base_dir), str(tmp_path / "out.npy"), "--device", "cpu", "--overwrite"]) == 0
+        found = np.load(tmp_path / "out.npy")
+        rim = (len(found) - 48) // 2
+        shares.append(np.corrcoef(found[rim : rim + 48, rim : rim + 48].ravel(), truth.ravel())[0, 1])
+    assert found.shape == (48, 48)
+    assert shares[1] > 0.99 > shares[0] + 0.01
 
 
 def test_a_white_that_is_given_is_taken(unseen, dictionary, tmp_path, fit):

@@ -8,6 +8,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
+import numpy as np
 import torch
 import tyro
 from jaxtyping import Float
@@ -27,7 +28,7 @@ from inr_plugins.data.signals.measured import (
     rounded_up,
     stamp_of,
 )
-from inr_plugins.data.signals.medical_file import Affine, is_dicom
+from inr_plugins.data.signals.medical_file import Affine, is_dicom, is_nifti
 from inr_plugins.data.signals.scan_slice import Place, ScannedSlice, read_scan
 from inr_plugins.data.signals.sidecar import sidecar
 from inr_plugins.data.signals.sinogram_file import (
@@ -48,6 +49,8 @@ _LONGEST = 1024
 """Pixels along a slice: its fit is measured whole in every step."""
 _PIXELS_OF_A_STEP = 1 << 17
 """Of as many slices of a stack as have so many, at most, a step sees the views."""
+_MOST_OUTSIDE = 0.02
+"""Share of what views have that may be beside the slice, as noise of what is empty."""
 _MOST_VOXELS = 1 << 27
 """Of a stack, whose slices are all held in memory, some times over."""
 
@@ -119,6 +122,9 @@ class SliceDataParserConfig(MeasuredDataParserConfig):
     pixel_mm: float | None = None
     """Side of a pixel of the slice, millimetres; by default 1 of an image, whose pixels are also as large as the
     detector's bins, and of a sinogram the distance of those. DICOM says its own."""
+    side_mm: float | None = None
+    """Side of the square slice of a sinogram, millimetres, outside of which there is nothing: of nid-ct, the width of
+    the dictionary's pictures; by default all that the detector can see."""
     learnt: tyro.conf.Suppress[tyro.conf.Fixed[SignalKind | None]] = field(default=None, metadata=OF_THE_DATA)
     """What kind of image that is, as it was when training began."""
     instrument: tyro.conf.Suppress[tyro.conf.Fixed[Geometry | None]] = field(default=None, metadata=OF_THE_DATA)
@@ -140,8 +146,18 @@ class SliceDataParserConfig(MeasuredDataParserConfig):
             raise InputError(f"{OPTION}.stack learns all slices, and {OPTION}.slice is one of them: leave one out.")
         if is_sinogram(path):
             return self._read_sinogram(path)
+        if self.side_mm is not None:
+            raise InputError(
+                f"{OPTION}.side-mm is of a sinogram, and --data {shown(path)} is a slice, whose pixels say how large "
+                "it is: leave it out."
+            )
         if is_dicom(path):
             return self._read_scan(path)
+        if is_nifti(path):
+            raise InputError(
+                f"--data {shown(path)} is NIfTI, and a slice is read from DICOM (a file, or a folder of a series), a "
+                "grey image, or a sinogram (.npy, .npz or TIFF): give one of those."
+            )
         if self.slice is not None:
             raise InputError(f"{OPTION}.slice is of a sinogram, and --data {shown(path)} is an image: leave it out.")
         if self.stack:
@@ -214,7 +230,7 @@ class SliceDataParserConfig(MeasuredDataParserConfig):
     def _read_sinogram(self, path: Path) -> MeasuredSlice:
         if self.noise:
             raise InputError(f"{OPTION}.noise is added to views of an image, and {shown(path)} has its own: leave it.")
-        asked = (self.slice, self.stack, self.views, self.held_out_views, self.pixel_mm)
+        asked = (self.slice, self.stack, self.views, self.held_out_views, self.pixel_mm, self.side_mm)
         return _measured(path, stamp_of(path), *asked)
 
 
@@ -227,6 +243,7 @@ def _measured(
     learnt: int | None,
     held_out: int | None,
     pixel_mm: float | None,
+    side_mm: float | None,
 ) -> MeasuredSlice:
     """The slice of a sinogram, or all, which is read once while its files are what they were (`stamp`)."""
     sinogram = read_sinogram(path, wanted=wanted, stack=stack)
@@ -234,7 +251,11 @@ def _measured(
     chosen, aside = chosen_views(count, learnt=learnt, held_out=held_out)
     pixel = sinogram.pitch_mm if pixel_mm is None else pixel_mm
     # All that the detector can see in any view.
-    side = math.ceil((bins + 2 * abs(sinogram.shift)) * sinogram.pitch_mm / pixel - 1e-6)
+    width = (bins + 2 * abs(sinogram.shift)) * sinogram.pitch_mm
+    if side_mm is not None:
+        _check_outside(path, sinogram, side_mm, width)
+        width = round(side_mm / pixel) * pixel
+    side = math.ceil(width / pixel - 1e-6)
     if not 2 <= side <= _LONGEST:
         raise InputError(
             f"--data {shown(path)} is of a slice of {side:,} pixels of {pixel:.6g} mm along its side: give "
@@ -264,6 +285,22 @@ def _measured(
     return MeasuredSlice(
         path, pixels, measured=Sinograms(geometry, measured.learnt / high, measured.held_out / high), sinogram=sinogram
     )
+
+
+def _check_outside(path: Path, sinogram: Sinogram, side_mm: float, seen_mm: float) -> None:
+    """Refuse a slice that is larger than what the detector sees, or beside which views have something."""
+    name = f"{OPTION}.side-mm {side_mm:g}"
+    if side_mm > seen_mm + sinogram.pitch_mm:
+        raise InputError(f"{name} is more than the {seen_mm:.6g} mm that the detector can see: leave it out.")
+    bins, theta = sinogram.views.shape[-1], np.deg2rad(sinogram.angles_deg)[:, None]
+    offsets = (np.arange(bins) - (bins - 1) / 2 + sinogram.shift) * sinogram.pitch_mm
+    reach = side_mm / 2 * (np.abs(np.cos(theta)) + np.abs(np.sin(theta))) + sinogram.pitch_mm
+    share = float((sinogram.views * (np.abs(offsets) > reach)).sum() / sinogram.views.sum())
+    if share > _MOST_OUTSIDE:
+        raise InputError(
+            f"{name} leaves {100 * share:.0f} % of what the views of --data {shown(path)} have outside of the slice: "
+            "give the side of a square that holds all of it."
+        )
 
 
 def _check_voxels(path: Path, slices: int, rows: int, columns: int) -> None:

@@ -40,6 +40,9 @@ _AT_ONCE = 1 << 12
 """Pixels at which experts are asked at once."""
 _ATOMS_AT_ONCE = 64
 """Experts that are measured at once."""
+_EMPTY, _RIM = 0.05, 0.85
+"""Of views, a share of their largest mean below which there is nothing; and of the mean picture's extent one that is
+narrower than that."""
 _BLENDED = 20
 """Of the dictionary's pictures, those that the page offers."""
 
@@ -236,6 +239,8 @@ class NidSliceModel(ShowsPictures, ComparedSlice):
             code = likely_code(atoms, wanted, prior).code
         self.code.copy_(code)
         self.is_solved = True
+        if not self.has_truth:
+            self._note_rims(prior, views)
         self._report(measured, time.monotonic() - begin)
 
     @property
@@ -266,6 +271,26 @@ class NidSliceModel(ShowsPictures, ComparedSlice):
                 "stands for by --pipeline.model.white."
             )
         return found
+
+    def _note_rims(self, prior: CodePrior, views: Float[Tensor, "views bins"]) -> None:
+        """Say where a slice fills much less of its square than the dictionary's pictures do of theirs."""
+        rows, offset = self.equations
+        mean = torch.einsum("l,lvb->vb", prior.mean.to(rows), rows) + offset
+        share = self._extent(views) / max(self._extent(mean), 1e-9)
+        if share < _RIM:
+            side = self.geometry.width * self.geometry.pixel_mm
+            CONSOLE.print(
+                f"[bold yellow]Note:[/bold yellow] the views are of something {share:.2f} times as wide as what the "
+                f"dictionary's pictures show where they are {side:.4g} mm wide: if they are of one size, "
+                f"--pipeline.datamanager.dataparser.side-mm {share * side:.3g} or so would make them alike.",
+                highlight=False,
+            )
+
+    def _extent(self, views: Float[Tensor, "views bins"]) -> float:
+        """How far to a side there is something, from the axis of rotation, mm; the wider of both sides."""
+        geometry, mean = self.geometry, views.mean(0)
+        offsets = torch.arange(geometry.bins, device=views.device) - (geometry.bins - 1) / 2 + geometry.shift
+        return float((offsets.abs() * geometry.pitch_mm)[mean > _EMPTY * mean.max()].max())
 
     def _report(self, measured: Sinograms, seconds: float) -> None:
         """Print what was found, and keep it."""

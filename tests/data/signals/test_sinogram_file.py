@@ -11,6 +11,7 @@ import tifffile
 import torch
 from ellipses import mass, sinogram, write_sinogram
 
+from inr_plugins.data.signals.image_output import write_array
 from inr_plugins.data.signals.sinogram_checks import mirrored, noise_of
 from inr_plugins.data.signals.sinogram_file import chosen_views, is_sinogram, read_sinogram
 from inr_plugins.data.signals.tomography import SliceDataParserConfig
@@ -285,3 +286,46 @@ def test_line_integrals_of_pixels_of_1_are_taken_with_a_note(tmp_path: Path) -> 
     assert read_sinogram(write_sinogram(tmp_path / "b.npy", 15 / views().max() * views())).notes == ()
     few = np.round(40 / views().max() * views()).astype(np.uint8)
     assert len(read_sinogram(write_sinogram(tmp_path / "c.npy", few)).notes) == 1
+
+
+def test_what_an_array_that_was_written_has_beside_it_makes_no_sinogram_of_an_image(tmp_path: Path) -> None:
+    write_array(tmp_path / "a.npy", np.ones((12, 12), dtype=np.float32), unit="1/mm", spacing_mm=(1.0, 1.0))
+    tifffile.imwrite(tmp_path / "a.tif", np.arange(144, dtype=np.uint8).reshape(12, 12))
+    assert not is_sinogram(tmp_path / "a.tif")
+    assert SliceDataParserConfig(data=tmp_path / "a.tif").read().pixels.shape == (12, 12, 1)
+    (tmp_path / "a.json").write_text('{"geometry": "parallel"}')
+    assert is_sinogram(tmp_path / "a.tif")
+
+
+def test_nifti_is_refused_with_what_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.nii.gz").write_bytes(b"")
+    with pytest.raises(InputError, match=r"a\.nii\.gz is NIfTI, and a slice is read from DICOM .*, a grey image, or"):
+        SliceDataParserConfig(data=tmp_path / "a.nii.gz").read()
+
+
+def test_a_side_that_is_given_is_that_of_the_slice(tmp_path: Path) -> None:
+    path = write_sinogram(tmp_path / "a.npy", views(2.0), centre_offset_bins=2.0)
+    whole, part = (SliceDataParserConfig(data=path, side_mm=each).read() for each in (None, 22.0))
+    assert (whole.pixels.shape, part.pixels.shape) == ((65, 65, 1), (44, 44, 1))
+    # Half a pixel between the middles of 65 and of 44.
+    cut = whole.pixels[10:55, 10:55, 0]
+    between = (cut[1:, 1:] + cut[:-1, 1:] + cut[1:, :-1] + cut[:-1, :-1]) / 4
+    assert np.corrcoef(between.ravel(), part.pixels[..., 0].ravel())[0, 1] > 0.98
+
+
+@pytest.mark.parametrize(
+    ("side", "words"),
+    [
+        (10.0, r"side-mm 10 leaves \d+ % of what the views of .*a\.npy have outside of the slice: give the side"),
+        (40.0, r"side-mm 40 is more than the 30\.5 mm that the detector can see: leave it out"),
+    ],
+)
+def test_a_side_that_holds_no_slice_is_refused(side: float, words: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=words):
+        SliceDataParserConfig(data=write_sinogram(tmp_path / "a.npy", views()), side_mm=side).read()
+
+
+def test_a_side_is_of_a_sinogram(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "b.tif", np.arange(144, dtype=np.uint8).reshape(12, 12))
+    with pytest.raises(InputError, match=r"side-mm is of a sinogram, and --data .*b\.tif is a slice"):
+        SliceDataParserConfig(data=tmp_path / "b.tif", side_mm=9).read()
