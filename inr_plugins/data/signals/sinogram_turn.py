@@ -127,7 +127,7 @@ def _check_end(name: str, views: Views, angles_deg: Angles, turn: float) -> tupl
     end, what = _end(views, angles_deg, turn), _first_view(turn)
     if end.steps <= end.unsure or end.again > _SAME * end.steps:
         return ()
-    if end.before < _ALIKE * end.steps:
+    if end.before < _ALIKE * end.steps + end.unsure / 2:
         # As of a slice with an axis of symmetry, half a step before the first view.
         return (
             f"The last view is like {what}: if it was taken {turn:g} degrees on, leave out the last row, as angles "
