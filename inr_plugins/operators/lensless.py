@@ -64,7 +64,7 @@ class Optics:
 
 @dataclass(frozen=True, eq=False)
 class Holograms:
-    """What a sensor has measured: intensities, 1 being that of the light without an object.
+    """What a sensor has measured: intensities, 1 being that of the light without an object; -v: v or more.
 
     Attributes:
         optics: by which.
@@ -108,6 +108,13 @@ def light_at(space: FreeSpace, field: Complex[Tensor, "height width"]) -> Comple
     if space.frequencies == "both-ends":
         return space.forward(field)
     return 1 + space.forward(field - 1)
+
+
+def wanted_of(
+    measured: Float[Tensor, "n height width"], found: Float[Tensor, "n height width"]
+) -> Float[Tensor, "n height width"]:
+    """The measured intensities nearest to those that are found: where they are v or more (-v), v or what is found."""
+    return torch.where(measured < 0, torch.maximum(-measured, found), measured)
 
 
 def back_at(space: FreeSpace, light: Complex[Tensor, "n height width"]) -> Complex[Tensor, "height width"]:
@@ -194,10 +201,11 @@ def gerchberg_saxton(measured: Holograms, *, steps: int = GS_STEPS) -> Complex[T
         measured: the holograms.
         steps: of the iteration.
     """
-    space, amplitudes = measured.optics.space(measured.optics.heights()), measured.learnt.sqrt()
-    field = torch.ones(amplitudes.shape[1:], dtype=torch.complex64)
+    space = measured.optics.space(measured.optics.heights())
+    field = torch.ones(measured.learnt.shape[1:], dtype=torch.complex64)
     for _ in range(steps):
         light = light_at(space, field)
+        amplitudes = wanted_of(measured.learnt, intensity(light)).sqrt()
         field = back_at(space, light * (amplitudes / light.abs().clamp(min=_LEAST)))
     return field
 

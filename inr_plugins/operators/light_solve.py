@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from inr_plugins.operators.lensless import light_at
+from inr_plugins.operators.lensless import light_at, wanted_of
 from inr_plugins.operators.propagation import FreeSpace, intensity
 
 Compared = Literal["amplitude", "intensity"]
@@ -73,7 +73,7 @@ def light_step(
     Args:
         space: from the object to the sensors.
         field: the light as it is; 1 is the light alone.
-        measured: the intensities that it should have.
+        measured: the intensities that it should have, -v where they are v or more.
         compared: their roots, whose noise is alike in light, or they themselves.
 
     Returns:
@@ -102,12 +102,17 @@ def _missed(
     measured: Float[Tensor, "n height width"],
     compared: Compared,
 ) -> tuple[Float[Tensor, "n height width"], Complex[Tensor, "n height width"]]:
-    """S - R, and v, by which R changes by Re(conj(v) d) when the light at the sensors does by d."""
+    """S - R, and v, by which R changes by Re(conj(v) d) when the light at the sensors does by d.
+
+    Both are 0 where S is one of those that are v or more, and R is.
+    """
     light = light_at(space, field)
+    found = intensity(light)
+    wanted, says = wanted_of(measured, found), (measured >= 0) | (found < -measured)
     if compared == "intensity":
-        return measured - intensity(light), 2 * light
-    root = (intensity(light) + DARK).sqrt()
-    return (measured + DARK).sqrt() - root, light / root
+        return wanted - found, 2 * light * says
+    root = (found + DARK).sqrt()
+    return (wanted + DARK).sqrt() - root, light / root * says
 
 
 class _Equations:
@@ -124,7 +129,7 @@ class _Equations:
         self.left, self.slope = _missed(space, field, measured, compared)
         self.missed = float(self.left.square().sum(dtype=torch.float64))
         self.unit = torch.polar(field.abs().clamp(min=_FAINT), field.angle())
-        wanted = (measured + DARK).sqrt() if compared == "amplitude" else measured
+        wanted = (measured.abs() + DARK).sqrt() if compared == "amplitude" else measured
         self.scale = float(self.slope.abs().square().mean() * self.unit.abs().square().mean())
         share = self.missed / max(float(wanted.square().sum(dtype=torch.float64)), 1e-30)
         self.damping = _DAMPING * share * self.scale * len(measured)

@@ -249,6 +249,45 @@ def test_recorded_holograms_of_an_unknown_object(tmp_path):
     assert not (tmp_path / "bad").exists()
 
 
+@pytest.mark.parametrize("loss", ["amplitude", "intensity"])
+def test_saturated_pixels_are_at_least_so_much_and_nothing_is_judged_by_them(loss, tmp_path):
+    folder = recorded(tmp_path)
+    files = sorted(folder.iterdir())
+    counts = np.stack([np.asarray(Image.open(path)) for path in files])
+    full, beam = 65_535, 20_000 * 65_535 / float(np.quantile(counts, 0.95))
+    counts = np.minimum(np.rint(counts * (beam / 20_000)), full).astype(np.uint16)
+    for path, each in zip(files, counts, strict=True):
+        Image.fromarray(each).save(path)
+    (tmp_path / "stack.json").write_text(json.dumps({"values": "intensity", "open_beam": beam, **LIGHT}))
+    found = train(small(folder, tmp_path / "runs", model={"loss": loss, "slow_weight": 1.0}), 10)
+    model, manager = found.pipeline.model, found.pipeline.datamanager
+    y, known = counts / beam, counts < full
+    learnt, aside = [0, 1, 3, 4], 2
+    assert 0.01 < 1 - known[learnt].mean() < 0.2
+    assert not known[aside].all()
+    light = model.light()
+    assert bool(light.isfinite().all())
+    optics = model.optics
+    seen = intensity(light_at(optics.space(optics.heights()), light)).numpy()
+    outputs, batch = model(manager.next_train(0)[0]), manager.next_train(0)[1]
+
+    def missed(one, other, where):
+        return np.linalg.norm((one - other)[where]) / np.linalg.norm(other[where])
+
+    error = float(model.get_metrics_dict(outputs, batch)["measurement_error"])
+    assert error == pytest.approx(missed(seen, y[learnt], known[learnt]), rel=1e-3)
+    of = np.sqrt if loss == "amplitude" else np.asarray
+    lost = float(model.get_loss_dict(outputs, batch)["measurement_loss"])
+    least = np.where(known[learnt], y[learnt], np.maximum(y[learnt], seen))
+    assert (least > y[learnt]).mean() > 0.01
+    assert lost == pytest.approx(missed(of(seen), of(least), least >= 0) ** 2, rel=1e-2)
+    judged = intensity(light_at(optics.space(optics.heights(held_out=True)), light)).numpy()[0]
+    scores = evaluate_views(found.pipeline, 1, step=9)[0]
+    assert scores["held_out_error"] == pytest.approx(missed(judged, y[aside], known[aside]), rel=1e-3)
+    off = np.square((judged - y[aside])[known[aside]]).mean()
+    assert scores["held_out_psnr"] == pytest.approx(10 * np.log10(y[known].max() ** 2 / off), abs=0.01)
+
+
 def test_heights_move_and_light_is_measured_at_them(object_file, tmp_path):
     model = train(small(object_file, tmp_path, model={"learn_heights": True}), 2).pipeline.model
     assert bool(model.shifts_mm.all())

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from inr_plugins.operators.lensless import (
+    Holograms,
     Optics,
     gerchberg_saxton,
     light_at,
@@ -87,6 +88,17 @@ def test_gerchberg_and_saxton_find_the_object() -> None:
         for each in (1, 10, 100)
     ]
     assert learnt == sorted(learnt, reverse=True)
+
+
+def test_light_beyond_where_the_sensor_ends_comes_out_of_the_rest() -> None:
+    space = OPTICS.space(OPTICS.heights())
+    exact = intensity(light_at(space, cells()))
+    full = float(exact.flatten().quantile(0.9))
+    lost, errors = exact > full, {}
+    for name, learnt in (("lost", torch.where(lost, -full, exact)), ("cut off", exact.clamp(max=full))):
+        found = gerchberg_saxton(Holograms(OPTICS, learnt, learnt[:0]), steps=200)
+        errors[name] = relative_error(intensity(light_at(space, found))[lost], exact[lost])
+    assert errors["lost"] < 0.5 * errors["cut off"], errors
 
 
 def test_one_phase_of_all_is_turned_away() -> None:

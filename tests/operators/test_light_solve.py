@@ -71,8 +71,9 @@ def test_what_is_left_is_that_of_the_light_it_gives() -> None:
     assert found.after < 0.2 * found.before
 
 
+@pytest.mark.parametrize("lost", [0, 20])
 @pytest.mark.parametrize("compared", ["amplitude", "intensity"])
-def test_the_first_change_is_that_of_least_squares(compared: Compared) -> None:
+def test_the_first_change_is_that_of_least_squares(compared: Compared, lost: int) -> None:
     """Against the damped normal equations, written out by differences of what is measured and solved at once."""
     seen = Optics(8, 6, 3.45, 537, (0.05, 0.1, 0.15), (), margin=2)
     space = seen.space(seen.heights())
@@ -92,12 +93,32 @@ def test_the_first_change_is_that_of_least_squares(compared: Compared) -> None:
     step = 1e-5
     rows = [(changed(step * each) - changed(-step * each)) / (2 * step) for each in torch.eye(96, dtype=torch.float64)]
     matrix, left = torch.stack(rows, -1), seen_of(truth) - seen_of(start)
+    # Where light is found that is more than the sensor's end there is no equation.
+    ended = torch.randperm(len(left))[:lost]
+    known = torch.ones(len(left), dtype=torch.bool).index_fill(0, ended, False)
+    matrix, left = matrix[known], left[known]
+    measured = torch.where(known.reshape(measured.shape), measured, -0.5 * measured)
     # So near the truth next to nothing is damped, and where the equations say nothing, nothing changes.
     wanted = torch.linalg.pinv(matrix, rtol=1e-4) @ left
     found = light_step(space, start, measured, compared=compared)
     change = torch.stack([(found.amplitude / start.abs()).log(), found.turn]).flatten()
     assert (matrix @ (change - wanted)).norm() < 0.02 * left.norm()
     assert left.norm() > 0.9 * (matrix @ wanted).norm()
+
+
+def test_without_its_brightest_pixels_an_object_is_found_and_cut_off_at_them_it_is_not() -> None:
+    space = (seen := optics()).space(seen.heights())
+    measured = intensity(light_at(space, cells()))
+    full = float(measured.flatten().quantile(0.9))
+    found = {}
+    for name, each in (
+        ("lost", torch.where(measured > full, -full, measured)),
+        ("cut off", measured.clamp(max=full)),
+    ):
+        start = gerchberg_saxton(Holograms(seen, each, each[:0]))
+        found[name] = errors(stepped(space, start, each, steps=8), cells())
+    assert found["lost"][0] < 0.3 * found["cut off"][0], found
+    assert found["lost"][1] < 0.3 * found["cut off"][1], found
 
 
 def test_noise_stays_where_it_was_and_slow_phases_come_nearer() -> None:

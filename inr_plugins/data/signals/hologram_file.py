@@ -28,7 +28,7 @@ import numpy as np
 from jaxtyping import Complex64, Float32, Shaped
 
 from inr_plugins.data.signals.array_file import check_copies, why_no_array
-from inr_plugins.data.signals.hologram_notes import exposures_note, reach_note
+from inr_plugins.data.signals.hologram_notes import exposures_note, reach_note, saturated, saturated_note
 from inr_plugins.data.signals.image_file import read_image
 from inr_plugins.data.signals.sidecar import Sidecar, sidecar
 from inr_plugins.data.signals.tiff_file import TIFF_ENDINGS
@@ -54,6 +54,8 @@ _FURTHEST = 20.0
 _LEAST_REACH, _SMALL_REACH = 0.1, 1.0
 """Pixels that it goes to the side at the greatest height, at the least, and below which that is said: of r pixels the
 finest pattern's phase is seen as sin(pi r / 2), and that of one f times as wide as sin(pi r / (2 f²))."""
+_MOST_LOST = 0.5
+"""Share of a hologram's pixels that may be saturated."""
 _AXES = ("heights", "rows", "columns")
 _ARRAY = "holograms"
 _LEAST_SIDE, _LARGEST_SIDE = 16, 2048
@@ -81,7 +83,8 @@ class Recording:
 
     Attributes:
         setup: how they were recorded, or are to be.
-        intensities: 1 being the light alone; None: there are none, and the object is to be recorded.
+        intensities: 1 being the light alone, and -v where the sensor ended at v; None: there are none, and the object
+            is to be recorded.
         truth: the object, amplitude times exp(i phase); None: it is not known.
         notes: sentences on what is odd.
     """
@@ -117,8 +120,15 @@ def read_recording(path: Path) -> Recording:
             f"names an object of {_sides(truth.shape)} pixels, and the holograms have {_sides(numbers.shape[1:])}: "
             "give one of that size, or leave it out"
         )
-    intensities = _intensities(path, numbers, told)
-    notes = (_reach_note(path, reach), exposures_note(path, intensities))
+    intensities, open_beam = _intensities(path, numbers, told)
+    lost = saturated(numbers, open_beam)
+    if lost.mean((1, 2)).max() > _MOST_LOST:
+        raise InputError(
+            f"--data {shown(path)} is saturated in {100 * lost.mean((1, 2)).max():.3g} % of the pixels of hologram "
+            f"{int(lost.mean((1, 2)).argmax())} (from 0): expose less, or leave it out."
+        )
+    notes = (_reach_note(path, reach), exposures_note(path, intensities), saturated_note(path, lost))
+    intensities[lost] *= -1
     return Recording(setup, intensities, truth, tuple(each for each in notes if each is not None))
 
 
@@ -309,7 +319,8 @@ def _ordered(found: np.ndarray, told: _Metadata) -> Shaped[np.ndarray, "heights 
 
 def _intensities(
     path: Path, numbers: Shaped[np.ndarray, "heights rows columns"], told: _Metadata
-) -> Float32[np.ndarray, "heights rows columns"]:
+) -> tuple[Float32[np.ndarray, "heights rows columns"], float]:
+    """Numbers over that of the light alone, and this."""
     found = numbers.astype(np.float64)
     wrong = np.argwhere(~np.isfinite(found))
     if len(wrong):
@@ -341,7 +352,7 @@ def _intensities(
             f"has the open_beam {open_beam:.6g}, and the holograms' mean is {found.mean():.6g}: give the number that "
             "the light alone has in them"
         )
-    return (found / open_beam).astype(np.float32)
+    return (found / open_beam).astype(np.float32), open_beam
 
 
 def _check_sides(path: Path, sides: tuple[int, ...]) -> None:

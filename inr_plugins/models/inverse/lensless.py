@@ -30,6 +30,7 @@ from inr_plugins.operators.lensless import (
     Optics,
     light_at,
     turned_to,
+    wanted_of,
     weighted_square,
     weights_of_heights,
 )
@@ -227,7 +228,8 @@ class LenslessModel(KnowsRunLength, KeyedModel):
     def get_loss_dict(
         self, outputs: dict[str, Any], batch: dict[str, Any], metrics_dict: dict[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
-        found, wanted = outputs["measured"], batch["measured"]
+        found = outputs["measured"]
+        wanted = wanted_of(batch["measured"], found.detach())
         if self.config.loss == "amplitude":
             # As in Gerchberg and Saxton's method; the noise of light is alike in roots.
             found, wanted = (found + DARK).sqrt(), (wanted + DARK).sqrt()
@@ -235,6 +237,14 @@ class LenslessModel(KnowsRunLength, KeyedModel):
         if self.config.slow_weight > 1 and len(missed) > 1:
             return {"measurement_loss": weighted_square(missed, self.slow_weights) / wanted.square().sum()}
         return {"measurement_loss": missed.square().sum() / wanted.square().sum()}
+
+    @torch.no_grad()
+    def get_metrics_dict(self, outputs: dict[str, Any], batch: dict[str, Any]) -> dict[str, Tensor]:
+        """See ComparedMeasurements; of what is not saturated."""
+        known = batch["measured"] >= 0
+        return super().get_metrics_dict(
+            {"measured": outputs["measured"][known]}, {"measured": batch["measured"][known]}
+        )
 
     @cached_property
     def slow_weights(self) -> Float[Tensor, "height frequencies"]:
@@ -290,16 +300,19 @@ class LenslessModel(KnowsRunLength, KeyedModel):
             truth: the object, where it is known.
 
         Returns:
-            Of the fit, and with _<name> of the answers: held_out_error, |I - y| / |y|, and held_out_psnr, to the
-            largest number that was recorded; psnr_amplitude and ssim_amplitude, to 1; and psnr_phase, to the extent of
-            the phase, of fields turned to the truth by one phase.
+            Of the fit, and with _<name> of the answers: held_out_error, |I - y| / |y|,
+            and held_out_psnr, to the largest number that was recorded, all of what is not
+            saturated; psnr_amplitude and ssim_amplitude, to 1; and psnr_phase, to the extent of the phase, of fields
+            turned to the truth by one phase.
         """
         peak = float(torch.cat([measured.learnt, measured.held_out]).max())
+        known = measured.held_out >= 0
+        wanted = measured.held_out[known].to(self.device)
         scores = {}
         for name, answer in {"": self.light(), **answers}.items():
             each, suffix = answer.to(self.device), f"_{name}" if name else ""
             if len(measured.held_out):
-                found, wanted = intensity(light_at(self.space(held_out=True), each)), measured.held_out.to(self.device)
+                found = intensity(light_at(self.space(held_out=True), each))[known.to(self.device)]
                 scores[f"held_out_error{suffix}"] = relative_error(found, wanted)
                 scores[f"held_out_psnr{suffix}"] = _psnr(found - wanted, peak)
             if truth is not None:

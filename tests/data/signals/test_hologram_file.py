@@ -205,6 +205,53 @@ def test_different_exposures_are_said_and_an_instruments_are_not(tmp_path):
     assert "number 0 has 1.33, 1 has 0.67 (from 0)" in note
 
 
+def exposed(full, kind, *, scale=None, seed=0):
+    """Light of mean 1, of which 2.5 or 1 * `scale` has the number `full`, the greatest; and where it was more."""
+    light = np.random.default_rng(seed).gamma(4, 0.25, (3, 64, 80))
+    counts = np.floor(light * (scale or full / 2.5))
+    return np.minimum(counts, full).astype(kind), counts >= full
+
+
+@pytest.mark.parametrize(
+    ("full", "kind", "unit"),
+    [(255, np.uint8, 1), (65535, np.uint16, 1), (4095, np.uint16, 1), (4095, np.uint16, 16), (4095, np.float32, 0.01)],
+)
+def test_saturated_pixels_are_at_least_so_much_and_said(full, kind, unit, tmp_path):
+    counts, lost = exposed(full, np.float64)
+    assert 0.002 < lost.mean() < 0.02
+    found = read_recording(array_of(tmp_path, (counts * unit).astype(kind), open_beam=full / 2.5 * unit))
+    wanted = np.where(lost, -2.5, counts / (full / 2.5))
+    np.testing.assert_allclose(found.intensities, wanted, rtol=1e-5)
+    (note,) = found.notes
+    shares = 100 * lost.mean((1, 2))
+    assert f"stack.npy {100 * lost.mean():.2g} % are saturated, most of them in hologram {shares.argmax()} " in note
+    assert f"{shares.max():.2g} % of it: of them is learnt that there was at least that much light" in note
+
+
+def test_what_is_bright_but_not_saturated_is_kept(tmp_path):
+    for full, scale in ((255, 40), (4095, 10), (4095, 600)):
+        counts, lost = exposed(full, np.uint16, scale=scale)
+        assert not lost.any()
+        found = read_recording(array_of(tmp_path, counts, open_beam=scale))
+        assert found.notes == ()
+        assert (found.intensities >= 0).all()
+    # One pixel of 255 in 20,000, as where pictures have been stretched to their brightest one.
+    counts = GENERATOR.integers(1, 200, (3, 100, 200)).astype(np.uint8)
+    counts[1, 2, 3] = 255
+    assert read_recording(array_of(tmp_path, counts)).notes == ()
+    # Around an object there is the light alone, of one number, next to nothing above which is seen.
+    counts = np.full((3, 16, 20), 100, np.uint8)
+    counts[:, 4:9, 5:9] = GENERATOR.integers(1, 90, (3, 5, 4))
+    assert read_recording(array_of(tmp_path, counts, open_beam=100)).notes == ()
+
+
+def test_a_hologram_that_is_mostly_saturated_is_refused(tmp_path):
+    counts = COUNTS.copy()
+    counts[2, :, :11] = 255
+    with pytest.raises(InputError, match=r"is saturated in 55 % of the pixels of hologram 2 \(from 0\): expose less"):
+        read_recording(array_of(tmp_path, counts))
+
+
 def test_heights_from_which_light_hardly_goes_to_the_side_are_said(tmp_path):
     # 0.537 um * 13 um / (2 * (3.45 um)²) = 0.293, and of 50 um 1.13.
     (note,) = read_recording(array_of(tmp_path, COUNTS, heights_mm=[0.011, 0.012, 0.013])).notes
