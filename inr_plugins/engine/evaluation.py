@@ -10,6 +10,9 @@ from typing import Any
 import torch
 from nerfstudio.pipelines.base_pipeline import VanillaPipeline
 
+_IN_THE_LINE = ("psnr_", "held_out_error", "held_out_contrast_error")
+"""How metrics begin that are said beside those of pictures."""
+
 
 @dataclass
 class EvalBudget:
@@ -100,7 +103,7 @@ def evaluate_views(pipeline: VanillaPipeline, wanted: int, *, step: int) -> tupl
 def metrics_line(metrics: Mapping[str, Any], *, what: str) -> str:
     """One line for people: the metrics that speak of quality, and what they are of."""
     # Methods that learn in stages have the PSNR of each, and those of measurements have other methods' answers.
-    more = [name for name in metrics if name.startswith(("psnr_", "held_out_error")) and not name.endswith("_std")]
+    more = [name for name in metrics if name.startswith(_IN_THE_LINE) and not name.endswith("_std")]
     names = [name for name in ("psnr", "ssim", "lpips") if name in metrics] + more
     numbers = ", ".join(f"{name.replace('_', ' ')} {float(metrics[name]):.4g}" for name in names)
     return f"Evaluated {what}: {numbers or 'no metrics'}"

@@ -31,6 +31,8 @@ IMAGE_DEFINITIONS = {
     "pixels": "whole images; see backgrounds for where masks cut them out",
     "psnr_stages": "of what learns in stages, psnr as each had it, the last one's being psnr; null for all else",
     "held_out_error": "of what is known by measurements: |A f - y| / |y| of those that were held out, noise included",
+    "held_out_contrast_error": "of holograms, the same as a share of how far they are from their mean, "
+    "|A f - y| / |y - mean y|: 1 is that of a hologram of nothing",
     "of other answers": "psnr, ssim and held_out_error with the name of a method without a network behind them, such "
     "as psnr_fbp",
     "seconds": "time to render a view, the first one with whatever is made ready in it, and with it every stage",

@@ -17,6 +17,7 @@ _OF_OTHERS = (
     ("psnr_", "PSNR", "high", ".2f"),
     ("ssim_", "SSIM", "high", ".4f"),
     ("held_out_error_", "error of held-out views", "low", ".4g"),
+    ("held_out_contrast_error_", "error of held-out contrast", "low", ".4g"),
 )
 """Metrics of answers without a network, which have their name behind them."""
 MARK = "*"
@@ -68,6 +69,7 @@ def image_rows(runs: Sequence[Mapping[str, Any]]) -> list[Row]:
         ("LPIPS", "lpips", "low", ".4f"),
         ("silhouette IoU", "silhouette_iou", "high", ".4f"),
         ("error of held-out views", "held_out_error", "low", ".4g"),
+        ("error of held-out contrast", "held_out_contrast_error", "low", ".4g"),
         *others,
         ("seconds a view", "seconds", "low", ".3g"),
     )

@@ -96,10 +96,17 @@ def test_an_object_is_learnt_from_holograms_and_judged_beside_another_answer(run
     assert metrics["psnr_phase"] > 18
     assert metrics["held_out_psnr"] > 28
     assert "which was not learnt from but recorded" in line
+    assert "held out contrast error" in line
     assert evaluate_command([str(run.base_dir), "--output", str(tmp_path / "judged.json"), "--quiet"]) == 0
     mean = json.loads((tmp_path / "judged.json").read_text())["runs"][0]["images"]["mean"]
     assert mean["held_out_error"] == pytest.approx(metrics["held_out_error"], rel=1e-3)
-    assert {"psnr_amplitude_gs", "ssim_amplitude_gs", "psnr_phase_gs", "held_out_psnr_gs"} < set(mean)
+    assert {
+        "psnr_amplitude_gs",
+        "ssim_amplitude_gs",
+        "psnr_phase_gs",
+        "held_out_psnr_gs",
+        "held_out_contrast_error_gs",
+    } < set(mean)
 
 
 def test_amplitude_and_phase_are_read_out_without_the_files(run, object_file, tmp_path):
@@ -284,6 +291,9 @@ def test_saturated_pixels_are_at_least_so_much_and_nothing_is_judged_by_them(los
     judged = intensity(light_at(optics.space(optics.heights(held_out=True)), light)).numpy()[0]
     scores = evaluate_views(found.pipeline, 1, step=9)[0]
     assert scores["held_out_error"] == pytest.approx(missed(judged, y[aside], known[aside]), rel=1e-3)
+    mean = y[aside][known[aside]].mean()
+    wanted = missed(judged - mean, y[aside] - mean, known[aside])
+    assert scores["held_out_contrast_error"] == pytest.approx(wanted, rel=1e-3)
     off = np.square((judged - y[aside])[known[aside]]).mean()
     assert scores["held_out_psnr"] == pytest.approx(10 * np.log10(y[known].max() ** 2 / off), abs=0.01)
 

@@ -300,8 +300,8 @@ class LenslessModel(KnowsRunLength, KeyedModel):
             truth: the object, where it is known.
 
         Returns:
-            Of the fit, and with _<name> of the answers: held_out_error, |I - y| / |y|,
-            and held_out_psnr, to the largest number that was recorded, all of what is not
+            Of the fit, and with _<name> of the answers: held_out_error, |I - y| / |y|, held_out_contrast_error,
+            |I - y| / |y - its mean|, and held_out_psnr, to the largest number that was recorded, all of what is not
             saturated; psnr_amplitude and ssim_amplitude, to 1; and psnr_phase, to the extent of the phase, of fields
             turned to the truth by one phase.
         """
@@ -314,6 +314,9 @@ class LenslessModel(KnowsRunLength, KeyedModel):
             if len(measured.held_out):
                 found = intensity(light_at(self.space(held_out=True), each))[known.to(self.device)]
                 scores[f"held_out_error{suffix}"] = relative_error(found, wanted)
+                # The light alone, which is most of a hologram, hides how little of an object may be there.
+                mean = wanted.mean()
+                scores[f"held_out_contrast_error{suffix}"] = relative_error(found - mean, wanted - mean)
                 scores[f"held_out_psnr{suffix}"] = _psnr(found - wanted, peak)
             if truth is not None:
                 scores |= {f"{key}{suffix}": score for key, score in object_scores(each, truth.to(self.device)).items()}
